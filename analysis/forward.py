@@ -1,0 +1,60 @@
+"""The one place that runs a model: takes its lock, keeps only the activations asked for."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from analysis.models import HeadModel
+
+Hook = Callable[..., Tensor | None]
+
+
+def run(
+    model: HeadModel,
+    ids: Int[Tensor, "batch pos"],
+    capture: Sequence[str] = (),
+    hooks: Sequence[tuple[str, Hook]] = (),
+) -> tuple[Float[Tensor, "batch pos d_vocab"], dict[str, Tensor]]:
+    """One forward pass under the model's lock.
+
+    Args:
+        model: The model; its lock must not be held by the caller.
+        ids: Token ids.
+        capture: Names of hook points whose activations are returned.
+        hooks: Interventions `(hook point, function)`, as for `run_with_hooks`. They run before
+            the captures, so a captured activation is the edited one.
+
+    Returns:
+        Logits, and the captured activations by name. The tensors are this caller's own.
+    """
+    kept: dict[str, Tensor] = {}
+
+    def keep(name: str) -> Hook:
+        # The name is closed over: `hook.name` differs between raw and compatibility mode.
+        def store(activation: Tensor, hook: object) -> None:
+            kept[name] = activation.detach().clone()
+
+        return store
+
+    with model.lock, torch.inference_mode():
+        logits = model.bridge.run_with_hooks(
+            ids.to(model.bridge.cfg.device),
+            return_type="logits",
+            fwd_hooks=[*hooks, *((name, keep(name)) for name in capture)],
+        )
+    missing = set(capture) - set(kept)
+    if missing:
+        # Some hook points exist on the bridge and never fire; an empty answer would be silent.
+        raise RuntimeError(f"hook points that never fired: {sorted(missing)}")
+    return logits, kept
+
+
+def next_token_log_probs(
+    logits: Float[Tensor, "batch pos d_vocab"], ids: Int[Tensor, "batch pos"]
+) -> Float[Tensor, "batch pos-1"]:
+    """Log-probability, in nats, that each position gives to the token that follows it."""
+    following = ids[:, 1:, None].to(logits.device)
+    chosen = logits[:, :-1].gather(-1, following)[..., 0]
+    return chosen - logits[:, :-1].logsumexp(-1)

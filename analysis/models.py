@@ -1,0 +1,159 @@
+"""Loading a model: weights from safetensors into TransformerLens's native bridge, with its lock."""
+
+import hashlib
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from transformer_lens.config import TransformerBridgeConfig
+from transformer_lens.model_bridge import TransformerBridge
+from transformers import PreTrainedTokenizerFast
+
+from analysis.catalog import ModelInfo, find_model
+from analysis.errors import AnalysisError
+
+BOS = "<|endoftext|>"
+
+
+@dataclass(frozen=True, eq=False)
+class HeadModel:
+    """A loaded model and the lock that guards it.
+
+    Hooks sit on the shared modules: while one thread ablates a head, any other forward pass
+    silently gives wrong numbers. Hold `lock` around every forward pass, and only around that;
+    `analysis.forward.run` does both.
+    """
+
+    info: ModelInfo
+    bridge: TransformerBridge
+    tokenizer: PreTrainedTokenizerFast
+    fingerprint: str  # of weights and tokenizer; part of every cache key
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def name(self) -> str:
+        """Name on the allow-list."""
+        return self.info.name
+
+    @property
+    def n_layers(self) -> int:
+        """Number of blocks."""
+        return self.info.n_layers
+
+    @property
+    def n_heads(self) -> int:
+        """Attention (query) heads per layer."""
+        return self.info.n_heads
+
+    @property
+    def d_head(self) -> int:
+        """Width of a head's query, key and value vectors."""
+        return self.info.d_head
+
+    @property
+    def d_model(self) -> int:
+        """Width of the residual stream."""
+        return self.info.d_model
+
+    @property
+    def n_ctx(self) -> int:
+        """Most tokens the model takes at once."""
+        return self.info.n_ctx
+
+    @property
+    def d_vocab(self) -> int:
+        """Number of token ids."""
+        return self.info.d_vocab
+
+    @property
+    def bos_id(self) -> int:
+        """Token id put in front of every input."""
+        bos_id = self.tokenizer.bos_token_id
+        assert isinstance(bos_id, int)
+        return bos_id
+
+
+def load_model(name_or_path: str | Path, device: str = "auto") -> HeadModel:
+    """Load an allowed model, ready for analysis: evaluation mode, float32, no gradients.
+
+    Args:
+        name_or_path: A name from `list_models()`, or the path of that model's folder.
+        device: "cpu", "cuda", or "auto" for CUDA where there is one. MPS is refused: it returns
+            wrong numbers without an error (TransformerLens issue 1178).
+
+    Raises:
+        AnalysisError: Unknown name, unsuitable device, or files that are missing or damaged.
+    """
+    info = find_model(Path(name_or_path).name)
+    if isinstance(name_or_path, Path) and name_or_path.resolve() != info.folder.resolve():
+        raise AnalysisError(f"Only the models in {info.folder.parent.name}/ can be loaded.")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device not in ("cpu", "cuda"):
+        raise AnalysisError(f"Device {device!r} is not supported. Use 'cpu' or 'cuda'.")
+    tokenizer = load_tokenizer(info.folder / "tokenizer.json")
+    bridge = native_bridge(info, tokenizer, device)
+    load_weights(bridge, info.folder / "model.safetensors")
+    return HeadModel(info, bridge, tokenizer, fingerprint=_fingerprint(info.folder))
+
+
+def load_tokenizer(file: Path) -> PreTrainedTokenizerFast:
+    """The byte-level tokenizer in `file`, with its end-of-text token as BOS."""
+    try:
+        tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(file))
+    except Exception as error:  # the Rust parser raises bare Exception for any unreadable file
+        raise AnalysisError(f"The tokenizer {file.name} is missing or damaged.") from error
+    tokenizer.add_special_tokens({"bos_token": BOS, "eos_token": BOS, "pad_token": BOS})
+    # TransformerLens reloads a tokenizer that has a BOS from the name it remembers. An empty name
+    # and an explicit flag keep it from looking one up on a hub.
+    tokenizer.init_kwargs.update(name_or_path="", add_bos_token=True)
+    return tokenizer
+
+
+def native_bridge(
+    info: ModelInfo, tokenizer: PreTrainedTokenizerFast | None, device: str
+) -> TransformerBridge:
+    """A native bridge of the right sizes with random weights, in evaluation mode."""
+    config: dict[str, Any] = {
+        "n_layers": info.n_layers,
+        "n_heads": info.n_heads,
+        "d_model": info.d_model,
+        "d_head": info.d_head,
+        "n_ctx": info.n_ctx,
+        "d_vocab": info.d_vocab,
+        "attn_only": not info.has_mlp,
+        "normalization_type": info.normalization,
+        "positional_embedding_type": "standard",
+        "act_fn": "gelu",
+        "seed": 0,
+    }
+    if info.has_mlp:
+        config["d_mlp"] = info.d_mlp
+    # Attached to the class at import, where a type checker cannot see it.
+    bridge = TransformerBridge.boot_native(  # type: ignore[attr-defined]
+        TransformerBridgeConfig(**config), tokenizer=tokenizer, device=device, model_name=info.name
+    ).eval()  # boot_native returns training mode
+    # `requires_grad_` is not wrapped by the bridge, so the parameters are frozen one by one.
+    for parameter in bridge.parameters():
+        parameter.requires_grad_(False)
+    return bridge
+
+
+def load_weights(bridge: TransformerBridge, file: Path) -> None:
+    """Fill `bridge` from a safetensors file; every name and shape has to match."""
+    try:
+        weights = load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise AnalysisError(f"The weights {file.name} are missing or damaged.") from error
+    bridge.load_state_dict(weights, strict=True)
+
+
+def _fingerprint(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        digest.update((folder / name).read_bytes())
+    return digest.hexdigest()[:16]

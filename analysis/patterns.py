@@ -1,0 +1,66 @@
+"""Attention patterns."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from analysis.arrays import freeze, to_numpy
+from analysis.errors import AnalysisError
+from analysis.forward import run
+from analysis.inputs import Tokens
+from analysis.models import HeadModel
+
+# 64 sequences x 144 heads x 201 x 201 float32 would be 1.5 GB; this is what one answer may hold.
+MAX_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class Patterns:
+    """Attention patterns of `layers`; each row over src is a probability distribution."""
+
+    values: Float[np.ndarray, "batch layer head dest src"]
+    layers: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if self.values.shape[1] != len(self.layers):
+            raise ValueError(f"{self.values.shape[1]} layers of values for {len(self.layers)}")
+        worst = float(np.abs(self.values.sum(-1) - 1).max(initial=0))
+        if not worst < 1e-4:
+            raise ValueError(f"pattern rows sum to 1 within {worst:.2g}, not within 1e-4")
+        freeze(self, "values")
+
+
+def attention_patterns(
+    model: HeadModel, tokens: Tokens, layers: Sequence[int] | None = None
+) -> Patterns:
+    """Attention from every destination to every source, by head.
+
+    pattern[dest, src] = softmax over src of q[dest] . k[src] / sqrt(d_head), src <= dest.
+    Range 0..1, rows sum to 1, 0 above the diagonal. Source: ARENA 1.2, sections 1.5-1.7.
+
+    Args:
+        model: The model.
+        tokens: Its tokens.
+        layers: Layers to return, all by default. Only these are kept.
+
+    Raises:
+        AnalysisError: A layer the model lacks, or an answer larger than `MAX_BYTES`.
+    """
+    chosen = tuple(range(model.n_layers)) if layers is None else tuple(layers)
+    for layer in chosen:
+        if not 0 <= layer < model.n_layers:
+            raise AnalysisError(
+                f"Layer {layer} was asked for; {model.name} has layers 0 to {model.n_layers - 1}."
+            )
+    size = 4 * tokens.batch * len(chosen) * model.n_heads * tokens.length**2
+    if size > MAX_BYTES:
+        raise AnalysisError(
+            f"These patterns would take {size / 2**20:,.0f} MiB; the limit is "
+            f"{MAX_BYTES / 2**20:,.0f}. Ask for fewer layers, sequences or tokens."
+        )
+    names = {layer: f"blocks.{layer}.attn.hook_pattern" for layer in chosen}
+    _, kept = run(model, tokens.tensor, capture=list(names.values()))
+    return Patterns(to_numpy(torch.stack([kept[names[layer]] for layer in chosen], 1)), chosen)

@@ -1,0 +1,180 @@
+"""Scores that say what a head attends to, with their chance level and spread over sequences."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal, get_args
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from analysis.arrays import freeze
+from analysis.heads import Head
+from analysis.inputs import Tokens, repeated_tokens
+from analysis.models import HeadModel
+from analysis.patterns import Patterns, attention_patterns
+
+ScoreName = Literal["current", "previous", "first", "duplicate", "induction", "entropy"]
+SCORE_NAMES: tuple[ScoreName, ...] = get_args(ScoreName)
+# The scores that are a share of attention: all but entropy.
+TARGETED: tuple[ScoreName, ...] = SCORE_NAMES[:-1]
+
+
+@dataclass(frozen=True, eq=False)
+class HeadScores:
+    """Every score of every head on the same tokens.
+
+    NaN where the tokens cannot show it: `duplicate` and `induction` need a token that occurs
+    twice. `spread` is the standard deviation over sequences (NaN for a single one) and `chance`
+    the score of uniform causal attention. `course_stripe` is the course's own average of the
+    induction diagonal, for comparison with published figures (None unless tokens are repeated).
+    """
+
+    current: Float[np.ndarray, "layer head"]
+    previous: Float[np.ndarray, "layer head"]
+    first: Float[np.ndarray, "layer head"]
+    duplicate: Float[np.ndarray, "layer head"]
+    induction: Float[np.ndarray, "layer head"]
+    entropy: Float[np.ndarray, "layer head"]
+    spread: Mapping[ScoreName, Float[np.ndarray, "layer head"]]
+    chance: Mapping[ScoreName, float]
+    course_stripe: Float[np.ndarray, "layer head"] | None
+
+    def __post_init__(self) -> None:
+        for name in TARGETED:
+            values = getattr(self, name)
+            if not np.all(np.isnan(values) | ((values > -1e-4) & (values < 1 + 1e-4))):
+                raise ValueError(f"a {name} score lies outside 0..1")
+        freeze(self, *SCORE_NAMES)
+
+    def __getitem__(self, name: ScoreName) -> Float[np.ndarray, "layer head"]:
+        """The score called `name`."""
+        values: np.ndarray = getattr(self, name)
+        return values
+
+    def above(self, name: ScoreName, threshold: float) -> list[tuple[Head, float]]:
+        """Heads that score more than `threshold`, highest first."""
+        values = self[name]
+        found = [
+            (Head(int(layer), int(head)), float(values[layer, head]))
+            for layer, head in np.argwhere(values > threshold)
+        ]
+        return sorted(found, key=lambda pair: -pair[1])
+
+
+def head_scores(model: HeadModel, tokens: Tokens | None = None, seed: int = 0) -> HeadScores:
+    """All scores of all heads; see `analysis.definitions.SCORES` for what each one is.
+
+    Args:
+        model: The model.
+        tokens: What to run it on; by default 10 sequences of 50 random tokens repeated.
+        seed: Seed of those sequences.
+    """
+    if tokens is None:
+        tokens = repeated_tokens(model, seed=seed)
+    return score_patterns(attention_patterns(model, tokens), tokens)
+
+
+def score_patterns(patterns: Patterns, tokens: Tokens) -> HeadScores:
+    """The scores of given patterns; layers follow `patterns.layers`.
+
+    Raises:
+        ValueError: The patterns are not of these tokens.
+    """
+    values = patterns.values
+    if values.shape[0] != tokens.batch or values.shape[-1] != tokens.length:
+        raise ValueError(
+            f"patterns of {values.shape[0]} x {values.shape[-1]} tokens, "
+            f"but {tokens.batch} x {tokens.length} tokens"
+        )
+    uniform = np.tril(np.ones((tokens.length, tokens.length), np.float32))
+    uniform = np.broadcast_to(
+        uniform / uniform.sum(-1, keepdims=True), (tokens.batch, 1, 1, *uniform.shape)
+    )
+    by_sequence: dict[ScoreName, np.ndarray] = {"entropy": _entropy(values)}
+    chance: dict[ScoreName, np.ndarray] = {"entropy": _entropy(uniform)}
+    for name in TARGETED:
+        mask = targets(name, tokens)
+        by_sequence[name] = _attention_on(values, mask)
+        chance[name] = _attention_on(uniform, mask)
+    return HeadScores(
+        **{name: _mean(by_sequence[name]) for name in SCORE_NAMES},
+        spread=MappingProxyType({name: _spread(by_sequence[name]) for name in SCORE_NAMES}),
+        chance=MappingProxyType({name: _mean(chance[name]).item() for name in SCORE_NAMES}),
+        course_stripe=_course_stripe(values, tokens.half_length),
+    )
+
+
+def targets(name: ScoreName, tokens: Tokens) -> Bool[np.ndarray, "batch dest src"]:
+    """The sources that count for a score, at each destination.
+
+    A destination with no such source (position 0 for `previous`, a token seen for the first time
+    for `induction`) is left out of the score's mean.
+    """
+    n = tokens.length
+    shape = (tokens.batch, n, n)
+    match name:
+        case "current":
+            return np.broadcast_to(np.eye(n, dtype=bool), shape)
+        case "previous":
+            return np.broadcast_to(np.eye(n, k=-1, dtype=bool), shape)
+        case "first":
+            return np.broadcast_to(np.arange(n) == 0, shape)
+        case "duplicate":
+            return _earlier_copies(tokens)
+        case "induction":
+            after = np.zeros(shape, dtype=bool)
+            after[:, :, 1:] = _earlier_copies(tokens)[:, :, :-1]
+            # When a token comes twice in a row, "the one after its earlier copy" is itself.
+            return after & np.tri(n, k=-1, dtype=bool)
+        case _:
+            raise ValueError(f"{name!r} is not a share of attention; choose one of {TARGETED}")
+
+
+def _earlier_copies(tokens: Tokens) -> Bool[np.ndarray, "batch dest src"]:
+    n = tokens.length
+    if tokens.half_length is not None:
+        # The stripe itself: also right for tokens that were drawn with replacement.
+        stripe = np.eye(n, k=-tokens.half_length, dtype=bool)
+        stripe[: tokens.half_length + 1] = False
+        return np.broadcast_to(stripe, (tokens.batch, n, n))
+    return (tokens.ids[:, :, None] == tokens.ids[:, None, :]) & np.tri(n, k=-1, dtype=bool)
+
+
+def _attention_on(
+    values: Float[np.ndarray, "batch layer head dest src"],
+    mask: Bool[np.ndarray, "batch dest src"],
+) -> Float[np.ndarray, "batch layer head"]:
+    counted = mask.any(-1).sum(-1)[:, None, None]
+    total = np.einsum("blhds,bds->blh", values, mask.astype(np.float32))
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.where(counted > 0, total / counted, np.nan), dtype=np.float32)
+
+
+def _entropy(
+    values: Float[np.ndarray, "batch layer head dest src"],
+) -> Float[np.ndarray, "batch layer head"]:
+    # x ln x tends to 0, and so does this floor of it.
+    information = -(values * np.log(np.maximum(values, 1e-30))).sum(-1)
+    return np.asarray(information.mean(-1), dtype=np.float32)
+
+
+def _course_stripe(
+    values: Float[np.ndarray, "batch layer head dest src"], half_length: int | None
+) -> Float[np.ndarray, "layer head"] | None:
+    if half_length is None:
+        return None
+    return values.diagonal(-(half_length - 1), axis1=-2, axis2=-1).mean((0, -1))
+
+
+def _mean(by_sequence: Float[np.ndarray, "batch layer head"]) -> Float[np.ndarray, "layer head"]:
+    known = ~np.isnan(by_sequence)
+    with np.errstate(invalid="ignore"):
+        mean = np.where(known, by_sequence, 0).sum(0) / known.sum(0)
+    return np.asarray(mean, dtype=np.float32)
+
+
+def _spread(by_sequence: Float[np.ndarray, "batch layer head"]) -> Float[np.ndarray, "layer head"]:
+    if len(by_sequence) < 2:
+        return np.full(by_sequence.shape[1:], np.nan, dtype=np.float32)
+    return np.asarray(by_sequence.std(0, ddof=1), dtype=np.float32)

@@ -1,0 +1,1 @@
+"""What pages share: selection and links, models and locks, figures, embedding, escaping."""

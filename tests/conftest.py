@@ -1,0 +1,66 @@
+"""Fixtures shared by every layer of tests: tiny models of random weights, and the bundled one."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from analysis.catalog import BUNDLED, ModelInfo
+from analysis.models import HeadModel, load_model, load_tokenizer, native_bridge
+
+MakeModel = Callable[..., HeadModel]
+
+
+def make_model(
+    *,
+    n_layers: int = 2,
+    n_heads: int = 4,
+    d_model: int = 32,
+    d_head: int = 8,
+    d_mlp: int = 0,
+    n_ctx: int = 64,
+    normalization: str | None = None,
+    seed: int = 0,
+) -> HeadModel:
+    """A tiny native model of random weights (biases too) with the bundled tokenizer."""
+    info = ModelInfo(
+        name="tiny",
+        title="Tiny",
+        folder=Path("tiny"),
+        available=True,
+        n_layers=n_layers,
+        n_heads=n_heads,
+        d_model=d_model,
+        d_head=d_head,
+        d_mlp=d_mlp,
+        n_ctx=n_ctx,
+        d_vocab=4096,
+        n_params=0,
+        normalization=normalization,
+    )
+    tokenizer = load_tokenizer(BUNDLED / "attn-only-2l" / "tokenizer.json")
+    bridge = native_bridge(info, tokenizer, "cpu")
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in bridge.parameters():
+        # 0.2 makes attention far from uniform, so that a mistake in it shows.
+        parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.2)
+    return HeadModel(info, bridge, tokenizer, fingerprint=f"tiny-{seed}")
+
+
+@pytest.fixture(scope="session")
+def attention_only() -> HeadModel:
+    """2 layers x 4 heads, no norm, no MLP. Read-only: shared by every test."""
+    return make_model()
+
+
+@pytest.fixture(scope="session")
+def with_mlp() -> HeadModel:
+    """2 layers x 4 heads with LayerNorm and GELU MLPs. Read-only: shared by every test."""
+    return make_model(d_mlp=64, normalization="LN")
+
+
+@pytest.fixture(scope="session")
+def bundled() -> HeadModel:
+    """The model that we ship."""
+    return load_model("attn-only-2l")

@@ -1,0 +1,1 @@
+"""How the bundled models are made: ``python -m training <config.toml> --corpus <text file>``."""
