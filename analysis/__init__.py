@@ -17,6 +17,7 @@ _HOME = {
     "Tokens": "inputs",
     "tokenize": "inputs",
     "repeated_tokens": "inputs",
+    "token_text": "inputs",
     "Patterns": "patterns",
     "attention_patterns": "patterns",
     "NextTokenStats": "predictions",

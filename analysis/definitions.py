@@ -4,6 +4,7 @@ Free of torch, so that a page can explain a figure before it has been computed.
 """
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,12 @@ ABLATION = Definition(
     "ARENA 1.2, sections 3.7 and 3.8",
 )
 
-SCORES = {
+ScoreName = Literal["current", "previous", "first", "duplicate", "induction", "entropy"]
+SCORE_NAMES: tuple[ScoreName, ...] = get_args(ScoreName)
+# The scores that are a share of attention: all but entropy.
+TARGETED: tuple[ScoreName, ...] = SCORE_NAMES[:-1]
+
+SCORES: dict[ScoreName, Definition] = {
     "current": Definition(
         "Current-token score",
         "Mean attention of a token to itself.",

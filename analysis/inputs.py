@@ -9,12 +9,8 @@ from transformers import PreTrainedTokenizerBase
 
 from analysis.arrays import freeze
 from analysis.errors import AnalysisError
+from analysis.limits import MAX_BATCH, MAX_CHARACTERS, MAX_SEED, MIN_HALF
 from analysis.models import HeadModel
-
-MIN_HALF = 2
-MAX_BATCH = 64
-# Far above any context here; keeps a pasted book from being tokenized at all.
-MAX_CHARACTERS = 20_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,8 +121,8 @@ def repeated_tokens(model: HeadModel, length: int = 50, batch: int = 10, seed: i
         )
     if not 1 <= batch <= MAX_BATCH:
         raise AnalysisError(f"{batch} sequences were asked for; 1 to {MAX_BATCH} are possible.")
-    if not 0 <= seed < 2**32:
-        raise AnalysisError("The seed must be a whole number from 0 to 4294967295.")
+    if not 0 <= seed <= MAX_SEED:
+        raise AnalysisError(f"The seed must be a whole number from 0 to {MAX_SEED}.")
     special = set(model.tokenizer.all_special_ids)
     ordinary = np.array([i for i in range(len(model.tokenizer)) if i not in special])
     if len(ordinary) < length:

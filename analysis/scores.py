@@ -3,21 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from analysis.arrays import freeze
+from analysis.definitions import SCORE_NAMES, TARGETED, ScoreName
 from analysis.heads import Head
 from analysis.inputs import Tokens, repeated_tokens
 from analysis.models import HeadModel
 from analysis.patterns import Patterns, attention_patterns
-
-ScoreName = Literal["current", "previous", "first", "duplicate", "induction", "entropy"]
-SCORE_NAMES: tuple[ScoreName, ...] = get_args(ScoreName)
-# The scores that are a share of attention: all but entropy.
-TARGETED: tuple[ScoreName, ...] = SCORE_NAMES[:-1]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,197 @@
+"""Calls into `analysis`: models loaded once, results shared by all visitors, bounded.
+
+Imports torch and TransformerLens on first use only, so that the first screen does not wait for
+them. Nothing here calls Streamlit, so nothing of it runs inside a lock or a shared computation.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+import analysis
+from analysis.errors import AnalysisError
+from app.selection import Selection
+from app.shared_cache import SharedCache, nbytes
+
+if TYPE_CHECKING:
+    from analysis.ablation import Ablation
+    from analysis.attribution import Attribution
+    from analysis.inputs import Tokens
+    from analysis.models import HeadModel
+    from analysis.patterns import Patterns
+    from analysis.predictions import NextTokenStats
+    from analysis.scores import HeadScores
+
+Value = TypeVar("Value")
+
+# Part of every key: raise it when a definition in `analysis` changes what a number means.
+DEFINITION_VERSION = 1
+MAX_MODELS = 2
+MAX_RESULT_BYTES = 256 * 2**20
+# What one request may run through the model: 64 sequences of 101 tokens, 12 of 511.
+MAX_TOKENS = 6500
+
+_importing = threading.Lock()
+_models = SharedCache(MAX_MODELS, size_of=lambda model: 1)
+_results = SharedCache(MAX_RESULT_BYTES, size_of=nbytes)
+
+
+def warm_up(name: str) -> None:
+    """Load the model called `name` in the background, while the visitor reads the first page."""
+    threading.Thread(target=_model, args=(name,), daemon=True, name="warm-up").start()
+
+
+def model_of(selection: Selection) -> HeadModel:
+    """The loaded model of a view."""
+    return _model(selection.info.name)
+
+
+def tokens_of(selection: Selection) -> Tokens:
+    """The tokens a view is about: its prompt, or its repeated tokens.
+
+    Raises:
+        AnalysisError: The input is not usable; the sentence says what to change.
+    """
+    engine, model = _engine(), model_of(selection)
+    if selection["input"] == "prompt":
+        prompt, bos = selection["prompt"], selection["bos"]
+        return _shared(
+            "tokens",
+            model,
+            (prompt, bos),
+            lambda: engine.tokenize(model, prompt, prepend_bos=bos),
+        )
+    length, batch, seed = selection["length"], selection["batch"], selection["seed"]
+    if batch * (2 * length + 1) > MAX_TOKENS:
+        raise AnalysisError(
+            f"{batch} sequences of {2 * length + 1} tokens are {batch * (2 * length + 1):,} "
+            f"tokens; at most {MAX_TOKENS:,} are run at once. Take fewer sequences or a smaller S."
+        )
+    return _shared(
+        "tokens",
+        model,
+        (length, batch, seed),
+        lambda: engine.repeated_tokens(model, length, batch, seed),
+    )
+
+
+def patterns(selection: Selection, sequence: int, layers: tuple[int, ...]) -> Patterns:
+    """Attention patterns of one of the view's sequences, batch of 1."""
+    engine, model = _engine(), model_of(selection)
+    tokens = one_sequence(tokens_of(selection), sequence)
+    return _of_tokens(
+        "patterns",
+        model,
+        tokens,
+        lambda: engine.attention_patterns(model, tokens, layers),
+        layers,
+    )
+
+
+def scores(selection: Selection) -> HeadScores:
+    """Every head's scores on the view's tokens."""
+    engine, model, tokens = _engine(), model_of(selection), tokens_of(selection)
+    return _of_tokens("scores", model, tokens, lambda: engine.head_scores(model, tokens))
+
+
+def next_token_stats(selection: Selection) -> NextTokenStats:
+    """Next-token predictions on the view's tokens."""
+    engine, model, tokens = _engine(), model_of(selection), tokens_of(selection)
+    return _of_tokens("predictions", model, tokens, lambda: engine.next_token_stats(model, tokens))
+
+
+def attribution(
+    selection: Selection, sequence: int, answer: int | None, foil: int | None
+) -> Attribution:
+    """Direct logit attribution on one of the view's sequences."""
+    engine, model = _engine(), model_of(selection)
+    tokens = one_sequence(tokens_of(selection), sequence)
+    return _of_tokens(
+        "attribution",
+        model,
+        tokens,
+        lambda: engine.logit_attribution(model, tokens, targets=answer, foils=foil),
+        (answer, foil),
+    )
+
+
+def ablation(selection: Selection, progress: Callable[[int, int], None]) -> Ablation:
+    """Ablation sweep over all heads on the view's tokens; `progress` may raise to cancel it."""
+    engine, model, tokens = _engine(), model_of(selection), tokens_of(selection)
+    method = selection["method"]
+    return _of_tokens(
+        "ablation",
+        model,
+        tokens,
+        lambda: engine.ablation_sweep(model, tokens, method=method, progress=progress),
+        method,
+    )
+
+
+def single_token(selection: Selection, text: str) -> int:
+    """The id of a text that is one token, such as ` Jane` (the space belongs to it).
+
+    Raises:
+        AnalysisError: It is several tokens or none; the sentence says which.
+    """
+    tokenizer = model_of(selection).tokenizer
+    ids = tokenizer.encode(text, add_special_tokens=False)
+    if len(ids) == 1:
+        return int(ids[0])
+    spaced = tokenizer.encode(f" {text}", add_special_tokens=False)
+    hint = " With a space in front it is one token." if len(spaced) == 1 else ""
+    raise AnalysisError(f"“{text}” is {len(ids)} tokens for this model, not one.{hint}")
+
+
+def token_labels(selection: Selection, ids: np.ndarray) -> list[list[str]]:
+    """What each id of a table [pos, k] stands for."""
+    engine, tokenizer = _engine(), model_of(selection).tokenizer
+    text = {int(i): engine.token_text(tokenizer, int(i)) for i in np.unique(ids)}
+    return [[text[int(i)] for i in row] for row in ids]
+
+
+def one_sequence(tokens: Tokens, index: int) -> Tokens:
+    """Sequence `index` of a batch, as a batch of 1; the last one if there are fewer."""
+    row = min(index, tokens.batch - 1)
+    return replace(tokens, ids=tokens.ids[row : row + 1], labels=tokens.labels[row : row + 1])
+
+
+def _engine() -> ModuleType:
+    """`analysis` with everything imported, by one thread: others wait.
+
+    transformers fills its modules lazily, and two threads that import it at the same time see
+    names missing.
+    """
+    with _importing:
+        for name in analysis.__all__:
+            getattr(analysis, name)
+    return analysis
+
+
+def _model(name: str) -> HeadModel:
+    def load() -> HeadModel:
+        return _engine().load_model(name)
+
+    return _models.get(name, load)
+
+
+def _of_tokens(
+    quantity: str,
+    model: HeadModel,
+    tokens: Tokens,
+    compute: Callable[[], Value],
+    options: Any = None,
+) -> Value:
+    ids = (tokens.ids.shape, tokens.ids.tobytes(), tokens.half_length)
+    return _shared(quantity, model, (ids, options), compute)
+
+
+def _shared(quantity: str, model: HeadModel, detail: Any, compute: Callable[[], Value]) -> Value:
+    key = (quantity, DEFINITION_VERSION, model.fingerprint, detail)
+    return _results.get(key, compute)

@@ -1,0 +1,127 @@
+"""The one table of pages, and what happens around every page."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+from streamlit.navigation.page import Page
+from streamlit.runtime.pages_manager import PagesManager
+
+from analysis.errors import AnalysisError
+
+_FOLDER = Path(__file__).resolve().parent.parent / "pages"
+_log = logging.getLogger("headscope")
+
+
+@dataclass(frozen=True, slots=True)
+class PageInfo:
+    """One page: its file is `pages/<name>.py`, its address `/<name>` (`/` for the start page)."""
+
+    name: str
+    title: str
+    icon: str
+    section: str
+    question: str  # what a person comes to the page for, shown under its title
+
+    @property
+    def file(self) -> Path:
+        """The script of the page."""
+        return _FOLDER / f"{self.name}.py"
+
+    @property
+    def address(self) -> str:
+        """The part of the link after the host."""
+        return "" if self.name == "start" else self.name
+
+
+PAGES = (
+    PageInfo("start", "Headscope", ":material/visibility:", "Start", ""),
+    PageInfo(
+        "tokens",
+        "Tokens",
+        ":material/match_word:",
+        "Look",
+        "What does the model see, and which next tokens does it get right?",
+    ),
+    PageInfo(
+        "attention",
+        "Attention",
+        ":material/grid_view:",
+        "Look",
+        "Where does each head look?",
+    ),
+    PageInfo(
+        "induction",
+        "Induction",
+        ":material/repeat:",
+        "Find",
+        "Which heads continue what has been seen before?",
+    ),
+    PageInfo(
+        "attribution",
+        "Attribution",
+        ":material/stacked_bar_chart:",
+        "Test",
+        "Which component pushes towards which next token?",
+    ),
+    PageInfo(
+        "ablation",
+        "Ablation",
+        ":material/content_cut:",
+        "Test",
+        "Which heads does the model need?",
+    ),
+)
+
+
+def page_info(name: str) -> PageInfo:
+    """The row of the table for the page called `name`."""
+    return next(page for page in PAGES if page.name == name)
+
+
+def run_selected_page() -> None:
+    """Draw the navigation and run the page that the address names.
+
+    What a visitor can put right is one sentence here, with all inputs left in place. Anything
+    else is our fault: it goes to the log, and the page apologises without a traceback.
+    """
+    sections: dict[str, list[Page]] = {}
+    for page in PAGES:
+        sections.setdefault(page.section, []).append(streamlit_page(page.name))
+    selected = st.navigation(sections)
+    try:
+        selected.run()
+    except AnalysisError as refusal:
+        # st.text, not markdown: the sentence may quote what the visitor typed.
+        with st.container(border=True):
+            st.text(f"⚠ {refusal}")
+    except Exception:
+        _log.exception("page %s failed", selected.url_path or "/")
+        st.error(
+            "Something went wrong on our side; your input is still there. Change it or reload."
+        )
+
+
+def ensure_entry_point() -> None:
+    """Start over from the entry point if Streamlit ran a page's script without it.
+
+    Beside a folder called `pages` Streamlit treats each file as a page of its own until
+    `st.navigation` has run once: the first visitor of a fresh server who follows a link to a page
+    would get a bare page with another menu.
+    """
+    if PagesManager.uses_pages_directory:
+        PagesManager.uses_pages_directory = False
+        st.rerun()
+
+
+def streamlit_page(name: str) -> Page:
+    """The Streamlit page object of the page called `name`, for navigation and links."""
+    page = page_info(name)
+    return st.Page(
+        page.file,
+        title=page.title,
+        icon=page.icon,
+        url_path=page.address or None,
+        default=page.name == "start",
+    )

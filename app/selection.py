@@ -1,0 +1,346 @@
+"""The view a person has chosen: one table of what a link holds, one place that checks it.
+
+A page calls `open_page`, which reads the address bar and the widgets, refuses what is out of
+range with one sentence, writes the address back with defaults left out, draws the sidebar, and
+returns the frozen `Selection`. Widgets on a page take their key from `Selection.key`, so a
+changed widget is in the selection and in the link at the start of the next run.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import streamlit as st
+
+from analysis.catalog import ModelInfo, find_model, list_models
+from analysis.limits import MAX_BATCH, MAX_SEED, MIN_HALF
+from app.navigation import PAGES, ensure_entry_point, page_info
+from app.text import display_token
+
+Value = str | int | float | bool
+
+DEFAULT_PROMPT = (
+    "Once upon a time there was a little girl called Alice, who lived with her father in an old "
+    "house by the sea. Every morning Alice went down to the sea, and every evening her father "
+    "told her a story."
+)
+# Browsers and chat programs cut longer addresses; percent-encoding can triple this.
+MAX_LINK_PROMPT = 1500
+MAX_HALF = 255
+_STATE = "headscope.selection"
+
+
+class Refused(ValueError):
+    """A value that is not allowed; the message completes "`<value>` is ..."."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One thing a link can hold: its key, default, parser from text, and what it means."""
+
+    key: str
+    default: Value
+    parse: Callable[[str], Value]
+    meaning: str
+    pages: tuple[str, ...] = ()  # empty: every page
+
+
+def _choice(*options: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in options:
+            raise Refused(f"not one of {', '.join(options)}")
+        return text
+
+    return parse
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        # ASCII digits only: int() would also read other scripts, underscores and spaces.
+        if not re.fullmatch(r"-?[0-9]{1,12}", text) or not low <= int(text) <= high:
+            raise Refused(f"not a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def _decimal(low: float, high: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,6})?", text) or not low <= float(text) <= high:
+            raise Refused(f"not a number from {low:g} to {high:g}")
+        return float(text)
+
+    return parse
+
+
+def _switch(text: str) -> bool:
+    if text not in ("0", "1"):
+        raise Refused("neither 0 nor 1")
+    return text == "1"
+
+
+def _text(longest: int) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if len(text) > longest:
+            raise Refused(f"longer than {longest:,} characters")
+        return text
+
+    return parse
+
+
+_THRESHOLD = "scores above it count as that kind of head"
+PARAMETERS = (
+    Parameter("model", "attn-only-2l", str, "model, by its name in the picker"),
+    Parameter("input", "prompt", _choice("prompt", "repeated"), "a prompt or repeated tokens"),
+    Parameter("prompt", DEFAULT_PROMPT, _text(MAX_LINK_PROMPT), "the text of the prompt"),
+    Parameter("length", 50, _whole(MIN_HALF, MAX_HALF), "S, tokens in the half that is repeated"),
+    Parameter("batch", 10, _whole(1, MAX_BATCH), "number of repeated sequences"),
+    Parameter("seed", 0, _whole(0, MAX_SEED), "seed of the repeated tokens"),
+    Parameter("bos", True, _switch, "1 puts the BOS token in front of the prompt"),
+    Parameter("layer", 0, _whole(0, 999), "layer of the head in focus, from 0"),
+    Parameter("head", 0, _whole(0, 999), "head in focus, from 0"),
+    Parameter("threshold", 0.4, _decimal(0, 1), _THRESHOLD, ("attention", "induction")),
+    Parameter(
+        "sequence",
+        0,
+        _whole(0, MAX_BATCH - 1),
+        "which of the repeated sequences is drawn, from 0",
+        ("tokens", "attention", "induction", "attribution"),
+    ),
+    Parameter(
+        "position",
+        -1,
+        _whole(-1, 9999),
+        "position of the bar chart, -1 for the last",
+        ("attribution",),
+    ),
+    Parameter("answer", "", _text(40), "token whose logit is split", ("attribution",)),
+    Parameter("foil", "", _text(40), "token it is compared with", ("attribution",)),
+    Parameter("method", "zero", _choice("zero", "mean"), "how a head is ablated", ("ablation",)),
+)
+_BY_KEY = {parameter.key: parameter for parameter in PARAMETERS}
+# Pages whose question is best asked of repeated tokens begin there.
+_PAGE_DEFAULTS: dict[tuple[str, str], Value] = {
+    ("induction", "input"): "repeated",
+    ("ablation", "input"): "repeated",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The checked view: what to run, on what, and what to look at."""
+
+    page: str
+    values: Mapping[str, Value]
+    info: ModelInfo
+
+    def __getitem__(self, key: str) -> Any:
+        return self.values[key]
+
+    def key(self, parameter: str, shown: Value | None = None) -> str:
+        """The widget key that ties a widget to a parameter; its current value is set under it.
+
+        `shown` is what the widget shows for a stored value that it cannot show, such as the last
+        position for -1; the stored value stays until the visitor moves the widget.
+        """
+        widget = _widget_key(parameter)
+        value = self.values[parameter] if shown is None else shown
+        if st.session_state.get(widget) != value:
+            st.session_state[widget] = value
+        _state().shown[parameter] = value
+        return widget
+
+
+def open_page(name: str) -> Selection:
+    """Start a page: heading, address and widgets read and checked, sidebar, notes."""
+    ensure_entry_point()
+    page = page_info(name)
+    values, notes = _read_state(name)
+    try:
+        info = find_model(str(values["model"]))
+    except ValueError:
+        values["model"], info = _BY_KEY["model"].default, list_models()[0]
+        notes.append(f"There is no model of that name here, so this is {info.name}.")
+    for key, count in (("layer", info.n_layers), ("head", info.n_heads)):
+        if int(values[key]) >= count:
+            notes.append(
+                f"{info.name} has no {key} {values[key]} (they run from 0 to {count - 1})."
+            )
+            values[key] = 0
+    longest = (info.n_ctx - 1) // 2
+    if int(values["length"]) > longest:
+        notes.append(f"S is at most {longest} for {info.name}.")
+        values["length"] = longest
+    if values["input"] == "repeated" and int(values["sequence"]) >= int(values["batch"]):
+        values["sequence"] = int(values["batch"]) - 1
+        notes.append(f"There are {values['batch']} sequences; this draws the last one.")
+    selection = Selection(name, MappingProxyType(values), info)
+    _write_state(selection)
+    st.title(page.title)
+    st.caption(page.question)
+    for note in notes:
+        # Quotes what the link held: shown as text, not as markdown.
+        st.container(border=True).text(f"⚠ {note}")
+    with st.sidebar:
+        _draw_sidebar(selection)
+    return selection
+
+
+def choose(**values: Value) -> None:
+    """Change the selection from a callback, as a widget would (a click on a figure, say)."""
+    state = _state()
+    state.chosen.update(values)
+    state.touched = True
+    _forget_widgets(values)
+
+
+def link_parameters(page: str, values: Mapping[str, Value]) -> dict[str, str]:
+    """The query parameters of a view on `page`, defaults and what the page ignores left out."""
+    link = {}
+    for parameter in PARAMETERS:
+        value = values.get(parameter.key, _default(page, parameter))
+        concerns_page = not parameter.pages or page in parameter.pages
+        if concerns_page and value != _default(page, parameter):
+            text = _format(value)
+            if parameter.key != "prompt" or len(text) <= MAX_LINK_PROMPT:
+                link[parameter.key] = text
+    return link
+
+
+def parse_link(page: str, link: Mapping[str, list[str]]) -> tuple[dict[str, Value], list[str]]:
+    """Checked values of a link's query parameters, and a sentence for each that was refused."""
+    values: dict[str, Value] = {}
+    notes = []
+    for key, texts in link.items():
+        parameter = _BY_KEY.get(key)
+        if parameter is None:
+            continue  # addresses also carry what mail programs and Streamlit append
+        try:
+            values[key] = parameter.parse(texts[-1])
+        except Refused as refusal:
+            shown = display_token(texts[-1][:40])
+            default = display_token(_format(_default(page, parameter))[:40])
+            notes.append(f"{key} in the link is “{shown}”, {refusal}; this is {key} {default}.")
+        if len(texts) > 1:
+            notes.append(f"{key} stands {len(texts)} times in the link; the last one counts.")
+    return values, notes
+
+
+@dataclass(slots=True)
+class _State:
+    """What one visitor's session remembers between runs."""
+
+    chosen: dict[str, Value] = field(default_factory=dict)  # what differs from a default, or did
+    shown: dict[str, Value] = field(default_factory=dict)  # every value of the last run
+    link: dict[str, list[str]] | None = None  # the address as we last wrote it
+    page: str | None = None
+    touched: bool = False  # `choose` was called since the last run
+
+
+def _state() -> _State:
+    state: _State = st.session_state.setdefault(_STATE, _State())
+    return state
+
+
+def _forget_widgets(keys: Iterable[str]) -> None:
+    for key in keys:
+        st.session_state.pop(_widget_key(key), None)
+
+
+def _read_state(page: str) -> tuple[dict[str, Value], list[str]]:
+    state = _state()
+    notes: list[str] = []
+    link = {key: st.query_params.get_all(key) for key in st.query_params}
+    changed = {
+        key: st.session_state[_widget_key(key)]
+        for key, shown in state.shown.items()
+        if st.session_state.get(_widget_key(key), shown) != shown
+    }
+    # On a slow line a second change can arrive with the address of before the first one, so
+    # an address counts as new only when no widget has changed: a first visit, a followed link,
+    # or the browser's back button. The navigation menu empties it; then the view is kept.
+    new_address = link != state.link and not changed and not state.touched
+    from_menu = not link and state.page not in (None, page)
+    if new_address and not from_menu:
+        state.chosen, notes = parse_link(page, link)
+        _forget_widgets(_BY_KEY)
+    else:
+        state.chosen.update(changed)
+    state.touched = False
+    return {p.key: _value(page, p, state.chosen) for p in PARAMETERS}, notes
+
+
+def _write_state(selection: Selection) -> None:
+    state = _state()
+    link = link_parameters(selection.page, selection.values)
+    if link != st.query_params.to_dict():
+        st.query_params.from_dict(link)
+    state.chosen.update({key: selection.values[key] for key in state.chosen})
+    state.shown = dict(selection.values)
+    state.link = {key: [text] for key, text in link.items()}
+    state.page = selection.page
+
+
+def _draw_sidebar(selection: Selection) -> None:
+    st.selectbox(
+        "Model",
+        [info.name for info in list_models() if info.available],
+        format_func=lambda name: find_model(name).title,
+        key=selection.key("model"),
+    )
+    st.segmented_control(
+        "Input",
+        ["prompt", "repeated"],
+        format_func={"prompt": "Prompt", "repeated": "Repeated tokens"}.__getitem__,
+        required=True,
+        key=selection.key("input"),
+        help="Your own text, or random tokens repeated: only a model that can copy from its "
+        "context can predict the second half.",
+    )
+    if selection["input"] == "prompt":
+        st.text_area("Prompt", height=160, key=selection.key("prompt"))
+        st.toggle(
+            "BOS token in front",
+            key=selection.key("bos"),
+            help="The model was trained with it at position 0; heads rest on it.",
+        )
+        if len(selection["prompt"]) > MAX_LINK_PROMPT:
+            st.caption(
+                f"This prompt is too long for a link ({len(selection['prompt']):,} characters; "
+                f"{MAX_LINK_PROMPT:,} fit), so the link opens without it."
+            )
+        return
+    longest = min(MAX_HALF, (selection.info.n_ctx - 1) // 2)
+    st.slider(
+        "S, tokens in each half",
+        MIN_HALF,
+        longest,
+        key=selection.key("length"),
+        help="The input is BOS, S random tokens, and the same S tokens again.",
+    )
+    st.slider("Sequences", 1, MAX_BATCH, key=selection.key("batch"))
+    st.number_input("Seed", 0, MAX_SEED, step=1, key=selection.key("seed"))
+
+
+def _widget_key(parameter: str) -> str:
+    return f"view.{parameter}"
+
+
+def _value(page: str, parameter: Parameter, chosen: Mapping[str, Value]) -> Value:
+    return chosen.get(parameter.key, _default(page, parameter))
+
+
+def _default(page: str, parameter: Parameter) -> Value:
+    return _PAGE_DEFAULTS.get((page, parameter.key), parameter.default)
+
+
+def _format(value: Value) -> str:
+    if isinstance(value, bool):
+        return str(int(value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+_UNKNOWN_PAGES = {name for p in PARAMETERS for name in p.pages} - {page.name for page in PAGES}
+assert not _UNKNOWN_PAGES, f"parameters of pages that do not exist: {_UNKNOWN_PAGES}"

@@ -1,0 +1,62 @@
+"""How text from users, links and tokenizers reaches the screen: the only place that escapes.
+
+Every such string is hostile. `display_token` makes a token visible as text; the other functions
+make any string safe for one kind of sink.
+"""
+
+import html
+import json
+import unicodedata
+from typing import Any
+
+# Characters that would show as nothing, or that reorder or break what stands around them.
+_INVISIBLE = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"}
+_VISIBLE = {"\n": "↵", "\t": "⇥", "\r": "␍", " ": "·"}
+_PLOTLY = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "$": "&#36;"})
+_SCRIPT = str.maketrans({c: f"\\u{ord(c):04x}" for c in "<>&'\u2028\u2029"})
+_MARKDOWN = str.maketrans({c: f"&#{ord(c)};" for c in "\\`*_{}[]()#+-.!|~<>&$:@^=\"'/"})
+
+
+def display_token(token: str) -> str:
+    """A token as one visible line: space `·`, newline `↵`, controls by their code.
+
+    `" cat"` and `"cat"` look different, and bidirectional controls cannot turn the text around.
+    """
+    shown = "".join(map(_visible, token))
+    # A lone combining mark would attach itself to the character before the token.
+    return f"◌{shown}" if shown and unicodedata.category(shown[0]).startswith("M") else shown
+
+
+def short_token(token: str, width: int = 12) -> str:
+    """`display_token`, cut to `width` characters for axes."""
+    shown = display_token(token)
+    return shown if len(shown) <= width else f"{shown[: width - 1]}…"
+
+
+def escape_html(text: str) -> str:
+    """`text` for HTML, between tags or in a quoted attribute."""
+    return html.escape(text, quote=True)
+
+
+def script_json(value: Any) -> str:
+    """`value` as JSON that may stand inside a `<script>` element: it cannot close it."""
+    return json.dumps(value, ensure_ascii=True, allow_nan=False).translate(_SCRIPT)
+
+
+def plotly_text(text: str) -> str:
+    """`text` for Plotly titles, ticks and hovers, which read `<b>`, entities and `$...$`."""
+    return text.translate(_PLOTLY)
+
+
+def markdown_text(text: str) -> str:
+    """`text` for a place where Streamlit renders markdown, with nothing left to render."""
+    return display_token(text).translate(_MARKDOWN)
+
+
+def _visible(character: str) -> str:
+    if character in _VISIBLE:
+        return _VISIBLE[character]
+    if unicodedata.category(character) in _INVISIBLE or character.isspace():
+        code = ord(character)
+        return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+    return character

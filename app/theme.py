@@ -1,0 +1,52 @@
+"""Colours that are right in the light and in the dark theme."""
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+
+@dataclass(frozen=True, slots=True)
+class Palette:
+    """Colours of one theme. Scales run from the page's background, so that 0 is quiet."""
+
+    dark: bool
+    background: str
+    text: str
+    muted: str
+    accent: str
+    first_half: str  # band behind the random half
+    second_half: str  # band behind the repeated half
+    right: str  # chip of a token that was the top guess
+    sequential: tuple[str, ...]
+    diverging: tuple[str, ...]  # negative .. 0 .. positive, told apart by colour-blind people
+
+
+_LIGHT = Palette(
+    dark=False,
+    background="#ffffff",
+    text="#1a1f2b",
+    muted="#5b6577",
+    accent="#d9480f",
+    first_half="rgba(217, 72, 15, 0.10)",
+    second_half="rgba(43, 138, 62, 0.12)",
+    right="#c9efd3",
+    sequential=("#ffffff", "#c5d3f7", "#7f9cec", "#3b5bdb", "#1b2f8a"),
+    diverging=("#a61e1e", "#e8795a", "#ffffff", "#6e9fd8", "#123f8c"),
+)
+_DARK = Palette(
+    dark=True,
+    background="#12151c",
+    text="#e8ebf2",
+    muted="#9aa5b8",
+    accent="#ffa94d",
+    first_half="rgba(255, 146, 84, 0.16)",
+    second_half="rgba(81, 207, 102, 0.16)",
+    right="#1f5a33",
+    sequential=("#1d222d", "#26346b", "#4361d8", "#8ea5ff", "#e4eaff"),
+    diverging=("#ff8a70", "#a8473a", "#1d222d", "#35659f", "#6fb0f5"),
+)
+
+
+def palette() -> Palette:
+    """The palette of the theme this visitor's browser shows."""
+    return _DARK if st.context.theme.type == "dark" else _LIGHT

@@ -1,0 +1,64 @@
+"""Attribution: what the direct path and every head add to the logit of the next token."""
+
+import numpy as np
+import streamlit as st
+
+from analysis.definitions import ATTRIBUTION
+from app import backend, figures
+from app.frame import draw, figure_frame
+from app.selection import open_page
+from app.sequences import choose_sequence
+from app.text import display_token
+from app.theme import palette
+
+selection = open_page("attribution")
+theme = palette()
+tokens = backend.tokens_of(selection)
+row = choose_sequence(selection, tokens)
+labels = tokens.labels[row]
+
+left, right = st.columns(2)
+answer_text = left.text_input(
+    "Answer token",
+    key=selection.key("answer"),
+    placeholder="the token that really comes next",
+    help="One token whose logit is split at every position. A space in front belongs to it.",
+)
+foil_text = right.text_input(
+    "Foil token",
+    key=selection.key("foil"),
+    placeholder="none",
+    help="One token to compare with: why the answer rather than the foil?",
+)
+answer = backend.single_token(selection, answer_text) if answer_text else None
+foil = backend.single_token(selection, foil_text) if foil_text else None
+result = backend.attribution(selection, row, answer, foil)
+values = result.values[0]
+n_rows = len(values)
+targets = [texts[0] for texts in backend.token_labels(selection, result.targets[0][:, None])]
+if foil_text:
+    targets = [f"{target}” rather than “{foil_text}" for target in targets]
+
+st.caption(
+    f"Check: the components of each row sum to the model's own "
+    f"{'logit difference' if foil is not None else 'logit'} within {result.error:.1e} logits"
+    + (", after taking off the unembedding bias b_U." if result.unembed_bias.any() else ".")
+)
+chosen = selection["position"] if 0 <= selection["position"] < n_rows else n_rows - 1
+with figure_frame(
+    f"One position: after “{display_token(labels[chosen])}”",
+    f"What each component adds to the logit of “{display_token(targets[chosen])}”; "
+    f"the bars sum to {result.logits[0, chosen]:.2f}.",
+    ATTRIBUTION,
+):
+    st.slider("Position", 0, n_rows - 1, key=selection.key("position", shown=chosen))
+    draw(figures.attribution_bars(values[chosen], result.labels, theme), key="bars")
+
+strongest = np.abs(values).mean(0).argsort()[::-1][:3]
+with figure_frame(
+    "Every position and component",
+    "Rows are named by the token the prediction is made at; the hover names the token it is "
+    "about. Largest on average: " + ", ".join(result.labels[i] for i in strongest) + ".",
+    ATTRIBUTION,
+):
+    draw(figures.attribution_map(values, result.labels, labels[:n_rows], targets, theme), key="map")

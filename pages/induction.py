@@ -1,0 +1,93 @@
+"""Induction: the loss on repeated tokens and the heads that make the second half easy."""
+
+import numpy as np
+import streamlit as st
+
+from analysis.definitions import CHANCE, COURSE_STRIPE, HALF_LOSS, LOSS, PATTERN, SCORES
+from analysis.heads import Head
+from app import backend, figures
+from app.frame import draw, draw_head_map, figure_frame, open_head
+from app.selection import open_page
+from app.sequences import choose_sequence
+from app.theme import palette
+
+selection = open_page("induction")
+theme = palette()
+tokens = backend.tokens_of(selection)
+row = choose_sequence(selection, tokens)
+stats = backend.next_token_stats(selection)
+scores = backend.scores(selection)
+focus = Head(selection["layer"], selection["head"])
+
+if tokens.half_length is None:
+    title, definition = "Log-probability of each token of the prompt", LOSS
+    reading = "Where the text repeats something, the line rises: the model has seen it before."
+else:
+    first, second = stats.half_losses(tokens)
+    title, definition = "Second half: seen before, so predicted", HALF_LOSS
+    reading = (
+        f"Mean over {tokens.batch} sequences. Loss {first:.2f} nats on the random half, "
+        f"{second:.2f} on the repeated one; a uniform guess has "
+        f"{np.log(selection.info.d_vocab):.2f}."
+    )
+with figure_frame(title, reading, definition):
+    draw(
+        figures.log_prob_line(stats.log_probs, tokens.labels[row], tokens.half_length, theme),
+        key="log-probs",
+    )
+
+if np.isnan(scores.induction).all():
+    with figure_frame("Induction score of every head", "", SCORES["induction"]):
+        st.info("No token of this prompt comes twice, so nothing can be copied. Repeat a word.")
+    st.stop()
+chance = scores.chance["induction"]
+with figure_frame(
+    "Induction score of every head",
+    f"How much of its attention a head puts on the token after an earlier copy. Chance is "
+    f"{chance:.3f}. Click a cell to see that head's pattern below.",
+    SCORES["induction"],
+    COURSE_STRIPE,
+):
+    draw_head_map(
+        figures.head_map(
+            scores.induction,
+            theme,
+            unit="induction score",
+            top=1,
+            focus=focus,
+            details={
+                "chance": np.full_like(scores.induction, chance),
+                "sd over sequences": scores.spread["induction"],
+                "as the course averages it": scores.course_stripe,
+            },
+        ),
+        key="induction-map",
+    )
+    st.caption(CHANCE)
+
+heads, picture = st.columns([1, 2])
+with heads, figure_frame("Induction heads", "Heads above the threshold.", SCORES["induction"]):
+    st.slider("Threshold", 0.0, 1.0, step=0.05, key=selection.key("threshold"))
+    found = scores.above("induction", selection["threshold"])
+    if found:
+        st.dataframe(
+            [{"Head": head.label, "Score": value, "Chance": chance} for head, value in found],
+            hide_index=True,
+            column_config={
+                name: st.column_config.NumberColumn(format="%.3f") for name in ("Score", "Chance")
+            },
+        )
+    else:
+        st.caption("No head. Lower the threshold, or take more sequences.")
+with (
+    picture,
+    figure_frame(
+        f"Pattern of {focus.label}",
+        f"Sequence {row}. An induction head shows a stripe: S-1 positions back from each token of "
+        "the second half.",
+        PATTERN,
+    ),
+):
+    pattern = backend.patterns(selection, row, (focus.layer,)).values[0, 0, focus.head]
+    draw(figures.pattern_map(pattern, tokens.labels[row], theme), key="pattern")
+    open_head(selection, focus)

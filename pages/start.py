@@ -1,0 +1,50 @@
+"""Start: what this is, finished views to open, and the model's card."""
+
+import streamlit as st
+
+from app import backend
+from app.navigation import streamlit_page
+from app.presets import PRESETS
+from app.selection import link_parameters, open_page
+
+selection = open_page("start")
+info = selection.info
+st.markdown(
+    "**See what every attention head of a language model does.** Type a prompt or take random "
+    "repeated tokens, and look at where heads attend, what they write, and what breaks without "
+    "them; every view has a link that brings it back."
+)
+
+st.subheader("Open a finished view", anchor=False)
+for row in (PRESETS[:2], PRESETS[2:]):
+    for column, preset in zip(st.columns(2), row, strict=True):
+        with column.container(border=True, height="stretch"):
+            st.markdown(f"#### {preset.title}")
+            st.write(preset.notice)
+            st.page_link(
+                streamlit_page(preset.page),
+                label=f"Open in {preset.page.capitalize()}",
+                icon=":material/arrow_forward:",
+                query_params=link_parameters(preset.page, preset.values),
+            )
+
+st.subheader(f"The model: {info.title}", anchor=False)
+facts: dict[str, str | int] = {
+    "Layers": info.n_layers,
+    "Heads per layer": info.n_heads,
+    "d_model": info.d_model,
+    "d_head": info.d_head,
+    "Context": f"{info.n_ctx} tokens",
+    "Vocabulary": f"{info.d_vocab:,} tokens",
+    "Parameters": f"{info.n_params / 1e6:.2f} M",
+    "MLPs": "yes" if info.has_mlp else "none",
+    "Normalization": info.normalization or "none",
+}
+cells = st.columns(3)
+for index, (name, value) in enumerate(facts.items()):
+    cells[index % 3].metric(name, value, border=True)
+with st.expander("How the model was made"):
+    st.markdown((info.folder / "README.md").read_text(encoding="utf-8"))
+
+# Last, so that the page is on screen before torch and TransformerLens are imported.
+backend.warm_up(info.name)

@@ -1,0 +1,81 @@
+"""Tokens: the prompt as the model sees it, and which next tokens it gets right."""
+
+import numpy as np
+import streamlit as st
+
+from analysis.definitions import LOSS
+from app import backend
+from app.chips import Chip, chips_html
+from app.frame import figure_frame
+from app.selection import open_page
+from app.sequences import choose_sequence
+from app.text import display_token
+from app.theme import palette
+
+selection = open_page("tokens")
+stats = backend.next_token_stats(selection)
+tokens = backend.tokens_of(selection)
+row = choose_sequence(selection, tokens)
+labels, ids = tokens.labels[row], tokens.ids[row]
+top_labels = backend.token_labels(selection, stats.top_ids[row])
+correct, log_probs = stats.correct[row], stats.log_probs[row]
+
+columns = st.columns(4)
+columns[0].metric("Tokens", len(labels), border=True)
+columns[1].metric("Loss, nats per token", f"{-log_probs.mean():.3f}", border=True)
+columns[2].metric("Top guess right", f"{correct.sum()} of {len(correct)}", border=True)
+columns[3].metric("A uniform guess", f"{np.log(selection.info.d_vocab):.3f}", border=True)
+
+
+def chip(position: int) -> Chip:
+    """The chip of one token; its card says what the model expected there."""
+    heading = f"position {position}, id {ids[position]}"
+    if position == 0:
+        return Chip(labels[0], False, [], f"{heading}; nothing predicts the first token")
+    guesses = zip(top_labels[position - 1], stats.top_probs[row, position - 1], strict=True)
+    card = [(display_token(label), f"{probability:.1%}") for label, probability in guesses]
+    chance = float(np.exp(log_probs[position - 1]))
+    heading += f"; it had {chance:.1%}. Guesses:"
+    return Chip(labels[position], bool(correct[position - 1]), card, heading)
+
+
+with figure_frame(
+    f"The text in {len(labels)} tokens",
+    "A coloured token was the model's top guess. Hover a token for the ten best guesses in its "
+    "place; · is a space and ↵ a new line.",
+    LOSS,
+):
+    st.html(chips_html([chip(position) for position in range(len(labels))], palette()))
+
+with figure_frame(
+    "Every token",
+    "Each row is a token and what the model thought before it came; sort by a column's head.",
+    LOSS,
+):
+    st.dataframe(
+        {
+            "Position": np.arange(len(labels)),
+            "Token": [display_token(label) for label in labels],
+            "Id": ids,
+            "Log-probability (nats)": [None, *log_probs.tolist()],
+            "Probability": [None, *np.exp(log_probs).tolist()],
+            "Top guess": [None, *(display_token(guesses[0]) for guesses in top_labels[:-1])],
+            "Right": [None, *correct.tolist()],
+        },
+        hide_index=True,
+        column_config={
+            "Log-probability (nats)": st.column_config.NumberColumn(format="%.3f"),
+            "Probability": st.column_config.NumberColumn(format="percent"),
+        },
+    )
+guesses = zip(top_labels[-1], stats.top_probs[row, -1], strict=True)
+with figure_frame("What comes next", "The ten most likely tokens after the end of the text.", LOSS):
+    st.dataframe(
+        [{"Token": display_token(label), "Probability": float(p)} for label, p in guesses],
+        hide_index=True,
+        column_config={
+            "Probability": st.column_config.ProgressColumn(
+                min_value=0, max_value=1, format="percent"
+            )
+        },
+    )
