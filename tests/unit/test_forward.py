@@ -172,7 +172,7 @@ def test_log_probs_are_log_softmax_at_the_token_that_came(attention_only):
 
 
 def test_a_certain_prediction_has_log_prob_0_and_never_more():
-    """log p > 0 would be a probability above 1; large logits are where rounding does that."""
+    """Rounding of large logits must not give a probability above 1."""
     logits = torch.zeros(1, 2, 64)
     for best in np.linspace(5, 60, 200):
         logits[0, 0, 3] = float(best)

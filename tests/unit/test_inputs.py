@@ -33,7 +33,7 @@ def bounded(model, **sizes):
 
 
 def text_of(labels):
-    r"""The bytes that labels stand for: themselves, or `\x..` where they are part of a character."""
+    r"""The bytes that labels stand for: their own, or those spelt out as `\x..`."""
     parts = []
     for label in labels:
         if re.fullmatch(r"(\\x[0-9a-f]{2})+", label):

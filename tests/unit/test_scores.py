@@ -153,7 +153,7 @@ def test_text_with_a_token_three_times_counts_every_earlier_copy():
 
 
 def test_the_token_after_its_copy_is_never_the_destination_itself():
-    """In `the the`, the token after the first `the` is the second: attending there is no copying."""
+    """In `the the`, the token after the first is the second: attending there copies nothing."""
     tokens = prompt([0, 5, 5, 7, 5])
     induction = targets("induction", tokens)[0]
     assert {(int(d), int(s)) for d, s in np.argwhere(induction)} == {(4, 2), (4, 3)}
