@@ -1,5 +1,6 @@
 """Direct logit attribution: what each component adds to a token's logit."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import einops
@@ -40,6 +41,8 @@ class Attribution:
         if not self.error < TOLERANCE:
             raise ValueError(f"components sum to the logit within {self.error:.2g} only")
         freeze(self, "values", "targets", "logits", "unembed_bias")
+        if self.foils is not None:
+            freeze(self, "foils")
 
     @property
     def error(self) -> float:
@@ -65,18 +68,21 @@ def logit_attribution(
         targets: Token ids whose logits are split. By default the token that comes next, at every
             position but the last. A number means that token at every position.
         foils: Token ids subtracted, for "why this rather than that": the result is then a logit
-            difference.
+            difference. One for each target, or a number for all.
 
     Raises:
-        AnalysisError: An id outside the vocabulary, or targets that fit neither way.
+        AnalysisError: An id outside the vocabulary; targets that cover neither every position nor
+            all but the last; foils of another shape than the targets.
     """
-    target_ids = tokens.ids[:, 1:] if targets is None else _ids(model, targets, tokens)
-    foil_ids = (
-        None if foils is None else np.broadcast_to(_ids(model, foils, tokens), target_ids.shape)
-    )
+    target_ids = tokens.ids[:, 1:]
+    if targets is not None:
+        target_ids = _ids(model, targets, "Targets", [tokens.ids.shape, target_ids.shape])
+    foil_ids = None if foils is None else _ids(model, foils, "Foils", [target_ids.shape])
     n_pos = target_ids.shape[1]
 
     bridge = model.bridge
+    unembedding = bridge.W_U.T  # [d_vocab, d_model]; stacked anew at each access
+    device = unembedding.device
     layers = range(model.n_layers)
     stream = ["hook_embed", "hook_pos_embed"]
     stream += [f"blocks.{layer}.hook_mlp_out" for layer in layers if model.info.has_mlp]
@@ -85,17 +91,19 @@ def logit_attribution(
     logits, kept = run(model, tokens.tensor, capture=[*stream, *heads, *scale])
     kept = {name: value[:, :n_pos] for name, value in kept.items()}
 
+    def on_device(ids: np.ndarray) -> Tensor:
+        return torch.tensor(ids, device=device)
+
     def difference(values: Float[Tensor, "*shape d_vocab"]) -> Float[Tensor, "batch pos"]:
         def pick(ids: np.ndarray) -> Tensor:
-            index = torch.tensor(ids, device=values.device)[..., None]
-            return values.expand(*ids.shape, -1).gather(-1, index)[..., 0]
+            return values.expand(*ids.shape, -1).gather(-1, on_device(ids)[..., None])[..., 0]
 
         return pick(target_ids) if foil_ids is None else pick(target_ids) - pick(foil_ids)
 
-    direction = bridge.W_U.T[torch.tensor(target_ids)]
+    direction = unembedding[on_device(target_ids)]
     if foil_ids is not None:
-        direction = direction - bridge.W_U.T[torch.tensor(foil_ids)]
-    constant = torch.zeros(target_ids.shape)
+        direction = direction - unembedding[on_device(foil_ids)]
+    constant = torch.zeros(target_ids.shape, device=device)
     if model.info.normalization:
         # LayerNorm(x) = (x - mean x) / scale * w + b, with the scale frozen: centring x is the
         # same as centring the direction it is read in.
@@ -104,7 +112,7 @@ def logit_attribution(
         direction = direction * norm.weight
         direction = (direction - direction.mean(-1, keepdim=True)) / kept["ln_final.hook_scale"]
 
-    def along(write: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos"]:
+    def along(write: Float[Tensor, "... d_model"]) -> Float[Tensor, "batch pos"]:
         return einops.einsum(write.expand(direction.shape), direction, "b p m, b p m -> b p")
 
     parts = {
@@ -134,15 +142,18 @@ def logit_attribution(
 
 
 def _ids(
-    model: HeadModel, ids: int | Int[np.ndarray, "batch pos"], tokens: Tokens
+    model: HeadModel,
+    ids: int | Int[np.ndarray, "batch pos"],
+    what: str,
+    shapes: Sequence[tuple[int, ...]],
 ) -> Int[np.ndarray, "batch pos"]:
+    # A number means that token at every position of the first shape.
     array = np.asarray(ids, dtype=np.int64)
     if array.ndim == 0:
-        array = np.full(tokens.ids.shape, array)
-    if array.shape not in (tokens.ids.shape, (tokens.batch, tokens.length - 1)):
-        raise AnalysisError(
-            f"Targets of shape {array.shape} do not fit tokens of shape {tokens.ids.shape}."
-        )
+        array = np.full(shapes[0], array)
+    if array.shape not in shapes:
+        fitting = " or ".join(str(shape) for shape in shapes)
+        raise AnalysisError(f"{what} of shape {array.shape} do not fit here; {fitting} would.")
     if array.min() < 0 or array.max() >= model.d_vocab:
         raise AnalysisError(
             f"A token id lies outside {model.name}'s vocabulary of {model.d_vocab} tokens."

@@ -96,7 +96,7 @@ SCORES: dict[ScoreName, Definition] = {
         "Induction score",
         "Mean attention of a repeated token to the token that followed its earlier copies.",
         "mean, over dest whose token occurred before, of the sum of pattern[dest, src+1] over "
-        "those src; on repeated tokens src+1 = dest-(S-1), dest = S+1..2S",
+        "those src (src+1 < dest); on repeated tokens src+1 = dest-(S-1), dest = S+1..2S",
         "0 to 1",
         "ARENA 1.2, sections 2.8 and 3.2; Olsson et al. 2022",
     ),

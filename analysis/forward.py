@@ -56,5 +56,5 @@ def next_token_log_probs(
 ) -> Float[Tensor, "batch pos-1"]:
     """Log-probability, in nats, that each position gives to the token that follows it."""
     following = ids[:, 1:, None].to(logits.device)
-    chosen = logits[:, :-1].gather(-1, following)[..., 0]
-    return chosen - logits[:, :-1].logsumexp(-1)
+    # Not logit - logsumexp: rounding of large logits would leave probabilities above 1.
+    return logits[:, :-1].log_softmax(-1).gather(-1, following)[..., 0]

@@ -28,12 +28,13 @@ class Tokens:
     has_bos: bool
 
     def __post_init__(self) -> None:
-        if self.ids.shape != (len(self.labels), len(self.labels[0])):
-            raise ValueError(f"{self.ids.shape} ids but labels for {len(self.labels)} rows")
+        n_rows, n_pos = self.ids.shape
+        if [len(row) for row in self.labels] != [n_pos] * n_rows:
+            raise ValueError(f"{n_rows} x {n_pos} ids, but the rows of labels differ from that")
         if self.half_length is not None:
-            expected = 2 * self.half_length + 1
-            first, second = np.split(self.ids[:, 1:expected], 2, axis=1)
-            if self.ids.shape[1] != expected or not np.array_equal(first, second):
+            first = self.ids[:, 1 : self.half_length + 1]
+            second = self.ids[:, self.half_length + 1 :]
+            if n_pos != 2 * self.half_length + 1 or not np.array_equal(first, second):
                 raise ValueError(f"tokens are not BOS and the same {self.half_length} ids twice")
         freeze(self, "ids")
 

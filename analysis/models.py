@@ -89,16 +89,30 @@ def load_model(name_or_path: str | Path, device: str = "auto") -> HeadModel:
         AnalysisError: Unknown name, unsuitable device, or files that are missing or damaged.
     """
     info = find_model(Path(name_or_path).name)
-    if isinstance(name_or_path, Path) and name_or_path.resolve() != info.folder.resolve():
+    if name_or_path != info.name and not _same_file(Path(name_or_path), info.folder):
         raise AnalysisError(f"Only the models in {info.folder.parent.name}/ can be loaded.")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device not in ("cpu", "cuda"):
         raise AnalysisError(f"Device {device!r} is not supported. Use 'cpu' or 'cuda'.")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise AnalysisError("This machine has no CUDA device. Use 'cpu'.")
     tokenizer = load_tokenizer(info.folder / "tokenizer.json")
+    if len(tokenizer) > info.d_vocab:
+        raise AnalysisError(
+            f"tokenizer.json has {len(tokenizer)} tokens, but {info.name} takes {info.d_vocab}. "
+            "It belongs to another model."
+        )
     bridge = native_bridge(info, tokenizer, device)
     load_weights(bridge, info.folder / "model.safetensors")
     return HeadModel(info, bridge, tokenizer, fingerprint=_fingerprint(info.folder))
+
+
+def _same_file(path: Path, folder: Path) -> bool:
+    try:
+        return path.resolve() == folder.resolve()
+    except (OSError, RuntimeError, ValueError):  # a loop of links, NUL or a lone surrogate
+        return False
 
 
 def load_tokenizer(file: Path) -> PreTrainedTokenizerFast:
@@ -144,12 +158,18 @@ def native_bridge(
 
 
 def load_weights(bridge: TransformerBridge, file: Path) -> None:
-    """Fill `bridge` from a safetensors file; every name and shape has to match."""
+    """Fill `bridge` from a safetensors file; AnalysisError unless every name and shape matches."""
     try:
         weights = load_file(file)
     except (OSError, SafetensorError) as error:
         raise AnalysisError(f"The weights {file.name} are missing or damaged.") from error
-    bridge.load_state_dict(weights, strict=True)
+    try:
+        bridge.load_state_dict(weights, strict=True)
+    except RuntimeError as error:  # one line for each tensor, in TransformerLens's inner names
+        raise AnalysisError(
+            f"The weights {file.name} do not fit the sizes in config.json. "
+            "The two files belong to different models."
+        ) from error
 
 
 def _fingerprint(folder: Path) -> str:

@@ -47,9 +47,11 @@ def attention_patterns(
         layers: Layers to return, all by default. Only these are kept.
 
     Raises:
-        AnalysisError: A layer the model lacks, or an answer larger than `MAX_BYTES`.
+        AnalysisError: No layer, a layer the model lacks, or an answer larger than `MAX_BYTES`.
     """
     chosen = tuple(range(model.n_layers)) if layers is None else tuple(layers)
+    if not chosen:
+        raise AnalysisError("No layer was chosen. Choose at least one layer.")
     for layer in chosen:
         if not 0 <= layer < model.n_layers:
             raise AnalysisError(

@@ -20,9 +20,10 @@ class HeadScores:
     """Every score of every head on the same tokens.
 
     NaN where the tokens cannot show it: `duplicate` and `induction` need a token that occurs
-    twice. `spread` is the standard deviation over sequences (NaN for a single one) and `chance`
-    the score of uniform causal attention. `course_stripe` is the course's own average of the
-    induction diagonal, for comparison with published figures (None unless tokens are repeated).
+    twice. `spread` is the sample standard deviation over sequences (NaN for a single one) and
+    `chance` the score of uniform causal attention. `course_stripe` is the course's own average of
+    the induction diagonal, for comparison with published figures (None unless tokens are
+    repeated). `layers` says which layer each row of the arrays is.
     """
 
     current: Float[np.ndarray, "layer head"]
@@ -34,13 +35,21 @@ class HeadScores:
     spread: Mapping[ScoreName, Float[np.ndarray, "layer head"]]
     chance: Mapping[ScoreName, float]
     course_stripe: Float[np.ndarray, "layer head"] | None
+    layers: tuple[int, ...]
 
     def __post_init__(self) -> None:
         for name in TARGETED:
             values = getattr(self, name)
             if not np.all(np.isnan(values) | ((values > -1e-4) & (values < 1 + 1e-4))):
                 raise ValueError(f"a {name} score lies outside 0..1")
+        if self.current.shape[0] != len(self.layers):
+            raise ValueError(
+                f"{self.current.shape[0]} rows of scores for {len(self.layers)} layers"
+            )
         freeze(self, *SCORE_NAMES)
+        for array in (*self.spread.values(), self.course_stripe):
+            if array is not None:
+                array.setflags(write=False)
 
     def __getitem__(self, name: ScoreName) -> Float[np.ndarray, "layer head"]:
         """The score called `name`."""
@@ -51,8 +60,8 @@ class HeadScores:
         """Heads that score more than `threshold`, highest first."""
         values = self[name]
         found = [
-            (Head(int(layer), int(head)), float(values[layer, head]))
-            for layer, head in np.argwhere(values > threshold)
+            (Head(self.layers[row], int(head)), float(values[row, head]))
+            for row, head in np.argwhere(values > threshold)
         ]
         return sorted(found, key=lambda pair: -pair[1])
 
@@ -71,7 +80,7 @@ def head_scores(model: HeadModel, tokens: Tokens | None = None, seed: int = 0) -
 
 
 def score_patterns(patterns: Patterns, tokens: Tokens) -> HeadScores:
-    """The scores of given patterns; layers follow `patterns.layers`.
+    """The scores of given patterns, by their layers.
 
     Raises:
         ValueError: The patterns are not of these tokens.
@@ -97,6 +106,7 @@ def score_patterns(patterns: Patterns, tokens: Tokens) -> HeadScores:
         spread=MappingProxyType({name: _spread(by_sequence[name]) for name in SCORE_NAMES}),
         chance=MappingProxyType({name: _mean(chance[name]).item() for name in SCORE_NAMES}),
         course_stripe=_course_stripe(values, tokens.half_length),
+        layers=patterns.layers,
     )
 
 

@@ -42,9 +42,11 @@ def make_model(
     tokenizer = load_tokenizer(BUNDLED / "attn-only-2l" / "tokenizer.json")
     bridge = native_bridge(info, tokenizer, "cpu")
     generator = torch.Generator().manual_seed(seed)
-    for parameter in bridge.parameters():
-        # 0.2 makes attention far from uniform, so that a mistake in it shows.
-        parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.2)
+    # b_U is a buffer of zeros in the bridge, not a parameter.
+    for weight in (*bridge.parameters(), bridge.b_U):
+        # 0.2 makes attention uneven, so that a mistake in it shows.
+        weight.copy_(torch.randn(weight.shape, generator=generator) * 0.2)
+    assert bridge.state_dict()["unembed.bias"].any()
     return HeadModel(info, bridge, tokenizer, fingerprint=f"tiny-{seed}")
 
 
