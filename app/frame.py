@@ -10,24 +10,28 @@ from analysis.definitions import Definition
 from analysis.heads import Head
 from app.navigation import streamlit_page
 from app.selection import Selection, choose, link_parameters
+from app.text import markdown_text
 
 _CHART = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d"]}
 
 
 @contextmanager
 def figure_frame(title: str, reading: str, *definitions: Definition) -> Iterator[None]:
-    """Title, one sentence on how to read the figure, the figure itself, and what it is."""
+    """Title, one sentence on how to read the figure, the figure itself, and what it is.
+
+    Title and sentence may quote tokens: they are shown as text, whatever they hold.
+    """
     with st.container(border=True):
         bar = st.container(
             horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
         )
-        bar.subheader(title, anchor=False, width="content")
+        bar.subheader(markdown_text(title), anchor=False, width="content")
         with bar.popover("Definition", type="tertiary", width="content"):
             for quantity in definitions:
                 st.markdown(f"**{quantity.name}.** {quantity.meaning}")
                 st.code(quantity.formula, language=None, wrap_lines=True)
                 st.markdown(f"Range and unit: {quantity.unit}.  \nSource: {quantity.source}.")
-        st.caption(reading)
+        st.caption(markdown_text(reading))
         yield
 
 

@@ -50,7 +50,7 @@ def plotly_text(text: str) -> str:
 
 def markdown_text(text: str) -> str:
     """`text` for a place where Streamlit renders markdown, with nothing left to render."""
-    return display_token(text).translate(_MARKDOWN)
+    return text.translate(_MARKDOWN)
 
 
 def _visible(character: str) -> str:

@@ -21,7 +21,7 @@ class Palette:
     diverging: tuple[str, ...]  # negative .. 0 .. positive, told apart by colour-blind people
 
 
-_LIGHT = Palette(
+LIGHT = Palette(
     dark=False,
     background="#ffffff",
     text="#1a1f2b",
@@ -33,7 +33,7 @@ _LIGHT = Palette(
     sequential=("#ffffff", "#c5d3f7", "#7f9cec", "#3b5bdb", "#1b2f8a"),
     diverging=("#a61e1e", "#e8795a", "#ffffff", "#6e9fd8", "#123f8c"),
 )
-_DARK = Palette(
+DARK = Palette(
     dark=True,
     background="#12151c",
     text="#e8ebf2",
@@ -49,4 +49,4 @@ _DARK = Palette(
 
 def palette() -> Palette:
     """The palette of the theme this visitor's browser shows."""
-    return _DARK if st.context.theme.type == "dark" else _LIGHT
+    return DARK if st.context.theme.type == "dark" else LIGHT

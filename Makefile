@@ -1,0 +1,39 @@
+PYTHON ?= python3
+PORT ?= 8501
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: run test lint browser
+run: $(VENV)/.run
+	$(BIN)/streamlit run streamlit_app.py --server.port $(PORT)
+
+test: lint browser
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# Chromium of the system; else the distribution's package; else the one Playwright brings.
+browser: $(VENV)/.test
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
+	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		apt-get update -q && apt-get install -q -y chromium; \
+	else \
+		$(BIN)/playwright install chromium; \
+	fi
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	$(PYTHON) -m venv $(VENV)
+
+# torch comes first and alone: a later package that asks for any torch then finds this one.
+$(VENV)/.run: requirements.txt constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet -c constraints.txt "$$(grep '^torch==' requirements.txt)"
+	$(BIN)/pip install --quiet -c constraints.txt -r requirements.txt
+	touch $@
+
+$(VENV)/.test: requirements-dev.txt $(VENV)/.run
+	$(BIN)/pip install --quiet -c constraints.txt -r requirements-dev.txt
+	touch $@

@@ -1,0 +1,190 @@
+"""What a person does with the app, in real Chromium, with no network but this machine."""
+
+import re
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from app.navigation import PAGES
+from app.presets import PRESETS
+from tests.browser.conftest import OpenPage, Serve, wait_until_done
+from tests.hostile import HOSTILE, SCRIPTS
+
+pytestmark = pytest.mark.browser
+HOSTILE_APP = Path(__file__).parent / "apps" / "hostile_app.py"
+ANALYSIS_PAGES = [page for page in PAGES if page.name != "start"]
+
+
+def go(page: Page, address: str) -> None:
+    page.goto(address)
+    wait_until_done(page)
+
+
+def heading(page: Page, text: str | re.Pattern[str]) -> None:
+    expect(page.get_by_role("heading", name=text).first).to_be_visible(timeout=60_000)
+
+
+@pytest.mark.parametrize("info", PAGES, ids=lambda info: info.name)
+def test_a_page_opens_from_its_address(app: str, page: Page, info) -> None:  # noqa: ANN001
+    go(page, f"{app}/{info.address}")
+    heading(page, info.title)
+    for other in PAGES:
+        expect(page.get_by_test_id("stSidebarNav").get_by_text(other.title)).to_be_visible()
+    expect(page.get_by_text("Something went wrong")).to_have_count(0)
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.title)
+def test_a_preset_opens_its_view_with_one_click(app: str, page: Page, preset) -> None:  # noqa: ANN001
+    go(page, app)
+    card = page.get_by_test_id("stVerticalBlock").filter(
+        has=page.get_by_role("heading", name=preset.title)
+    )
+    card.last.get_by_role("link").click()
+    heading(page, preset.page.capitalize())
+    wait_until_done(page)
+    expect(page.locator(".js-plotly-plot, [data-testid=stDataFrame]").first).to_be_visible()
+    expect(page.get_by_text("⚠")).to_have_count(0)
+
+
+def test_a_permalink_restores_the_view_in_a_fresh_browser(app: str, open_page: OpenPage) -> None:
+    first = open_page()
+    go(first, f"{app}/attention?prompt={quote('The cat & the dog, the cat & the fish?')}")
+    first.get_by_label("Layer", exact=True).click()
+    first.get_by_role("option", name="1").click()
+    heading(first, "Heads of layer 1")
+    expect(first).to_have_url(re.compile("layer=1"))
+    link = first.url
+
+    second = open_page()
+    go(second, link)
+    heading(second, "Heads of layer 1")
+    expect(second.get_by_label("Prompt")).to_have_value("The cat & the dog, the cat & the fish?")
+    assert second.url == link
+
+
+def test_the_back_button_returns_to_the_view_before(app: str, page: Page) -> None:
+    go(page, f"{app}/attention?layer=1")
+    page.get_by_test_id("stSidebarNav").get_by_text("Tokens").click()
+    heading(page, "Tokens")
+    wait_until_done(page)
+    page.go_back()
+    heading(page, "Heads of layer 1")
+
+
+def test_typing_a_prompt_changes_the_tokens_and_the_address(app: str, page: Page) -> None:
+    go(page, f"{app}/tokens")
+    page.get_by_label("Prompt").fill("Alice and Bob")
+    page.get_by_label("Prompt").press("Control+Enter")
+    expect(page).to_have_url(re.compile("prompt=Alice"))
+    expect(page.locator(".hs-chip", has_text="·and")).to_be_visible()
+
+
+def test_a_token_names_its_best_guesses_on_hover(app: str, page: Page) -> None:
+    go(page, f"{app}/tokens")
+    chip = page.locator(".hs-chip").nth(3)
+    expect(chip.locator(".hs-row").first).to_be_hidden()
+    chip.hover()
+    expect(chip.locator(".hs-row")).to_have_count(10)
+    expect(chip.locator(".hs-row").first).to_be_visible()
+    expect(chip.locator(".hs-row").first).to_contain_text("%")
+
+
+def test_circuitsvis_shows_a_head_on_hover_and_keeps_it_on_click(app: str, page: Page) -> None:
+    go(page, f"{app}/attention?layer=1")
+    frame = page.frame_locator("iframe[title^='Attention patterns']")
+    expect(frame.get_by_text("Head Selector")).to_be_visible(timeout=60_000)
+    frame.locator("canvas").nth(4).click()
+    expect(frame.get_by_text("L1H4", exact=False).last).to_be_visible()
+    expect(frame.get_by_text(re.compile("L1H4.*Zoomed"))).to_be_visible()
+
+
+def test_an_unrelated_change_does_not_rebuild_circuitsvis(app: str, page: Page) -> None:
+    go(page, f"{app}/attention?layer=1")
+    selector = "iframe[title^='Attention patterns']"
+    expect(page.frame_locator(selector).get_by_text("Head Selector")).to_be_visible(timeout=60_000)
+    page.frame_locator(selector).locator("body").evaluate("body => body.dataset.seen = 'yes'")
+    page.get_by_label("Head in full").click()
+    page.get_by_role("option", name="5").click()
+    heading(page, "L1H5 in full")
+    wait_until_done(page)
+    body = page.frame_locator(selector).locator("body")
+    expect(body).to_have_attribute("data-seen", "yes")
+
+
+def test_a_click_on_the_induction_map_opens_that_heads_pattern(app: str, page: Page) -> None:
+    go(page, f"{app}/induction")
+    plot = page.locator(".js-plotly-plot").nth(1)
+    expect(plot).to_be_visible(timeout=60_000)
+    area = plot.locator(".nsewdrag").first.bounding_box()
+    assert area
+    # Layer 1, head 5 of 2 x 8: off the middle of its cell, where no marker is.
+    page.mouse.move(area["x"] + area["width"] * 5.75 / 8, area["y"] + area["height"] * 0.8)
+    page.mouse.down()
+    page.mouse.up()
+    heading(page, "Pattern of L1H5")
+    expect(page).to_have_url(re.compile("layer=1&head=5"))
+    page.get_by_role("link", name="Open L1H5 in Attention").click()
+    heading(page, "L1H5 in full")
+
+
+def test_the_ablation_sweep_ends_in_a_map_and_a_ranking(app: str, page: Page) -> None:
+    go(page, f"{app}/ablation?length=20&batch=3&seed=7")
+    heading(page, "Loss increase without each head")
+    expect(page.locator(".js-plotly-plot").first).to_be_visible()
+    expect(page.get_by_role("progressbar")).to_have_count(0)
+
+
+def test_leaving_during_a_sweep_harms_nobody(app: str, open_page: OpenPage) -> None:
+    leaving, staying = open_page(), open_page()
+    leaving.goto(f"{app}/ablation?length=60&batch=50&seed=11")
+    expect(leaving.get_by_text(re.compile("of 16 heads"))).to_be_visible(timeout=60_000)
+    leaving.close()
+    go(staying, f"{app}/ablation?length=60&batch=50&seed=11")
+    heading(staying, "Loss increase without each head")
+
+
+@pytest.mark.parametrize("info", ANALYSIS_PAGES, ids=lambda info: info.name)
+def test_hostile_prompts_run_nothing(app: str, page: Page, info) -> None:  # noqa: ANN001
+    go(page, f"{app}/{info.address}?input=prompt&prompt={quote(' '.join(HOSTILE))}")
+    heading(page, info.title)
+    page.mouse.wheel(0, 2000)
+    expect(page.get_by_text("Something went wrong")).to_have_count(0)
+    assert page.evaluate("window.canary") is None
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_hostile_tokens_run_nothing_in_any_view(
+    serve: Serve, open_page: OpenPage, theme: str
+) -> None:
+    page = open_page(color_scheme=theme)
+    go(page, serve(HOSTILE_APP))
+    frame = page.frame_locator("iframe").first
+    expect(frame.get_by_text("Head Selector")).to_be_visible(timeout=60_000)
+    expect(page.locator(".hs-chip")).to_have_count(len(HOSTILE))
+    expect(page.locator(".js-plotly-plot")).to_have_count(4)
+    for text in SCRIPTS:
+        expect(page.get_by_text(text, exact=False).first).to_be_attached()
+    page.locator(".hs-chip").nth(1).hover()
+    page.locator(".js-plotly-plot").first.hover()
+    frame.locator("canvas").last.hover()
+    assert page.evaluate("window.canary") is None
+    assert frame.locator("body").evaluate("window.canary") is None
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 800])
+@pytest.mark.parametrize("info", PAGES, ids=lambda info: info.name)
+def test_nothing_is_wider_than_the_window(
+    app: str,
+    open_page: OpenPage,
+    info,  # noqa: ANN001
+    width: int,
+    theme: str,
+) -> None:
+    page = open_page(viewport={"width": width, "height": 900}, color_scheme=theme)
+    go(page, f"{app}/{info.address}")
+    heading(page, info.title)
+    overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert page.evaluate(overflow) == 0

@@ -1,0 +1,219 @@
+"""Every page, run by Streamlit's own test harness: defaults, presets, links, bad input."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.navigation import PAGES
+from app.presets import PRESETS
+from app.selection import link_parameters
+from tests.hostile import HOSTILE
+
+ENTRY = str(Path(__file__).parents[2] / "streamlit_app.py")
+PAGE_NAMES = [page.name for page in PAGES]
+ANALYSIS_PAGES = [name for name in PAGE_NAMES if name != "start"]
+APOLOGY = "Something went wrong"
+
+Open = Callable[..., AppTest]
+
+
+@pytest.fixture
+def open_at() -> Open:
+    """`open_at(page, **query)`: the page after its first run with that link."""
+
+    def open_page(name: str, **query: str) -> AppTest:
+        app = AppTest.from_file(ENTRY, default_timeout=120)
+        for key, value in query.items():
+            app.query_params[key] = value
+        if name != "start":
+            app.switch_page(f"pages/{name}.py")
+        return app.run()
+
+    return open_page
+
+
+def said(app: AppTest) -> list[str]:
+    """The plain sentences on the page, where refusals and notes are."""
+    return [text.value for text in app.text]
+
+
+def expect_well(app: AppTest) -> None:
+    assert not app.exception
+    assert not [error.value for error in app.error if APOLOGY in error.value]
+
+
+def charts(app: AppTest) -> int:
+    return len(app.get("plotly_chart"))
+
+
+@pytest.mark.parametrize("name", PAGE_NAMES)
+def test_a_page_opens_on_its_defaults_with_nothing_to_complain_about(
+    open_at: Open, name: str
+) -> None:
+    app = open_at(name)
+    expect_well(app)
+    assert said(app) == []
+    assert app.title[0].value == next(page.title for page in PAGES if page.name == name)
+    if name in ANALYSIS_PAGES:
+        assert app.subheader
+
+
+@pytest.mark.parametrize("name", ANALYSIS_PAGES)
+@pytest.mark.parametrize("source", ["prompt", "repeated"])
+def test_a_page_works_on_a_prompt_and_on_repeated_tokens(
+    open_at: Open, name: str, source: str
+) -> None:
+    app = open_at(name, input=source, length="20", batch="3")
+    expect_well(app)
+    assert said(app) == []
+    assert app.segmented_control(key="view.input").value == source
+    assert charts(app) or app.dataframe
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.title)
+def test_a_preset_opens_a_finished_view(open_at: Open, preset) -> None:  # noqa: ANN001
+    app = open_at(preset.page, **link_parameters(preset.page, preset.values))
+    expect_well(app)
+    assert said(app) == []
+    assert charts(app) or app.dataframe
+
+
+@pytest.mark.parametrize("name", ANALYSIS_PAGES)
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_is_analysed_like_any_other(open_at: Open, name: str, text: str) -> None:
+    app = open_at(name, prompt=text, input="prompt")
+    expect_well(app)
+    assert app.text_area(key="view.prompt").value == text
+
+
+@pytest.mark.parametrize("name", ANALYSIS_PAGES)
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ({"prompt": ""}, "no text yet"),
+        ({"prompt": " \n\t "}, "no text yet"),
+        ({"prompt": "a b c " * 249 + "x"}, "tokens; attn-only-2l takes 512"),
+        ({"input": "repeated", "length": "255", "batch": "64"}, "at most 6,500"),
+    ],
+    ids=["empty", "blank", "too long", "too much"],
+)
+def test_input_that_cannot_be_used_is_one_sentence_and_stays(
+    open_at: Open, name: str, query: dict[str, str], sentence: str
+) -> None:
+    app = open_at(name, **{"input": "prompt", **query})
+    expect_well(app)
+    assert [text for text in said(app) if sentence in text]
+    if query.get("input") != "repeated":
+        assert app.text_area(key="view.prompt").value == query["prompt"]
+
+
+@pytest.mark.parametrize("name", PAGE_NAMES)
+def test_a_link_that_is_wrong_throughout_opens_the_default_view_and_says_so(
+    open_at: Open, name: str
+) -> None:
+    wrong = {
+        "model": "../../etc/passwd",
+        "input": "file",
+        "length": "-1",
+        "batch": "1e9",
+        "seed": "٣",
+        "bos": "yes",
+        "layer": "17",
+        "head": "99",
+        "threshold": "nan",
+        "method": "rm -rf",
+        "sequence": "999",
+        "position": "x",
+    }
+    app = open_at(name, **wrong)
+    expect_well(app)
+    notes = "\n".join(said(app))
+    for key in ("input", "length", "batch", "seed", "bos", "layer", "head", "model"):
+        assert key in notes
+    assert dict(app.query_params) == {}
+
+
+def test_the_address_holds_the_view_without_defaults(open_at: Open) -> None:
+    app = open_at("attention", layer="1", head="3", threshold="0.4", bos="1")
+    assert dict(app.query_params) == {"layer": ["1"], "head": ["3"]}
+
+
+def test_a_changed_widget_is_in_the_address_and_in_the_figures(open_at: Open) -> None:
+    app = open_at("attention")
+    app.selectbox(key="view.layer").set_value(1).run()
+    app.selectbox(key="view.head").set_value(5).run()
+    assert dict(app.query_params) == {"layer": ["1"], "head": ["5"]}
+    assert "L1H5 in full" in [heading.value for heading in app.subheader]
+
+
+def test_the_input_is_kept_when_another_page_is_opened(open_at: Open) -> None:
+    app = open_at("tokens")
+    app.text_area(key="view.prompt").set_value("Mr. Darcy met Mr. Bingley.").run()
+    app.switch_page("pages/attribution.py").run()
+    assert app.text_area(key="view.prompt").value == "Mr. Darcy met Mr. Bingley."
+    assert app.query_params["prompt"] == ["Mr. Darcy met Mr. Bingley."]
+
+
+def test_a_long_prompt_works_and_the_page_says_that_the_link_lacks_it(open_at: Open) -> None:
+    app = open_at("tokens")
+    prompt = "the old house by the sea " * 70
+    app.text_area(key="view.prompt").set_value(prompt).run()
+    expect_well(app)
+    assert app.text_area(key="view.prompt").value == prompt
+    assert "prompt" not in app.query_params
+    assert [caption for caption in app.caption if "too long for a link" in caption.value]
+
+
+def test_a_text_of_100_kb_is_refused_at_once_and_kept(open_at: Open) -> None:
+    app = open_at("attention")
+    prompt = "word " * 20_000
+    app.text_area(key="view.prompt").set_value(prompt).run()
+    assert [text for text in said(app) if "100,000 characters" in text]
+    assert app.text_area(key="view.prompt").value == prompt
+
+
+def test_a_sequence_that_the_batch_lacks_is_said(open_at: Open) -> None:
+    app = open_at("induction", batch="3", sequence="5")
+    expect_well(app)
+    assert [text for text in said(app) if "3 sequences" in text]
+    assert app.number_input(key="view.sequence").value == 2
+
+
+def test_mean_ablation_of_one_sequence_is_refused_with_the_fix(open_at: Open) -> None:
+    app = open_at("ablation", input="prompt", method="mean")
+    expect_well(app)
+    assert [text for text in said(app) if "at least 2 sequences" in text]
+
+
+def test_an_answer_of_several_tokens_is_refused_with_a_hint(open_at: Open) -> None:
+    app = open_at("attribution", answer="house")
+    expect_well(app)
+    assert [text for text in said(app) if "With a space in front it is one token" in text]
+    assert app.text_input(key="view.answer").value == "house"
+
+
+def test_answer_and_foil_are_compared(open_at: Open) -> None:
+    app = open_at("attribution", answer=" house", foil=" sea")
+    expect_well(app)
+    assert [caption for caption in app.caption if "logit difference" in caption.value]
+
+
+def test_a_prompt_in_which_nothing_comes_twice_has_no_induction_score(open_at: Open) -> None:
+    app = open_at("induction", input="prompt", prompt="Call me Ishmael")
+    expect_well(app)
+    assert [info for info in app.info if "Repeat a word" in info.value]
+
+
+def test_a_failure_of_ours_is_an_apology_without_a_traceback(
+    open_at: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(selection: object) -> None:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr("app.backend.next_token_stats", fail)
+    app = open_at("tokens")
+    assert not app.exception
+    assert [error for error in app.error if APOLOGY in error.value]
+    assert "secret detail" not in str(app)

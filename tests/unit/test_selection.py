@@ -1,0 +1,126 @@
+"""What a link may hold: parsing, bounds, defaults, and the way back."""
+
+import pytest
+
+from app.navigation import PAGES
+from app.selection import (
+    MAX_LINK_PROMPT,
+    PARAMETERS,
+    link_parameters,
+    parse_link,
+)
+from tests.hostile import HOSTILE
+
+PAGE_NAMES = [page.name for page in PAGES]
+VALUES = {
+    "model": "attn-only-2l",
+    "input": "repeated",
+    "prompt": "a & b = c? #d+e “f” \n é 日本",
+    "length": 7,
+    "batch": 3,
+    "seed": 4294967295,
+    "bos": False,
+    "layer": 1,
+    "head": 6,
+    "threshold": 0.25,
+    "sequence": 2,
+    "position": 11,
+    "answer": " Jane",
+    "foil": "<b>",
+    "method": "mean",
+}
+
+
+def test_every_parameter_has_an_example_here() -> None:
+    assert set(VALUES) == {parameter.key for parameter in PARAMETERS}
+
+
+@pytest.mark.parametrize("page", PAGE_NAMES)
+def test_a_link_read_back_is_the_view_it_was_made_from(page: str) -> None:
+    link = link_parameters(page, VALUES)
+    values, notes = parse_link(page, {key: [text] for key, text in link.items()})
+    assert notes == []
+    for parameter in PARAMETERS:
+        if not parameter.pages or page in parameter.pages:
+            read = values.get(parameter.key)
+            assert read == VALUES[parameter.key] or parameter.key not in link
+    assert link_parameters(page, values) == link
+
+
+@pytest.mark.parametrize("page", PAGE_NAMES)
+def test_defaults_are_left_out_of_links(page: str) -> None:
+    assert link_parameters(page, {}) == {}
+
+
+def test_a_page_whose_question_needs_repeated_tokens_begins_with_them() -> None:
+    assert link_parameters("induction", {"input": "repeated"}) == {}
+    assert link_parameters("induction", {"input": "prompt"}) == {"input": "prompt"}
+    assert link_parameters("tokens", {"input": "repeated"}) == {"input": "repeated"}
+
+
+def test_what_a_page_does_not_use_stays_out_of_its_link() -> None:
+    assert link_parameters("tokens", {"method": "mean", "seed": 3}) == {"seed": "3"}
+
+
+def test_a_prompt_too_long_for_a_link_is_left_out() -> None:
+    assert link_parameters("tokens", {"prompt": "x" * MAX_LINK_PROMPT}) != {}
+    assert link_parameters("tokens", {"prompt": "x" * (MAX_LINK_PROMPT + 1)}) == {}
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("length", "1"),
+        ("length", "256"),
+        ("length", "99999999999999999999"),
+        ("length", "-5"),
+        ("length", "5.0"),
+        ("length", "1e2"),
+        ("length", " 5"),
+        ("length", "5_0"),
+        ("length", "٥"),
+        ("length", ""),
+        ("length", "NaN"),
+        ("batch", "0"),
+        ("batch", "65"),
+        ("seed", "-1"),
+        ("seed", "4294967296"),
+        ("bos", "true"),
+        ("bos", "2"),
+        ("input", "file"),
+        ("input", "../../etc/passwd"),
+        ("layer", "1000"),
+        ("threshold", "1.01"),
+        ("threshold", "inf"),
+        ("threshold", "-0"),
+        ("method", "Zero"),
+        ("prompt", "x" * (MAX_LINK_PROMPT + 1)),
+        ("answer", "x" * 41),
+    ],
+)
+def test_a_bad_value_falls_back_and_is_said_in_one_sentence(key: str, text: str) -> None:
+    page = next((p.pages[0] for p in PARAMETERS if p.key == key and p.pages), "tokens")
+    values, notes = parse_link(page, {key: [text]})
+    assert key not in values
+    assert len(notes) == 1
+    assert key in notes[0]
+    assert len(notes[0]) < 250
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_is_a_prompt_like_any_other_and_nothing_else(text: str) -> None:
+    link = {parameter.key: [text] for parameter in PARAMETERS}
+    values, notes = parse_link("attribution", link)
+    assert values.get("prompt") == text
+    assert set(values) <= {"prompt", "answer", "foil", "model"}
+    assert not [note for note in notes if set("\x00\x1b\u202e\u2028") & set(note)]
+
+
+def test_a_key_that_stands_twice_counts_once_and_is_said() -> None:
+    values, notes = parse_link("tokens", {"seed": ["1", "2"]})
+    assert values == {"seed": 2}
+    assert len(notes) == 1
+
+
+def test_unknown_keys_are_ignored() -> None:
+    assert parse_link("tokens", {"utm_source": ["x"], "embed": ["true"]}) == ({}, [])
