@@ -48,6 +48,11 @@ def learning_rate(tokens: int, step: int, settings: dict, total: int) -> float:
     return min(1.0, (step + 1) / settings["warmup_steps"]) * (final + (peak - final) * left)
 
 
+def checkpoint_name(step: int) -> str:
+    """File name of the weights after `step` steps."""
+    return f"step-{step:06d}.safetensors"
+
+
 def save_checkpoint(network: Network, path: Path) -> None:
     """Weights as fp16 safetensors, under the names TransformerLens's native bridge uses."""
     save_file(
@@ -57,6 +62,8 @@ def save_checkpoint(network: Network, path: Path) -> None:
 
 def train(recipe: dict, corpus: Corpus, work: Path) -> None:
     """Train by `recipe`; leaves `step-*.safetensors` and `progress.jsonl` in `work`."""
+    for stale in work.glob("step-*.safetensors"):
+        stale.unlink()
     torch.set_flush_denormal(True)  # denormals late in training make CPU steps three times slower
     torch.manual_seed(recipe["seed"])
     rng = np.random.default_rng(recipe["seed"])
@@ -78,7 +85,7 @@ def train(recipe: dict, corpus: Corpus, work: Path) -> None:
     with (work / "progress.jsonl").open("w", encoding="utf-8") as progress:
         while True:
             if tokens >= min(next_save, total):
-                save_checkpoint(network, work / f"step-{step:06d}.safetensors")
+                save_checkpoint(network, work / checkpoint_name(step))
                 with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
                     text_loss = float(next_token_loss(network, text))
                     logits = network(repeated)[:, 51:-1].float()
