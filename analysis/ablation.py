@@ -23,12 +23,13 @@ METHODS: tuple[Method, ...] = get_args(Method)
 class Ablation:
     """Effect of ablating each head on the loss, nats; positive means the head helped.
 
-    `per_token` is the same before averaging over sequences and positions, at every next-token
-    prediction (entry i scores token i+1), averaged over sequences only.
+    `values` averages over sequences and the entries `tokens.scored`; `per_token` over sequences
+    only, and covers every entry (entry i scores token i+1). `clean_loss` is the loss of the whole
+    model over the same entries as `values`.
     """
 
     values: Float[np.ndarray, "layer head"]
-    per_token: Float[np.ndarray, "layer head pos-1"]
+    per_token: Float[np.ndarray, "layer head entry"]
     clean_loss: float
     method: Method
 

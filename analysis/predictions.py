@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from analysis.arrays import freeze, to_numpy
+from analysis.errors import AnalysisError
 from analysis.forward import next_token_log_probs, run
 from analysis.inputs import Tokens
 from analysis.models import HeadModel
@@ -19,10 +20,11 @@ class NextTokenStats:
     """
 
     loss: float  # nats per token, mean over every prediction of every sequence
-    log_probs: Float[np.ndarray, "batch pos-1"]  # nats, of the token that came
-    correct: Bool[np.ndarray, "batch pos-1"]  # whether that token was the top guess
+    # Before the others: jaxtyping reads `pos-1` only once `pos` is known.
     top_ids: Int[np.ndarray, "batch pos k"]
     top_probs: Float[np.ndarray, "batch pos k"]  # 0..1, largest first
+    log_probs: Float[np.ndarray, "batch pos-1"]  # nats, of the token that came
+    correct: Bool[np.ndarray, "batch pos-1"]  # whether that token was the top guess
 
     def __post_init__(self) -> None:
         if not np.isfinite(self.log_probs).all():
@@ -48,17 +50,22 @@ def next_token_stats(model: HeadModel, tokens: Tokens, top_k: int = 10) -> NextT
     Args:
         model: The model.
         tokens: Its tokens, at least 2 positions.
-        top_k: How many next tokens to list, at most `d_vocab`.
+        top_k: How many next tokens to list, at least 1; no more than `d_vocab` are returned.
+
+    Raises:
+        AnalysisError: `top_k` below 1.
     """
+    if top_k < 1:
+        raise AnalysisError(f"The {top_k} most likely tokens were asked for. Ask for at least 1.")
     logits, _ = run(model, tokens.tensor)
     log_probs = next_token_log_probs(logits, tokens.tensor)
     top = logits.topk(min(top_k, model.d_vocab), dim=-1)
-    top_probs = (top.values - logits.logsumexp(-1, keepdim=True)).exp()
+    top_probs = logits.log_softmax(-1).gather(-1, top.indices).exp()
     guessed = to_numpy(top.indices[:, :-1, 0])
     return NextTokenStats(
         loss=-float(log_probs.mean()),
-        log_probs=to_numpy(log_probs),
-        correct=guessed == tokens.ids[:, 1:],
         top_ids=to_numpy(top.indices),
         top_probs=to_numpy(top_probs),
+        log_probs=to_numpy(log_probs),
+        correct=guessed == tokens.ids[:, 1:],
     )
