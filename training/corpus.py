@@ -42,7 +42,7 @@ def split(documents: list[str]) -> tuple[list[str], list[str]]:
 
 
 def train_tokenizer(documents: list[str]) -> Tokenizer:
-    """Byte-level BPE, so that any text can be encoded; `END_OF_TEXT` has id `END_OF_TEXT_ID`."""
+    """Byte-level BPE: any text can be encoded, and `END_OF_TEXT` gets `END_OF_TEXT_ID`."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()

@@ -77,8 +77,8 @@ def train(recipe: dict, corpus: Corpus, work: Path) -> None:
         weight_decay=settings["weight_decay"],
         fused=True,
     )
-    text = torch.from_numpy(held_out_rows(corpus, size.n_ctx))
-    # A glance at induction while training; the shipped history measures it properly.
+    # A glance at text and induction while training; the shipped history measures both properly.
+    text = torch.from_numpy(held_out_rows(corpus, size.n_ctx)[:16])
     repeated = torch.from_numpy(training_batch(corpus, 16, 101, 0.0, np.random.default_rng(2)))
     repeated[:, 51:] = repeated[:, 1:51]
     total, tokens, step, next_save, started = phases[-1].until_tokens, 0, 0, 0, time.monotonic()
