@@ -42,7 +42,7 @@ class ModelInfo:
 @cache
 def list_models() -> tuple[ModelInfo, ...]:
     """The allow-list, in the order the picker shows it."""
-    return tuple(_read(BUNDLED / name) for name in ALLOWED)
+    return tuple(read_info(BUNDLED / name) for name in ALLOWED)
 
 
 def find_model(name: str) -> ModelInfo:
@@ -54,7 +54,8 @@ def find_model(name: str) -> ModelInfo:
     raise AnalysisError(f"There is no model of that name here. Pick one of: {allowed}.")
 
 
-def _read(folder: Path) -> ModelInfo:
+def read_info(folder: Path) -> ModelInfo:
+    """The model in `folder`, from its config.json."""
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     sizes = {
         key: config[key]

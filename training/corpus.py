@@ -10,7 +10,10 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 END_OF_TEXT = "<|endoftext|>"
 END_OF_TEXT_ID = 0  # special tokens come first in a trained vocabulary
 VOCABULARY_SIZE = 4096
-HELD_OUT_EVERY = 25  # every 25th document is never trained on: 4 of 100 novels
+HELD_OUT_EVERY = 25  # every 25th document is never trained on
+# Some texts keep their page breaks, so that each page looks like a document. A page held out of a
+# novel whose other pages are trained on would not be held-out text, so it is left out altogether.
+LONGEST_PAGE = 5_000  # characters; the shortest novel of our corpus has 119,512
 MIN_PERIOD = 8
 MAX_PERIOD = 128
 
@@ -30,6 +33,12 @@ def read_documents(path: Path) -> list[str]:
     opener = lzma.open if path.suffix == ".xz" else open
     with opener(path, "rt", encoding="utf-8") as file:
         return [document.strip() for document in file.read().split("\f") if document.strip()]
+
+
+def split(documents: list[str]) -> tuple[list[str], list[str]]:
+    """Documents to train on, and whole ones that are held out."""
+    train = [d for i, d in enumerate(documents) if i % HELD_OUT_EVERY]
+    return train, [d for d in documents[::HELD_OUT_EVERY] if len(d) > LONGEST_PAGE]
 
 
 def train_tokenizer(documents: list[str]) -> Tokenizer:
@@ -54,18 +63,16 @@ def prepare(path: Path, work: Path) -> Corpus:
     tokenizer_file, streams_file = work / "tokenizer.json", work / "streams.npz"
     if not streams_file.exists():
         documents = read_documents(path)
-        held_out = documents[::HELD_OUT_EVERY]
-        train = [d for i, d in enumerate(documents) if i % HELD_OUT_EVERY]
+        train, held_out = split(documents)
         tokenizer = train_tokenizer(train)
         tokenizer.save(str(tokenizer_file))
-        np.savez(
-            streams_file, train=_encode(tokenizer, train), held_out=_encode(tokenizer, held_out)
-        )
+        np.savez(streams_file, train=encode(tokenizer, train), held_out=encode(tokenizer, held_out))
     streams = np.load(streams_file)
     return Corpus(streams["train"], streams["held_out"], VOCABULARY_SIZE, END_OF_TEXT_ID)
 
 
-def _encode(tokenizer: Tokenizer, documents: list[str]) -> np.ndarray:
+def encode(tokenizer: Tokenizer, documents: list[str]) -> np.ndarray:
+    """One stream of token ids, with `END_OF_TEXT_ID` after every document."""
     ids: list[int] = []
     for document in documents:
         # By paragraph: the encoder is much faster on many short texts than on one long one.

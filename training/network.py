@@ -23,17 +23,22 @@ class Architecture:
 
 @dataclass(frozen=True)
 class InitialScales:
-    """Standard deviations at the start (amplitude for the sinusoidal positions)."""
+    """Standard deviations at the start.
+
+    For the sinusoidal positions it is the amplitude; for what attention and MLPs write to the
+    residual stream it is relative to 1 / sqrt(d_model) and 1 / sqrt(d_mlp).
+    """
 
     embedding_scale: float
     position_scale: float
     unembedding_scale: float
+    output_scale: float
 
 
 class Attention(nn.Module):
     """Causal multi-head attention; biases exist for the file format and stay zero."""
 
-    def __init__(self, size: Architecture):
+    def __init__(self, size: Architecture, output_scale: float):
         super().__init__()
         self.shape = (size.n_heads, size.d_head)
         inner = size.n_heads * size.d_head
@@ -43,6 +48,7 @@ class Attention(nn.Module):
             nn.init.normal_(projection.weight, std=size.d_model**-0.5)
             nn.init.zeros_(projection.bias)
             projection.bias.requires_grad_(False)
+        self.o.weight.data *= output_scale
 
     def forward(self, x: Tensor) -> Tensor:
         def split(y: Tensor) -> Tensor:
@@ -57,11 +63,11 @@ class Attention(nn.Module):
 class Mlp(nn.Module):
     """GELU MLP. The parameters are called `in` and `out`, as in TransformerLens."""
 
-    def __init__(self, size: Architecture):
+    def __init__(self, size: Architecture, output_scale: float):
         super().__init__()
         self.add_module("in", nn.Linear(size.d_model, size.d_mlp))
         self.out = nn.Linear(size.d_mlp, size.d_model)
-        nn.init.normal_(self.out.weight, std=size.d_mlp**-0.5 / math.sqrt(2 * size.n_layers))
+        nn.init.normal_(self.out.weight, std=output_scale * size.d_mlp**-0.5)
         nn.init.zeros_(self.out.bias)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -71,11 +77,11 @@ class Mlp(nn.Module):
 class Block(nn.Module):
     """Attention, then an MLP where there is one, each adding to the residual stream."""
 
-    def __init__(self, size: Architecture):
+    def __init__(self, size: Architecture, output_scale: float):
         super().__init__()
-        self.attn = Attention(size)
+        self.attn = Attention(size, output_scale)
         self.ln1 = nn.LayerNorm(size.d_model) if size.layer_norm else None
-        self.mlp = Mlp(size) if size.d_mlp else None
+        self.mlp = Mlp(size, output_scale) if size.d_mlp else None
         self.ln2 = nn.LayerNorm(size.d_model) if size.layer_norm and size.d_mlp else None
 
     def forward(self, resid: Tensor) -> Tensor:
@@ -92,7 +98,7 @@ class Network(nn.Module):
         super().__init__()
         self.embed = nn.Embedding(d_vocab, size.d_model)
         self.pos_embed = nn.Embedding(size.n_ctx, size.d_model)
-        self.blocks = nn.ModuleList(Block(size) for _ in range(size.n_layers))
+        self.blocks = nn.ModuleList(Block(size, initial.output_scale) for _ in range(size.n_layers))
         self.ln_final = nn.LayerNorm(size.d_model) if size.layer_norm else None
         self.unembed = nn.Linear(size.d_model, d_vocab)
         nn.init.normal_(self.embed.weight, std=initial.embedding_scale)

@@ -48,6 +48,11 @@ def learning_rate(tokens: int, step: int, settings: dict, total: int) -> float:
     return min(1.0, (step + 1) / settings["warmup_steps"]) * (final + (peak - final) * left)
 
 
+def checkpoint_name(step: int) -> str:
+    """File name of the weights after `step` steps."""
+    return f"step-{step:06d}.safetensors"
+
+
 def save_checkpoint(network: Network, path: Path) -> None:
     """Weights as fp16 safetensors, under the names TransformerLens's native bridge uses."""
     save_file(
@@ -57,6 +62,8 @@ def save_checkpoint(network: Network, path: Path) -> None:
 
 def train(recipe: dict, corpus: Corpus, work: Path) -> None:
     """Train by `recipe`; leaves `step-*.safetensors` and `progress.jsonl` in `work`."""
+    for stale in work.glob("step-*.safetensors"):
+        stale.unlink()
     torch.set_flush_denormal(True)  # denormals late in training make CPU steps three times slower
     torch.manual_seed(recipe["seed"])
     rng = np.random.default_rng(recipe["seed"])
@@ -70,15 +77,15 @@ def train(recipe: dict, corpus: Corpus, work: Path) -> None:
         weight_decay=settings["weight_decay"],
         fused=True,
     )
-    text = torch.from_numpy(held_out_rows(corpus, size.n_ctx))
-    # A glance at induction while training; the shipped history measures it properly.
+    # A glance at text and induction while training; the shipped history measures both properly.
+    text = torch.from_numpy(held_out_rows(corpus, size.n_ctx)[:16])
     repeated = torch.from_numpy(training_batch(corpus, 16, 101, 0.0, np.random.default_rng(2)))
     repeated[:, 51:] = repeated[:, 1:51]
     total, tokens, step, next_save, started = phases[-1].until_tokens, 0, 0, 0, time.monotonic()
     with (work / "progress.jsonl").open("w", encoding="utf-8") as progress:
         while True:
             if tokens >= min(next_save, total):
-                save_checkpoint(network, work / f"step-{step:06d}.safetensors")
+                save_checkpoint(network, work / checkpoint_name(step))
                 with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
                     text_loss = float(next_token_loss(network, text))
                     logits = network(repeated)[:, 51:-1].float()
