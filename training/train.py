@@ -10,10 +10,10 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional
 
-from training.corpus import Corpus, text_row, training_batch
+from training.corpus import Corpus, training_batch
 from training.network import Architecture, InitialScales, Network
 
-TEXT_ROWS = 64  # held-out rows that the text loss is measured on
+TEXT_ROWS = 128  # held-out rows that the text loss is measured on: within about 0.02 of all
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,10 @@ class Phase:
 
 
 def held_out_rows(corpus: Corpus, n_ctx: int) -> np.ndarray:
-    """The same `TEXT_ROWS` rows of held-out novels every time, [row, n_ctx]."""
-    rng = np.random.default_rng(1)
-    rows = [text_row(corpus.held_out, n_ctx, corpus.bos_id, rng) for _ in range(TEXT_ROWS)]
-    return np.stack(rows).astype(np.int64)
+    """`TEXT_ROWS` rows spread evenly over all held-out novels, BOS first, [row, n_ctx]."""
+    starts = np.linspace(0, len(corpus.held_out) - n_ctx, TEXT_ROWS).astype(int)
+    rows = [[corpus.bos_id, *corpus.held_out[start : start + n_ctx - 1]] for start in starts]
+    return np.array(rows, dtype=np.int64)
 
 
 def next_token_loss(network: Network, batch: torch.Tensor) -> torch.Tensor:
@@ -78,7 +78,7 @@ def train(recipe: dict, corpus: Corpus, work: Path) -> None:
         fused=True,
     )
     # A glance at text and induction while training; the shipped history measures both properly.
-    text = torch.from_numpy(held_out_rows(corpus, size.n_ctx)[:16])
+    text = torch.from_numpy(held_out_rows(corpus, size.n_ctx)[::8])
     repeated = torch.from_numpy(training_batch(corpus, 16, 101, 0.0, np.random.default_rng(2)))
     repeated[:, 51:] = repeated[:, 1:51]
     total, tokens, step, next_save, started = phases[-1].until_tokens, 0, 0, 0, time.monotonic()

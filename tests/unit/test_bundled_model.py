@@ -61,8 +61,8 @@ def test_the_text_loss_is_what_the_history_says(name: str) -> None:
     held_out = split(read_documents(NOVELS))[1]
     stream = encode(load_tokenizer(BUNDLED / name / "tokenizer.json").backend_tokenizer, held_out)
     rows = held_out_rows(Corpus(stream, stream, model.d_vocab, END_OF_TEXT_ID), model.n_ctx)
-    # 16 of the 64 rows, to be quick; on the shipped weights they differ from all by under 0.05.
-    assert text_loss(model, rows[:16]) == pytest.approx(_history(name)[-1]["text_loss"], abs=0.1)
+    # Every 8th of the rows, to be quick.
+    assert text_loss(model, rows[::8]) == pytest.approx(_history(name)[-1]["text_loss"], abs=0.1)
 
 
 def test_the_history_ends_with_what_the_model_shows(name: str, measured: Measured) -> None:
