@@ -25,6 +25,9 @@ def main(arguments: list[str] | None = None) -> int:
         "--models", type=Path, default=BUNDLED, help="where the model's folder is made"
     )
     parser.add_argument(
+        "--resume", action="store_true", help="go on from the last checkpoint in --work"
+    )
+    parser.add_argument(
         "--finish-only", action="store_true", help="measure and ship the run that is in --work"
     )
     options = parser.parse_args(arguments)
@@ -33,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     work.mkdir(parents=True, exist_ok=True)
     corpus = prepare(options.corpus, options.work)
     if not options.finish_only:
-        train(recipe, corpus, work)
+        train(recipe, corpus, work, resume=options.resume)
     lines = finish(recipe, corpus, work, options.models / recipe["name"])
     for line in lines:
         print(

@@ -58,7 +58,7 @@ at position 0 of every row |
 
 `python -m training training/{info.name}.toml --corpus <text file>`; the recipe holds every number.
 {minutes:.0f} minutes on two shared CPU cores, {last["tokens"] / 1e6:.1f} M tokens in \
-{last["step"]:,} steps of AdamW.
+{last["step"]:,} steps of AdamW. {recipe["made"].strip()}
 
 **Text.** {ABOUT_TEXT.read_text(encoding="utf-8").strip()}
 

@@ -107,11 +107,15 @@ class Network(nn.Module):
         nn.init.zeros_(self.unembed.bias)
         self.unembed.bias.requires_grad_(False)
 
-    def forward(self, tokens: Tensor) -> Tensor:
+    def final_residual(self, tokens: Tensor) -> Tensor:
+        """What the unembedding reads, [batch, pos, d_model]."""
         resid = self.embed(tokens) + self.pos_embed.weight[: tokens.shape[1]]
         for block in self.blocks:
             resid = block(resid)
-        return self.unembed(self.ln_final(resid) if self.ln_final else resid)
+        return self.ln_final(resid) if self.ln_final else resid
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.unembed(self.final_residual(tokens))
 
 
 def sinusoids(n_ctx: int, d_model: int) -> Tensor:

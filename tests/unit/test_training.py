@@ -27,7 +27,7 @@ from training.corpus import (
 from training.finish import choose
 from training.measure import text_loss
 from training.network import Architecture, InitialScales, Network
-from training.train import held_out_rows, learning_rate
+from training.train import held_out_rows, learning_rate, next_token_loss
 
 BOS = 0
 SCALES = {
@@ -97,17 +97,19 @@ def test_the_streams_hold_the_documents_of_their_own_side(tmp_path: Path) -> Non
     assert np.array_equal(again.train, corpus.train)
 
 
-def test_the_rate_warms_up_stays_and_decays() -> None:
-    settings = {
-        "learning_rate": 1.0,
-        "final_learning_rate": 0.1,
-        "warmup_steps": 10,
-        "decay_from_tokens": 500,
-    }
-    rates = [learning_rate(t, s, settings, 1000) for t, s in ((0, 0), (45, 4), (90, 9), (500, 50))]
-    assert rates == pytest.approx([0.1, 0.5, 1.0, 1.0])
-    assert learning_rate(750, 75, settings, 1000) == pytest.approx(0.55)
-    assert learning_rate(1000, 100, settings, 1000) == pytest.approx(0.1)
+def test_the_rate_runs_straight_between_the_points_of_the_recipe() -> None:
+    points = [[0, 0.0], [100, 1.0], [500, 1.0], [1000, 0.1]]
+    rates = [learning_rate(tokens, points) for tokens in (0, 50, 100, 400, 750, 1000, 2000)]
+    assert rates == pytest.approx([0.0, 0.5, 1.0, 1.0, 0.55, 0.1, 0.1])
+
+
+def test_the_loss_is_the_mean_over_every_next_token() -> None:
+    size = Architecture(1, 2, 16, 8, 32, d_mlp=0, layer_norm=False)
+    network = Network(size, 50, InitialScales(0.25, 0.25, 0.5, 1.0))
+    batch = torch.randint(0, 50, (3, 20), generator=torch.Generator().manual_seed(0))
+    logits = network(batch)[:, :-1].flatten(0, 1)
+    expected = torch.nn.functional.cross_entropy(logits, batch[:, 1:].flatten())
+    torch.testing.assert_close(next_token_loss(network, batch), expected)
 
 
 @pytest.mark.parametrize(("d_mlp", "normalization"), [(0, None), (64, "LN")])
@@ -163,6 +165,7 @@ name = "tiny"
 title = "Tiny"
 seed = 0
 about = "A model for the test."
+made = "In no time."
 limits = "It knows nothing."
 [architecture]
 n_layers = 2
@@ -178,10 +181,7 @@ position_scale = 0.25
 unembedding_scale = 0.02
 output_scale = 1.0
 [optimizer]
-learning_rate = 3e-3
-final_learning_rate = 3e-5
-warmup_steps = 2
-decay_from_tokens = 256
+learning_rate = [[0, 0.0], [128, 3e-3], [384, 3e-5]]
 betas = [0.9, 0.98]
 weight_decay = 0.01
 clip = 1.0
@@ -231,6 +231,13 @@ def test_one_command_makes_a_complete_model_folder(
     model = load_model("tiny")
     rows = held_out_rows(prepare(text, tmp_path / "work"), info.n_ctx)
     assert text_loss(model, rows) == pytest.approx(history[-1]["text_loss"], abs=1e-4)
+
+    # A recipe with more tokens goes on where the run ended.
+    recipe.write_text(RECIPE.format(limit=10).replace("until_tokens = 384", "until_tokens = 512"))
+    assert main([*command, "--resume"]) == 0
+    longer = json.loads((folder / "history.json").read_text())
+    assert [r["tokens"] for r in longer] == [0, 256, 384, 512]
+    assert [r["text_loss"] for r in longer[:3]] == [r["text_loss"] for r in history]
 
     # Finishing again changes nothing, and a bar that is missed is an error that says so.
     before = (folder / "history.json").read_bytes()
