@@ -208,6 +208,18 @@ def test_the_entry_that_nothing_predicts_is_outside_the_window(attention_only, m
     assert not found.per_token[..., length + 1 :].any()
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_an_intervention_edits_a_copy(method):
+    """Editing z itself would reach whatever else holds that memory, such as a capture before it."""
+    z = torch.randn(3, 5, 4, 8, generator=torch.Generator().manual_seed(0))
+    before = z.clone()
+    edited = ablation_module._replace(1, method)(z, hook=None)
+    assert torch.equal(z, before)
+    assert torch.equal(edited[:, :, [0, 2, 3]], before[:, :, [0, 2, 3]])
+    expected = torch.zeros(5, 8) if method == "zero" else before[:, :, 1].mean(0)
+    torch.testing.assert_close(edited[:, :, 1], expected.expand(3, 5, 8))
+
+
 def test_the_order_of_heads_does_not_matter(attention_only, monkeypatch):
     """An edit left behind by one head would add to all that come after it."""
     tokens = repeated_tokens(attention_only, length=8, batch=3)
