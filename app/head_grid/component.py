@@ -125,9 +125,7 @@ def _check_shapes(
         raise ValueError(f"marks without scores: {', '.join(sorted(unknown))}")
 
 
-def _exchange(
-    key: str, asked: HeadGridState, heads: Sequence[Head], n_tokens: int
-) -> Exchange:
+def _exchange(key: str, asked: HeadGridState, heads: Sequence[Head], n_tokens: int) -> Exchange:
     """This run's exchange; remembered in the session next to the component's own state."""
     raw = (st.session_state.get(key) or {}).get("view")
     reported = HeadGridState.from_browser(raw)

@@ -13,7 +13,9 @@ const REPORT_DELAY = 250; // ms of calm before Python hears: paging through head
 const FRAME_BUDGET = 10; // ms of drawing per frame, so that pointing stays smooth meanwhile
 const LABEL_PITCH = 11; // px per row below which token labels would overlap
 const SPLIT_WIDTH = 720; // px from which the large picture stands beside the small ones
-const THUMB = { min: 22, max: 92, gap: 4 };
+const SPLIT_SHARE = 0.48; // of the width, for the small pictures, as in the style sheet
+// Below `lettered` a badge's letter would hide the picture; `captioned` fits "L11H11 0.98".
+const THUMB = { min: 22, max: 92, gap: 4, lettered: 36, captioned: 62 };
 // Rescaling a row by what the first token leaves would blow rounding up below this.
 const MIN_REST = 0.05;
 
@@ -446,7 +448,8 @@ class HeadGrid {
       { class: "hg-direction", role: "group", "aria-label": "Direction" },
       ...this.directions,
     );
-    return el("section", { class: "hg-text" }, group, this.status, this.tokens);
+    const head = el("div", { class: "hg-texthead" }, group, this.status);
+    return el("section", { class: "hg-text" }, head, this.tokens);
   }
 
   buildSorts() {
@@ -720,9 +723,10 @@ class HeadGrid {
 
   layOut() {
     this.width = Math.floor(this.root.clientWidth);
-    const split = this.width >= SPLIT_WIDTH && this.data.heads.length > 1;
+    const split = this.width >= SPLIT_WIDTH;
     this.root.classList.toggle("is-split", split);
     this.root.classList.toggle("is-single", this.data.heads.length === 1);
+    this.root.style.setProperty("--hg-height", `${this.data.height}px`);
     this.layOutGrid(split);
     // A low grid leaves room for the text beside the large picture.
     const low = this.grid.offsetHeight < this.data.height - 240;
@@ -743,11 +747,10 @@ class HeadGrid {
       !scores &&
       layers.length * numbers.length === heads.length &&
       heads.every(({ layer, head }, i) => layer === layers[Math.floor(i / numbers.length)] && head === numbers[i % numbers.length]);
-    const room = split ? Math.floor(this.width * 0.46) : this.width;
+    const room = split ? Math.floor(this.width * SPLIT_SHARE) : this.width;
     if (isTable) this.layOutTable(layers, numbers, room, split ? height : Math.min(height, 340));
     else this.layOutFlow(room, split ? height : 300);
     this.grid.classList.toggle("is-table", isTable);
-    this.grid.style.maxHeight = `${height}px`;
   }
 
   layOutTable(layers, numbers, room, height) {
@@ -770,7 +773,7 @@ class HeadGrid {
     const count = this.order.length;
     let size = THUMB.max;
     const perRow = () => Math.max(1, Math.floor(room / (size + THUMB.gap)));
-    while (size > 48 && Math.ceil(count / perRow()) * (size + 24) > height) size -= 2;
+    while (size > THUMB.captioned && Math.ceil(count / perRow()) * (size + 24) > height) size -= 2;
     this.setThumbSize(size);
     this.perRow = Math.min(count, perRow());
     this.grid.style.gridTemplateColumns = `repeat(${this.perRow}, ${this.thumbSize}px)`;
@@ -786,6 +789,7 @@ class HeadGrid {
   setThumbSize(size) {
     this.thumbSize = Math.max(THUMB.min, Math.min(THUMB.max, size));
     this.grid.style.setProperty("--hg-thumb", `${this.thumbSize}px`);
+    this.grid.classList.toggle("is-tiny", this.thumbSize < THUMB.lettered);
   }
 
   layOutPicture() {
@@ -809,8 +813,10 @@ class HeadGrid {
 
   widest(labels) {
     const context = new OffscreenCanvas(1, 1).getContext("2d");
-    context.font = `11px ${getComputedStyle(this.tokens).fontFamily}`;
-    return Math.max(...labels.map((label) => context.measureText(label.slice(0, 40)).width));
+    context.font = getComputedStyle(this.rows).font;
+    const widths = labels.map((label) => context.measureText(label.slice(0, 40)).width);
+    // The font may still be loading, and the one in its place is narrower.
+    return 1.1 * Math.max(...widths);
   }
 
   layOutAxes(named) {
@@ -839,11 +845,11 @@ class HeadGrid {
       "aria-label",
       `Attention pattern of ${names.join(" and ")}; arrow keys move from cell to cell`,
     );
-    this.title.replaceChildren(...heads.map((head) => this.headName(head)));
+    this.title.replaceChildren(...heads.map((head) => this.headName(head, heads.length === 1)));
     this.drawScale(heads);
   }
 
-  headName(head) {
+  headName(head, alone) {
     const dot = el("i", { class: "hg-dot" });
     dot.style.background = this.vividOf(head);
     return el(
@@ -851,13 +857,15 @@ class HeadGrid {
       { class: "hg-head" },
       dot,
       el("b", {}, this.data.heads[head].label),
-      ...this.badges[head].map(({ name, score, kind }) =>
+      ...(alone ? this.badges[head] : []).map(({ name, score, kind }) =>
         el("span", { class: "hg-badge is-long", "data-kind": kind % 4 }, `${name} ${score.toFixed(2)}`),
       ),
     );
   }
 
+  /** The colour scale; overlaid heads have one each, so their names carry their colours instead. */
   drawScale(heads) {
+    this.scale.hidden = heads.length > 1;
     const { colours } = this.rampOf(heads[0]);
     const stops = [...Array(17).keys()].map((i) => {
       const at = 3 * Math.round((255 * i) / 16);
@@ -909,8 +917,8 @@ class HeadGrid {
     const { cell } = this.hover;
     if (!cell) {
       this.readout.replaceChildren(
-        el("p", {}, "each row: a token that attends (destination)"),
-        el("p", {}, "each column: a token attended to (source)"),
+        el("p", { class: "hg-hint" }, "row: a token that attends (destination)"),
+        el("p", { class: "hg-hint" }, "column: a token attended to (source)"),
       );
       return;
     }

@@ -21,7 +21,7 @@ HOSTILE = [
     "${window.canary=1}",
     "<svg/onload=window.canary=1>",
 ]
-WORDS = "The ·quick ·brown ·fox ·jumps ·over ·the ·lazy ·dog .↵".split(" ")
+WORDS = ["The", "·quick", "·brown", "·fox", "·jumps", "·over", "·the", "·lazy", "·dog", ".↵"]
 
 
 def example_patterns(layers: int, heads: int, tokens: int) -> np.ndarray:
@@ -85,4 +85,5 @@ def main() -> None:
     )
 
 
-main()
+if __name__ == "__main__":
+    main()
