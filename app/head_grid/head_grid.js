@@ -156,7 +156,8 @@ function readTheme(root) {
   const background = parseColour(style.backgroundColor);
   const text = parseColour(style.color);
   const dark = toOklab(background)[0] < 0.5;
-  return { dark, zero: mix(background, text, dark ? 0.09 : 0.05), key: css(background) + css(text) };
+  const zero = mix(background, text, dark ? 0.09 : 0.05);
+  return { dark, zero, key: css(background) + css(text) };
 }
 
 function parseColour(text) {
@@ -402,7 +403,11 @@ class HeadGrid {
         [["show", "shown"], ["hide", "hidden"], ["discount", "discounted"]],
         set("sink", "thumbs", "picture", "text"),
       ),
-      select("Colours", [["hue", "a hue per head"], ["safe", "colour-blind safe"]], recolour("palette")),
+      select(
+        "Colours",
+        [["hue", "a hue per head"], ["safe", "colour-blind safe"]],
+        recolour("palette"),
+      ),
       el("span", { class: "hg-buttons" }, this.overlay, this.clear),
     );
   }
@@ -594,8 +599,11 @@ class HeadGrid {
     this.changed("picture", "text");
   }
 
+  /** What is pointed at; the mouse reports many moves within one cell, which change nothing. */
   point(change) {
+    const before = JSON.stringify(this.hover);
     Object.assign(this.hover, change);
+    if (JSON.stringify(this.hover) === before) return;
     this.invalidate("text");
     this.invalidate("head" in change ? "picture" : "bands");
   }
@@ -687,11 +695,13 @@ class HeadGrid {
   overlaidHues() {
     const taken = new Map();
     const distance = (a, b) => 180 - Math.abs(180 - Math.abs(a - b));
-    const room = (hue) => Math.min(360, ...[...taken.values()].map((other) => distance(hue, other)));
+    const room = (hue) =>
+      Math.min(360, ...[...taken.values()].map((other) => distance(hue, other)));
+    const wheel = [...Array(24).keys()].map((i) => 15 * i);
     for (const head of this.view.locked) {
       const own = this.ownHue(head);
-      const free = [...Array(24).keys()].map((i) => 15 * i).reduce((a, b) => (room(b) > room(a) ? b : a));
-      taken.set(head, room(own) >= 40 ? own : free);
+      const freest = wheel.reduce((a, b) => (room(b) > room(a) ? b : a));
+      taken.set(head, room(own) >= 40 ? own : freest);
     }
     return taken;
   }
@@ -743,10 +753,8 @@ class HeadGrid {
     const layers = [...new Set(heads.map(({ layer }) => layer))];
     const numbers = [...new Set(heads.map(({ head }) => head))];
     // Rows of layers and columns of heads, if that is what was given; else just one after another.
-    const isTable =
-      !scores &&
-      layers.length * numbers.length === heads.length &&
-      heads.every(({ layer, head }, i) => layer === layers[Math.floor(i / numbers.length)] && head === numbers[i % numbers.length]);
+    const table = layers.flatMap((layer) => numbers.map((number) => `L${layer}H${number}`));
+    const isTable = !scores && table.join() === heads.map(({ label }) => label).join();
     const room = split ? Math.floor(this.width * SPLIT_SHARE) : this.width;
     if (isTable) this.layOutTable(layers, numbers, room, split ? height : Math.min(height, 340));
     else this.layOutFlow(room, split ? height : 300);
@@ -838,7 +846,8 @@ class HeadGrid {
   drawPicture() {
     const heads = this.shownHeads();
     const { sink } = this.settings;
-    paint(this.canvas, this.size, heads, heads.map((h) => this.rampOf(h)), this.data, sink, this.theme);
+    const ramps = heads.map((head) => this.rampOf(head));
+    paint(this.canvas, this.size, heads, ramps, this.data, sink, this.theme);
     const names = heads.map((head) => this.data.heads[head].label);
     this.root.dataset.shown = names.join(" ");
     this.canvas.setAttribute(
@@ -858,7 +867,11 @@ class HeadGrid {
       dot,
       el("b", {}, this.data.heads[head].label),
       ...(alone ? this.badges[head] : []).map(({ name, score, kind }) =>
-        el("span", { class: "hg-badge is-long", "data-kind": kind % 4 }, `${name} ${score.toFixed(2)}`),
+        el(
+          "span",
+          { class: "hg-badge is-long", "data-kind": kind % 4 },
+          `${name} ${score.toFixed(2)}`,
+        ),
       ),
     );
   }
@@ -976,13 +989,12 @@ class HeadGrid {
   /* ---- the text */
 
   drawText() {
-    const { labels, limits, n } = this.data;
     const active = this.activeTokens();
     const heads = this.shownHeads();
     const ramps = heads.map((head) => this.rampOf(head));
     const weights = heads.map((head) => this.tokenWeights(head, active));
     const { cell } = this.hover;
-    for (let position = 0; position < n; position++) {
+    for (let position = 0; position < this.data.n; position++) {
       const node = this.tokenNodes[position];
       const levels = weights.map((weight) => Math.round(255 * weight[position]));
       const coloured = active.length > 0 && levels.some((level) => level > 0);
@@ -997,7 +1009,7 @@ class HeadGrid {
       button.setAttribute("aria-pressed", button.dataset.direction === this.view.direction);
     }
     this.clear.disabled = !this.view.locked.length && !this.view.tokens.length;
-    this.status.replaceChildren(...this.statusText(active, heads[0], weights[0], labels, limits));
+    this.status.replaceChildren(...this.statusText(active, heads[0], weights[0]));
   }
 
   /** For each position, its share in what the active tokens attend to, or are attended by. */
@@ -1013,27 +1025,32 @@ class HeadGrid {
     return weights;
   }
 
-  statusText(active, head, weights, labels) {
+  /** One sentence on what the active tokens attend to most, as parts for `replaceChildren`. */
+  statusText(active, head, weights) {
+    const { labels, heads } = this.data;
     const looking = this.view.direction === "dest";
     if (!active.length) {
-      return [`Point at a token to see what ${looking ? "it attends to" : "attends to it"}; click to lock it.`];
+      const what = looking ? "it attends to" : "attends to it";
+      return [`Point at a token to see what ${what}; click to lock it.`];
     }
     const strongest = [...weights.keys()]
       .filter((position) => weights[position] >= 0.005)
       .sort((a, b) => weights[b] - weights[a])
-      .slice(0, 3);
-    const who = active.length === 1 ? [el("b", {}, labels[active[0]]), ` at ${active[0]}`] : [`${active.length} tokens, on average`];
-    const verb = looking ? " attends to " : " is attended to by ";
-    if (!strongest.length) return [`${this.data.heads[head].label}: `, ...who, verb, "nothing that is shown."];
-    return [
-      `${this.data.heads[head].label}: `,
-      ...who,
-      verb,
-      ...strongest.flatMap((position, i) => [
+      .slice(0, 3)
+      .flatMap((position, i) => [
         i ? ", " : "",
         el("b", {}, labels[position]),
         ` at ${position} (${weights[position].toFixed(2)})`,
-      ]),
+      ]);
+    const who =
+      active.length === 1
+        ? [el("b", {}, labels[active[0]]), ` at ${active[0]}`]
+        : [`${active.length} tokens, on average`];
+    return [
+      `${heads[head].label}: `,
+      ...who,
+      looking ? " attends to " : " is attended to by ",
+      ...(strongest.length ? strongest : ["nothing that is shown."]),
     ];
   }
 
@@ -1045,8 +1062,9 @@ class HeadGrid {
       return thumb ? Number(thumb.dataset.head) : null;
     };
     this.grid.addEventListener("pointerover", (event) => {
-      // A finger does not hover: its tap locks.
-      if (event.pointerType !== "touch") this.point({ head: headOf(event) });
+      const head = headOf(event);
+      // A finger does not hover: its tap locks. Gaps between pictures would only make it flicker.
+      if (event.pointerType !== "touch" && head !== null) this.point({ head });
     });
     this.grid.addEventListener("pointerleave", () => this.point({ head: null }));
     this.grid.addEventListener("click", (event) => {
@@ -1100,7 +1118,8 @@ class HeadGrid {
     this.point({ cell: { dest, src } });
     const values = this.shownHeads().map((head) => this.valueText(head, { dest, src }));
     const { labels } = this.data;
-    this.live.textContent = `${labels[dest]} at ${dest} to ${labels[src]} at ${src}: ${values.join(", ")}`;
+    const cellText = `${labels[dest]} at ${dest} to ${labels[src]} at ${src}`;
+    this.live.textContent = `${cellText}: ${values.join(", ")}`;
   }
 
   listenToTokens() {
