@@ -11,11 +11,13 @@
 
 const REPORT_DELAY = 250; // ms of calm before Python hears: paging through heads is one report
 const FRAME_BUDGET = 10; // ms of drawing per frame, so that pointing stays smooth meanwhile
+const FIRST_BUDGET = 150; // ms at once for new data: nothing to point at yet, and frames cost too
 const LABEL_PITCH = 11; // px per row below which token labels would overlap
 const SPLIT_WIDTH = 720; // px from which the large picture stands beside the small ones
 const SPLIT_SHARE = 0.48; // of the width, for the small pictures, as in the style sheet
 // Below `lettered` a badge's letter would hide the picture; `captioned` fits "L11H11 0.98".
 const THUMB = { min: 22, max: 92, gap: 4, lettered: 36, captioned: 62 };
+const SHEET_LIMIT = 16000; // px; browsers refuse canvases that are higher
 // Rescaling a row by what the first token leaves would blow rounding up below this.
 const MIN_REST = 0.05;
 
@@ -35,7 +37,15 @@ function readCells(bytes, start, bits) {
 
 function makeData(header, cells) {
   const n = header.labels.length;
-  const heads = header.heads.map(([layer, head]) => ({ layer, head, label: `L${layer}H${head}` }));
+  const width = Math.max(...header.heads.map(([, head]) => head)) + 1;
+  const depth = Math.max(...header.heads.map(([layer]) => layer)) + 1;
+  const heads = header.heads.map(([layer, head]) => ({
+    layer,
+    head,
+    label: `L${layer}H${head}`,
+    // Its place in the layer, drifting a little from layer to layer; 255 starts with blue.
+    hue: (255 + (360 * (head + layer / depth)) / width) % 360,
+  }));
   return {
     ...header,
     n,
@@ -118,15 +128,21 @@ const css = (rgb) => `rgb(${rgb.map((c) => Math.round(c * 255)).join(" ")})`;
 /** 256 steps from "no attention" to `end`: as colours, and as pixels ready for a canvas. */
 function makeRamp(zero, end, scale) {
   const from = toOklab(zero);
+  // Straight lines between 33 points look the same and are made five times faster.
+  const points = Array.from({ length: 33 }, (_, i) => fromOklab(mix(from, end, i / 32)));
   const colours = new Float32Array(256 * 3);
-  const bytes = new Uint8ClampedArray(256 * 4);
+  const bytes = new Uint8ClampedArray(256 * 4).fill(255);
   for (let i = 0; i < 256; i++) {
-    const t = scale === "sqrt" ? Math.sqrt(i / 255) : i / 255;
-    const rgb = fromOklab(mix(from, end, t));
-    colours.set(rgb, 3 * i);
-    bytes.set([...rgb.map((c) => Math.round(c * 255)), 255], 4 * i);
+    const at = 32 * (scale === "sqrt" ? Math.sqrt(i / 255) : i / 255);
+    const below = Math.min(31, Math.floor(at));
+    for (let channel = 0; channel < 3; channel++) {
+      const [a, b] = [points[below][channel], points[below + 1][channel]];
+      const value = a + (b - a) * (at - below);
+      colours[3 * i + channel] = value;
+      bytes[4 * i + channel] = 255 * value; // clamped arrays round
+    }
   }
-  return { colours, pixels: new Uint32Array(bytes.buffer) };
+  return { colours, pixels: new Uint32Array(bytes.buffer), full: css(points[32]) };
 }
 
 /** One channel of several ramps laid over each other, like inks on paper or lamps in the dark. */
@@ -175,7 +191,7 @@ function parseColour(text) {
  */
 function drawLevels(data, head, size, sink) {
   const levels = new Int16Array(size * size).fill(-1);
-  const pixel = pixelOfToken(data.n, size);
+  const pixel = placesOf(data.n, size);
   const scale = 255 / data.top;
   let cell = head * data.stride;
   for (let dest = 0; dest < data.n; dest++) {
@@ -191,9 +207,11 @@ function drawLevels(data, head, size, sink) {
   return levels;
 }
 
-/** The row or column of pixels that each token falls into. */
-function pixelOfToken(n, size) {
-  return Uint16Array.from({ length: n }, (_, token) => Math.floor((token * size) / n));
+/** Of `n` things in a row of `size` places, the place that each falls into. */
+function placesOf(n, size) {
+  const places = new Uint16Array(n);
+  for (let i = 0; i < n; i++) places[i] = Math.floor((i * size) / n);
+  return places;
 }
 
 /** The tokens that fall into one row or column of pixels: [first, end). */
@@ -201,14 +219,28 @@ function tokensOfPixel(pixel, n, size) {
   return [Math.ceil((pixel * n) / size), Math.ceil(((pixel + 1) * n) / size)];
 }
 
-function paint(canvas, size, heads, ramps, data, sink, theme) {
-  if (canvas.width !== size) canvas.width = canvas.height = size;
+/** One or several heads, laid over each other, as an image of `size` x `size` pixels. */
+function paint(data, heads, size, sink, ramps, theme) {
   const image = new ImageData(size, size);
   const pixels = new Uint32Array(image.data.buffer);
   const layers = heads.map((head) => drawLevels(data, head, size, sink));
   if (layers.length === 1) paintOne(pixels, layers[0], ramps[0].pixels);
   else paintSeveral(image.data, layers, ramps, theme);
-  canvas.getContext("2d").putImageData(image, 0, 0);
+  return image;
+}
+
+/** An image made larger without smoothing; canvases would blur, and their count costs time. */
+function enlarge(image, size) {
+  if (image.width === size) return image;
+  const result = new ImageData(size, size);
+  const from = new Uint32Array(image.data.buffer);
+  const to = new Uint32Array(result.data.buffer);
+  const source = placesOf(size, image.width);
+  for (let y = 0; y < size; y++) {
+    const line = source[y] * image.width;
+    for (let x = 0; x < size; x++) to[y * size + x] = from[line + source[x]];
+  }
+  return result;
 }
 
 function paintOne(pixels, levels, colours) {
@@ -359,6 +391,8 @@ class HeadGrid {
       "aria-multiselectable": "true",
       "aria-label": "Attention heads",
     });
+    // All small pictures are on one canvas behind their elements: 144 canvases took twice as long.
+    this.sheet = el("canvas", { class: "hg-sheet", "aria-hidden": "true" });
     this.legend = el("p", { class: "hg-marks" });
     this.live = el("div", { class: "hg-live", "aria-live": "polite" });
     this.main = el(
@@ -507,15 +541,13 @@ class HeadGrid {
         "aria-label": [`Layer ${layer} head ${number}`, ...marks, ...scores].join(", "),
         title: [label, ...scores].join("\n"),
       },
-      el("canvas"),
-      el(
-        "span",
-        { class: "hg-badges" },
-        ...this.badges[head].map(({ short, kind }) =>
-          el("span", { class: "hg-badge", "data-kind": kind % 4 }, short),
-        ),
-      ),
-      el("span", { class: "hg-name" }, label),
+      ...(marks.length ? [el("span", { class: "hg-badges" }, ...this.badgesOf(head))] : []),
+    );
+  }
+
+  badgesOf(head) {
+    return this.badges[head].map(({ short, kind }) =>
+      el("span", { class: "hg-badge", "data-kind": kind % 4 }, short),
     );
   }
 
@@ -664,32 +696,26 @@ class HeadGrid {
   }
 
   drawQueued() {
-    const end = performance.now() + FRAME_BUDGET;
+    const isNew = Number(this.root.dataset.drawn) < this.thumbs.length;
+    const end = performance.now() + (isNew ? FIRST_BUDGET : FRAME_BUDGET);
     while (this.queue.length && performance.now() < end) this.drawThumb(this.queue.shift());
     if (this.queue.length) this.invalidate("queue");
   }
 
   drawThumb(head) {
-    const size = Math.min(this.data.n, Math.round(this.thumbSize * devicePixelRatio));
+    const { data, settings, theme } = this;
+    const size = Math.round(this.thumbSize * this.ratio);
+    const ramp = this.rampOf(head);
+    const image = paint(data, [head], Math.min(data.n, size), settings.sink, [ramp], theme);
     const thumb = this.thumbs[head];
-    paint(
-      thumb.querySelector("canvas"), size, [head], [this.rampOf(head)],
-      this.data, this.settings.sink, this.theme,
-    );
-    thumb.style.setProperty("--hg-hue", this.vividOf(head));
+    const [x, y] = this.places[head];
+    this.pen.putImageData(enlarge(image, size), x * this.ratio, y * this.ratio);
+    thumb.style.setProperty("--hg-hue", ramp.full);
     if (!thumb.dataset.drawn) this.root.dataset.drawn = Number(this.root.dataset.drawn) + 1;
     thumb.dataset.drawn = "1";
   }
 
   /* ---- colours of heads */
-
-  /** The hue of a head: its place in the layer, drifting a little from layer to layer. */
-  ownHue(head) {
-    const { heads } = this.data;
-    const width = Math.max(...heads.map((other) => other.head)) + 1;
-    const depth = Math.max(...heads.map((other) => other.layer)) + 1;
-    return (255 + (360 * (heads[head].head + heads[head].layer / depth)) / width) % 360;
-  }
 
   /** Overlaid heads whose hues are too close move to the freest place on the circle. */
   overlaidHues() {
@@ -699,7 +725,7 @@ class HeadGrid {
       Math.min(360, ...[...taken.values()].map((other) => distance(hue, other)));
     const wheel = [...Array(24).keys()].map((i) => 15 * i);
     for (const head of this.view.locked) {
-      const own = this.ownHue(head);
+      const own = this.data.heads[head].hue;
       const freest = wheel.reduce((a, b) => (room(b) > room(a) ? b : a));
       taken.set(head, room(own) >= 40 ? own : freest);
     }
@@ -713,11 +739,7 @@ class HeadGrid {
       const colours = dark ? SAFE.dark : SAFE.light;
       return toOklab(fromHex(colours[Math.max(place, 0) % colours.length]));
     }
-    return vivid(place >= 0 ? this.overlaidHues().get(head) : this.ownHue(head), dark);
-  }
-
-  vividOf(head) {
-    return css(fromOklab(this.endColour(head)));
+    return vivid(place >= 0 ? this.overlaidHues().get(head) : this.data.heads[head].hue, dark);
   }
 
   rampOf(head) {
@@ -759,6 +781,7 @@ class HeadGrid {
     if (isTable) this.layOutTable(layers, numbers, room, split ? height : Math.min(height, 340));
     else this.layOutFlow(room, split ? height : 300);
     this.grid.classList.toggle("is-table", isTable);
+    this.layOutSheet();
   }
 
   layOutTable(layers, numbers, room, height) {
@@ -768,6 +791,7 @@ class HeadGrid {
     const label = (text) => el("span", { class: "hg-mark", "aria-hidden": "true" }, text);
     this.grid.style.gridTemplateColumns = `auto repeat(${numbers.length}, ${this.thumbSize}px)`;
     this.grid.replaceChildren(
+      this.sheet,
       label(""),
       ...numbers.map((head) => label(`H${head}`)),
       ...layers.flatMap((layer, row) => [
@@ -785,13 +809,29 @@ class HeadGrid {
     this.setThumbSize(size);
     this.perRow = Math.min(count, perRow());
     this.grid.style.gridTemplateColumns = `repeat(${this.perRow}, ${this.thumbSize}px)`;
-    this.grid.replaceChildren(...this.order.map((head) => this.thumbs[head]));
     const scores = this.data.scores[this.settings.sort];
-    for (const head of this.order) {
-      const value = scores?.[head];
-      const text = typeof value === "number" ? ` ${value.toFixed(2)}` : "";
-      this.thumbs[head].querySelector(".hg-name").textContent = this.data.heads[head].label + text;
-    }
+    this.grid.replaceChildren(
+      this.sheet,
+      ...this.order.map((head) => {
+        const value = scores?.[head];
+        const text = typeof value === "number" ? ` ${value.toFixed(2)}` : "";
+        this.thumbs[head].dataset.name = this.data.heads[head].label + text;
+        return this.thumbs[head];
+      }),
+    );
+  }
+
+  /** Fit the sheet to the pictures' elements. */
+  layOutSheet() {
+    this.places = this.thumbs.map((thumb) => [thumb.offsetLeft, thumb.offsetTop]);
+    const width = Math.max(...this.places.map(([x]) => x)) + this.thumbSize;
+    const height = Math.max(...this.places.map(([, y]) => y)) + this.thumbSize;
+    this.ratio = Math.min(devicePixelRatio, SHEET_LIMIT / height);
+    this.sheet.width = Math.ceil(width * this.ratio);
+    this.sheet.height = Math.ceil(height * this.ratio);
+    this.sheet.style.width = `${this.sheet.width / this.ratio}px`;
+    this.sheet.style.height = `${this.sheet.height / this.ratio}px`;
+    this.pen = this.sheet.getContext("2d");
   }
 
   setThumbSize(size) {
@@ -847,7 +887,9 @@ class HeadGrid {
     const heads = this.shownHeads();
     const { sink } = this.settings;
     const ramps = heads.map((head) => this.rampOf(head));
-    paint(this.canvas, this.size, heads, ramps, this.data, sink, this.theme);
+    const image = paint(this.data, heads, this.size, sink, ramps, this.theme);
+    if (this.canvas.width !== this.size) this.canvas.width = this.canvas.height = this.size;
+    this.canvas.getContext("2d").putImageData(image, 0, 0);
     const names = heads.map((head) => this.data.heads[head].label);
     this.root.dataset.shown = names.join(" ");
     this.canvas.setAttribute(
@@ -860,7 +902,7 @@ class HeadGrid {
 
   headName(head, alone) {
     const dot = el("i", { class: "hg-dot" });
-    dot.style.background = this.vividOf(head);
+    dot.style.background = this.rampOf(head).full;
     return el(
       "span",
       { class: "hg-head" },
@@ -940,7 +982,7 @@ class HeadGrid {
       el("p", {}, el("span", {}, `src ${cell.src}`), el("b", {}, this.data.labels[cell.src])),
       ...this.shownHeads().map((head) => {
         const name = el("span", {}, this.data.heads[head].label);
-        name.style.color = this.vividOf(head);
+        name.style.color = this.rampOf(head).full;
         return el("p", { class: "hg-value" }, name, el("b", {}, this.valueText(head, cell)));
       }),
     );

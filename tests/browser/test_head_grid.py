@@ -403,7 +403,7 @@ def test_sorting_by_a_score_puts_the_highest_first_and_says_it(page: Page, serve
     scores = example_patterns(2, 8, 30).diagonal(-14, axis1=-2, axis2=-1).mean(-1)
     layer, number = np.unravel_index(scores.argmax(), scores.shape)
     first = heads(page).first
-    expect(first).to_contain_text(f"L{layer}H{number} {scores.max():.2f}")
+    expect(first).to_have_attribute("data-name", f"L{layer}H{number} {scores.max():.2f}")
     assert "marked induction" in str(first.get_attribute("aria-label"))
 
 
