@@ -8,7 +8,8 @@ Run `python -m bench.attention_view` (a few minutes; needs Chromium and circuits
 run in the same headless browser, one after the other, from pages on this machine. The clock
 starts when the view's own code is called, with scripts and data already there. "First paint" is
 the first moment at which every head's canvas has been drawn and a frame has passed; "settled" is
-when the page has last been busy for more than 50 ms; the heap is taken after a garbage
+when the page has last been busy for more than 50 ms; CPU is what the page's own thread has run
+by then, which other programs on the machine do not lengthen; the heap is taken after a garbage
 collection and includes array buffers.
 
 What this cannot show: loading over a network, Streamlit's own start (the same for both), and
@@ -34,7 +35,7 @@ from pathlib import Path
 
 import numpy as np
 from circuitsvis.attention import attention_heads
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, CDPSession, sync_playwright
 
 from app.head_grid.packing import assemble, extent, quantise
 
@@ -46,6 +47,8 @@ APP = Path(__file__).parents[1] / "app" / "head_grid"
 # Runs before the view: `bench.done` is first paint, settling and their clock.
 MEASURE = """
 window.bench = {
+  // The view waits here until Python has read the clocks.
+  ready() { return new Promise((go) => { this.go = go; }); },
   begin() { this.start = performance.now(); this.watch(); },
   async frame() {
     await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
@@ -56,9 +59,9 @@ window.bench = {
     this.busy = last;
     const tick = () => {
       const now = performance.now();
-      if (now - last > 50) this.busy = now;
+      if (now - last > 70) this.busy = now;
       last = now;
-      setTimeout(tick);
+      setTimeout(tick, 20);
     };
     tick();
   },
@@ -78,6 +81,7 @@ const style = document.createElement("style");
 style.textContent = await (await fetch("./head_grid.css")).text();
 parentElement.append(style);
 const data = new Uint8Array(await (await fetch("./payload.bin")).arrayBuffer());
+await bench.ready();
 bench.begin();
 headGrid({ data, parentElement, setStateValue() {} });
 const root = parentElement.querySelector(".hg");
@@ -129,6 +133,7 @@ class Cell:
     payload: int
     painted: float
     settled: float
+    cpu: float
     heap: float
     focus: float | None = None
 
@@ -190,7 +195,7 @@ def write_stock(folder: Path, patterns: np.ndarray) -> int:
         raise AssertionError("CircuitsVis no longer renders with one call")
     page = (
         f'<!doctype html><meta charset="utf-8"><script>{MEASURE}</script>'
-        + source.replace(call, f"bench.begin(); {call}")
+        + source.replace(call, f"await bench.ready(); bench.begin(); {call}")
         + STOCK_TAIL.replace("HEADS", str(len(patterns)))
     )
     (folder / "page.html").write_text(page, encoding="utf-8")
@@ -220,17 +225,30 @@ def measure(browser: Browser, view: str, heads: int, tokens: int) -> Cell:
         payload = (write_ours if view == "ours" else write_stock)(folder, patterns)
         with served(folder) as address:
             page = browser.new_page(viewport={"width": 1280, "height": 900})
+            session = page.context.new_cdp_session(page)
+            # Time that the page's thread ran, not time that passed: other work does not count.
+            session.send("Performance.enable", {"timeDomain": "threadTicks"})
             page.goto(f"{address}/page.html", wait_until="commit")
-            page.wait_for_function("() => bench.result", timeout=4 * STOCK_LIMIT_S * 1000)
+            page.wait_for_function("() => window.bench?.go")
+            before = busy_seconds(session)
+            page.evaluate("() => bench.go()")
+            page.wait_for_function(
+                "() => bench.result", timeout=4 * STOCK_LIMIT_S * 1000, polling=200
+            )
+            cpu = busy_seconds(session) - before
             result = page.evaluate("() => bench.result")
             focus = statistics.median(page.evaluate(FOCUS)) / 1000 if view == "ours" else None
-            session = page.context.new_cdp_session(page)
             session.send("HeapProfiler.collectGarbage")
             usage = session.send("Runtime.getHeapUsage")
             page.close()
     heap = usage["usedSize"] + usage.get("backingStorageSize", 0)
     times = (result["painted"] / 1000, result["settled"] / 1000)
-    return Cell(view, heads, tokens, payload, times[0], max(times), heap, focus)
+    return Cell(view, heads, tokens, payload, times[0], max(times), cpu, heap, focus)
+
+
+def busy_seconds(session: CDPSession) -> float:
+    metrics = session.send("Performance.getMetrics")["metrics"]
+    return next(float(entry["value"]) for entry in metrics if entry["name"] == "TaskDuration")
 
 
 def median(cells: list[Cell]) -> Cell:
@@ -240,9 +258,10 @@ def median(cells: list[Cell]) -> Cell:
 
 def show(cell: Cell) -> None:
     focus = f"{1000 * cell.focus:7.0f} ms" if cell.focus is not None else "         -"
+    heap = cell.heap / 2**20
     print(
         f"{cell.view:<6}{cell.heads:>5} x {cell.tokens:<5}{cell.payload / 1e6:>9.2f} MB"
-        f"{cell.painted:>10.2f} s{cell.settled:>10.2f} s{cell.heap / 2**20:>9.0f} MB{focus}",
+        f"{cell.painted:>10.2f} s{cell.settled:>10.2f} s{cell.cpu:>9.2f} s{heap:>9.0f} MB{focus}",
         flush=True,
     )
 
@@ -270,14 +289,22 @@ def measure_all(browser: Browser) -> dict[tuple[str, int, int], Cell]:
 def verdict(cells: dict[tuple[str, int, int], Cell]) -> bool:
     ours, stock = cells["ours", 144, 100], cells["stock", 12, 100]
     shared = [(heads, tokens) for view, heads, tokens in cells if view == "stock"]
-    payloads = [
-        cells["stock", *shape].payload / cells["ours", *shape].payload for shape in shared
-    ]
+    payloads = [cells["stock", *shape].payload / cells["ours", *shape].payload for shape in shared]
     slowest = max(cell.focus for cell in cells.values() if cell.focus is not None)
     paint = stock.painted / ours.painted
     claims = [
-        (f"first paint, stock 12 x 100 over ours 144 x 100: {paint:.0f} (at least 30)", paint >= 30),
-        (f"payload, stock over ours: {min(payloads):.0f} or more (at least 10)", min(payloads) >= 10),
+        (
+            f"first paint, stock 12 x 100 over ours 144 x 100: {paint:.0f} (at least 30)",
+            paint >= 30,
+        ),
+        (
+            f"the same in CPU time: {stock.cpu / ours.cpu:.0f} (at least 30)",
+            stock.cpu >= 30 * ours.cpu,
+        ),
+        (
+            f"payload, stock over ours: {min(payloads):.0f} or more (at least 10)",
+            min(payloads) >= 10,
+        ),
         (f"another head: {1000 * slowest:.0f} ms at most (at most 100)", slowest <= 0.1),
     ]
     for text, holds in claims:
@@ -297,7 +324,9 @@ def main() -> int:
         )
         print(f"{platform.machine()}, {os.cpu_count()} cores, load {load}; {versions}")
         print(f"Chromium {browser.version}; ours: median of {OURS_REPEATS}, stock: one run")
-        print("view  heads x tokens  payload  first paint    settled     heap  next head")
+        print(
+            "view  heads x tokens  payload  first paint    settled        CPU     heap  next head"
+        )
         cells = measure_all(browser)
         browser.close()
     return 0 if verdict(cells) else 1

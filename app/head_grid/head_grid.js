@@ -329,6 +329,7 @@ class HeadGrid {
     const text = JSON.stringify(header.labels);
     const sameText = this.text === text;
     this.text = text;
+    const told = before && JSON.stringify(this.reportable(before));
     this.adoptView(header, before, sameText);
     this.hover = { head: null, token: null, cell: null };
     this.buildSorts();
@@ -338,6 +339,8 @@ class HeadGrid {
     this.note.hidden = !header.note;
     this.invalidate("layout");
     this.renderNow();
+    // Heads or tokens that are gone were let go of here; Python still believes in them.
+    if (told && told !== JSON.stringify(this.reportable())) this.changed();
   }
 
   /** What Python asks for, if that is new; else the visitor's own view, as far as it still fits. */
@@ -615,7 +618,7 @@ class HeadGrid {
       : alone
         ? []
         : [token];
-    this.changed("picture", "text");
+    this.changed("bands", "text");
   }
 
   unlockAll() {
@@ -628,7 +631,7 @@ class HeadGrid {
 
   setDirection(direction) {
     this.view.direction = direction;
-    this.changed("picture", "text");
+    this.changed("bands", "text");
   }
 
   /** What is pointed at; the mouse reports many moves within one cell, which change nothing. */
@@ -1025,7 +1028,6 @@ class HeadGrid {
       thumb.setAttribute("aria-selected", locked.includes(head));
       thumb.tabIndex = head === focus ? 0 : -1;
     });
-    this.clear.disabled = !locked.length && !this.view.tokens.length;
   }
 
   /* ---- the text */

@@ -23,6 +23,9 @@ pytestmark = pytest.mark.browser
 ROOT = Path(__file__).parents[2]
 APP = ROOT / "tests" / "browser" / "apps" / "head_grid_app.py"
 
+# Five seconds are not enough on a machine that also trains a model.
+expect.set_options(timeout=30_000)
+
 Serve = Callable[..., str]
 OpenPage = Callable[..., Page]
 
@@ -129,7 +132,7 @@ def open_grid(page: Page, address: str, **parameters: object) -> Locator:
     page.goto(f"{address}/?{query}")
     grid = page.locator(".hg")
     heads = int(str(parameters.get("layers", 2))) * int(str(parameters.get("heads", 8)))
-    expect(grid).to_have_attribute("data-drawn", str(heads), timeout=30_000)
+    expect(grid).to_have_attribute("data-drawn", str(heads), timeout=60_000)
     expect(page.locator("[data-test-script-state=notRunning]")).to_be_visible()
     return grid
 
