@@ -1,0 +1,1 @@
+"""Small Streamlit scripts that the browser tests serve."""
