@@ -15,7 +15,9 @@ from typing import Any
 import streamlit as st
 
 from analysis.catalog import ModelInfo, find_model, list_models
+from analysis.heads import Head
 from analysis.limits import MAX_BATCH, MAX_SEED, MIN_HALF
+from app.head_grid.view import MAX_LOCKED, MAX_LOCKED_TOKENS
 from app.navigation import PAGES, ensure_entry_point, page_info
 from app.text import display_token
 
@@ -81,6 +83,29 @@ def _switch(text: str) -> bool:
     return text == "1"
 
 
+def _heads(most: int) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        labels = text.split(",") if text else []
+        try:
+            heads = [Head.parse(label) for label in labels]
+        except ValueError:
+            raise Refused("not a list of heads such as L0H1,L1H3") from None
+        if len(heads) > most:
+            raise Refused(f"more than {most} heads")
+        return ",".join(head.label for head in heads)
+
+    return parse
+
+
+def _positions(most: int) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if not re.fullmatch(r"([0-9]{1,5}(,[0-9]{1,5})*)?", text) or text.count(",") >= most:
+            raise Refused(f"not a list of at most {most} positions such as 3,7")
+        return text
+
+    return parse
+
+
 def _text(longest: int) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if len(text) > longest:
@@ -118,6 +143,20 @@ PARAMETERS = (
     ),
     Parameter("answer", "", _text(40), "token whose logit is split", ("attribution",)),
     Parameter("foil", "", _text(40), "token it is compared with", ("attribution",)),
+    Parameter(
+        "view", "grid", _choice("grid", "circuitsvis"), "how patterns are drawn", ("attention",)
+    ),
+    Parameter("locked", "", _heads(MAX_LOCKED), "heads laid over each other", ("attention",)),
+    Parameter(
+        "at", "", _positions(MAX_LOCKED_TOKENS), "positions of locked tokens", ("attention",)
+    ),
+    Parameter(
+        "direction",
+        "dest",
+        _choice("dest", "src"),
+        "dest: what a token attends to; src: what attends to it",
+        ("attention",),
+    ),
     Parameter("method", "zero", _choice("zero", "mean"), "how a head is ablated", ("ablation",)),
 )
 _BY_KEY = {parameter.key: parameter for parameter in PARAMETERS}
@@ -138,6 +177,20 @@ class Selection:
 
     def __getitem__(self, key: str) -> Any:
         return self.values[key]
+
+    def moved_to(self, **values: Value) -> "Selection":
+        """This view with other values, which are in the link from now on.
+
+        For what a component reports in the middle of a run; the widgets of these parameters must
+        not have been drawn yet.
+        """
+        if all(self.values[key] == value for key, value in values.items()):
+            return self
+        moved = Selection(self.page, MappingProxyType({**self.values, **values}), self.info)
+        _state().chosen.update(values)
+        _forget_widgets(values)
+        _write_state(moved)
+        return moved
 
     def key(self, parameter: str, shown: Value | None = None) -> str:
         """The widget key that ties a widget to a parameter; its current value is set under it.

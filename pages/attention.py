@@ -1,12 +1,13 @@
-"""Attention: patterns of the heads of a layer, one head in full, and simple detectors."""
+"""Attention: patterns of all heads, or of one layer in CircuitsVis; simple detectors."""
 
 import streamlit as st
 
-from analysis.definitions import PATTERN, SCORES, ScoreName
+from analysis.definitions import CHANCE, PATTERN, SCORES, ScoreName
 from analysis.heads import Head
 from app import backend, circuitsvis, figures
+from app.attention_grid import draw_grid
 from app.frame import draw, figure_frame
-from app.selection import open_page
+from app.selection import Selection, open_page
 from app.sequences import choose_sequence
 from app.theme import palette
 
@@ -15,68 +16,72 @@ DETECTORS: tuple[ScoreName, ...] = ("current", "previous", "first")
 selection = open_page("attention")
 info, theme = selection.info, palette()
 tokens = backend.tokens_of(selection)
+scores = backend.scores(selection)
+st.segmented_control(
+    "View",
+    ["grid", "circuitsvis"],
+    format_func={"grid": "All heads", "circuitsvis": "One layer in CircuitsVis"}.__getitem__,
+    required=True,
+    key=selection.key("view"),
+)
 row = choose_sequence(selection, tokens)
 labels = tokens.labels[row]
 
-left, middle, right = st.columns(3)
-left.selectbox("Layer", range(info.n_layers), key=selection.key("layer"))
-middle.selectbox("Head in full", range(info.n_heads), key=selection.key("head"))
-right.slider(
-    "Detector threshold",
-    0.0,
-    1.0,
-    step=0.05,
-    key=selection.key("threshold"),
-    help="A head that scores above it is marked.",
-)
-layer, focus = selection["layer"], Head(selection["layer"], selection["head"])
-pattern = backend.patterns(selection, row, (layer,)).values[0, 0]
-scores = backend.scores(selection)
+
+def draw_circuitsvis(selection: Selection) -> None:
+    """The reference view: the heads of one layer in CircuitsVis, and one of them in full."""
+    left, right = st.columns(2)
+    left.selectbox("Layer", range(info.n_layers), key=selection.key("layer"))
+    right.selectbox("Head in full", range(info.n_heads), key=selection.key("head"))
+    focus = Head(selection["layer"], selection["head"])
+    pattern = backend.patterns(selection, row, (focus.layer,)).values[0, 0]
+    marks = {
+        head: [kind for kind in DETECTORS if scores[kind][focus.layer, head] > threshold]
+        for head in range(info.n_heads)
+    }
+    # The heads that attend most sharply say most; the one in focus is always among them.
+    by_sharpness = scores.entropy[focus.layer].argsort().tolist()
+    by_sharpness.sort(key=lambda head: head != focus.head)
+    heads = sorted(by_sharpness[: circuitsvis.heads_that_fit(len(labels))])
+    shown = min(len(labels), circuitsvis.MAX_TOKENS)
+    reading = "Hover a small picture to see that head, click to keep it. Rows are destinations."
+    if len(heads) < info.n_heads or shown < len(labels):
+        first_tokens = f" on the first {shown} tokens" if shown < len(labels) else ""
+        reading += (
+            f" {len(labels)} tokens are many for CircuitsVis, so these are {len(heads)} of "
+            f"{info.n_heads} heads{first_tokens}: the one in focus and those of lowest entropy."
+        )
+    with figure_frame(f"Heads of layer {focus.layer}", reading, PATTERN):
+        page, height = circuitsvis.attention_heads(
+            pattern[heads, :shown, :shown],
+            labels[:shown],
+            [" · ".join([Head(focus.layer, head).label, *marks[head]]) for head in heads],
+            dark=theme.dark,
+        )
+        st.iframe(page, height=height, alt=f"Attention patterns of layer {focus.layer}")
+    with figure_frame(
+        f"{focus.label} in full",
+        "Each row is a destination and shows where it looks back to; hover a cell for both tokens.",
+        PATTERN,
+    ):
+        draw(figures.pattern_map(pattern[focus.head], labels, theme), key="pattern")
 
 
-def name(head: int) -> str:
-    """A head's label, with what it is marked as."""
-    marks = [kind for kind in DETECTORS if scores[kind][layer, head] > selection["threshold"]]
-    return " · ".join([Head(layer, head).label, *marks])
-
-
-shown_tokens = min(len(labels), circuitsvis.MAX_TOKENS)
-fitting = circuitsvis.heads_that_fit(len(labels))
-# The heads that attend most sharply say most; the one in focus is always among them.
-by_sharpness = scores.entropy[layer].argsort().tolist()
-by_sharpness.sort(key=lambda head: head != focus.head)
-heads = sorted(by_sharpness[:fitting])
-reading = "Hover a small picture to see that head, click to keep it. Rows are destinations."
-if len(heads) < info.n_heads or shown_tokens < len(labels):
-    first_tokens = f" on the first {shown_tokens} tokens" if shown_tokens < len(labels) else ""
-    reading += (
-        f" {len(labels)} tokens are many for CircuitsVis, so these are {len(heads)} of "
-        f"{info.n_heads} heads{first_tokens}: the one in focus and those with the lowest entropy."
-    )
-with figure_frame(f"Heads of layer {layer}", reading, PATTERN):
-    page, height = circuitsvis.attention_heads(
-        pattern[heads, :shown_tokens, :shown_tokens],
-        labels[:shown_tokens],
-        [name(head) for head in heads],
-        dark=theme.dark,
-    )
-    st.iframe(page, height=height, alt=f"Attention patterns of layer {layer}")
-
-with figure_frame(
-    f"{focus.label} in full",
-    "Each row is a destination and shows where it looks back to; hover a cell for both tokens.",
-    PATTERN,
-):
-    draw(figures.pattern_map(pattern[focus.head], labels, theme), key="pattern")
+threshold = selection["threshold"]
+if selection["view"] == "grid":
+    selection = draw_grid(selection, row, labels, scores)
+else:
+    draw_circuitsvis(selection)
 
 with figure_frame(
     "Detectors",
-    f"Heads whose mean attention to that place is above {selection['threshold']:g}, over all "
-    "sequences. Chance is what even attention would score.",
+    f"Heads whose mean attention to that place is above {threshold:g}, over all sequences; they "
+    "are marked in the pictures.",
     *(SCORES[kind] for kind in DETECTORS),
 ):
+    st.slider("Threshold", 0.0, 1.0, step=0.05, key=selection.key("threshold"), width=320)
     for column, kind in zip(st.columns(3), DETECTORS, strict=True):
-        found = scores.above(kind, selection["threshold"])
+        found = scores.above(kind, threshold)
         column.markdown(f"**{SCORES[kind].name}** · chance {scores.chance[kind]:.2f}")
         if found:
             column.dataframe(
@@ -86,3 +91,4 @@ with figure_frame(
             )
         else:
             column.caption("No head. Lower the threshold to see the nearest ones.")
+    st.caption(CHANCE)

@@ -88,7 +88,6 @@ def train(recipe: dict, corpus: Corpus, work: Path, resume: bool = False) -> Non
     step, tokens, minutes = 0, 0, 0.0
     if resume:
         step, tokens, minutes = (records[-1][key] for key in ("step", "tokens", "minutes"))
-    if resume:
         weights = load_file(work / checkpoint_name(step))
         network.load_state_dict({name: value.float() for name, value in weights.items()})
     else:

@@ -1,0 +1,58 @@
+"""The head grid on a page: fed from the backend, and its view kept in the link."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analysis.definitions import PATTERN, SCORES, TARGETED
+from analysis.heads import Head
+from app import backend
+from app.frame import figure_frame
+from app.head_grid import HeadGridState, head_grid
+from app.selection import Selection
+from app.text import display_token
+
+if TYPE_CHECKING:
+    from analysis.scores import HeadScores
+
+
+def draw_grid(
+    selection: Selection, sequence: int, labels: Sequence[str], scores: HeadScores
+) -> Selection:
+    """All heads of one sequence; returns the selection with the view the visitor has made."""
+    info = selection.info
+    patterns = backend.patterns(selection, sequence, tuple(range(info.n_layers)))
+    known: dict[str, np.ndarray] = {
+        name: scores[name] for name in SCORES if not np.isnan(scores[name]).all()
+    }
+    locked = [Head.parse(label) for label in selection["locked"].split(",") if label]
+    with figure_frame(
+        "Every head",
+        "Point at a small picture to look, click to lock it; point at a token of the text to see "
+        "what it attends to, click to lock it. Arrow keys move between heads.",
+        PATTERN,
+    ):
+        view = head_grid(
+            patterns.values[0],
+            [display_token(label) for label in labels],
+            key="head-grid",
+            scores=known,
+            marks={name: selection["threshold"] for name in TARGETED if name in known},
+            view=HeadGridState(
+                focus=Head(selection["layer"], selection["head"]),
+                locked=tuple(locked),
+                tokens=tuple(int(at) for at in selection["at"].split(",") if at),
+                direction=selection["direction"],
+            ),
+        )
+    assert view.focus
+    return selection.moved_to(
+        layer=view.focus.layer,
+        head=view.focus.head,
+        locked=",".join(head.label for head in view.locked),
+        at=",".join(map(str, view.tokens)),
+        direction=view.direction,
+    )
