@@ -134,7 +134,8 @@ def k_composition_circuit(
         AnalysisError: A head that does not exist, a writer that is not in an earlier layer, or k
             outside 1..d_vocab.
     """
-    require_heads(model.info, [writer, reader])
+    require_heads(model.info, writer)
+    require_heads(model.info, reader)
     if writer.layer >= reader.layer:
         raise AnalysisError(
             f"{reader.label} cannot read {writer.label}: the writer must be in an earlier layer."
