@@ -34,15 +34,15 @@ class HookPoint:
     """One place where an activation can be read or edited.
 
     `name` is the hook's name, `short_name` the one that the activation cache takes (with the
-    layer, where there is one); `axes` names its dimensions and `inner_shape` gives the sizes of
-    those that do not depend on the input.
+    layer, where there is one); `axes` names its dimensions and `shape` gives their sizes, None for
+    those that depend on the input.
     """
 
     name: str
     short_name: str
     layer: int | None
     axes: tuple[str, ...]
-    inner_shape: dict[str, int]
+    shape: tuple[int | None, ...]
     meaning: str
 
 
@@ -215,9 +215,7 @@ def hook_points(model: HeadModel) -> tuple[HookPoint, ...]:
     )
     sizes = _sizes(model)
     return tuple(
-        HookPoint(
-            name, short, layer, axes, {axis: sizes[axis] for axis in axes if axis in sizes}, meaning
-        )
+        HookPoint(name, short, layer, axes, tuple(sizes.get(axis) for axis in axes), meaning)
         for name, short, layer, axes, meaning in rows
     )
 
@@ -239,13 +237,10 @@ def activation(model: HeadModel, tokens: Tokens, name: str) -> Activation:
         raise AnalysisError(
             f"{model.name} has no activation {name!r}. Choose a name from its list of hook points."
         )
-    sizes = point.inner_shape | {
-        "batch": tokens.batch,
-        "pos": tokens.length,
-        "dest": tokens.length,
-        "src": tokens.length,
-    }
-    size = 4 * int(np.prod([sizes[axis] for axis in point.axes]))
+    # Of the input's axes, only `batch` is not a number of positions.
+    by_input = [tokens.batch if axis == "batch" else tokens.length for axis in point.axes]
+    sizes = [fixed or varying for fixed, varying in zip(point.shape, by_input, strict=True)]
+    size = 4 * int(np.prod(sizes))
     if size > MAX_BYTES:
         raise AnalysisError(
             f"This activation would take {size / 2**20:,.0f} MiB; the limit is "

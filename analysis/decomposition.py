@@ -281,8 +281,8 @@ def _pair_stds(
     for a in range(n):
         for b in range(n):
             scores = queries[a] @ keys[b].mT / queries.shape[-1] ** 0.5
-            causal[a, b] = scores[:, rows, columns].std(-1).mean()
-            everywhere[a, b] = scores.flatten(1).std(-1).mean()
+            causal[a, b] = float(scores[:, rows, columns].std(-1).mean())
+            everywhere[a, b] = float(scores.flatten(1).std(-1).mean())
     return causal, everywhere
 
 

@@ -65,7 +65,10 @@ def test_every_hook_point_fires_with_the_axes_it_claims(
 ) -> None:
     input_sizes = {"batch": 2, "pos": 11, "dest": 11, "src": 11}
     for point in hook_points(model):
-        sizes = tuple((point.inner_shape | input_sizes)[axis] for axis in point.axes)
+        sizes = tuple(
+            input_sizes[axis] if size is None else size
+            for axis, size in zip(point.axes, point.shape, strict=True)
+        )
         assert tuple(cache[point.name].shape) == sizes, point.name
 
 
