@@ -120,3 +120,143 @@ COURSE_STRIPE = Definition(
     "0 to 1; a perfect induction head that rests on BOS reaches (S+1)/(S+2)",
     "ARENA 1.2, section 3.2",
 )
+
+OV_CIRCUIT = Definition(
+    "OV circuit",
+    "What attending to one token adds to the logit of every other: what the head moves.",
+    "value[t, u] = (W_E W_V W_O W_U)[t, u], summed over heads when several are taken jointly",
+    "logits; biases left out",
+    "ARENA 1.2, section 4.2; Elhage et al. 2021",
+)
+COPYING = Definition(
+    "Copying accuracy",
+    "Share of tokens that a head raises most (or among the k most) when it attends to them.",
+    "accuracy_k = share of tokens t with fewer than k others u where M[t, u] >= M[t, t], "
+    "M = W_E W_V W_O W_U, over the whole vocabulary, special tokens included; a tie is a miss",
+    "0 to 1, chance k / d_vocab",
+    "ARENA 1.2, sections 4.3 and 4.4",
+)
+EIGENVALUES = Definition(
+    "Eigenvalue copying score",
+    "Whether a head writes back what it reads (+1), its opposite (-1), or something else (0).",
+    "score = sum of Re(lambda) / sum of |lambda| over the eigenvalues of W_V W_O, or of "
+    "W_E W_V W_O W_U for the score through the vocabulary, the one that says whether tokens are "
+    "copied when embedding and unembedding are not tied",
+    "-1 to 1",
+    "Elhage et al. 2021; ARENA 1.2",
+)
+OV_DIRECTIONS = Definition(
+    "Singular directions of OV",
+    "The few directions through which most of what a head moves passes, as tokens.",
+    "W_V W_O = sum over i of S[i] u[i] v[i]^T; tokens read: W_E u[i], tokens written: W_U^T v[i]",
+    "S relative to each other; tokens read in embedding units, written in logits per unit",
+    "ARENA 1.2, section 4.1",
+)
+FACTORED_MATRIX = Definition(
+    "Factored matrix",
+    "A product kept as its two thin factors; whatever is asked of it is computed from those.",
+    "W_E W_V W_O W_U = A B with A = W_E W_V [d_vocab, d_head] and B = W_O W_U [d_head, d_vocab]: "
+    "2 d_vocab d_head numbers for d_vocab^2",
+    "bytes of float32; flops, a multiplication and an addition counted as 2",
+    "ARENA 1.2, section 4.1; TransformerLens, FactoredMatrix",
+)
+POSITIONAL_PATTERN = Definition(
+    "Positional QK circuit",
+    "Where a head would attend if it saw positions only.",
+    "pattern = softmax over src <= dest of W_pos W_Q W_K^T W_pos^T / sqrt(d_head); the score is "
+    "the mean of pattern[dest, dest-1]",
+    "0 to 1, every row sums to 1; learned positions only",
+    "ARENA 1.2, section 4.5",
+)
+TOKEN_PREFERENCES = Definition(
+    "Token-to-token QK circuit",
+    "Which keys a token looks for, and which queries look for it, from embeddings alone.",
+    "score[q, k] = (W_E W_Q W_K^T W_E^T)[q, k] / sqrt(d_head)",
+    "attention score before softmax; only differences between keys of one query count",
+    "ARENA 1.2, section 4.0",
+)
+K_COMPOSITION_CIRCUIT = Definition(
+    "Full K-composition circuit",
+    "Whether a token's query finds the key that an earlier head wrote about that same token.",
+    "C = (W_E W_Q[reader]) (W_E W_V[writer] W_O[writer] W_K[reader])^T; best key for each query: "
+    "share of rows whose diagonal entry is among the k largest; best query for each key: the same "
+    "for columns",
+    "0 to 1, chance k / d_vocab",
+    "ARENA 1.2, section 4.8, both directions",
+)
+COMPOSITION = Definition(
+    "Composition score",
+    "How far the subspace that a head writes overlaps the one that a later head reads.",
+    "score = |W_A W_B| / (|W_A| |W_B|), Frobenius norms; W_A = W_V W_O of the earlier head, W_B of "
+    "the later one: W_Q W_K^T for Q, W_K W_Q^T for K, W_V W_O for V",
+    "0 to 1; random pairs give about 1/sqrt(d_model)",
+    "Elhage et al. 2021; ARENA 1.2, sections 4.9 to 4.13",
+)
+COMPOSITION_BASELINE = Definition(
+    "Composition of random pairs",
+    "The score that heads of the same shape with random weights would have.",
+    "mean and standard deviation over seeded draws of four normal matrices [d_model, d_head]; "
+    "closed form 1/sqrt(d_model)",
+    "composition score",
+    "ARENA 1.2, section 4.10",
+)
+DECOMPOSITION = Definition(
+    "Queries and keys by component",
+    "Which earlier component a head's query or key comes from, and which pairs decide attention.",
+    "q = sum over components of write W_Q (likewise k), LayerNorm's scale held fixed; "
+    "std[a, b] = standard deviation over dest >= src of q_a[dest] · k_b[src] / sqrt(d_head)",
+    "norms in activation units, scores before softmax",
+    "ARENA 1.2, sections 4.6 and 4.7; there, positions ahead are counted too",
+)
+SCORE_SPLIT = Definition(
+    "One attention score by component",
+    "Why a destination scores one source as it does.",
+    "query side: q_a[dest] · k[src] / sqrt(d_head); key side: q[dest] · k_b[src] / sqrt(d_head); "
+    "each sums to the score",
+    "attention score before softmax",
+    "ARENA 1.2, section 4.7",
+)
+TARGETED_ABLATION = Definition(
+    "Targeted ablation",
+    "How a head's induction stripe changes when one earlier head is silenced.",
+    "change[source] = induction score of the target with the source's z set to 0 - its score as it "
+    "is",
+    "change of a share of attention, -1 to 1",
+    "ARENA 1.2, section 4.14",
+)
+KEEP_ONLY = Definition(
+    "Loss with only some heads",
+    "How much of the task the chosen heads carry when all others are silenced.",
+    "loss with z[:, :, head] = 0 for every head that is not kept; embeddings, biases and MLPs stay",
+    "nats per token; over the predictable entries S+1..2S-1 of repeated tokens, else over all",
+    "ARENA, 2023 edition, complement ablation",
+)
+OFFSET_ABLATION = Definition(
+    "Distances a head needs",
+    "How much the loss rises when a head may read values only at some distances.",
+    "z[dest] = sum over src of pattern[dest, src] v~[src], v~ = v where dest - src is kept, else "
+    "the mean of v over sequences at src; effect = loss with that z - loss as it is",
+    "nats per token",
+    "ARENA 1.2, section 3.10",
+)
+PATTERN_CHECK = Definition(
+    "Pattern worked out by hand",
+    "The attention pattern from queries and keys, to compare with the one the model used.",
+    "softmax over src <= dest of q[dest] · k[src] / sqrt(d_head)",
+    "0 to 1; the difference should be rounding only, about 1e-6",
+    "ARENA 1.2, section 1.6",
+)
+NEURON_ACTIVATION = Definition(
+    "Neuron activation",
+    "How strongly a neuron of the MLP fires at a position.",
+    "value[pos, neuron] = act(norm(resid_mid[pos]) · W_in[:, neuron] + b_in[neuron])",
+    "activation units; with GELU about -0.17 upwards",
+    "ARENA 1.2, section 1.7",
+)
+NEURON_TOKENS = Definition(
+    "Tokens a neuron promotes",
+    "The tokens whose logits rise when the neuron fires, along the direct path.",
+    "value[token] = W_out[neuron] · W_U[:, token], the final norm's weight folded in",
+    "logits per unit of activation",
+    "Geva et al. 2022",
+)

@@ -1,7 +1,11 @@
 """The name of one attention head."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from analysis.catalog import ModelInfo
+from analysis.errors import AnalysisError
 
 _LABEL = re.compile(r"L(\d{1,4})H(\d{1,4})")
 
@@ -29,3 +33,23 @@ class Head:
         if not match:
             raise ValueError(f"{label!r} is not a head label such as 'L5H1'")
         return cls(int(match[1]), int(match[2]))
+
+
+def require_heads(info: ModelInfo, heads: Head | Sequence[Head]) -> tuple[Head, ...]:
+    """One head or several, as a tuple.
+
+    Raises:
+        AnalysisError: None at all, one named twice, or one that the model lacks.
+    """
+    chosen = (heads,) if isinstance(heads, Head) else tuple(heads)
+    if not chosen:
+        raise AnalysisError("No head is chosen. Pick at least one.")
+    if len(set(chosen)) < len(chosen):
+        raise AnalysisError("A head is named twice. Name each once.")
+    for head in chosen:
+        if head.layer >= info.n_layers or head.head >= info.n_heads:
+            raise AnalysisError(
+                f"{head.label} was asked for; {info.name} has layers 0 to {info.n_layers - 1} "
+                f"and heads 0 to {info.n_heads - 1}."
+            )
+    return chosen

@@ -1,0 +1,290 @@
+"""A model's parameters and activations: what there is, and one of them at a time."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from analysis.arrays import freeze, to_numpy
+from analysis.circuits import causal_softmax
+from analysis.errors import AnalysisError
+from analysis.forward import run
+from analysis.inputs import Tokens
+from analysis.models import HeadModel
+from analysis.patterns import MAX_BYTES
+from analysis.weights import require_learned_positions
+
+_Row = tuple[str, str, tuple[str, ...], str]  # name, short name, axes, meaning
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One weight tensor: `name` is its path on the model, `short_name` the usual symbol."""
+
+    name: str
+    short_name: str
+    axes: tuple[str, ...]
+    shape: tuple[int, ...]
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class HookPoint:
+    """One place where an activation can be read or edited.
+
+    `name` is the hook's name, `short_name` the one that the activation cache takes (with the
+    layer, where there is one); `axes` names its dimensions and `shape` gives their sizes, None for
+    those that depend on the input.
+    """
+
+    name: str
+    short_name: str
+    layer: int | None
+    axes: tuple[str, ...]
+    shape: tuple[int | None, ...]
+    meaning: str
+
+
+@dataclass(frozen=True, eq=False)
+class Activation:
+    """The values that passed one hook point, with the names of their axes."""
+
+    name: str
+    axes: tuple[str, ...]
+    values: Float[np.ndarray, "*axes"]
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != len(self.axes):
+            raise ValueError(f"{self.values.ndim} dimensions but axes {self.axes}")
+        freeze(self, "values")
+
+
+@dataclass(frozen=True, eq=False)
+class PatternCheck:
+    """A layer's pattern computed from its queries and keys, beside the one the model used."""
+
+    layer: int
+    computed: Float[np.ndarray, "batch head dest src"]
+    cached: Float[np.ndarray, "batch head dest src"]
+
+    def __post_init__(self) -> None:
+        freeze(self, "computed", "cached")
+
+    @property
+    def difference(self) -> float:
+        """Largest difference between the two; rounding only, if the formula is right."""
+        return float(np.abs(self.computed - self.cached).max())
+
+
+def parameters(model: HeadModel) -> tuple[Parameter, ...]:
+    """Every weight tensor of the model, in the order a token meets them.
+
+    `name` can be followed from the model (`model.bridge.` + name). Weights multiply on the right:
+    new = old @ W. Source: ARENA 1.2, section 1.1; TransformerLens naming.
+    """
+    heads = ("head", "d_model", "d_head")
+    rows: list[_Row] = [
+        ("W_E", "W_E", ("d_vocab", "d_model"), "Embedding: one vector for each token"),
+        ("W_pos", "W_pos", ("n_ctx", "d_model"), "One learned vector for each position"),
+    ]
+    for layer in range(model.n_layers):
+        block, attn = f"blocks.{layer}", f"blocks.{layer}.attn"
+        if model.info.normalization:
+            rows += _norm_rows(f"{block}.ln1", f"ln1[{layer}]", "the norm before attention")
+        for letter, what in (("Q", "queries"), ("K", "keys"), ("V", "values")):
+            rows.append(
+                (f"{attn}.W_{letter}", f"W_{letter}[{layer}]", heads, f"Stream to {what}, by head")
+            )
+            rows.append(
+                (f"{attn}.b_{letter}", f"b_{letter}[{layer}]", heads[::2], f"Bias of the {what}")
+            )
+        rows.append(
+            (
+                f"{attn}.W_O",
+                f"W_O[{layer}]",
+                ("head", "d_head", "d_model"),
+                "Each head's output to the stream",
+            )
+        )
+        rows.append((f"{attn}.b_O", f"b_O[{layer}]", ("d_model",), "Bias of all heads together"))
+        if model.info.has_mlp:
+            if model.info.normalization:
+                rows += _norm_rows(f"{block}.ln2", f"ln2[{layer}]", "the norm before the MLP")
+            mlp = f"{block}.mlp"
+            rows += [
+                (f"{mlp}.W_in", f"W_in[{layer}]", ("d_model", "d_mlp"), "Stream to neurons"),
+                (f"{mlp}.b_in", f"b_in[{layer}]", ("d_mlp",), "Bias of the neurons"),
+                (f"{mlp}.W_out", f"W_out[{layer}]", ("d_mlp", "d_model"), "Neurons to stream"),
+                (f"{mlp}.b_out", f"b_out[{layer}]", ("d_model",), "Bias of the MLP's output"),
+            ]
+    if model.info.normalization:
+        rows += _norm_rows("ln_final", "ln_final", "the norm before the unembedding")
+    rows += [
+        ("W_U", "W_U", ("d_model", "d_vocab"), "Unembedding: stream to one logit for each token"),
+        ("b_U", "b_U", ("d_vocab",), "Bias of the logits"),
+    ]
+    sizes = _sizes(model)
+    return tuple(
+        Parameter(name, short, axes, tuple(sizes[axis] for axis in axes), meaning)
+        for name, short, axes, meaning in rows
+    )
+
+
+def hook_points(model: HeadModel) -> tuple[HookPoint, ...]:
+    """Every activation that can be read, in the order of the forward pass.
+
+    Left out are second names for the same tensor, points that exist on the bridge and never fire,
+    and `attn_scores`, which holds the pattern after softmax on this kind of model.
+    Source: ARENA 1.2, section 1.5; TransformerLens naming.
+    """
+    stream = ("batch", "pos", "d_model")
+    by_head = ("batch", "pos", "head", "d_head")
+    scale = ("batch", "pos", "scale")
+    neurons = ("batch", "pos", "d_mlp")
+    rows: list[tuple[str, str, int | None, tuple[str, ...], str]] = [
+        ("hook_embed", "embed", None, stream, "Token embeddings"),
+        ("hook_pos_embed", "pos_embed", None, stream, "Position vectors"),
+    ]
+    normed = model.info.normalization is not None
+    for layer in range(model.n_layers):
+        block = f"blocks.{layer}"
+        layer_rows: list[_Row] = [
+            ("hook_resid_pre", "resid_pre", stream, "Residual stream before the block")
+        ]
+        if normed:
+            layer_rows += [
+                ("ln1.hook_scale", "scale1", scale, "What the norm before attention divides by"),
+                (
+                    "ln1.hook_normalized",
+                    "normalized1",
+                    stream,
+                    "Stream after the norm's scaling, before its weight and bias",
+                ),
+            ]
+        layer_rows += [
+            ("attn.hook_q", "q", by_head, "Queries: what each position looks for"),
+            ("attn.hook_k", "k", by_head, "Keys: what each position offers to be found by"),
+            ("attn.hook_v", "v", by_head, "Values: what is moved from an attended position"),
+            (
+                "attn.hook_pattern",
+                "pattern",
+                ("batch", "head", "dest", "src"),
+                "Attention pattern: rows are destinations and sum to 1",
+            ),
+            ("attn.hook_z", "z", by_head, "Values averaged by the pattern, before W_O"),
+            ("hook_attn_out", "attn_out", stream, "What all heads together write"),
+        ]
+        if model.info.has_mlp:
+            layer_rows.append(
+                ("hook_resid_mid", "resid_mid", stream, "Stream between attention and MLP")
+            )
+            if normed:
+                layer_rows += [
+                    ("ln2.hook_scale", "scale2", scale, "What the norm before the MLP divides by"),
+                    (
+                        "ln2.hook_normalized",
+                        "normalized2",
+                        stream,
+                        "Stream after the norm's scaling, before its weight and bias",
+                    ),
+                ]
+            layer_rows += [
+                ("mlp.hook_pre", "pre", neurons, "Neurons before the activation function"),
+                ("mlp.hook_post", "post", neurons, "Neurons after the activation function"),
+                ("hook_mlp_out", "mlp_out", stream, "What the MLP writes"),
+            ]
+        layer_rows.append(("hook_resid_post", "resid_post", stream, "Stream after the block"))
+        rows += [
+            (f"{block}.{name}", short, layer, axes, meaning)
+            for name, short, axes, meaning in layer_rows
+        ]
+    if normed:
+        rows += [
+            ("ln_final.hook_scale", "scale", None, scale, "What the final norm divides by"),
+            (
+                "ln_final.hook_normalized",
+                "normalized",
+                None,
+                stream,
+                "Stream after the final norm's scaling",
+            ),
+        ]
+    rows.append(
+        ("unembed.hook_out", "logits", None, ("batch", "pos", "d_vocab"), "Logits of every token")
+    )
+    sizes = _sizes(model)
+    return tuple(
+        HookPoint(name, short, layer, axes, tuple(sizes.get(axis) for axis in axes), meaning)
+        for name, short, layer, axes, meaning in rows
+    )
+
+
+def activation(model: HeadModel, tokens: Tokens, name: str) -> Activation:
+    """The activation at one hook point; no other is kept.
+
+    Args:
+        model: The model.
+        tokens: Its tokens.
+        name: A `name` from `hook_points(model)`.
+
+    Raises:
+        AnalysisError: A name that is not among them, or values larger than
+            `analysis.patterns.MAX_BYTES`.
+    """
+    point = next((point for point in hook_points(model) if point.name == name), None)
+    if point is None:
+        raise AnalysisError(
+            f"{model.name} has no activation {name!r}. Choose a name from its list of hook points."
+        )
+    # Of the input's axes, only `batch` is not a number of positions.
+    by_input = [tokens.batch if axis == "batch" else tokens.length for axis in point.axes]
+    sizes = [fixed or varying for fixed, varying in zip(point.shape, by_input, strict=True)]
+    size = 4 * int(np.prod(sizes))
+    if size > MAX_BYTES:
+        raise AnalysisError(
+            f"This activation would take {size / 2**20:,.0f} MiB; the limit is "
+            f"{MAX_BYTES / 2**20:,.0f}. Use fewer sequences or tokens."
+        )
+    _, kept = run(model, tokens.tensor, capture=[name])
+    return Activation(name, point.axes, to_numpy(kept[name]))
+
+
+def verify_pattern(model: HeadModel, tokens: Tokens, layer: int) -> PatternCheck:
+    """A layer's attention pattern worked out by hand, to compare with the model's.
+
+    computed = softmax over src <= dest of q[dest] . k[src] / sqrt(d_head). Should equal the
+    pattern up to rounding, about 1e-6. Source: ARENA 1.2, section 1.6.
+
+    Raises:
+        AnalysisError: A layer that does not exist, or rotary positions.
+    """
+    if not 0 <= layer < model.n_layers:
+        raise AnalysisError(
+            f"Layer {layer} was asked for; {model.name} has layers 0 to {model.n_layers - 1}."
+        )
+    require_learned_positions(model, "a pattern from the queries and keys before rotation")
+    names = [f"blocks.{layer}.attn.hook_{part}" for part in ("q", "k", "pattern")]
+    _, kept = run(model, tokens.tensor, capture=names)
+    q, k, pattern = (kept[name] for name in names)
+    scores = torch.einsum("bdhe,bshe->bhds", q, k) / model.d_head**0.5
+    return PatternCheck(layer, to_numpy(causal_softmax(scores)), to_numpy(pattern))
+
+
+def _norm_rows(name: str, short: str, what: str) -> list[_Row]:
+    return [
+        (f"{name}.weight", f"{short}.w", ("d_model",), f"Weight of {what}"),
+        (f"{name}.bias", f"{short}.b", ("d_model",), f"Bias of {what}"),
+    ]
+
+
+def _sizes(model: HeadModel) -> dict[str, int]:
+    return {
+        "d_vocab": model.d_vocab,
+        "n_ctx": model.n_ctx,
+        "d_model": model.d_model,
+        "d_head": model.d_head,
+        "d_mlp": model.info.d_mlp,
+        "head": model.n_heads,
+        "scale": 1,
+    }

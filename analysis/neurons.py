@@ -1,0 +1,84 @@
+"""Neurons of the MLPs: where they fire on a prompt, and which tokens they promote."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from analysis.arrays import freeze, to_numpy
+from analysis.errors import AnalysisError
+from analysis.forward import run
+from analysis.inputs import Tokens
+from analysis.models import HeadModel
+from analysis.ranking import TokenRanking, rank_tokens
+from analysis.weights import circuit_weights
+
+
+@dataclass(frozen=True, eq=False)
+class NeuronActivations:
+    """Activations of one layer's neurons, after the activation function."""
+
+    layer: int
+    values: Float[np.ndarray, "batch pos neuron"]
+
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.values).all():
+            raise ValueError("a neuron's activation is not finite")
+        freeze(self, "values")
+
+    def strongest(self, n: int, skip_first: bool = True) -> list[tuple[int, float]]:
+        """The n neurons with the highest activation anywhere, as `(neuron, that activation)`.
+
+        `skip_first` leaves position 0 out: on the BOS token many neurons fire on any prompt.
+        """
+        highest = self.values[:, int(skip_first) :].max((0, 1))
+        return [(int(i), float(highest[i])) for i in np.argsort(-highest, kind="stable")[:n]]
+
+
+def neuron_activations(model: HeadModel, tokens: Tokens, layer: int) -> NeuronActivations:
+    """How strongly each neuron of a layer fires at each position.
+
+    value[pos, neuron] = act(norm(resid_mid[pos]) . W_in[:, neuron] + b_in), as the model computed
+    it; with GELU about -0.17 upwards. Source: ARENA 1.2, section 1.7.
+
+    Raises:
+        AnalysisError: A model without MLPs, or a layer that does not exist.
+    """
+    _require_neurons(model, layer)
+    name = f"blocks.{layer}.mlp.hook_post"
+    _, kept = run(model, tokens.tensor, capture=[name])
+    return NeuronActivations(layer, to_numpy(kept[name]))
+
+
+def promoted_tokens(
+    model: HeadModel, layer: int, neuron: int, top: int = 10
+) -> tuple[TokenRanking, TokenRanking]:
+    """The tokens whose logits a neuron raises most, and those it lowers most.
+
+    value[token] = W_out[neuron] . W_U[:, token]: logits for one unit of activation, along the
+    direct path only. With a final LayerNorm its weight is folded in and its scale counts as 1.
+    The second ranking holds the amounts by which tokens are lowered, positive.
+    Source: Geva et al. 2022.
+
+    Raises:
+        AnalysisError: A model without MLPs, or a layer or neuron that does not exist.
+    """
+    _require_neurons(model, layer)
+    if not 0 <= neuron < model.info.d_mlp:
+        raise AnalysisError(
+            f"Neuron {neuron} was asked for; a layer of {model.name} has 0 to "
+            f"{model.info.d_mlp - 1}."
+        )
+    values = model.bridge.blocks[layer].mlp.W_out[neuron] @ circuit_weights(model).W_U
+    return rank_tokens(model, values, top), rank_tokens(model, -values, top)
+
+
+def _require_neurons(model: HeadModel, layer: int) -> None:
+    if not model.info.has_mlp:
+        raise AnalysisError(
+            f"{model.name} has attention only: no MLPs, so no neurons. Choose a model with MLPs."
+        )
+    if not 0 <= layer < model.n_layers:
+        raise AnalysisError(
+            f"Layer {layer} was asked for; {model.name} has layers 0 to {model.n_layers - 1}."
+        )

@@ -1,0 +1,114 @@
+"""The weights that circuits are computed from, with the norms folded in; the model stays as it is.
+
+A circuit is a product of weight matrices. In a model without norms those are the raw weights. With
+LayerNorm, what a head reads is not the residual stream x but (x - mean x) / scale * w + b, so the
+linear part of the norm belongs to the matrices that read it: `circuit_weights` puts it there.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from analysis.errors import AnalysisError
+from analysis.models import HeadModel
+
+RAW = "Raw weights: this model has no norms. Biases are left out of circuits."
+FOLDED = (
+    "Folded weights: the linear part of each LayerNorm (its weight, its bias and the subtraction "
+    "of the mean) is multiplied into the matrices that read the stream, and what is written to the "
+    "stream is centred, since no norm lets its mean through. The norm's scale depends on the "
+    "prompt; here it counts as 1. Biases are left out of circuits."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """Weight matrices on the model's device, for right multiplication: new = old @ W.
+
+    `assumes` says in words how the norms were dealt with; pages show it.
+    """
+
+    W_E: Float[Tensor, "d_vocab d_model"]
+    W_pos: Float[Tensor, "n_ctx d_model"]
+    W_Q: Float[Tensor, "layer head d_model d_head"]
+    W_K: Float[Tensor, "layer head d_model d_head"]
+    W_V: Float[Tensor, "layer head d_model d_head"]
+    W_O: Float[Tensor, "layer head d_head d_model"]
+    W_U: Float[Tensor, "d_model d_vocab"]
+    b_Q: Float[Tensor, "layer head d_head"]
+    b_K: Float[Tensor, "layer head d_head"]
+    assumes: str
+
+
+def circuit_weights(model: HeadModel) -> Weights:
+    """The weights of `model` as its circuits use them: raw without norms, folded with LayerNorm.
+
+    Raises:
+        AnalysisError: A norm other than LayerNorm.
+    """
+    bridge = model.bridge
+    weights = Weights(
+        W_E=bridge.W_E,
+        W_pos=bridge.W_pos,
+        W_Q=bridge.W_Q,
+        W_K=bridge.W_K,
+        W_V=bridge.W_V,
+        W_O=bridge.W_O,
+        W_U=bridge.W_U,
+        b_Q=bridge.b_Q,
+        b_K=bridge.b_K,
+        assumes=RAW,
+    )
+    match model.info.normalization:
+        case None:
+            return weights
+        case "LN":
+            return _fold(model, weights)
+        case other:
+            raise AnalysisError(
+                f"{model.name} uses {other} norms; circuits are defined here for models with "
+                "LayerNorm or none. Choose one of those."
+            )
+
+
+def require_learned_positions(model: HeadModel, wanted: str) -> None:
+    """Refuse a model whose queries and keys are rotated by position: `wanted` is undefined there.
+
+    Raises:
+        AnalysisError: The positions are not learned vectors added to the stream.
+    """
+    kind = model.bridge.cfg.positional_embedding_type
+    if kind != "standard":
+        raise AnalysisError(
+            f"{model.name} has {kind} positions: its queries and keys are turned by an angle that "
+            f"depends on the distance, so {wanted} does not exist as a product of fixed matrices. "
+            "Choose a model with learned positions."
+        )
+
+
+def _fold(model: HeadModel, raw: Weights) -> Weights:
+    norms = [block.ln1.original_component for block in model.bridge.blocks]
+    scale = torch.stack([norm.weight for norm in norms])[:, None, :, None]
+    shift = torch.stack([norm.bias for norm in norms])
+
+    def bias(b: Tensor, w: Tensor) -> Tensor:
+        return b + torch.einsum("lm,lhmd->lhd", shift, w)
+
+    return Weights(
+        W_E=_centred(raw.W_E, -1),
+        W_pos=_centred(raw.W_pos, -1),
+        W_Q=_centred(raw.W_Q * scale, -2),
+        W_K=_centred(raw.W_K * scale, -2),
+        W_V=_centred(raw.W_V * scale, -2),
+        W_O=_centred(raw.W_O, -1),
+        W_U=_centred(raw.W_U * model.bridge.ln_final.original_component.weight[:, None], -2),
+        b_Q=bias(raw.b_Q, raw.W_Q),
+        b_K=bias(raw.b_K, raw.W_K),
+        assumes=FOLDED,
+    )
+
+
+def _centred(matrix: Float[Tensor, "*shape"], d_model_axis: int) -> Float[Tensor, "*shape"]:
+    return matrix - matrix.mean(d_model_axis, keepdim=True)

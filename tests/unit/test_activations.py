@@ -1,0 +1,139 @@
+"""The browsable lists name what is really there, and all of it."""
+
+from functools import reduce
+
+import numpy as np
+import pytest
+import torch
+
+from analysis.activations import activation, hook_points, parameters, verify_pattern
+from analysis.errors import AnalysisError
+from analysis.inputs import Tokens, repeated_tokens
+from analysis.models import HeadModel
+from tests.conftest import make_model
+from tests.unit.test_circuits import rotary_model
+
+SIZES = {
+    "no norm": {},
+    "LayerNorm": {"normalization": "LN"},
+    "LayerNorm and MLP": {"normalization": "LN", "d_mlp": 64},
+    "MLP without norm": {"d_mlp": 64},
+}
+
+
+@pytest.fixture(scope="module", params=SIZES)
+def model(request: pytest.FixtureRequest) -> HeadModel:
+    return make_model(**SIZES[request.param])
+
+
+@pytest.fixture(scope="module")
+def tokens(model: HeadModel) -> Tokens:
+    return repeated_tokens(model, length=5, batch=2)
+
+
+@pytest.fixture(scope="module")
+def cache(model: HeadModel, tokens: Tokens) -> dict[str, torch.Tensor]:
+    with torch.inference_mode():
+        _, kept = model.bridge.run_with_cache(tokens.tensor)
+    return dict(kept.cache_dict)
+
+
+def follow(model: HeadModel, path: str) -> torch.Tensor:
+    """`blocks.0.attn.W_Q` from the bridge; numbers index."""
+    tensor = reduce(
+        lambda part, name: part[int(name)] if name.isdigit() else getattr(part, name),
+        path.split("."),
+        model.bridge,
+    )
+    assert isinstance(tensor, torch.Tensor)
+    return tensor
+
+
+def test_every_parameter_is_where_its_name_says_and_none_is_missing(model: HeadModel) -> None:
+    listed = parameters(model)
+    for parameter in listed:
+        assert tuple(follow(model, parameter.name).shape) == parameter.shape, parameter.name
+        assert len(parameter.axes) == len(parameter.shape)
+    count = sum(int(np.prod(parameter.shape)) for parameter in listed)
+    assert count == sum(value.numel() for value in model.bridge.state_dict().values())
+    assert len({parameter.name for parameter in listed}) == len(listed)
+    assert len({parameter.short_name for parameter in listed}) == len(listed)
+
+
+def test_every_hook_point_fires_with_the_axes_it_claims(
+    model: HeadModel, tokens: Tokens, cache: dict[str, torch.Tensor]
+) -> None:
+    input_sizes = {"batch": 2, "pos": 11, "dest": 11, "src": 11}
+    for point in hook_points(model):
+        sizes = tuple(
+            input_sizes[axis] if size is None else size
+            for axis, size in zip(point.axes, point.shape, strict=True)
+        )
+        assert tuple(cache[point.name].shape) == sizes, point.name
+
+
+def test_every_activation_is_listed_under_one_name(
+    model: HeadModel, cache: dict[str, torch.Tensor]
+) -> None:
+    """What the full cache holds is token ids, or equals something on the list."""
+    listed = [cache[point.name] for point in hook_points(model)]
+    biased = {f"{name}.hook_out" for name in ("ln_final", *_norms(model))}
+    for name, value in cache.items():
+        if value.dtype == torch.int64 or name.endswith(".attn.hook_in"):
+            continue
+        # A norm's output is its normalized input times weight plus bias: on the page as such.
+        if name in biased or name.endswith((".q.hook_in", ".k.hook_in", ".v.hook_in")):
+            continue
+        if name.endswith(("mlp.hook_in", "mlp.in.hook_in", "unembed.hook_in")):
+            continue
+        same = any(value.shape == other.shape and torch.equal(value, other) for other in listed)
+        assert same, name
+
+
+def _norms(model: HeadModel) -> list[str]:
+    return [f"blocks.{layer}.ln{n}" for layer in range(model.n_layers) for n in (1, 2)]
+
+
+def test_short_names_with_their_layer_are_unambiguous(model: HeadModel) -> None:
+    keys = [(point.short_name, point.layer) for point in hook_points(model)]
+    assert len(set(keys)) == len(keys)
+
+
+def test_an_activation_is_the_cached_one(
+    model: HeadModel, tokens: Tokens, cache: dict[str, torch.Tensor]
+) -> None:
+    for point in hook_points(model):
+        if point.layer == 1:  # as layer 0, and every point costs a forward pass
+            continue
+        found = activation(model, tokens, point.name)
+        assert found.axes == point.axes
+        np.testing.assert_allclose(found.values, cache[point.name].numpy(), atol=1e-5)
+
+
+def test_unknown_and_oversized_activations_are_refused(
+    model: HeadModel, tokens: Tokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("blocks.2.attn.hook_q", "blocks.0.attn.hook_result", "", "__class__"):
+        with pytest.raises(AnalysisError, match="list of hook points"):
+            activation(model, tokens, name)
+    monkeypatch.setattr("analysis.activations.MAX_BYTES", 4 * 2 * 11 * 4096 - 1)
+    activation(model, tokens, "hook_embed")
+    with pytest.raises(AnalysisError, match="MiB"):
+        activation(model, tokens, "unembed.hook_out")
+
+
+def test_a_pattern_worked_out_by_hand_is_the_models(model: HeadModel, tokens: Tokens) -> None:
+    for layer in (0, 1):
+        check = verify_pattern(model, tokens, layer)
+        assert check.difference < 1e-5
+        assert np.abs(check.computed.sum(-1) - 1).max() < 1e-5
+        assert check.cached.shape == (2, 4, 11, 11)
+        np.testing.assert_allclose(check.computed, check.cached, atol=1e-5)
+
+
+def test_patterns_that_cannot_be_verified_are_refused(model: HeadModel, tokens: Tokens) -> None:
+    with pytest.raises(AnalysisError, match="Layer 2"):
+        verify_pattern(model, tokens, 2)
+    rotary = rotary_model()
+    with pytest.raises(AnalysisError, match="rotat"):
+        verify_pattern(rotary, repeated_tokens(rotary, length=5, batch=1), 0)
