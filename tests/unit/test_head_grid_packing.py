@@ -1,6 +1,7 @@
 """The bytes that the head grid draws are the patterns; what does not fit is said."""
 
 import json
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ def causal(heads: int, tokens: int, seed: int = 0) -> np.ndarray:
 
 def restore(cells: bytes, heads: int, tokens: int, bits: int) -> np.ndarray:
     """The patterns again, by a loop written from the format's description."""
-    values = iter(np.frombuffer(cells, f"<u{bits // 8}"))
+    values: Iterator[float] = iter(np.frombuffer(cells, f"<u{bits // 8}").astype(float))
     patterns = np.zeros((heads, tokens, tokens))
     for head in range(heads):
         for dest in range(tokens):
