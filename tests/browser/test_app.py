@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from app.navigation import PAGES
 from app.presets import PRESETS
-from tests.browser.conftest import OpenPage, Serve, wait_until_done
+from tests.browser.conftest import ROOT, OpenPage, Serve, wait_until_done
 from tests.hostile import HOSTILE, SCRIPTS
 
 pytestmark = pytest.mark.browser
@@ -35,6 +35,15 @@ def test_a_page_opens_from_its_address(app: str, page: Page, info) -> None:  # n
     expect(page.get_by_text("Something went wrong")).to_have_count(0)
 
 
+def test_the_first_visitor_of_a_fresh_server_may_follow_a_link(serve: Serve, page: Page) -> None:
+    """Streamlit would run the page's file by itself, with a menu made of file names."""
+    go(page, f"{serve(ROOT / 'streamlit_app.py', '--server.maxUploadSize=2')}/tokens?seed=3")
+    heading(page, "Tokens")
+    navigation = page.get_by_test_id("stSidebarNav")
+    expect(navigation.get_by_text("Attribution", exact=True)).to_be_visible()
+    expect(navigation.get_by_text("streamlit app")).to_have_count(0)
+
+
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.title)
 def test_a_preset_opens_its_view_with_one_click(app: str, page: Page, preset) -> None:  # noqa: ANN001
     go(page, app)
@@ -50,7 +59,8 @@ def test_a_preset_opens_its_view_with_one_click(app: str, page: Page, preset) ->
 
 def test_a_permalink_restores_the_view_in_a_fresh_browser(app: str, open_page: OpenPage) -> None:
     first = open_page()
-    go(first, f"{app}/attention?prompt={quote('The cat & the dog, the cat & the fish?')}")
+    prompt = "The cat & the dog, the cat & the fish?"
+    go(first, f"{app}/attention?view=circuitsvis&prompt={quote(prompt)}")
     first.get_by_label("Layer", exact=True).click()
     first.get_by_role("option", name="1").click()
     heading(first, "Heads of layer 1")
@@ -60,12 +70,14 @@ def test_a_permalink_restores_the_view_in_a_fresh_browser(app: str, open_page: O
     second = open_page()
     go(second, link)
     heading(second, "Heads of layer 1")
-    expect(second.get_by_label("Prompt")).to_have_value("The cat & the dog, the cat & the fish?")
+    expect(second.get_by_label("Prompt", exact=True)).to_have_value(
+        "The cat & the dog, the cat & the fish?"
+    )
     assert second.url == link
 
 
 def test_the_back_button_returns_to_the_view_before(app: str, page: Page) -> None:
-    go(page, f"{app}/attention?layer=1")
+    go(page, f"{app}/attention?view=circuitsvis&layer=1")
     page.get_by_test_id("stSidebarNav").get_by_text("Tokens").click()
     heading(page, "Tokens")
     wait_until_done(page)
@@ -75,8 +87,8 @@ def test_the_back_button_returns_to_the_view_before(app: str, page: Page) -> Non
 
 def test_typing_a_prompt_changes_the_tokens_and_the_address(app: str, page: Page) -> None:
     go(page, f"{app}/tokens")
-    page.get_by_label("Prompt").fill("Alice and Bob")
-    page.get_by_label("Prompt").press("Control+Enter")
+    page.get_by_label("Prompt", exact=True).fill("Alice and Bob")
+    page.get_by_label("Prompt", exact=True).press("Control+Enter")
     expect(page).to_have_url(re.compile("prompt=Alice"))
     expect(page.locator(".hs-chip", has_text="·and")).to_be_visible()
 
@@ -92,7 +104,7 @@ def test_a_token_names_its_best_guesses_on_hover(app: str, page: Page) -> None:
 
 
 def test_circuitsvis_shows_a_head_on_hover_and_keeps_it_on_click(app: str, page: Page) -> None:
-    go(page, f"{app}/attention?layer=1")
+    go(page, f"{app}/attention?view=circuitsvis&layer=1")
     frame = page.frame_locator("iframe[title^='Attention patterns']")
     expect(frame.get_by_text("Head Selector")).to_be_visible(timeout=60_000)
     frame.locator("canvas").nth(4).click()
@@ -101,7 +113,7 @@ def test_circuitsvis_shows_a_head_on_hover_and_keeps_it_on_click(app: str, page:
 
 
 def test_an_unrelated_change_does_not_rebuild_circuitsvis(app: str, page: Page) -> None:
-    go(page, f"{app}/attention?layer=1")
+    go(page, f"{app}/attention?view=circuitsvis&layer=1")
     selector = "iframe[title^='Attention patterns']"
     expect(page.frame_locator(selector).get_by_text("Head Selector")).to_be_visible(timeout=60_000)
     page.frame_locator(selector).locator("body").evaluate("body => body.dataset.seen = 'yes'")
@@ -126,7 +138,8 @@ def test_a_click_on_the_induction_map_opens_that_heads_pattern(app: str, page: P
     heading(page, "Pattern of L1H5")
     expect(page).to_have_url(re.compile("layer=1&head=5"))
     page.get_by_role("link", name="Open L1H5 in Attention").click()
-    heading(page, "L1H5 in full")
+    heading(page, "Attention")
+    expect(page).to_have_url(re.compile("layer=1&head=5"))
 
 
 def test_the_ablation_sweep_ends_in_a_map_and_a_ranking(app: str, page: Page) -> None:

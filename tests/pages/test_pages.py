@@ -141,11 +141,19 @@ def test_the_address_holds_the_view_without_defaults(open_at: Open) -> None:
 
 
 def test_a_changed_widget_is_in_the_address_and_in_the_figures(open_at: Open) -> None:
-    app = open_at("attention")
+    app = open_at("attention", view="circuitsvis")
     app.selectbox(key="view.layer").set_value(1).run()
     app.selectbox(key="view.head").set_value(5).run()
-    assert dict(app.query_params) == {"layer": ["1"], "head": ["5"]}
+    assert dict(app.query_params) == {"view": ["circuitsvis"], "layer": ["1"], "head": ["5"]}
     assert "L1H5 in full" in [heading.value for heading in app.subheader]
+
+
+def test_circuitsvis_draws_fewer_heads_of_a_long_input_and_says_so(open_at: Open) -> None:
+    short = open_at("attention", view="circuitsvis", prompt="The cat sat on the mat")
+    long = open_at("attention", view="circuitsvis", input="repeated", length="50")
+    for app, said_so in ((short, False), (long, True)):
+        expect_well(app)
+        assert bool([c for c in app.caption if "many for CircuitsVis" in c.value]) == said_so
 
 
 def test_the_input_is_kept_when_another_page_is_opened(open_at: Open) -> None:
