@@ -130,7 +130,7 @@ def test_a_model_loads_by_its_folder_too(folder, as_path):
         f"{NAME}/config.json",
         f"/etc/\0/{NAME}",
         f"\ud800/{NAME}",
-        f"https://huggingface.co/{NAME}",
+        f"https://hub.example/{NAME}",
         "a" * 100_000,
         f"{'a' * 100_000}/{NAME}",
     ],
