@@ -318,9 +318,12 @@ def _read_state(page: str) -> tuple[dict[str, Value], list[str]]:
     from_menu = not link and state.page not in (None, page)
     if new_address and not from_menu:
         state.chosen, notes = parse_link(page, link)
-        _forget_widgets(_BY_KEY)
     else:
         state.chosen.update(changed)
+    if new_address or state.page != page:
+        # A widget of another page has the same key and is not the same widget: it would start
+        # empty unless its value is set anew.
+        _forget_widgets(_BY_KEY)
     state.touched = False
     return {p.key: _value(page, p, state.chosen) for p in PARAMETERS}, notes
 

@@ -44,6 +44,11 @@ def expect_well(app: AppTest) -> None:
     assert not [error.value for error in app.error if APOLOGY in error.value]
 
 
+def address(app: AppTest) -> dict[str, str]:
+    """The query parameters; the harness holds them as lists until the script has set them."""
+    return {k: v if isinstance(v, str) else v[-1] for k, v in app.query_params.items()}
+
+
 def charts(app: AppTest) -> int:
     return len(app.get("plotly_chart"))
 
@@ -132,19 +137,19 @@ def test_a_link_that_is_wrong_throughout_opens_the_default_view_and_says_so(
     notes = "\n".join(said(app))
     for key in ("input", "length", "batch", "seed", "bos", "layer", "head", "model"):
         assert key in notes
-    assert dict(app.query_params) == {}
+    assert address(app) == {}
 
 
 def test_the_address_holds_the_view_without_defaults(open_at: Open) -> None:
     app = open_at("attention", layer="1", head="3", threshold="0.4", bos="1")
-    assert dict(app.query_params) == {"layer": ["1"], "head": ["3"]}
+    assert address(app) == {"layer": "1", "head": "3"}
 
 
 def test_a_changed_widget_is_in_the_address_and_in_the_figures(open_at: Open) -> None:
     app = open_at("attention", view="circuitsvis")
     app.selectbox(key="view.layer").set_value(1).run()
     app.selectbox(key="view.head").set_value(5).run()
-    assert dict(app.query_params) == {"view": ["circuitsvis"], "layer": ["1"], "head": ["5"]}
+    assert address(app) == {"view": "circuitsvis", "layer": "1", "head": "5"}
     assert "L1H5 in full" in [heading.value for heading in app.subheader]
 
 
@@ -161,7 +166,7 @@ def test_the_input_is_kept_when_another_page_is_opened(open_at: Open) -> None:
     app.text_area(key="view.prompt").set_value("Mr. Darcy met Mr. Bingley.").run()
     app.switch_page("pages/attribution.py").run()
     assert app.text_area(key="view.prompt").value == "Mr. Darcy met Mr. Bingley."
-    assert app.query_params["prompt"] == ["Mr. Darcy met Mr. Bingley."]
+    assert address(app)["prompt"] == "Mr. Darcy met Mr. Bingley."
 
 
 def test_a_long_prompt_works_and_the_page_says_that_the_link_lacks_it(open_at: Open) -> None:
@@ -170,7 +175,7 @@ def test_a_long_prompt_works_and_the_page_says_that_the_link_lacks_it(open_at: O
     app.text_area(key="view.prompt").set_value(prompt).run()
     expect_well(app)
     assert app.text_area(key="view.prompt").value == prompt
-    assert "prompt" not in app.query_params
+    assert "prompt" not in address(app)
     assert [caption for caption in app.caption if "too long for a link" in caption.value]
 
 
@@ -196,10 +201,10 @@ def test_mean_ablation_of_one_sequence_is_refused_with_the_fix(open_at: Open) ->
 
 
 def test_an_answer_of_several_tokens_is_refused_with_a_hint(open_at: Open) -> None:
-    app = open_at("attribution", answer="house")
+    app = open_at("attribution", answer="garden")
     expect_well(app)
     assert [text for text in said(app) if "With a space in front it is one token" in text]
-    assert app.text_input(key="view.answer").value == "house"
+    assert app.text_input(key="view.answer").value == "garden"
 
 
 def test_answer_and_foil_are_compared(open_at: Open) -> None:
