@@ -9,7 +9,7 @@ from app import backend
 from app.comparison import Side, ablated_head, focus_head, other_models, second_head
 from app.frame import figure_frame, open_head
 from app.pattern_pair import Pane, pattern_pair
-from app.selection import Selection, choose, open_page
+from app.selection import choose, open_page
 from app.sequences import choose_sequence
 from app.theme import palette
 
@@ -27,14 +27,18 @@ def begin_with_prompts(key: str) -> None:
         choose(input="prompt")
 
 
-def pick_head(place: Selection, head: Head, suffix: str = "") -> Head:
+def pick_head(side: str, head: Head, suffix: str = "") -> Head:
     """Two pickers, set to `head`."""
     left, right = st.columns(2)
     layer = left.selectbox(
-        "Layer", range(place.info.n_layers), key=place.key(f"layer{suffix}", shown=head.layer)
+        f"{side}: layer",
+        range(info.n_layers),
+        key=selection.key(f"layer{suffix}", shown=head.layer),
     )
     number = right.selectbox(
-        "Head", range(place.info.n_heads), key=place.key(f"head{suffix}", shown=head.head)
+        f"{side}: head",
+        range(info.n_heads),
+        key=selection.key(f"head{suffix}", shown=head.head),
     )
     return Head(layer, number)
 
@@ -43,11 +47,9 @@ def sides() -> tuple[Side, Side]:
     """Both sides, with the pickers that change them."""
     left, right = st.columns(2, border=True)
     with left:
-        st.markdown("**A**")
-        head = pick_head(selection, focus_head(selection))
+        head = pick_head("A", focus_head(selection))
     a = Side(head.label, selection, head)
     with right:
-        st.markdown("**B**")
         match selection["by"]:
             case "ablate":
                 every = [
@@ -56,7 +58,7 @@ def sides() -> tuple[Side, Side]:
                     for h in range(info.n_heads)
                 ]
                 label = st.selectbox(
-                    f"{head.label} again, without",
+                    f"B: {head.label} again, without",
                     every,
                     key=selection.key("ablate", shown=ablated_head(selection, head).label),
                     help="The head's output z is replaced by zero: heads of later layers no longer "
@@ -64,17 +66,19 @@ def sides() -> tuple[Side, Side]:
                 )
                 b = Side(f"{head.label} without {label}", selection, head, (Head.parse(label),))
             case "head":
-                other = pick_head(selection, second_head(selection, head), "2")
+                other = pick_head("B", second_head(selection, head), "2")
                 a, b = Side(head.label, selection, head), Side(other.label, selection, other)
             case "prompt":
-                st.text_area("Second prompt", height=100, key=selection.key("prompt2"))
+                st.text_area("B: second prompt", height=100, key=selection.key("prompt2"))
                 changed = selection.with_values(input="prompt", prompt=selection["prompt2"])
                 a = Side(f"{head.label}, first input", selection, head)
                 b = Side(f"{head.label}, second prompt", changed, head)
             case _:
                 names = [model.name for model in other_models(selection)]
                 shown = selection["model2"] if selection["model2"] in names else names[0]
-                name = st.selectbox("Second model", names, key=selection.key("model2", shown=shown))
+                name = st.selectbox(
+                    "B: second model", names, key=selection.key("model2", shown=shown)
+                )
                 changed = selection.with_values(model=name)
                 same = Head(
                     min(head.layer, changed.info.n_layers - 1),

@@ -13,9 +13,6 @@ from tests.browser.conftest import OpenPage, Serve
 pytestmark = pytest.mark.browser
 APP = Path(__file__).parent / "apps" / "head_grid_app.py"
 
-# Five seconds are not enough on a machine that also trains a model.
-expect.set_options(timeout=30_000)
-
 
 # ---------------------------------------------------------------- verbs
 
