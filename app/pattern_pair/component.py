@@ -84,5 +84,6 @@ def pair_payload(first: Pane, second: Pane, palette: Palette) -> bytes:
         "panes": panes,
         "sequential": palette.sequential,
         "diverging": palette.diverging,
+        "accent": palette.accent,
     }
     return assemble(header, cells)

@@ -8,8 +8,9 @@
 const BITS = 65535; // the largest of the two-byte cells stands for 1.0
 const WIDE = 760; // px from which the difference stands beside the two patterns
 const TICK = 13; // px a token label needs
-const SIDE = 74; // px for the labels left of a picture
-const FOOT = 70; // px for the labels below it
+const SIDE = 66; // px for the labels left of a picture
+const FOOT = 66; // px for the labels below it
+const FEW = 64; // tokens up to which names are worth more than a larger picture
 const LABEL = 9; // characters of a token on an axis
 const QUIET = 0.02; // the difference scale never ends below this: rounding must not look like news
 
@@ -87,6 +88,7 @@ class PatternPair {
       const pane = { ...a, title: "Difference", note: "B − A, cell by cell" };
       this.maps.push({ key: "d", name: "B − A", pane, scale: header.diverging, value });
     }
+    this.root.style.setProperty("--pp-accent", header.accent);
     this.root.dataset.panes = String(this.maps.length);
     this.build();
     this.layout(Math.floor(this.root.clientWidth) || 900);
@@ -147,8 +149,9 @@ class PatternPair {
     this.panes.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`;
     const gap = 18;
     const room = (width - gap * (columns - 1)) / columns;
-    // Narrow windows keep the pictures large and leave the labels to the readout.
-    const side = room < 260 ? 20 : SIDE;
+    // Where room is short, numbers stand on the axes and the readout names the tokens.
+    const few = Math.max(...this.maps.map((map) => map.pane.n)) <= FEW;
+    const side = room > 300 || (few && room > 200) ? SIDE : 22;
     const size = Math.max(80, Math.min(Math.floor(room - side), 460));
     for (const map of this.maps) this.draw(map, size, side);
     this.place();
@@ -196,6 +199,7 @@ class PatternPair {
     map.rows.style.width = `${side}px`;
     map.rows.style.height = `${size}px`;
     map.columns.replaceChildren(...columns);
+    map.columns.classList.toggle("pp-numbers", !named);
     map.columns.style.height = `${named ? FOOT : 24}px`;
   }
 
