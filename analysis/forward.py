@@ -1,11 +1,12 @@
 """The one place that runs a model: takes its lock, keeps only the activations asked for."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from analysis.heads import Head
 from analysis.models import HeadModel
 
 Hook = Callable[..., Tensor | None]
@@ -49,6 +50,24 @@ def run(
         # Some hook points exist on the bridge and never fire; an empty answer would be silent.
         raise RuntimeError(f"hook points that never fired: {sorted(missing)}")
     return logits, kept
+
+
+def silence(heads: Iterable[Head]) -> list[tuple[str, Hook]]:
+    """Hooks, one a layer, that set z of these heads to 0: they write nothing but a bias."""
+    by_layer: dict[int, list[int]] = {}
+    for head in heads:
+        by_layer.setdefault(head.layer, []).append(head.head)
+
+    def zero(silent: list[int]) -> Hook:
+        def edit(z: Float[Tensor, "batch pos head d_head"], hook: object) -> Tensor:
+            # On a clone: an edit in place would also reach whatever shares this memory.
+            edited = z.clone()
+            edited[:, :, silent] = 0
+            return edited
+
+        return edit
+
+    return [(f"blocks.{layer}.attn.hook_z", zero(silent)) for layer, silent in by_layer.items()]
 
 
 def next_token_log_probs(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from analysis.arrays import freeze
 from analysis.errors import AnalysisError
-from analysis.forward import Hook, next_token_log_probs, run
+from analysis.forward import Hook, next_token_log_probs, run, silence
 from analysis.heads import Head, require_heads
 from analysis.inputs import Tokens
 from analysis.models import HeadModel
@@ -114,7 +114,7 @@ def targeted_ablation(
     for done, source in enumerate(earlier):
         if progress:
             progress(done, len(earlier))
-        ablated[done] = stripe([(_z(source.layer), _zero([source.head]))])
+        ablated[done] = stripe(silence([source]))
     if progress:
         progress(len(earlier), len(earlier))
     return TargetedAblation(target, earlier, clean=stripe([]), ablated=ablated)
@@ -134,11 +134,8 @@ def keep_only(model: HeadModel, tokens: Tokens, heads: Iterable[Head]) -> float:
     kept = tuple(heads)
     if kept:
         require_heads(model.info, kept)
-    hooks = []
-    for layer in range(model.n_layers):
-        dropped = [h for h in range(model.n_heads) if Head(layer, h) not in kept]
-        hooks.append((_z(layer), _zero(dropped)))
-    return _loss(model, tokens, hooks)
+    dropped = [head for head in _heads_of(model, range(model.n_layers)) if head not in kept]
+    return _loss(model, tokens, silence(dropped))
 
 
 def offset_ablation(
@@ -203,19 +200,6 @@ def _heads_of(model: HeadModel, layers: Iterable[int]) -> tuple[Head, ...]:
     return tuple(Head(layer, head) for layer in layers for head in range(model.n_heads))
 
 
-def _z(layer: int) -> str:
-    return f"blocks.{layer}.attn.hook_z"
-
-
-def _zero(heads: Sequence[int]) -> Hook:
-    def edit(z: Float[Tensor, "batch pos head d_head"], hook: object) -> Tensor:
-        edited = z.clone()
-        edited[:, :, list(heads)] = 0
-        return edited
-
-    return edit
-
-
 def _restricted(layer: int, head: int, offsets: Sequence[int]) -> list[tuple[str, Hook]]:
     """Hooks that note the head's values and pattern on the way, then rebuild its z from them."""
     seen: dict[str, Tensor] = {}
@@ -238,5 +222,5 @@ def _restricted(layer: int, head: int, offsets: Sequence[int]) -> list[tuple[str
     return [
         (f"blocks.{layer}.attn.hook_v", note_values),
         (f"blocks.{layer}.attn.hook_pattern", note_pattern),
-        (_z(layer), rebuild),
+        (f"blocks.{layer}.attn.hook_z", rebuild),
     ]

@@ -9,7 +9,8 @@ from jaxtyping import Float
 
 from analysis.arrays import freeze, to_numpy
 from analysis.errors import AnalysisError
-from analysis.forward import run
+from analysis.forward import run, silence
+from analysis.heads import Head, require_heads
 from analysis.inputs import Tokens
 from analysis.models import HeadModel
 
@@ -34,7 +35,10 @@ class Patterns:
 
 
 def attention_patterns(
-    model: HeadModel, tokens: Tokens, layers: Sequence[int] | None = None
+    model: HeadModel,
+    tokens: Tokens,
+    layers: Sequence[int] | None = None,
+    without: Sequence[Head] = (),
 ) -> Patterns:
     """Attention from every destination to every source, by head.
 
@@ -45,9 +49,12 @@ def attention_patterns(
         model: The model.
         tokens: Its tokens.
         layers: Layers to return, all by default. Only these are kept.
+        without: Heads that are zero-ablated meanwhile (z = 0). Patterns up to their own layer
+            stay as they are; later ones lose what these heads tell them.
 
     Raises:
-        AnalysisError: No layer, a layer the model lacks, or an answer larger than `MAX_BYTES`.
+        AnalysisError: No layer, a layer or head the model lacks, or an answer larger than
+            `MAX_BYTES`.
     """
     chosen = tuple(range(model.n_layers)) if layers is None else tuple(layers)
     if not chosen:
@@ -63,6 +70,7 @@ def attention_patterns(
             f"These patterns would take {size / 2**20:,.0f} MiB; the limit is "
             f"{MAX_BYTES / 2**20:,.0f}. Ask for fewer layers, sequences or tokens."
         )
+    ablated = require_heads(model.info, without) if without else ()
     names = {layer: f"blocks.{layer}.attn.hook_pattern" for layer in chosen}
-    _, kept = run(model, tokens.tensor, capture=list(names.values()))
+    _, kept = run(model, tokens.tensor, list(names.values()), silence(ablated))
     return Patterns(to_numpy(torch.stack([kept[names[layer]] for layer in chosen], 1)), chosen)

@@ -1,6 +1,6 @@
 """Scores that say what a head attends to, with their chance level and spread over sequences."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -66,17 +66,23 @@ class HeadScores:
         return sorted(found, key=lambda pair: -pair[1])
 
 
-def head_scores(model: HeadModel, tokens: Tokens | None = None, seed: int = 0) -> HeadScores:
+def head_scores(
+    model: HeadModel,
+    tokens: Tokens | None = None,
+    seed: int = 0,
+    without: Sequence[Head] = (),
+) -> HeadScores:
     """All scores of all heads; see `analysis.definitions.SCORES` for what each one is.
 
     Args:
         model: The model.
         tokens: What to run it on; by default 10 sequences of 50 random tokens repeated.
         seed: Seed of those sequences.
+        without: Heads that are zero-ablated meanwhile, as for `attention_patterns`.
     """
     if tokens is None:
         tokens = repeated_tokens(model, seed=seed)
-    return score_patterns(attention_patterns(model, tokens), tokens)
+    return score_patterns(attention_patterns(model, tokens, without=without), tokens)
 
 
 def score_patterns(patterns: Patterns, tokens: Tokens) -> HeadScores:

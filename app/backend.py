@@ -16,6 +16,7 @@ import numpy as np
 
 import analysis
 from analysis.errors import AnalysisError
+from analysis.heads import Head
 from app.selection import Selection
 from app.shared_cache import SharedCache, nbytes
 
@@ -81,23 +82,42 @@ def tokens_of(selection: Selection) -> Tokens:
     )
 
 
-def patterns(selection: Selection, sequence: int, layers: tuple[int, ...]) -> Patterns:
-    """Attention patterns of one of the view's sequences, batch of 1."""
+def patterns(
+    selection: Selection,
+    sequence: int,
+    layers: tuple[int, ...],
+    without: tuple[Head, ...] = (),
+) -> Patterns:
+    """Attention patterns of one of the view's sequences, batch of 1; `without` ablates heads."""
     engine, model = _engine(), model_of(selection)
     tokens = one_sequence(tokens_of(selection), sequence)
     return _of_tokens(
         "patterns",
         model,
         tokens,
-        lambda: engine.attention_patterns(model, tokens, layers),
-        layers,
+        lambda: engine.attention_patterns(model, tokens, layers, without),
+        (layers, without),
     )
 
 
-def scores(selection: Selection) -> HeadScores:
-    """Every head's scores on the view's tokens."""
+def scores(selection: Selection, without: tuple[Head, ...] = ()) -> HeadScores:
+    """Every head's scores on the view's tokens; `without` ablates heads."""
     engine, model, tokens = _engine(), model_of(selection), tokens_of(selection)
-    return _of_tokens("scores", model, tokens, lambda: engine.head_scores(model, tokens))
+    return _of_tokens(
+        "scores",
+        model,
+        tokens,
+        lambda: engine.head_scores(model, tokens, without=without),
+        without,
+    )
+
+
+def loss(selection: Selection, without: tuple[Head, ...] = ()) -> float:
+    """Loss on the view's tokens, nats per token; on their second half if they are repeated."""
+    engine, model, tokens = _engine(), model_of(selection), tokens_of(selection)
+    every = (Head(layer, h) for layer in range(model.n_layers) for h in range(model.n_heads))
+    kept = tuple(head for head in every if head not in without)
+    return _of_tokens("loss", model, tokens, lambda: engine.keep_only(model, tokens, kept), without)
 
 
 def next_token_stats(selection: Selection) -> NextTokenStats:

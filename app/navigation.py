@@ -72,6 +72,13 @@ PAGES = (
         "Test",
         "Which heads does the model need?",
     ),
+    PageInfo(
+        "compare",
+        "Compare",
+        ":material/compare:",
+        "Compare",
+        "What differs between the two?",
+    ),
 )
 
 

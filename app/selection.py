@@ -28,6 +28,8 @@ DEFAULT_PROMPT = (
     "house by the sea. Every morning Alice went down to the sea, and every evening her father "
     "told her a story."
 )
+# As many tokens, but the name does not come back: what a head made of that is gone.
+SECOND_PROMPT = DEFAULT_PROMPT.replace("Every morning Alice", "Every morning Emma")
 # Browsers and chat programs cut longer addresses; percent-encoding can triple this.
 MAX_LINK_PROMPT = 1500
 MAX_HALF = 255
@@ -132,7 +134,7 @@ PARAMETERS = (
         0,
         _whole(0, MAX_BATCH - 1),
         "which of the repeated sequences is drawn, from 0",
-        ("tokens", "attention", "induction", "attribution"),
+        ("tokens", "attention", "induction", "attribution", "compare"),
     ),
     Parameter(
         "position",
@@ -158,12 +160,28 @@ PARAMETERS = (
         ("attention",),
     ),
     Parameter("method", "zero", _choice("zero", "mean"), "how a head is ablated", ("ablation",)),
+    Parameter(
+        "by",
+        "ablate",
+        _choice("ablate", "head", "prompt", "model"),
+        "what differs between the two sides",
+        ("compare",),
+    ),
+    Parameter("ablate", "", _heads(1), "head that the second side lacks", ("compare",)),
+    Parameter("layer2", -1, _whole(0, 999), "layer of the second side's head", ("compare",)),
+    Parameter("head2", -1, _whole(0, 999), "the second side's head", ("compare",)),
+    Parameter("prompt2", SECOND_PROMPT, _text(MAX_LINK_PROMPT), "the second prompt", ("compare",)),
+    Parameter("model2", "", str, "the second side's model", ("compare",)),
 )
 _BY_KEY = {parameter.key: parameter for parameter in PARAMETERS}
 # Pages whose question is best asked of repeated tokens begin there.
 _PAGE_DEFAULTS: dict[tuple[str, str], Value] = {
     ("induction", "input"): "repeated",
     ("ablation", "input"): "repeated",
+    ("compare", "input"): "repeated",
+    # -1: the page picks the heads that it has most to say about.
+    ("compare", "layer"): -1,
+    ("compare", "head"): -1,
 }
 
 
@@ -177,6 +195,11 @@ class Selection:
 
     def __getitem__(self, key: str) -> Any:
         return self.values[key]
+
+    def with_values(self, **values: Value) -> "Selection":
+        """A view beside this one: what to run instead, without a link of its own."""
+        changed = MappingProxyType({**self.values, **values})
+        return Selection(self.page, changed, find_model(str(changed["model"])))
 
     def moved_to(self, **values: Value) -> "Selection":
         """This view with other values, which are in the link from now on.
@@ -216,12 +239,25 @@ def open_page(name: str) -> Selection:
     except ValueError:
         values["model"], info = _BY_KEY["model"].default, list_models()[0]
         notes.append(f"There is no model of that name here, so this is {info.name}.")
-    for key, count in (("layer", info.n_layers), ("head", info.n_heads)):
+    for key, count in (
+        ("layer", info.n_layers),
+        ("head", info.n_heads),
+        ("layer2", info.n_layers),
+        ("head2", info.n_heads),
+    ):
         if int(values[key]) >= count:
             notes.append(
-                f"{info.name} has no {key} {values[key]} (they run from 0 to {count - 1})."
+                f"{info.name} has no {key[:5].rstrip('2')} {values[key]} "
+                f"(they run from 0 to {count - 1})."
             )
-            values[key] = 0
+            values[key] = _default(name, _BY_KEY[key])
+            # Not remembered: another page may have another default.
+            _state().chosen.pop(key, None)
+    if values["ablate"]:
+        ablated = Head.parse(str(values["ablate"]))
+        if ablated.layer >= info.n_layers or ablated.head >= info.n_heads:
+            notes.append(f"{info.name} has no head {ablated.label} to ablate.")
+            values["ablate"] = ""
     longest = (info.n_ctx - 1) // 2
     if int(values["length"]) > longest:
         notes.append(f"S is at most {longest} for {info.name}.")
@@ -257,7 +293,7 @@ def link_parameters(page: str, values: Mapping[str, Value]) -> dict[str, str]:
         concerns_page = not parameter.pages or page in parameter.pages
         if concerns_page and value != _default(page, parameter):
             text = _format(value)
-            if parameter.key != "prompt" or len(text) <= MAX_LINK_PROMPT:
+            if parameter.key not in ("prompt", "prompt2") or len(text) <= MAX_LINK_PROMPT:
                 link[parameter.key] = text
     return link
 
@@ -275,7 +311,9 @@ def parse_link(page: str, link: Mapping[str, list[str]]) -> tuple[dict[str, Valu
         except Refused as refusal:
             shown = display_token(texts[-1][:40])
             default = display_token(_format(_default(page, parameter))[:40])
-            notes.append(f"{key} in the link is “{shown}”, {refusal}; this is {key} {default}.")
+            # -1 and nothing at all stand for a choice that the page makes.
+            instead = "it is left out" if default in ("-1", "") else f"this is {key} {default}"
+            notes.append(f"{key} in the link is “{shown}”, {refusal}; {instead}.")
         if len(texts) > 1:
             notes.append(f"{key} stands {len(texts)} times in the link; the last one counts.")
     return values, notes

@@ -18,6 +18,9 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 ROOT = Path(__file__).parents[2]
 LOCAL = {"127.0.0.1", "localhost"}
 
+# Five seconds are not enough on a machine that also trains a model.
+expect.set_options(timeout=30_000)
+
 Serve = Callable[..., str]
 OpenPage = Callable[..., Page]
 

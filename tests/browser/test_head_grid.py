@@ -1,126 +1,17 @@
 """The head grid in a real browser: looking, locking, keys, themes, hostile text, the result."""
 
-import os
 import re
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.apps.head_grid_app import HOSTILE, example_patterns
+from tests.browser.conftest import OpenPage, Serve
 
 pytestmark = pytest.mark.browser
-ROOT = Path(__file__).parents[2]
-APP = ROOT / "tests" / "browser" / "apps" / "head_grid_app.py"
-
-# Five seconds are not enough on a machine that also trains a model.
-expect.set_options(timeout=30_000)
-
-Serve = Callable[..., str]
-OpenPage = Callable[..., Page]
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """One Chromium for the whole run: the system's, else the one that Playwright brought."""
-    system = shutil.which("chromium") or shutil.which("google-chrome")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=system,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture(scope="session")
-def serve() -> Iterator[Serve]:
-    """`serve(script, *streamlit_arguments)`: the address of that script, served until the end."""
-    running: dict[tuple[Any, ...], tuple[subprocess.Popen[bytes], str]] = {}
-
-    def start(script: Path, *arguments: str) -> str:
-        if (script, *arguments) not in running:
-            running[script, *arguments] = _start_streamlit(script, arguments)
-        return running[script, *arguments][1]
-
-    yield start
-    for process, _ in running.values():
-        process.terminate()
-        process.wait(10)
-
-
-def _start_streamlit(
-    script: Path, arguments: tuple[str, ...]
-) -> tuple[subprocess.Popen[bytes], str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", str(script)]
-        + [f"--server.port={port}", "--server.address=127.0.0.1", "--server.headless=true"]
-        + ["--server.fileWatcherType=none", "--browser.gatherUsageStats=false", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    address = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=2):
-                return process, address
-        except OSError:
-            time.sleep(0.1)
-    process.kill()
-    raise RuntimeError(f"{script.name} was not served within 60 s")
-
-
-@pytest.fixture
-def open_page(browser: Browser) -> Iterator[OpenPage]:
-    """`open_page(**context_options)`: pages that fail the test on errors and foreign requests."""
-    problems: list[str] = []
-    contexts = []
-
-    def check_request(url: str) -> None:
-        parts = urlsplit(url)
-        if parts.scheme in {"http", "https", "ws", "wss"} and parts.hostname not in {
-            "127.0.0.1",
-            "localhost",
-        }:
-            problems.append(f"request to {url}")
-
-    def open_one(**options: Any) -> Page:
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
-        contexts.append(context)
-        page = context.new_page()
-        page.on("request", lambda request: check_request(request.url))
-        page.on("websocket", lambda websocket: check_request(websocket.url))
-        page.on("pageerror", lambda error: problems.append(f"uncaught: {error}"))
-        page.on(
-            "console",
-            lambda line: problems.append(f"console: {line.text}") if line.type == "error" else None,
-        )
-        return page
-
-    yield open_one
-    for context in contexts:
-        context.close()
-    assert not problems, "\n".join(problems)
-
-
-@pytest.fixture
-def page(open_page: OpenPage) -> Page:
-    """A page that fails the test on a console error or a request to another host."""
-    return open_page()
+APP = Path(__file__).parent / "apps" / "head_grid_app.py"
 
 
 # ---------------------------------------------------------------- verbs

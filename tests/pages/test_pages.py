@@ -1,8 +1,10 @@
 """Every page, run by Streamlit's own test harness: defaults, presets, links, bad input."""
 
+import html
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -32,6 +34,11 @@ def open_at() -> Open:
         return app.run()
 
     return open_page
+
+
+def text_of(markdown: str) -> str:
+    """A heading as it is read: our escapes are entities."""
+    return html.unescape(markdown)
 
 
 def said(app: AppTest) -> list[str]:
@@ -217,6 +224,77 @@ def test_a_prompt_in_which_nothing_comes_twice_has_no_induction_score(open_at: O
     app = open_at("induction", input="prompt", prompt="Call me Ishmael")
     expect_well(app)
     assert [info for info in app.info if "Repeat a word" in info.value]
+
+
+@pytest.mark.parametrize(
+    ("query", "title"),
+    [
+        ({}, "without"),
+        ({"by": "head", "layer2": "0", "head2": "0"}, "beside L0H0"),
+        ({"by": "prompt", "input": "prompt"}, "second prompt"),
+        ({"by": "ablate", "layer": "1", "head": "2", "ablate": "L0H5"}, "L1H2 without L0H5"),
+    ],
+)
+def test_two_sides_are_compared_and_stay_in_the_link(
+    open_at: Open, query: dict[str, str], title: str
+) -> None:
+    app = open_at("compare", **query)
+    expect_well(app)
+    assert said(app) == []
+    assert [heading for heading in app.subheader if title in text_of(heading.value)]
+    scores = app.dataframe[0].value
+    assert list(scores.columns)[3] == "B − A"
+    np.testing.assert_allclose(scores.iloc[:, 3], scores.iloc[:, 2] - scores.iloc[:, 1])
+    kept = {"by": "ablate"} | {key: values[0] for key, values in app.query_params.items()}
+    assert query.items() <= kept.items()
+
+
+def test_without_the_previous_token_head_the_induction_stripe_is_gone(open_at: Open) -> None:
+    """The default view has to show something at once."""
+    scores = open_at("compare").dataframe[0].value.set_index("Score")
+    with_it, without_it = scores.loc["Induction score"].iloc[:2]
+    assert with_it > 0.6
+    assert without_it < 0.3 * with_it
+
+
+def test_a_second_model_that_is_not_there_is_said(open_at: Open) -> None:
+    app = open_at("compare", by="model")
+    expect_well(app)
+    assert [info for info in app.info if "no second model" in info.value]
+    app = open_at("compare", by="model", model2="../../etc/passwd")
+    expect_well(app)
+    assert [text for text in said(app) if "second model is not here" in text]
+
+
+def test_an_ablation_that_cannot_reach_the_head_is_explained(open_at: Open) -> None:
+    app = open_at("compare", layer="0", head="1")
+    assert [caption for caption in app.caption if "both sides are alike" in caption.value]
+    app = open_at("compare", layer="1", head="1", ablate="L1H3")
+    assert [caption for caption in app.caption if "both sides are alike" in caption.value]
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [("by", "moon"), ("ablate", "L0H99"), ("ablate", "x"), ("layer2", "9"), ("head2", "-1")],
+)
+def test_a_bad_side_in_the_link_is_one_sentence(open_at: Open, key: str, text: str) -> None:
+    app = open_at("compare", **{key: text})
+    expect_well(app)
+    assert len(said(app)) == 1
+    assert dict(app.query_params) == {}
+
+
+def test_two_prompts_of_different_length_are_shown_side_by_side(open_at: Open) -> None:
+    app = open_at("compare", by="prompt", input="prompt", prompt2="Alice met Alice")
+    expect_well(app)
+    assert len(app.dataframe[0].value) == 6
+
+
+def test_choosing_two_prompts_turns_the_sidebar_to_the_prompt(open_at: Open) -> None:
+    app = open_at("compare")
+    app.segmented_control(key="view.by").set_value("prompt").run()
+    expect_well(app)
+    assert dict(app.query_params) == {"by": ["prompt"], "input": ["prompt"]}
 
 
 def test_a_failure_of_ours_is_an_apology_without_a_traceback(

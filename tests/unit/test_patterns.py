@@ -5,6 +5,7 @@ import pytest
 
 from analysis import patterns as patterns_module
 from analysis.errors import AnalysisError
+from analysis.heads import Head
 from analysis.inputs import repeated_tokens, tokenize
 from analysis.patterns import MAX_BYTES, Patterns, attention_patterns
 from tests.conftest import make_model
@@ -50,6 +51,44 @@ def test_patterns_equal_the_softmax_of_queries_and_keys(attention_only):
             exponential = np.exp([query[dest] @ key[src] / 8**0.5 for src in range(dest + 1)])
             expected = exponential / exponential.sum()
             np.testing.assert_allclose(values[head, dest, : dest + 1], expected, atol=1e-5)
+
+
+def test_ablating_a_head_that_writes_nothing_changes_nothing():
+    model = make_model()
+    model.bridge.blocks[0].attn.W_O[1].zero_()
+    tokens = repeated_tokens(model, length=8, batch=2)
+    whole = attention_patterns(model, tokens).values
+    silent = attention_patterns(model, tokens, without=[Head(0, 1)]).values
+    np.testing.assert_array_equal(silent, whole)
+    assert np.abs(attention_patterns(model, tokens, without=[Head(0, 0)]).values - whole).max() > 0
+
+
+@pytest.mark.parametrize("layer", [0, 1, 2])
+def test_only_layers_above_an_ablated_head_notice(layer):
+    """A head's own pattern is made before its output, and so is that of its neighbours."""
+    model = make_model(n_layers=3)
+    tokens = repeated_tokens(model, length=8, batch=2)
+    whole = attention_patterns(model, tokens).values
+    ablated = attention_patterns(model, tokens, without=[Head(layer, 2)]).values
+    np.testing.assert_array_equal(ablated[:, : layer + 1], whole[:, : layer + 1])
+    for later in range(layer + 1, 3):
+        assert np.abs(ablated[:, later] - whole[:, later]).max() > 1e-4
+
+
+def test_an_ablated_pattern_equals_one_with_the_heads_output_weights_at_zero():
+    """A second way to silence a head, with no hook at all."""
+    tokens = repeated_tokens(make_model(), length=8, batch=2)
+    model = make_model()
+    model.bridge.blocks[0].attn.W_O[3].zero_()
+    expected = attention_patterns(model, tokens).values
+    found = attention_patterns(make_model(), tokens, without=[Head(0, 3)]).values
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_a_head_that_the_model_lacks_cannot_be_ablated(attention_only):
+    tokens = tokenize(attention_only, "The cat sat.")
+    with pytest.raises(AnalysisError, match="L9H0"):
+        attention_patterns(attention_only, tokens, without=[Head(9, 0)])
 
 
 def test_each_head_and_each_sequence_differs(attention_only):

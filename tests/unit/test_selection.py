@@ -32,6 +32,12 @@ VALUES = {
     "at": "3,17",
     "direction": "src",
     "method": "mean",
+    "by": "head",
+    "ablate": "L0H3",
+    "layer2": 0,
+    "head2": 7,
+    "prompt2": "<i>another</i> & one",
+    "model2": "attn-only-2l",
 }
 
 
@@ -123,7 +129,7 @@ def test_hostile_text_is_a_prompt_like_any_other_and_nothing_else(text: str) -> 
     link = {parameter.key: [text] for parameter in PARAMETERS}
     values, notes = parse_link("attribution", link)
     assert values.get("prompt") == text
-    assert set(values) <= {"prompt", "answer", "foil", "model"}
+    assert set(values) <= {"prompt", "prompt2", "answer", "foil", "model", "model2"}
     assert not [note for note in notes if set("\x00\x1b\u202e\u2028") & set(note)]
 
 

@@ -1,0 +1,112 @@
+"""The head grid inside the app: what is looked at is in the link, and a link brings it back."""
+
+import re
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.conftest import OpenPage, wait_until_done
+
+pytestmark = pytest.mark.browser
+
+
+def go(page: Page, address: str, heads: int = 16) -> None:
+    page.goto(address)
+    wait_until_done(page)
+    expect(page.locator(".hg")).to_have_attribute("data-drawn", str(heads), timeout=60_000)
+
+
+def head(page: Page, label: str) -> Locator:
+    layer, number = label[1:].split("H")
+    heads = page.get_by_role("listbox", name="Attention heads").get_by_role("option")
+    return heads.and_(page.get_by_label(re.compile(rf"Layer {layer} head {number}\b")))
+
+
+def token(page: Page, position: int) -> Locator:
+    return page.locator(f".hg-token[data-token='{position}']")
+
+
+def in_link(page: Page, *parts: str) -> None:
+    for part in parts:
+        expect(page).to_have_url(re.compile(rf"[?&]{re.escape(part)}(&|$)"), timeout=30_000)
+
+
+def leave(page: Page) -> None:
+    """Take the mouse off the pictures, so that what is shown is what is in focus."""
+    page.mouse.move(2, 2)
+
+
+def test_what_is_looked_at_is_in_the_link_and_comes_back_in_a_fresh_browser(
+    app: str, open_page: OpenPage
+) -> None:
+    first = open_page()
+    go(first, f"{app}/attention")
+    head(first, "L1H4").click()
+    in_link(first, "layer=1", "head=4", "locked=L1H4")
+    head(first, "L0H2").click(modifiers=["Shift"])
+    in_link(first, "head=2", "locked=L1H4%2CL0H2")
+    token(first, 9).click()
+    in_link(first, "at=9")
+    first.get_by_role("button", name="source → destination").click()
+    in_link(first, "direction=src", "at=9", "locked=L1H4%2CL0H2", "head=2")
+    wait_until_done(first)
+    leave(first)
+    expect(first.locator(".hg")).to_have_attribute("data-shown", "L1H4 L0H2")
+    link, said = first.url, first.locator(".hg-status").inner_text()
+
+    second = open_page()
+    go(second, link)
+    expect(second.locator(".hg")).to_have_attribute("data-shown", "L1H4 L0H2")
+    expect(token(second, 9)).to_have_attribute("aria-pressed", "true")
+    expect(second.locator(".hg-status")).to_have_text(said)
+    expect(head(second, "L0H2")).to_have_attribute("aria-selected", "true")
+    assert second.url == link
+
+
+def test_paging_with_the_arrow_keys_ends_in_the_link(app: str, page: Page) -> None:
+    go(page, f"{app}/attention")
+    head(page, "L0H0").focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    in_link(page, "layer=1", "head=3")
+    expect(page.locator(".hg")).to_have_attribute("data-shown", "L1H3")
+
+
+def test_circuitsvis_and_back_keeps_the_head_in_focus(app: str, page: Page) -> None:
+    go(page, f"{app}/attention")
+    head(page, "L1H5").click()
+    in_link(page, "layer=1", "head=5")
+    wait_until_done(page)
+    page.get_by_role("radio", name="One layer in CircuitsVis").click()
+    expect(page.get_by_role("heading", name="L1H5 in full")).to_be_visible(timeout=60_000)
+    wait_until_done(page)
+    page.get_by_label("Head in full").click()
+    page.get_by_role("option", name="6").click()
+    expect(page.get_by_role("heading", name="L1H6 in full")).to_be_visible(timeout=60_000)
+    wait_until_done(page)
+    page.get_by_role("radio", name="All heads").click()
+    expect(page.locator(".hg")).to_have_attribute("data-drawn", "16", timeout=60_000)
+    in_link(page, "layer=1", "head=6")
+    leave(page)
+    # The head that was locked stays on show only while the focus is one of the locked ones.
+    expect(page.locator(".hg")).to_have_attribute("data-shown", "L1H6")
+
+
+def test_the_view_is_kept_when_the_prompt_changes(app: str, page: Page) -> None:
+    go(page, f"{app}/attention?layer=1&head=2")
+    page.get_by_label("Prompt").fill("Alice and Bob and Alice")
+    page.get_by_label("Prompt").press("Control+Enter")
+    in_link(page, "layer=1", "head=2")
+    expect(page.locator(".hg-token")).to_have_count(7, timeout=60_000)
+    expect(page.locator(".hg")).to_have_attribute("data-shown", "L1H2")
+
+
+def test_a_link_with_heads_and_tokens_that_do_not_exist_opens_without_them(
+    app: str, page: Page
+) -> None:
+    go(page, f"{app}/attention?layer=1&head=3&locked=L0H1,L9H9&at=2,400")
+    expect(page.locator(".hg")).to_have_attribute("data-shown", "L1H3")
+    expect(token(page, 2)).to_have_attribute("aria-pressed", "true")
+    in_link(page, "locked=L0H1", "at=2")
+    expect(page.get_by_text("Something went wrong")).to_have_count(0)
