@@ -37,7 +37,7 @@ def test_the_bytes_are_the_pattern_within_half_a_step(bits: int) -> None:
 
 def test_cells_come_by_head_then_destination_then_source() -> None:
     patterns = np.zeros((2, 3, 3), np.float32)
-    patterns[0] = [[1, 0, 0], [0.2, 0.8, 0], [0, 0.4, 0.6]]
+    patterns[0] = [[1.0, 0.0, 0.0], [0.2, 0.8, 0.0], [0.0, 0.4, 0.6]]
     patterns[1] = [[1, 0, 0], [1, 0, 0], [0, 0, 1]]
     cells = list(quantise(patterns, 8))
     assert cells == [255, 51, 204, 0, 102, 153, 255, 255, 0, 0, 0, 255]
