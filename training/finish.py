@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,9 @@ from analysis.models import HeadModel, load_tokenizer, load_weights, native_brid
 from training.bar import Line, check
 from training.card import write_card
 from training.corpus import Corpus
-from training.measure import measure
+from training.measure import measure, text_loss
 from training.network import Architecture, InitialScales, Network
-from training.train import checkpoint_name, held_out_rows
+from training.train import checkpoint_name, held_out_rows, sampled_rows
 
 
 def finish(recipe: dict, corpus: Corpus, work: Path, folder: Path) -> list[Line]:
@@ -34,12 +35,15 @@ def finish(recipe: dict, corpus: Corpus, work: Path, folder: Path) -> list[Line]
     info = read_info(folder)
     tokenizer = load_tokenizer(folder / "tokenizer.json")
     model = HeadModel(info, native_bridge(info, tokenizer, "cpu"), tokenizer, fingerprint="")
-    text = held_out_rows(corpus, info.n_ctx)
+    text = sampled_rows(corpus, info.n_ctx)
     history = []
     for record, file in zip(progress, files, strict=True):
         load_weights(model.bridge, file)
         measured = measure(model, text)
         history.append({key: record[key] for key in ("step", "tokens")} | measured.record())
+    # What is shipped is measured on all of the held-out text, not on a sample.
+    measured = replace(measured, text_loss=text_loss(model, held_out_rows(corpus, info.n_ctx)))
+    history[-1] |= measured.record()
     chosen = choose(history, recipe["checkpoints"]["keep"])
     for index, (record, file) in enumerate(zip(history, files, strict=True)):
         record["checkpoint"] = f"checkpoints/{file.name}" if index in chosen else None
