@@ -55,6 +55,6 @@ def test_a_model_without_weights_is_listed_as_unavailable(tmp_path, monkeypatch)
     folder.mkdir()
     config = (BUNDLED / ALLOWED[0] / "config.json").read_bytes()
     (folder / "config.json").write_bytes(config)
-    assert not catalog._read(folder).available
+    assert not catalog.read_info(folder).available
     (folder / "model.safetensors").write_bytes(b"")
-    assert catalog._read(folder).available
+    assert catalog.read_info(folder).available

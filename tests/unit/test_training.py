@@ -237,7 +237,8 @@ def test_one_command_makes_a_complete_model_folder(
     assert main([*command, "--resume"]) == 0
     longer = json.loads((folder / "history.json").read_text())
     assert [r["tokens"] for r in longer] == [0, 256, 384, 512]
-    assert [r["text_loss"] for r in longer[:3]] == [r["text_loss"] for r in history]
+    # The third was the last of the first run, so it was measured on more text there.
+    assert [r["text_loss"] for r in longer[:2]] == [r["text_loss"] for r in history[:2]]
 
     # Finishing again changes nothing, and a bar that is missed is an error that says so.
     before = (folder / "history.json").read_bytes()
