@@ -131,7 +131,7 @@ def _check_method(method: Method, tokens: Tokens) -> None:
 
 def _log_probs(
     model: HeadModel, tokens: Tokens, ablated: Head | None = None, method: Method = "zero"
-) -> Float[Tensor, "batch pos-1"]:
+) -> Float[Tensor, "batch entry"]:
     hooks = []
     if ablated is not None:
         hooks = [(f"blocks.{ablated.layer}.attn.hook_z", _replace(ablated.head, method))]

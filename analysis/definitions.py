@@ -279,4 +279,5 @@ NEURON_TOKENS = Definition(
 )
 
 # What a head's profile holds, where the model and the input allow it.
-PROFILE: dict[str, Definition] = {**SCORES, "eigenvalue": EIGENVALUES}
+PROFILE: dict[str, Definition] = {str(name): score for name, score in SCORES.items()}
+PROFILE["eigenvalue"] = EIGENVALUES

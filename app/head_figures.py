@@ -15,7 +15,8 @@ MAX_CLICKABLE = 128
 # More bars than this cannot be told apart on a projector.
 MAX_BARS = 24
 MAX_PARTNERS = 24
-_NAMED = 6
+# Distance of two names on a scatter, as a share of its width and of its height.
+_NAME_WIDTH, _NAME_HEIGHT = 0.07, 0.06
 
 
 def pattern_cells(
@@ -175,14 +176,14 @@ def score_scatter(
     layer, head = np.nonzero(shown)
     across, up = x[layer, head], y[layer, head]
     heads = [Head(int(a), int(b)) for a, b in zip(layer, head, strict=True)]
-    extreme = {*across.argsort()[-_NAMED:].tolist(), *up.argsort()[-_NAMED:].tolist()}
+    named = _apart(across, up, first=heads.index(focus) if focus in heads else None)
     n_layers = len(x)
     figure = go.Figure(
         go.Scatter(
             x=across,
             y=up,
             mode="markers+text",
-            text=[h.label if i in extreme or h == focus else "" for i, h in enumerate(heads)],
+            text=[h.label if i in named else "" for i, h in enumerate(heads)],
             textposition="top center",
             textfont_size=12,
             cliponaxis=False,
@@ -229,3 +230,19 @@ def score_scatter(
     figure.update_yaxes(title=titles[1])
     figure.update_layout(clickmode="event+select", dragmode=False)
     return finish(figure, height=480, top=30)
+
+
+def _apart(x: np.ndarray, y: np.ndarray, first: int | None) -> set[int]:
+    """Points whose names do not lie on each other, those farthest up and right first."""
+    if not len(x):
+        return set()
+    across, up = (v / max(float(np.ptp(v)), 1e-9) for v in (x, y))
+    order = np.argsort(-np.maximum(across - across.min(), up - up.min())).tolist()
+    named: list[int] = [] if first is None else [first]
+    for i in order:
+        if all(
+            abs(across[i] - across[j]) > _NAME_WIDTH or abs(up[i] - up[j]) > _NAME_HEIGHT
+            for j in named
+        ):
+            named.append(i)
+    return set(named)

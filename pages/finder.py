@@ -20,7 +20,7 @@ every = [Head(a, b) for a in range(info.n_layers) for b in range(info.n_heads)]
 
 def name_of(score: str) -> str:
     """A score's name for pickers and columns."""
-    return PROFILE[score].name.removesuffix(" score")
+    return score.capitalize()
 
 
 def known(parameter: str) -> str:
