@@ -11,7 +11,7 @@ from torch import Tensor
 from analysis.arrays import freeze, to_numpy
 from analysis.errors import AnalysisError
 from analysis.forward import Hook, next_token_log_probs, run
-from analysis.heads import Head
+from analysis.heads import Head, require_heads
 from analysis.inputs import Tokens
 from analysis.models import HeadModel
 
@@ -39,6 +39,22 @@ class Ablation:
         freeze(self, "values", "per_token")
 
 
+@dataclass(frozen=True, eq=False)
+class HeadAblation:
+    """Effect of ablating one head: its entry of the sweep, at the price of two forward passes."""
+
+    head: Head
+    value: float
+    per_token: Float[np.ndarray, " entry"]
+    clean_loss: float
+    method: Method
+
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.value):
+            raise ValueError("an ablation effect is not finite")
+        freeze(self, "per_token")
+
+
 def ablation_sweep(
     model: HeadModel,
     tokens: Tokens,
@@ -64,24 +80,15 @@ def ablation_sweep(
         AnalysisError: An unknown method, or "mean" with a single sequence (its mean over the
             batch is the head's own output, so nothing would be ablated).
     """
-    if method not in METHODS:
-        raise AnalysisError(f"Method {method!r} is unknown. Choose one of: {', '.join(METHODS)}.")
-    if method == "mean" and tokens.batch < 2:
-        raise AnalysisError(
-            "Mean ablation replaces a head's output by its mean over sequences, and there is only "
-            "one. Use at least 2 sequences of repeated tokens, or zero ablation."
-        )
-    logits, _ = run(model, tokens.tensor)
-    clean = next_token_log_probs(logits, tokens.tensor)
+    _check_method(method, tokens)
+    clean = _log_probs(model, tokens)
     per_token = np.empty((model.n_layers, model.n_heads, tokens.length - 1), np.float32)
     values = np.empty((model.n_layers, model.n_heads), np.float32)
     total = model.n_layers * model.n_heads
     for done, head in enumerate(_all_heads(model)):
         if progress:
             progress(done, total)
-        hook = (f"blocks.{head.layer}.attn.hook_z", _replace(head.head, method))
-        logits, _ = run(model, tokens.tensor, hooks=[hook])
-        rise = clean - next_token_log_probs(logits, tokens.tensor)
+        rise = clean - _log_probs(model, tokens, head, method)
         per_token[head.layer, head.head] = to_numpy(rise.mean(0))
         values[head.layer, head.head] = float(rise[:, tokens.scored].mean())
     if progress:
@@ -89,6 +96,47 @@ def ablation_sweep(
     return Ablation(
         values, per_token, clean_loss=-float(clean[:, tokens.scored].mean()), method=method
     )
+
+
+def ablate_head(
+    model: HeadModel, tokens: Tokens, head: Head, method: Method = "zero"
+) -> HeadAblation:
+    """Ablate one head and measure how much the loss rises; see `ablation_sweep`.
+
+    Raises:
+        AnalysisError: As `ablation_sweep`, or a head that does not exist.
+    """
+    require_heads(model.info, head)
+    _check_method(method, tokens)
+    clean = _log_probs(model, tokens)
+    rise = clean - _log_probs(model, tokens, head, method)
+    return HeadAblation(
+        head,
+        float(rise[:, tokens.scored].mean()),
+        to_numpy(rise.mean(0)),
+        clean_loss=-float(clean[:, tokens.scored].mean()),
+        method=method,
+    )
+
+
+def _check_method(method: str, tokens: Tokens) -> None:
+    if method not in METHODS:
+        raise AnalysisError(f"Method {method!r} is unknown. Choose one of: {', '.join(METHODS)}.")
+    if method == "mean" and tokens.batch < 2:
+        raise AnalysisError(
+            "Mean ablation replaces a head's output by its mean over sequences, and there is only "
+            "one. Use at least 2 sequences of repeated tokens, or zero ablation."
+        )
+
+
+def _log_probs(
+    model: HeadModel, tokens: Tokens, ablated: Head | None = None, method: Method = "zero"
+) -> Float[Tensor, "batch entry"]:
+    hooks = []
+    if ablated is not None:
+        hooks = [(f"blocks.{ablated.layer}.attn.hook_z", _replace(ablated.head, method))]
+    logits, _ = run(model, tokens.tensor, hooks=hooks)
+    return next_token_log_probs(logits, tokens.tensor)
 
 
 def _all_heads(model: HeadModel) -> Iterator[Head]:

@@ -74,15 +74,10 @@ def logit_attribution(
         AnalysisError: An id outside the vocabulary; targets that cover neither every position nor
             all but the last; foils of another shape than the targets.
     """
-    target_ids = tokens.ids[:, 1:]
-    if targets is not None:
-        target_ids = _ids(model, targets, "Targets", [tokens.ids.shape, target_ids.shape])
-    foil_ids = None if foils is None else _ids(model, foils, "Foils", [target_ids.shape])
+    target_ids, foil_ids = resolve_targets(model, tokens, targets, foils)
     n_pos = target_ids.shape[1]
 
     bridge = model.bridge
-    unembedding = bridge.W_U.T  # [d_vocab, d_model]; stacked anew at each access
-    device = unembedding.device
     layers = range(model.n_layers)
     stream = ["hook_embed", "hook_pos_embed"]
     stream += [f"blocks.{layer}.hook_mlp_out" for layer in layers if model.info.has_mlp]
@@ -91,26 +86,16 @@ def logit_attribution(
     logits, kept = run(model, tokens.tensor, capture=[*stream, *heads, *scale])
     kept = {name: value[:, :n_pos] for name, value in kept.items()}
 
-    def on_device(ids: np.ndarray) -> Tensor:
-        return torch.tensor(ids, device=device)
-
     def difference(values: Float[Tensor, "*shape d_vocab"]) -> Float[Tensor, "batch pos"]:
         def pick(ids: np.ndarray) -> Tensor:
-            return values.expand(*ids.shape, -1).gather(-1, on_device(ids)[..., None])[..., 0]
+            index = torch.tensor(ids, device=values.device)[..., None]
+            return values.expand(*ids.shape, -1).gather(-1, index)[..., 0]
 
         return pick(target_ids) if foil_ids is None else pick(target_ids) - pick(foil_ids)
 
-    direction = unembedding[on_device(target_ids)]
-    if foil_ids is not None:
-        direction = direction - unembedding[on_device(foil_ids)]
-    constant = torch.zeros(target_ids.shape, device=device)
-    if model.info.normalization:
-        # LayerNorm(x) = (x - mean x) / scale * w + b, with the scale frozen: centring x is the
-        # same as centring the direction it is read in.
-        norm = bridge.ln_final.original_component
-        constant = constant + direction @ norm.bias
-        direction = direction * norm.weight
-        direction = (direction - direction.mean(-1, keepdim=True)) / kept["ln_final.hook_scale"]
+    direction, constant = read_direction(
+        model, target_ids, foil_ids, kept.get("ln_final.hook_scale")
+    )
 
     def along(write: Float[Tensor, "... d_model"]) -> Float[Tensor, "batch pos"]:
         return einops.einsum(write.expand(direction.shape), direction, "b p m, b p m -> b p")
@@ -139,6 +124,53 @@ def logit_attribution(
         logits=to_numpy(difference(logits[:, :n_pos])),
         unembed_bias=to_numpy(difference(bridge.b_U)),
     )
+
+
+def resolve_targets(
+    model: HeadModel,
+    tokens: Tokens,
+    targets: int | Int[np.ndarray, "batch pos"] | None,
+    foils: int | Int[np.ndarray, "batch pos"] | None,
+) -> tuple[Int[np.ndarray, "batch pos"], Int[np.ndarray, "batch pos"] | None]:
+    """Ids of the tokens whose logits are split, and of those subtracted; see `logit_attribution`.
+
+    Raises:
+        AnalysisError: As `logit_attribution`.
+    """
+    target_ids = tokens.ids[:, 1:]
+    if targets is not None:
+        target_ids = _ids(model, targets, "Targets", [tokens.ids.shape, target_ids.shape])
+    return target_ids, None if foils is None else _ids(model, foils, "Foils", [target_ids.shape])
+
+
+def read_direction(
+    model: HeadModel,
+    target_ids: Int[np.ndarray, "batch pos"],
+    foil_ids: Int[np.ndarray, "batch pos"] | None,
+    scale: Float[Tensor, "batch pos 1"] | None,
+) -> tuple[Float[Tensor, "batch pos d_model"], Float[Tensor, "batch pos"]]:
+    """The direction of the stream that a logit reads, and what the final norm's bias adds to it.
+
+    A write's part of the logit is its product with the direction. `scale` is that of the final
+    norm at each position, for models that have one.
+    """
+    unembedding = model.bridge.W_U.T  # [d_vocab, d_model]; stacked anew at each access
+
+    def rows(ids: np.ndarray) -> Tensor:
+        return unembedding[torch.tensor(ids, device=unembedding.device)]
+
+    direction = rows(target_ids)
+    if foil_ids is not None:
+        direction = direction - rows(foil_ids)
+    constant = torch.zeros(target_ids.shape, device=direction.device)
+    if scale is not None:
+        # LayerNorm(x) = (x - mean x) / scale * w + b, with the scale frozen: centring x is the
+        # same as centring the direction it is read in.
+        norm = model.bridge.ln_final.original_component
+        constant = constant + direction @ norm.bias
+        direction = direction * norm.weight
+        direction = (direction - direction.mean(-1, keepdim=True)) / scale
+    return direction, constant
 
 
 def _ids(

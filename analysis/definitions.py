@@ -48,6 +48,14 @@ ATTRIBUTION = Definition(
     "logits",
     "ARENA 1.2, section 3.4; TransformerLens, direct_logit_attribution",
 )
+SOURCE_ATTRIBUTION = Definition(
+    "One head's logit attribution by source token",
+    "Which tokens the head reads what it adds to a logit from.",
+    "value[dest, src] = pattern[dest, src] * (v[src] W_O · W_U[:, token]), after the final norm "
+    "with its scale held fixed; the sum over src is the head's direct logit attribution at dest",
+    "logits",
+    "ARENA 1.2, section 3.4, with z = sum over src of pattern * v written out",
+)
 ABLATION = Definition(
     "Ablation effect",
     "How much the loss rises when one head's output is replaced; the head is needed if it rises.",
@@ -119,6 +127,15 @@ COURSE_STRIPE = Definition(
     "mean over dest >= S-1 of pattern[dest, dest-(S-1)]",
     "0 to 1; a perfect induction head that rests on BOS reaches (S+1)/(S+2)",
     "ARENA 1.2, section 3.2",
+)
+
+SIMILARITY = Definition(
+    "Distance between score profiles",
+    "How differently two heads score; heads of a small distance do alike things on these tokens.",
+    "d(a, b) = sqrt(sum over scores of ((score[a] - score[b]) / sd)^2), sd over all heads of the "
+    "model; scores that are unknown or the same for every head are left out",
+    "standard deviations, 0 for the same profile; typical for two heads: sqrt(2 * scores)",
+    "Headscope; Euclidean distance of z-scores",
 )
 
 OV_CIRCUIT = Definition(
@@ -260,3 +277,7 @@ NEURON_TOKENS = Definition(
     "logits per unit of activation",
     "Geva et al. 2022",
 )
+
+# What a head's profile holds, where the model and the input allow it.
+PROFILE: dict[str, Definition] = {str(name): score for name, score in SCORES.items()}
+PROFILE["eigenvalue"] = EIGENVALUES

@@ -15,19 +15,26 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 import analysis
+from analysis.definitions import SCORES
 from analysis.errors import AnalysisError
 from analysis.heads import Head
 from app.selection import Selection
 from app.shared_cache import SharedCache, nbytes
 
 if TYPE_CHECKING:
-    from analysis.ablation import Ablation
+    from analysis.ablation import Ablation, HeadAblation
     from analysis.attribution import Attribution
+    from analysis.circuits import TokenOutputs, TokenPreferences
+    from analysis.composition import Composition
+    from analysis.copying import Copying
+    from analysis.decomposition import ScoreSplit
     from analysis.inputs import Tokens
     from analysis.models import HeadModel
     from analysis.patterns import Patterns
     from analysis.predictions import NextTokenStats
     from analysis.scores import HeadScores
+    from analysis.sources import SourceAttribution
+    from analysis.spectra import Eigenvalues
 
 Value = TypeVar("Value")
 
@@ -152,6 +159,102 @@ def ablation(selection: Selection, progress: Callable[[int, int], None]) -> Abla
         lambda: engine.ablation_sweep(model, tokens, method=method, progress=progress),
         method,
     )
+
+
+def head_ablation(selection: Selection, head: Head, method: str) -> HeadAblation:
+    """One head's entry of the ablation sweep."""
+    engine, model, tokens = _engine(), model_of(selection), tokens_of(selection)
+    return _of_tokens(
+        "head ablation",
+        model,
+        tokens,
+        lambda: engine.ablate_head(model, tokens, head, method),
+        (head, method),
+    )
+
+
+def source_attribution(
+    selection: Selection, sequence: int, head: Head, answer: int | None, foil: int | None
+) -> SourceAttribution:
+    """One head's logit attribution on one of the view's sequences, by source token."""
+    engine, model = _engine(), model_of(selection)
+    tokens = one_sequence(tokens_of(selection), sequence)
+    return _of_tokens(
+        "source attribution",
+        model,
+        tokens,
+        lambda: engine.source_attribution(model, tokens, head, targets=answer, foils=foil),
+        (head, answer, foil),
+    )
+
+
+def score_split(selection: Selection, sequence: int, head: Head, dest: int, src: int) -> ScoreSplit:
+    """One attention score on one of the view's sequences, by upstream component."""
+    engine, model = _engine(), model_of(selection)
+    tokens = one_sequence(tokens_of(selection), sequence)
+    return _of_tokens(
+        "score split",
+        model,
+        tokens,
+        lambda: engine.score_split(model, tokens, head, dest, src),
+        (head, dest, src),
+    )
+
+
+def ov_copying(selection: Selection, head: Head) -> Copying:
+    """OV copying accuracy of one head."""
+    engine, model = _engine(), model_of(selection)
+    return _shared("copying", model, head, lambda: engine.ov_copying(model, head))
+
+
+def ov_eigenvalues(selection: Selection) -> Eigenvalues:
+    """Eigenvalue copying scores of all heads."""
+    engine, model = _engine(), model_of(selection)
+    return _shared("eigenvalues", model, None, lambda: engine.ov_eigenvalues(model))
+
+
+def ov_top_tokens(selection: Selection, head: Head, token_id: int) -> TokenOutputs:
+    """What attending to a token writes."""
+    engine, model = _engine(), model_of(selection)
+    return _shared(
+        "ov tokens",
+        model,
+        (head, token_id),
+        lambda: engine.ov_top_tokens(model, head, token_id),
+    )
+
+
+def qk_preferences(selection: Selection, head: Head, token_id: int) -> TokenPreferences:
+    """What a token looks for as a query, and what looks for it as a key."""
+    engine, model = _engine(), model_of(selection)
+    return _shared(
+        "qk tokens",
+        model,
+        (head, token_id),
+        lambda: engine.qk_preferences(model, head, token_id),
+    )
+
+
+def composition(selection: Selection, kind: str) -> Composition:
+    """Composition scores of all pairs of heads."""
+    engine, model = _engine(), model_of(selection)
+    return _shared("composition", model, kind, lambda: engine.composition_scores(model, kind))
+
+
+def profiles(selection: Selection) -> dict[str, np.ndarray]:
+    """The scores of `definitions.PROFILE` that this model and input have, [layer, head] each."""
+    result = scores(selection)
+    known = {name: result[name] for name in SCORES if not np.isnan(result[name]).all()}
+    try:
+        return {**known, "eigenvalue": ov_eigenvalues(selection).vocabulary_score}
+    except AnalysisError:  # circuits are not defined for this model; its other scores are
+        return known
+
+
+def similar_heads(selection: Selection, head: Head) -> list[tuple[Head, float]]:
+    """All other heads by the distance of their profiles."""
+    similar: list[tuple[Head, float]] = _engine().similar_heads(profiles(selection), head)
+    return similar
 
 
 def single_token(selection: Selection, text: str) -> int:

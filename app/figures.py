@@ -43,7 +43,7 @@ def head_map(
     figure = go.Figure(
         go.Heatmap(
             z=values,
-            colorscale=_scale(palette.diverging if diverging else palette.sequential),
+            colorscale=colour_scale(palette.diverging if diverging else palette.sequential),
             zmin=-limit if diverging else 0,
             zmax=limit,
             texttemplate="%{z:.2f}" if n_heads <= 16 else None,
@@ -86,25 +86,32 @@ def head_map(
     figure.update_yaxes(title="Layer", dtick=1, range=[n_layers - 0.5, -0.5], showgrid=False)
     # "event+select" with a wide hover distance: a click anywhere in a cell finds its point.
     figure.update_layout(clickmode="event+select", hoverdistance=200, dragmode=False)
-    return _finish(figure, height=110 + 44 * n_layers)
+    return finish(figure, height=110 + 44 * n_layers)
 
 
-def pattern_map(pattern: np.ndarray, labels: Sequence[str], palette: Palette) -> go.Figure:
-    """One head's pattern [dest, src], destinations downwards, with both tokens on hover."""
+def pattern_map(
+    pattern: np.ndarray, labels: Sequence[str], palette: Palette, unit: str = "attention"
+) -> go.Figure:
+    """One head's pattern [dest, src], destinations downwards, with both tokens on hover.
+
+    With another unit than attention, the values may have either sign: colours are centred on 0.
+    """
     n = len(labels)
     shown = [plotly_text(display_token(label)) for label in labels]
     causal = np.where(np.tri(n, dtype=bool), pattern, np.nan)
+    share = unit == "attention"
+    limit = 1 if share else max(float(np.abs(pattern).max(initial=0)), 1e-6)
     text = np.array([f"{i} {label}" for i, label in enumerate(shown)])
     figure = go.Figure(
         go.Heatmap(
             z=causal,
             customdata=np.stack(np.broadcast_arrays(text[:, None], text[None, :]), -1),
-            colorscale=_scale(palette.sequential),
-            zmin=0,
-            zmax=1,
+            colorscale=colour_scale(palette.sequential if share else palette.diverging),
+            zmin=0 if share else -limit,
+            zmax=limit,
             hovertemplate="destination (query) %{customdata[0]}<br>source (key) %{customdata[1]}"
-            "<br>attention %{z:.3f}<extra></extra>",
-            colorbar={"title": {"text": "attention", "side": "right"}, "thickness": 12},
+            f"<br>{unit} %{{z:{'.3f' if share else '+.3f'}}}<extra></extra>",
+            colorbar={"title": {"text": unit, "side": "right"}, "thickness": 12},
         )
     )
     figure.update_xaxes(
@@ -116,7 +123,7 @@ def pattern_map(pattern: np.ndarray, labels: Sequence[str], palette: Palette) ->
         autorange="reversed",
         **_token_ticks(labels, 34),
     )
-    return _finish(figure, height=PATTERN_HEIGHT)
+    return finish(figure, height=PATTERN_HEIGHT)
 
 
 def log_prob_line(
@@ -167,7 +174,7 @@ def log_prob_line(
     figure.update_xaxes(title="Position the prediction is made at")
     figure.update_yaxes(title="Log-probability of the next token (nats)")
     figure.update_layout(legend={"orientation": "h", "y": 1.12, "x": 0})
-    return _finish(figure, height=400)
+    return finish(figure, height=400)
 
 
 def effect_line(
@@ -189,7 +196,7 @@ def effect_line(
         _shade_halves(figure, half_length, palette)
     figure.update_xaxes(title="Position the prediction is made at")
     figure.update_yaxes(title="Loss increase (nats)", zerolinecolor=palette.muted)
-    return _finish(figure, height=320)
+    return finish(figure, height=320)
 
 
 def attribution_map(
@@ -214,7 +221,7 @@ def attribution_map(
             z=values,
             x=list(range(len(components))),
             customdata=np.broadcast_to(hover[:, None], values.shape),
-            colorscale=_scale(palette.diverging),
+            colorscale=colour_scale(palette.diverging),
             zmin=-limit,
             zmax=limit,
             xgap=1,
@@ -236,10 +243,12 @@ def attribution_map(
         ticktext=[f"{plotly_text(short_token(label))} {i}" for i, label in enumerate(at)],
         showgrid=False,
     )
-    return _finish(figure, height=130 + 16 * len(rows), top=80)
+    return finish(figure, height=130 + 16 * len(rows), top=80)
 
 
-def attribution_bars(values: np.ndarray, components: Sequence[str], palette: Palette) -> go.Figure:
+def attribution_bars(
+    values: np.ndarray, components: Sequence[str], palette: Palette, unit: str = "logits"
+) -> go.Figure:
     """Contributions of all components at one position, in the model's order."""
     colours = [palette.diverging[3] if value > 0 else palette.diverging[1] for value in values]
     figure = go.Figure(
@@ -247,12 +256,12 @@ def attribution_bars(values: np.ndarray, components: Sequence[str], palette: Pal
             x=list(components),
             y=values,
             marker_color=colours,
-            hovertemplate="<b>%{x}</b> %{y:+.3f} logits<extra></extra>",
+            hovertemplate=f"<b>%{{x}}</b> %{{y:+.3f}} {unit}<extra></extra>",
         )
     )
     figure.update_xaxes(tickangle=-45)
-    figure.update_yaxes(title="Logits", zeroline=True, zerolinecolor=palette.muted)
-    return _finish(figure, height=340)
+    figure.update_yaxes(title=unit.capitalize(), zeroline=True, zerolinecolor=palette.muted)
+    return finish(figure, height=340)
 
 
 def _shade_halves(
@@ -299,11 +308,13 @@ def _token_ticks(labels: Sequence[str], most: int) -> dict[str, list[int] | list
     }
 
 
-def _scale(colours: Sequence[str]) -> list[tuple[float, str]]:
+def colour_scale(colours: Sequence[str]) -> list[tuple[float, str]]:
+    """Colours at equal distances, as Plotly wants them."""
     return [(i / (len(colours) - 1), colour) for i, colour in enumerate(colours)]
 
 
-def _finish(figure: go.Figure, height: int, top: int = 20) -> go.Figure:
+def finish(figure: go.Figure, height: int, top: int = 20) -> go.Figure:
+    """Size, margins and a transparent background: the last step of every figure."""
     figure.update_layout(
         height=height,
         margin={"l": 10, "r": 10, "t": top, "b": 10},

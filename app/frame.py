@@ -1,12 +1,14 @@
 """The frame that every figure stands in: title, how to read it, the figure, its definition."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import NoReturn
 
 import plotly.graph_objects as go
 import streamlit as st
 
 from analysis.definitions import Definition
+from analysis.errors import AnalysisError
 from analysis.heads import Head
 from app.navigation import streamlit_page
 from app.selection import Selection, choose, link_parameters
@@ -42,22 +44,74 @@ def draw(figure: go.Figure, key: str) -> None:
 
 def draw_head_map(figure: go.Figure, key: str) -> None:
     """A figure of `figures.head_map`; a click on a cell puts its head in focus."""
+    draw_choice(figure, key, ("layer", "head"))
 
-    def focus() -> None:
+
+def draw_choice(figure: go.Figure, key: str, parameters: tuple[str, str]) -> None:
+    """A figure whose points carry two whole numbers; a click gives them to two parameters."""
+
+    def take() -> None:
         points = st.session_state[key]["selection"]["points"]
         if points:
-            layer, head = points[0]["customdata"]
-            choose(layer=int(layer), head=int(head))
+            values = map(int, points[0]["customdata"])
+            choose(**dict(zip(parameters, values, strict=True)))
 
-    st.plotly_chart(figure, key=key, config=_CHART, on_select=focus, selection_mode="points")
+    st.plotly_chart(figure, key=key, config=_CHART, on_select=take, selection_mode="points")
 
 
-def open_head(selection: Selection, head: Head, page: str = "attention") -> None:
-    """A link to the head in focus on another page, with the same model and input."""
+def draw_heads_to_open(figure: go.Figure, key: str, selection: Selection) -> None:
+    """A figure whose points carry layer and head; a click opens that head's dossier."""
+    event = st.plotly_chart(
+        figure, key=key, config=_CHART, on_select="rerun", selection_mode="points"
+    )
+    if points := event["selection"]["points"]:
+        go_to_head(selection, Head(*map(int, points[0]["customdata"])))
+
+
+def draw_rows_to_open(
+    rows: Sequence[Mapping[str, str | float]],
+    heads: Sequence[Head],
+    key: str,
+    selection: Selection,
+) -> None:
+    """A table with one row for each of `heads`; a tick opens that head's dossier."""
+    numbers = {name for row in rows for name, value in row.items() if isinstance(value, float)}
+    event = st.dataframe(
+        rows,
+        hide_index=True,
+        key=key,
+        on_select="rerun",
+        selection_mode="single-row",
+        column_config={name: st.column_config.NumberColumn(format="%.3f") for name in numbers},
+    )
+    if chosen := event["selection"]["rows"]:
+        go_to_head(selection, heads[chosen[0]])
+
+
+@contextmanager
+def part() -> Iterator[None]:
+    """A part of a page that the model or the input may not allow: the rest of the page stays."""
+    try:
+        yield
+    except AnalysisError as refusal:
+        # st.text, not markdown: the sentence may quote what the visitor typed.
+        st.text(f"⚠ {refusal}")
+
+
+def go_to_head(selection: Selection, head: Head) -> NoReturn:
+    """Leave for a head's dossier, with the same model and input; for clicks on tables and dots."""
+    values = {**selection.values, "layer": head.layer, "head": head.head}
+    # Chosen as well as linked: an empty link (L0H0 on the default input) means "as it was".
+    choose(**{key: values[key] for key in ("input", "layer", "head")})
+    st.switch_page(streamlit_page("head"), query_params=link_parameters("head", values))
+
+
+def open_head(selection: Selection, head: Head, page: str = "head") -> None:
+    """A link to a head on another page, by default its dossier, with the same model and input."""
     values = {**selection.values, "layer": head.layer, "head": head.head}
     st.page_link(
         streamlit_page(page),
-        label=f"Open {head.label} in {page.capitalize()}",
+        label=f"Open {head.label}" + ("" if page == "head" else f" in {page.capitalize()}"),
         icon=":material/arrow_forward:",
         query_params=link_parameters(page, values),
     )

@@ -52,6 +52,20 @@ PAGES = (
         "Where does each head look?",
     ),
     PageInfo(
+        "head",
+        "Head",
+        ":material/center_focus_strong:",
+        "Look",
+        "What does this head do?",
+    ),
+    PageInfo(
+        "finder",
+        "Finder",
+        ":material/search:",
+        "Find",
+        "Which head does what?",
+    ),
+    PageInfo(
         "induction",
         "Induction",
         ":material/repeat:",

@@ -15,6 +15,7 @@ from typing import Any
 import streamlit as st
 
 from analysis.catalog import ModelInfo, find_model, list_models
+from analysis.definitions import PROFILE
 from analysis.heads import Head
 from analysis.limits import MAX_BATCH, MAX_SEED, MIN_HALF
 from app.head_grid.view import MAX_LOCKED, MAX_LOCKED_TOKENS
@@ -71,8 +72,11 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
 
 
 def _decimal(low: float, high: float) -> Callable[[str], float]:
+    sign = "-?" if low < 0 else ""
+
     def parse(text: str) -> float:
-        if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,6})?", text) or not low <= float(text) <= high:
+        number = sign + r"[0-9]{1,4}(\.[0-9]{1,6})?"
+        if not re.fullmatch(number, text) or not low <= float(text) <= high:
             raise Refused(f"not a number from {low:g} to {high:g}")
         return float(text)
 
@@ -117,6 +121,7 @@ def _text(longest: int) -> Callable[[str], str]:
     return parse
 
 
+_PROFILE = _choice(*PROFILE)
 _THRESHOLD = "scores above it count as that kind of head"
 PARAMETERS = (
     Parameter("model", "attn-only-2l", str, "model, by its name in the picker"),
@@ -134,7 +139,7 @@ PARAMETERS = (
         0,
         _whole(0, MAX_BATCH - 1),
         "which of the repeated sequences is drawn, from 0",
-        ("tokens", "attention", "induction", "attribution", "compare"),
+        ("tokens", "attention", "head", "induction", "attribution", "compare"),
     ),
     Parameter(
         "position",
@@ -143,8 +148,8 @@ PARAMETERS = (
         "position of the bar chart, -1 for the last",
         ("attribution",),
     ),
-    Parameter("answer", "", _text(40), "token whose logit is split", ("attribution",)),
-    Parameter("foil", "", _text(40), "token it is compared with", ("attribution",)),
+    Parameter("answer", "", _text(40), "token whose logit is split", ("attribution", "head")),
+    Parameter("foil", "", _text(40), "token it is compared with", ("attribution", "head")),
     Parameter(
         "view", "grid", _choice("grid", "circuitsvis"), "how patterns are drawn", ("attention",)
     ),
@@ -159,7 +164,20 @@ PARAMETERS = (
         "dest: what a token attends to; src: what attends to it",
         ("attention",),
     ),
-    Parameter("method", "zero", _choice("zero", "mean"), "how a head is ablated", ("ablation",)),
+    Parameter(
+        "method",
+        "zero",
+        _choice("zero", "mean"),
+        "how a head is ablated",
+        ("ablation", "head"),
+    ),
+    Parameter("dest", -1, _whole(-1, 9999), "destination that is explained, -1: last", ("head",)),
+    Parameter("src", -1, _whole(-1, 9999), "its source, -1: the most attended to", ("head",)),
+    Parameter("token", "", _text(40), "token to look up in the circuits", ("head",)),
+    Parameter("rank", "induction", _PROFILE, "score that heads are ranked by", ("finder",)),
+    Parameter("minimum", -1.0, _decimal(-1, 99), "least score of heads shown", ("finder",)),
+    Parameter("x", "previous", _PROFILE, "score along the horizontal axis", ("finder",)),
+    Parameter("y", "induction", _PROFILE, "score along the vertical axis", ("finder",)),
     Parameter(
         "by",
         "ablate",
@@ -176,6 +194,7 @@ PARAMETERS = (
 _BY_KEY = {parameter.key: parameter for parameter in PARAMETERS}
 # Pages whose question is best asked of repeated tokens begin there.
 _PAGE_DEFAULTS: dict[tuple[str, str], Value] = {
+    ("finder", "input"): "repeated",
     ("induction", "input"): "repeated",
     ("ablation", "input"): "repeated",
     ("compare", "input"): "repeated",

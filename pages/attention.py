@@ -6,7 +6,7 @@ from analysis.definitions import CHANCE, PATTERN, SCORES, ScoreName
 from analysis.heads import Head
 from app import backend, circuitsvis, figures
 from app.attention_grid import draw_grid
-from app.frame import draw, figure_frame
+from app.frame import draw, figure_frame, open_head
 from app.selection import Selection, open_page
 from app.sequences import choose_sequence
 from app.theme import palette
@@ -72,6 +72,7 @@ if selection["view"] == "grid":
     selection = draw_grid(selection, row, labels, scores)
 else:
     draw_circuitsvis(selection)
+open_head(selection, Head(selection["layer"], selection["head"]))
 
 with figure_frame(
     "Detectors",

@@ -137,8 +137,8 @@ def test_a_click_on_the_induction_map_opens_that_heads_pattern(app: str, page: P
     page.mouse.up()
     heading(page, "Pattern of L1H5")
     expect(page).to_have_url(re.compile("layer=1&head=5"))
-    page.get_by_role("link", name="Open L1H5 in Attention").click()
-    heading(page, "Attention")
+    page.get_by_role("link", name="Open L1H5").click()
+    heading(page, "Where L1H5 looks")
     expect(page).to_have_url(re.compile("layer=1&head=5"))
 
 

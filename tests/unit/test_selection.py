@@ -38,6 +38,13 @@ VALUES = {
     "head2": 7,
     "prompt2": "<i>another</i> & one",
     "model2": "attn-only-2l",
+    "dest": 12,
+    "src": 4,
+    "token": " sea",
+    "rank": "eigenvalue",
+    "minimum": -0.5,
+    "x": "entropy",
+    "y": "duplicate",
 }
 
 
@@ -104,6 +111,12 @@ def test_a_prompt_too_long_for_a_link_is_left_out() -> None:
         ("threshold", "inf"),
         ("threshold", "-0"),
         ("method", "Zero"),
+        ("dest", "-2"),
+        ("src", "1.5"),
+        ("token", "x" * 41),
+        ("rank", "loss"),
+        ("minimum", "-1.5"),
+        ("x", "__class__"),
         ("view", "table"),
         ("locked", "L0H1,L1"),
         ("locked", ",".join(["L0H1"] * 7)),
@@ -130,6 +143,7 @@ def test_hostile_text_is_a_prompt_like_any_other_and_nothing_else(text: str) -> 
     values, notes = parse_link("attribution", link)
     assert values.get("prompt") == text
     assert set(values) <= {"prompt", "prompt2", "answer", "foil", "model", "model2"}
+    assert set(values) <= {"prompt", "answer", "foil", "token", "model"}
     assert not [note for note in notes if set("\x00\x1b\u202e\u2028") & set(note)]
 
 

@@ -1,0 +1,159 @@
+"""The sections of one head's dossier that come from its weights alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import streamlit as st
+
+from analysis.definitions import (
+    COMPOSITION,
+    COMPOSITION_BASELINE,
+    COPYING,
+    EIGENVALUES,
+    OV_CIRCUIT,
+    TOKEN_PREFERENCES,
+)
+from analysis.heads import Head
+from app import backend, head_figures
+from app.dossier import HeadView
+from app.frame import draw_choice, figure_frame, part
+from app.text import display_token, markdown_text
+
+if TYPE_CHECKING:
+    from analysis.composition import Baseline
+    from analysis.ranking import TokenRanking
+
+KINDS = ("Q", "K", "V")
+
+
+def draw_circuits(view: HeadView, src: int) -> None:
+    """What the head writes and looks for, for one token; whether it copies."""
+    selection, head = view.selection, view.head
+    with figure_frame(
+        "What it writes and what it looks for",
+        "From the weights alone: what attending to a token does to every logit (OV), and which "
+        "tokens look for which (QK).",
+        OV_CIRCUIT,
+        TOKEN_PREFERENCES,
+        COPYING,
+        EIGENVALUES,
+    ):
+        with part():
+            _draw_copying(view)
+        text = st.text_input(
+            "Token",
+            key=selection.key("token"),
+            placeholder=f"the source chosen above: {display_token(view.labels[src])}",
+            help="One token to look up. A space in front belongs to it.",
+        )
+        with part():
+            token_id = (
+                backend.single_token(selection, text)
+                if text
+                else int(view.tokens.ids[view.row, src])
+            )
+            token = f"“{display_token(text or view.labels[src])}”"
+            written = backend.ov_top_tokens(selection, head, token_id)
+            st.caption(
+                markdown_text(
+                    f"Attending to {token} raises {token} itself to rank {written.rank:,} of "
+                    f"{selection.info.d_vocab:,}; rank 1 is a copy."
+                )
+            )
+            tables = [
+                (f"OV: attending to {token} raises", "Logits", written.raised, 1),
+                (f"OV: attending to {token} lowers", "Logits", written.lowered, -1),
+            ]
+            _draw_rankings(tables)
+            with part():
+                wanted = backend.qk_preferences(selection, head, token_id)
+                tables = [
+                    (f"QK: the query {token} looks for", "Score", wanted.keys, 1),
+                    (f"QK: the key {token} is looked for by", "Score", wanted.queries, 1),
+                ]
+                _draw_rankings(tables)
+            st.caption(written.assumes)
+
+
+def draw_partners(view: HeadView) -> None:
+    """Which earlier heads this one may read, and which later heads may read it."""
+    head, info = view.head, view.selection.info
+    with (
+        figure_frame(
+            "Who it works with",
+            "Composition scores against random pairs, from the weights alone. Click a dot to open "
+            "that head.",
+            COMPOSITION,
+            COMPOSITION_BASELINE,
+        ),
+        part(),
+    ):
+        found = {kind: backend.composition(view.selection, kind) for kind in KINDS}
+        at = (head.layer, head.head)
+        every = [Head(a, b) for a in range(info.n_layers) for b in range(info.n_heads)]
+        left, right = st.columns(2)
+        with left:
+            st.markdown(f"**{head.label} reads**")
+            written = {kind: result.values[(..., *at)] for kind, result in found.items()}
+            writers = [other for other in every if other.layer < head.layer]
+            _draw_partners(view, "writers", writers, written, found["Q"].baseline)
+        with right:
+            st.markdown(f"**{head.label} is read by**")
+            read = {kind: result.values[at] for kind, result in found.items()}
+            readers = [other for other in every if other.layer > head.layer]
+            _draw_partners(view, "readers", readers, read, found["Q"].baseline)
+        st.caption(found["Q"].assumes)
+
+
+def _draw_partners(
+    view: HeadView,
+    side: str,
+    heads: list[Head],
+    scores: dict[str, np.ndarray],
+    baseline: Baseline,
+) -> None:
+    if not heads:
+        place = "earlier head it could read" if side == "writers" else "later head to read it"
+        st.caption(f"In layer {view.head.layer} of {view.selection.info.n_layers} no {place}.")
+        return
+    layers, numbers = [h.layer for h in heads], [h.head for h in heads]
+    figure = head_figures.partner_dots(
+        {kind: values[layers, numbers] for kind, values in scores.items()},
+        heads,
+        (baseline.mean, baseline.std),
+        view.theme,
+    )
+    draw_choice(figure, side, ("layer", "head"))
+
+
+def _draw_copying(view: HeadView) -> None:
+    head = view.head
+    copying = backend.ov_copying(view.selection, head)
+    values = backend.ov_eigenvalues(view.selection).vocabulary_score
+    mine = float(values[head.layer, head.head])
+    rank = 1 + int((values > mine).sum())
+    metrics = st.columns(3)
+    for column, (k, accuracy) in zip(metrics, copying.accuracy.items(), strict=False):
+        title = "Copies, top guess" if k == 1 else f"Copies, top {k}"
+        column.metric(title, f"{accuracy:.1%}", border=True)
+    metrics[2].metric("Eigenvalue score", f"{mine:+.2f}", border=True)
+    st.caption(
+        f"Copying: the share of all {view.selection.info.d_vocab:,} tokens that the head raises "
+        f"most when it attends to them. Eigenvalue score: +1 copies, -1 inverts; rank {rank} of "
+        f"{values.size} heads."
+    )
+
+
+def _draw_rankings(tables: list[tuple[str, str, TokenRanking, int]]) -> None:
+    for column, (title, unit, ranking, sign) in zip(st.columns(2), tables, strict=True):
+        column.markdown(f"**{markdown_text(title)}**")
+        column.dataframe(
+            {
+                "Token": [display_token(label) for label in ranking.labels],
+                unit: sign * ranking.values,
+            },
+            hide_index=True,
+            column_config={unit: st.column_config.NumberColumn(format="%+.2f")},
+        )

@@ -1,0 +1,248 @@
+"""Plotly figures about one head, or about heads as points. Numbers, labels and colours in."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from analysis.heads import Head
+from app.figures import attribution_bars, colour_scale, finish, pattern_map
+from app.text import display_token, plotly_text
+from app.theme import Palette
+
+# A point for every cell of a longer text would take more than half a megabyte.
+MAX_CLICKABLE = 128
+# More bars than this cannot be told apart on a projector.
+MAX_BARS = 24
+MAX_PARTNERS = 24
+# Distance of two names on a scatter, as a share of its width and of its height.
+_NAME_WIDTH, _NAME_HEIGHT = 0.07, 0.06
+
+
+def pattern_cells(
+    pattern: np.ndarray, labels: Sequence[str], palette: Palette, cell: tuple[int, int]
+) -> go.Figure:
+    """`pattern_map` with one cell outlined; a click gives any other one.
+
+    Up to `MAX_CLICKABLE` tokens a point on every cell takes the click and carries `(dest, src)`.
+    """
+    figure = pattern_map(pattern, labels, palette)
+    n, (dest, src) = len(labels), cell
+    if n <= MAX_CLICKABLE:
+        # The nearest point takes hover and click, so the heatmap's own hover would never show.
+        figure.update_traces(hovertemplate=None, hoverinfo="skip")
+        rows, columns = np.tril_indices(n)
+        names = [f"{i} {plotly_text(display_token(label))}" for i, label in enumerate(labels)]
+        figure.add_scatter(
+            x=columns,
+            y=rows,
+            mode="markers",
+            marker={"symbol": "square", "size": 8, "opacity": 0},
+            selected_marker_opacity=0,
+            unselected_marker_opacity=0,
+            customdata=np.stack([rows, columns], -1),
+            hovertext=[
+                f"destination (query) {names[a]}<br>source (key) {names[b]}"
+                f"<br>attention {pattern[a, b]:.3f}"
+                for a, b in zip(rows, columns, strict=True)
+            ],
+            hoverinfo="text",
+            showlegend=False,
+        )
+        figure.update_layout(clickmode="event+select", hoverdistance=40, dragmode=False)
+    # A scatter would widen the axes by a margin for its markers.
+    figure.update_xaxes(range=[-0.5, n - 0.5])
+    figure.update_yaxes(range=[n - 0.5, -0.5], autorange=False)
+    figure.add_shape(
+        type="rect",
+        x0=src - 0.5,
+        x1=src + 0.5,
+        y0=dest - 0.5,
+        y1=dest + 0.5,
+        line={"color": palette.accent, "width": 3},
+    )
+    return figure
+
+
+def side_bars(values: np.ndarray, components: Sequence[str], palette: Palette) -> go.Figure:
+    """One side of a split score: its strongest components, the others as one bar; same sum."""
+    if len(values) > MAX_BARS:
+        strongest = np.sort(np.abs(values).argsort()[::-1][: MAX_BARS - 1])
+        others = float(np.delete(values, strongest).sum())
+        components = [*(components[i] for i in strongest), "all others"]
+        values = np.append(values[strongest], others)
+    return attribution_bars(values, components, palette, unit="attention score")
+
+
+def position_bars(
+    values: np.ndarray, at: Sequence[str], towards: Sequence[str], palette: Palette
+) -> go.Figure:
+    """What one head adds to the logit of a token, at each position it is predicted from."""
+    hover = [
+        f"at {i} “{plotly_text(display_token(here))}” towards “{plotly_text(display_token(goal))}”"
+        for i, (here, goal) in enumerate(zip(at, towards, strict=True))
+    ]
+    figure = go.Figure(
+        go.Bar(
+            x=np.arange(len(values)),
+            y=values,
+            marker_color=[palette.diverging[3 if value > 0 else 1] for value in values],
+            marker_line_width=0,
+            customdata=hover,
+            hovertemplate="%{customdata}: %{y:+.3f} logits<extra></extra>",
+        )
+    )
+    figure.update_xaxes(title="Position the prediction is made at")
+    figure.update_yaxes(title="Logits", zerolinecolor=palette.muted)
+    return finish(figure, height=300)
+
+
+def partner_dots(
+    scores: Mapping[str, np.ndarray],
+    heads: Sequence[Head],
+    baseline: tuple[float, float],
+    palette: Palette,
+) -> go.Figure:
+    """Composition scores of one head with others, by kind; a dot carries `(layer, head)`.
+
+    Args:
+        scores: By kind (`Q`, `K`, `V`), one score for each of `heads`.
+        heads: The partners; the `MAX_PARTNERS` with the highest scores are drawn.
+        baseline: Mean and standard deviation of random pairs.
+        palette: Colours of the theme.
+    """
+    best = np.nanmax(np.stack(list(scores.values())), axis=0)
+    shown = np.sort(best.argsort()[::-1][:MAX_PARTNERS])
+    mean, sd = baseline
+    names = [heads[i].label for i in shown]
+    looks = zip(
+        ("circle", "diamond", "square"),
+        (palette.diverging[3], palette.accent, palette.muted),
+        strict=True,
+    )
+    figure = go.Figure()
+    for (kind, values), (symbol, colour) in zip(scores.items(), looks, strict=True):
+        figure.add_scatter(
+            x=names,
+            y=values[shown],
+            mode="markers",
+            name=kind,
+            marker={"symbol": symbol, "size": 11, "color": colour},
+            # Streamlit's click selects; the other dots must not fade.
+            unselected_marker_opacity=1,
+            customdata=[[heads[i].layer, heads[i].head] for i in shown],
+            hovertext=[
+                f"<b>{name}</b> {kind}-composition {value:.3f}<br>"
+                f"{(value - mean) / sd:+.1f} sd from random pairs"
+                for name, value in zip(names, values[shown], strict=True)
+            ],
+            hoverinfo="text",
+        )
+    figure.add_hline(
+        mean,
+        line={"color": palette.muted, "dash": "dash", "width": 1.5},
+        annotation={"text": f"random pairs {mean:.3f} ± {sd:.3f}", "font_color": palette.muted},
+        annotation_position="bottom right",
+    )
+    figure.update_xaxes(type="category", tickangle=-45)
+    figure.update_yaxes(title="Composition score", rangemode="tozero")
+    figure.update_layout(
+        clickmode="event+select",
+        dragmode=False,
+        legend={"orientation": "h", "y": 1.15, "x": 0},
+    )
+    return finish(figure, height=330)
+
+
+def score_scatter(
+    x: np.ndarray,
+    y: np.ndarray,
+    titles: tuple[str, str],
+    palette: Palette,
+    *,
+    shown: np.ndarray,
+    focus: Head | None = None,
+) -> go.Figure:
+    """Two scores of every head against each other; a dot carries `(layer, head)`.
+
+    Args:
+        x: [layer, head].
+        y: [layer, head].
+        titles: Names of the two scores.
+        palette: Colours of the theme.
+        shown: [layer, head], which heads are drawn.
+        focus: Head to ring.
+    """
+    layer, head = np.nonzero(shown)
+    across, up = x[layer, head], y[layer, head]
+    heads = [Head(int(a), int(b)) for a, b in zip(layer, head, strict=True)]
+    named = _apart(across, up, first=heads.index(focus) if focus in heads else None)
+    n_layers = len(x)
+    figure = go.Figure(
+        go.Scatter(
+            x=across,
+            y=up,
+            mode="markers+text",
+            text=[h.label if i in named else "" for i, h in enumerate(heads)],
+            textposition="top center",
+            textfont_size=12,
+            cliponaxis=False,
+            marker={
+                "size": 13,
+                "color": layer,
+                "colorscale": colour_scale(palette.sequential[1:]),
+                "cmin": 0,
+                "cmax": max(n_layers - 1, 1),
+                "line": {"color": palette.muted, "width": 1},
+                "showscale": n_layers > 1,
+                "colorbar": {
+                    "title": {"text": "layer", "side": "right"},
+                    "thickness": 12,
+                    "dtick": max(1, n_layers // 8),
+                },
+            },
+            unselected_marker_opacity=1,
+            customdata=np.stack([layer, head], -1),
+            hovertext=[
+                f"<b>{h.label}</b><br>{titles[0]} {a:.3f}<br>{titles[1]} {b:.3f}"
+                for h, a, b in zip(heads, across, up, strict=True)
+            ],
+            hoverinfo="text",
+            showlegend=False,
+        )
+    )
+    if focus in heads:
+        at = heads.index(focus)
+        figure.add_scatter(
+            x=[across[at]],
+            y=[up[at]],
+            mode="markers",
+            marker={
+                "symbol": "circle-open",
+                "size": 20,
+                "color": palette.accent,
+                "line_width": 3,
+            },
+            hoverinfo="skip",
+            showlegend=False,
+        )
+    figure.update_xaxes(title=titles[0])
+    figure.update_yaxes(title=titles[1])
+    figure.update_layout(clickmode="event+select", dragmode=False)
+    return finish(figure, height=480, top=30)
+
+
+def _apart(x: np.ndarray, y: np.ndarray, first: int | None) -> set[int]:
+    """Points whose names do not lie on each other, those farthest up and right first."""
+    if not len(x):
+        return set()
+    across, up = (v / max(float(np.ptp(v)), 1e-9) for v in (x, y))
+    order = np.argsort(-np.maximum(across - across.min(), up - up.min())).tolist()
+    named: list[int] = [] if first is None else [first]
+    for i in order:
+        if all(
+            abs(across[i] - across[j]) > _NAME_WIDTH or abs(up[i] - up[j]) > _NAME_HEIGHT
+            for j in named
+        ):
+            named.append(i)
+    return set(named)

@@ -1,0 +1,27 @@
+"""Head: everything about the head in focus, on one page."""
+
+import streamlit as st
+
+from app import backend, dossier, dossier_weights
+from app.frame import open_head
+from app.selection import open_page
+from app.sequences import choose_sequence
+
+selection = open_page("head")
+dossier.choose_head(selection)
+tokens = backend.tokens_of(selection)
+view = dossier.HeadView.of(selection, tokens, choose_sequence(selection, tokens))
+
+cell = dossier.chosen_cell(view)
+picture, numbers = st.columns([5, 3])
+with picture:
+    dossier.draw_pattern(view, cell)
+with numbers:
+    dossier.draw_scores(view)
+    open_head(selection, view.head, "finder")
+    open_head(selection, view.head, "attention")
+dossier.draw_split(view, cell)
+dossier.draw_logits(view)
+dossier.draw_ablation(view)
+dossier_weights.draw_circuits(view, src=cell[1])
+dossier_weights.draw_partners(view)

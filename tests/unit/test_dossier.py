@@ -1,0 +1,73 @@
+"""The dossier's numbers are those of the pages that they come from."""
+
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+
+from analysis.catalog import find_model
+from analysis.heads import Head
+from app import backend
+from app.selection import PARAMETERS, Selection
+
+HEADS = [Head(0, 2), Head(1, 4)]
+
+
+@pytest.fixture(params=["prompt", "repeated"])
+def selection(request) -> Selection:
+    values = {parameter.key: parameter.default for parameter in PARAMETERS}
+    values.update(input=request.param, length=12, batch=3)
+    return Selection("head", MappingProxyType(values), find_model("attn-only-2l"))
+
+
+def with_values(selection: Selection, **values) -> Selection:  # noqa: ANN003
+    return Selection(
+        selection.page, MappingProxyType({**selection.values, **values}), selection.info
+    )
+
+
+@pytest.mark.parametrize("head", HEADS, ids=lambda head: head.label)
+@pytest.mark.parametrize("method", ["zero", "mean"])
+def test_a_heads_ablation_is_its_entry_of_the_sweep(selection, head, method) -> None:  # noqa: ANN001
+    if method == "mean" and selection["input"] == "prompt":
+        pytest.skip("refused: one sequence has no mean over sequences")
+    sweep = backend.ablation(with_values(selection, method=method), lambda done, total: None)
+    mine = backend.head_ablation(selection, head, method)
+    assert mine.value == pytest.approx(sweep.values[head.layer, head.head], abs=1e-6)
+    assert mine.clean_loss == pytest.approx(sweep.clean_loss, abs=1e-6)
+    np.testing.assert_allclose(mine.per_token, sweep.per_token[head.layer, head.head], atol=1e-6)
+
+
+@pytest.mark.parametrize("head", HEADS, ids=lambda head: head.label)
+def test_sources_sum_to_the_attribution_page(selection, head) -> None:  # noqa: ANN001
+    whole = backend.attribution(selection, 0, None, None)
+    mine = backend.source_attribution(selection, 0, head, None, None)
+    expected = whole.values[0, :, whole.labels.index(head.label)]
+    np.testing.assert_allclose(mine.values[0].sum(-1), expected, atol=1e-4)
+    np.testing.assert_allclose(mine.total[0], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("head", HEADS, ids=lambda head: head.label)
+def test_split_scores_give_the_pattern_that_is_drawn(selection, head) -> None:  # noqa: ANN001
+    """Softmax of the scores that the split explains, over a whole row."""
+    dest = 9
+    pattern = backend.patterns(selection, 0, (head.layer,)).values[0, 0, head.head]
+    scores = []
+    for src in range(dest + 1):
+        split = backend.score_split(selection, 0, head, dest, src)
+        assert split.query_side.sum() == pytest.approx(split.score, abs=1e-4)
+        assert split.key_side.sum() == pytest.approx(split.score, abs=1e-4)
+        scores.append(split.score)
+    weights = np.exp(np.array(scores) - max(scores))
+    np.testing.assert_allclose(weights / weights.sum(), pattern[dest, : dest + 1], atol=1e-4)
+
+
+def test_profiles_hold_the_scores_of_the_induction_page(selection) -> None:  # noqa: ANN001
+    profiles, scores = backend.profiles(selection), backend.scores(selection)
+    for name, values in profiles.items():
+        if name == "eigenvalue":
+            eigenvalues = backend.ov_eigenvalues(selection)
+            np.testing.assert_array_equal(values, eigenvalues.vocabulary_score)
+        else:
+            np.testing.assert_array_equal(values, scores[name])
+    assert ("induction" in profiles) == (not np.isnan(scores.induction).all())
