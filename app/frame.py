@@ -69,7 +69,7 @@ def draw_heads_to_open(figure: go.Figure, key: str, selection: Selection) -> Non
 
 
 def draw_rows_to_open(
-    rows: Sequence[Mapping[str, str | float]],
+    rows: Sequence[Mapping[str, object]],
     heads: Sequence[Head],
     key: str,
     selection: Selection,
