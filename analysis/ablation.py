@@ -119,7 +119,7 @@ def ablate_head(
     )
 
 
-def _check_method(method: Method, tokens: Tokens) -> None:
+def _check_method(method: str, tokens: Tokens) -> None:
     if method not in METHODS:
         raise AnalysisError(f"Method {method!r} is unknown. Choose one of: {', '.join(METHODS)}.")
     if method == "mean" and tokens.batch < 2:
