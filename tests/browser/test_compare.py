@@ -103,6 +103,7 @@ def test_prompts_of_different_length_are_pointed_at_one_by_one(app: str, page: P
     go(page, f"{app}/compare?by=prompt&{prompts}")
     expect(pane(page, "d")).to_have_count(0)
     expect(page.locator(".pp-readout")).to_contain_text("do not correspond")
+    pane(page, "b").scroll_into_view_if_needed()
     box = pane(page, "b").bounding_box()
     assert box
     page.mouse.move(box["x"] + 3, box["y"] + box["height"] - 3)
