@@ -71,7 +71,8 @@ def sides() -> tuple[Side, Side]:
             case "prompt":
                 st.text_area("B: second prompt", height=100, key=selection.key("prompt2"))
                 changed = selection.with_values(input="prompt", prompt=selection["prompt2"])
-                a = Side(f"{head.label}, first input", selection, head)
+                its = "first prompt" if selection["input"] == "prompt" else "repeated tokens"
+                a = Side(f"{head.label}, {its}", selection, head)
                 b = Side(f"{head.label}, second prompt", changed, head)
             case _:
                 names = [model.name for model in other_models(selection)]

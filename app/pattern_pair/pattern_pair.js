@@ -12,7 +12,7 @@ const SIDE = 66; // px for the labels left of a picture
 const FOOT = 66; // px for the labels below it
 const FEW = 64; // tokens up to which names are worth more than a larger picture
 const LABEL = 9; // characters of a token on an axis
-const QUIET = 0.02; // the difference scale never ends below this: rounding must not look like news
+const QUIET = 0.1; // the difference scale never ends below this: trifles must not look like news
 
 function read(bytes) {
   const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
