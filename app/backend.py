@@ -225,7 +225,9 @@ def composition(selection: Selection, kind: str) -> Composition:
 def profiles(selection: Selection) -> dict[str, np.ndarray]:
     """The scores of `definitions.PROFILE` that this model and input have, [layer, head] each."""
     result = scores(selection)
-    known = {name: result[name] for name in SCORES if not np.isnan(result[name]).all()}
+    known: dict[str, np.ndarray] = {
+        name: result[name] for name in SCORES if not np.isnan(result[name]).all()
+    }
     try:
         return {**known, "eigenvalue": ov_eigenvalues(selection).vocabulary_score}
     except AnalysisError:  # circuits are not defined for this model; its other scores are
