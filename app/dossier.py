@@ -76,11 +76,17 @@ def choose_head(selection: Selection) -> None:
 
 
 def chosen_cell(view: HeadView) -> tuple[int, int]:
-    """The cell to explain: the link's, or the last destination and what it attends to most."""
+    """The cell to explain: the link's, or the strongest one.
+
+    Attention to the first token does not count for that: most heads rest there.
+    """
     asked_dest, asked_src = view.selection["dest"], view.selection["src"]
     last = len(view.labels) - 1
-    dest = asked_dest if 0 <= asked_dest <= last else last
-    src = asked_src if 0 <= asked_src <= dest else int(view.pattern[dest].argmax())
+    strength = np.array(view.pattern)
+    strength[1:, 0] = 0
+    strongest = int(strength[1:].max(-1).argmax()) + 1 if last else 0
+    dest = asked_dest if 0 <= asked_dest <= last else strongest
+    src = asked_src if 0 <= asked_src <= dest else int(strength[dest].argmax())
     if asked_dest > last:
         st.caption(f"There is no position {asked_dest}; destinations run from 0 to {last}.")
     elif asked_src > dest:
@@ -106,12 +112,12 @@ def draw_scores(view: HeadView) -> None:
     scores = backend.scores(view.selection)
     at = (view.head.layer, view.head.head)
     rows = []
-    for name, definition in SCORES.items():
+    for name in SCORES:
         values = scores[name]
         if not np.isnan(values[at]):
             rows.append(
                 {
-                    "Score": definition.name,
+                    "Score": name.capitalize(),
                     "Value": float(values[at]),
                     "Chance": scores.chance[name],
                     "Rank": f"{1 + int((values > values[at]).sum())} of {values.size}",
@@ -223,10 +229,12 @@ def draw_ablation(view: HeadView) -> None:
             metrics = st.columns(3)
             metrics[0].metric("Loss with all heads", f"{chosen.clean_loss:.3f}", border=True)
             for column, kind in zip(metrics[1:], ("zero", "mean"), strict=True):
-                value = "one sequence only"
+                value = "n/a"
                 if kind == "zero" or view.tokens.batch > 1:
                     effect = backend.head_ablation(view.selection, view.head, kind)
                     value = f"{effect.value:+.3f} nats"
+                else:
+                    st.caption("Its mean over sequences needs at least 2 sequences.")
                 column.metric(f"{kind.capitalize()} ablation", value, border=True)
             labels = view.labels if view.tokens.batch == 1 else None
             half = view.tokens.half_length

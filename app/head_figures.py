@@ -51,8 +51,8 @@ def pattern_cells(
         )
         figure.update_layout(clickmode="event+select", hoverdistance=40, dragmode=False)
     # A scatter would widen the axes by a margin for its markers.
-    figure.update_xaxes(range=[-0.5, n - 0.5])
-    figure.update_yaxes(range=[n - 0.5, -0.5], autorange=False)
+    figure.update_xaxes(range=[-0.5, n - 0.5], zeroline=False)
+    figure.update_yaxes(range=[n - 0.5, -0.5], autorange=False, zeroline=False)
     figure.add_shape(
         type="rect",
         x0=src - 0.5,

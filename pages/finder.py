@@ -51,7 +51,7 @@ with figure_frame(
         key=lambda head: -profiles[rank][head.layer, head.head],
     )
     if ranked:
-        rows = [
+        rows: list[dict[str, str | float]] = [
             {
                 "Head": head.label,
                 **{
@@ -99,7 +99,7 @@ with figure_frame(
     bar.selectbox("Head", range(info.n_heads), key=selection.key("head"), width=110)
     with part():
         nearest = backend.similar_heads(selection, focus)[:SIMILAR]
-        rows = [
+        close: list[dict[str, str | float]] = [
             {
                 "Head": head.label,
                 "Distance (sd)": distance,
@@ -110,4 +110,4 @@ with figure_frame(
             }
             for head, distance in nearest
         ]
-        draw_rows_to_open(rows, [head for head, _ in nearest], "similar", selection)
+        draw_rows_to_open(close, [head for head, _ in nearest], "similar", selection)

@@ -31,7 +31,8 @@ def test_a_page_opens_from_its_address(app: str, page: Page, info) -> None:  # n
     go(page, f"{app}/{info.address}")
     heading(page, info.title)
     for other in PAGES:
-        expect(page.get_by_test_id("stSidebarNav").get_by_text(other.title)).to_be_visible()
+        link = page.get_by_test_id("stSidebarNav").get_by_role("link", name=other.title, exact=True)
+        expect(link).to_be_visible()
     expect(page.get_by_text("Something went wrong")).to_have_count(0)
 
 
