@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import plotly.graph_objects as go
 import streamlit as st
@@ -47,14 +47,19 @@ def draw_head_map(figure: go.Figure, key: str) -> None:
     draw_choice(figure, key, ("layer", "head"))
 
 
+def _whole_numbers(point: Mapping[str, Any]) -> list[int]:
+    # Plotly sends arrays as bytes; the browser then reports a row of them as {"0": .., "1": ..}.
+    data = point["customdata"]
+    return [int(value) for value in (data.values() if isinstance(data, Mapping) else data)]
+
+
 def draw_choice(figure: go.Figure, key: str, parameters: tuple[str, str]) -> None:
     """A figure whose points carry two whole numbers; a click gives them to two parameters."""
 
     def take() -> None:
         points = st.session_state[key]["selection"]["points"]
         if points:
-            values = map(int, points[0]["customdata"])
-            choose(**dict(zip(parameters, values, strict=True)))
+            choose(**dict(zip(parameters, _whole_numbers(points[0]), strict=True)))
 
     st.plotly_chart(figure, key=key, config=_CHART, on_select=take, selection_mode="points")
 
@@ -65,7 +70,7 @@ def draw_heads_to_open(figure: go.Figure, key: str, selection: Selection) -> Non
         figure, key=key, config=_CHART, on_select="rerun", selection_mode="points"
     )
     if points := event["selection"]["points"]:
-        go_to_head(selection, Head(*map(int, points[0]["customdata"])))
+        go_to_head(selection, Head(*_whole_numbers(points[0])))
 
 
 def draw_rows_to_open(

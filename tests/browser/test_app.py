@@ -51,7 +51,7 @@ def test_a_preset_opens_its_view_with_one_click(app: str, page: Page, preset) ->
     card = page.get_by_test_id("stVerticalBlock").filter(
         has=page.get_by_role("heading", name=preset.title)
     )
-    card.last.get_by_role("link").click()
+    card.last.get_by_role("link", name=re.compile("^Open in")).click()
     heading(page, preset.page.capitalize())
     wait_until_done(page)
     expect(page.locator(".js-plotly-plot, [data-testid=stDataFrame]").first).to_be_visible()
@@ -91,7 +91,7 @@ def test_typing_a_prompt_changes_the_tokens_and_the_address(app: str, page: Page
     page.get_by_label("Prompt", exact=True).fill("Alice and Bob")
     page.get_by_label("Prompt", exact=True).press("Control+Enter")
     expect(page).to_have_url(re.compile("prompt=Alice"))
-    expect(page.locator(".hs-chip", has_text="·and")).to_be_visible()
+    expect(page.locator(".hs-chip").nth(3)).to_contain_text("·and")
 
 
 def test_a_token_names_its_best_guesses_on_hover(app: str, page: Page) -> None:
@@ -153,7 +153,7 @@ def test_the_ablation_sweep_ends_in_a_map_and_a_ranking(app: str, page: Page) ->
 def test_leaving_during_a_sweep_harms_nobody(app: str, open_page: OpenPage) -> None:
     leaving, staying = open_page(), open_page()
     leaving.goto(f"{app}/ablation?length=60&batch=50&seed=11")
-    expect(leaving.get_by_text(re.compile("of 16 heads"))).to_be_visible(timeout=60_000)
+    heading(leaving, "Ablation")
     leaving.close()
     go(staying, f"{app}/ablation?length=60&batch=50&seed=11")
     heading(staying, "Loss increase without each head")
