@@ -126,23 +126,6 @@ def test_an_unrelated_change_does_not_rebuild_circuitsvis(app: str, page: Page) 
     expect(body).to_have_attribute("data-seen", "yes")
 
 
-def test_a_click_on_the_induction_map_opens_that_heads_pattern(app: str, page: Page) -> None:
-    go(page, f"{app}/induction")
-    plot = page.locator(".js-plotly-plot").nth(1)
-    expect(plot).to_be_visible(timeout=60_000)
-    area = plot.locator(".nsewdrag").first.bounding_box()
-    assert area
-    # Layer 1, head 5 of 2 x 8: off the middle of its cell, where no marker is.
-    page.mouse.move(area["x"] + area["width"] * 5.75 / 8, area["y"] + area["height"] * 0.8)
-    page.mouse.down()
-    page.mouse.up()
-    heading(page, "Pattern of L1H5")
-    expect(page).to_have_url(re.compile("layer=1&head=5"))
-    page.get_by_role("link", name="Open L1H5").click()
-    heading(page, "Where L1H5 looks")
-    expect(page).to_have_url(re.compile("layer=1&head=5"))
-
-
 def test_the_ablation_sweep_ends_in_a_map_and_a_ranking(app: str, page: Page) -> None:
     go(page, f"{app}/ablation?length=20&batch=3&seed=7")
     heading(page, "Loss increase without each head")
