@@ -91,22 +91,3 @@ def test_circuitsvis_and_back_keeps_the_head_in_focus(app: str, page: Page) -> N
     leave(page)
     # The head that was locked stays on show only while the focus is one of the locked ones.
     expect(page.locator(".hg")).to_have_attribute("data-shown", "L1H6")
-
-
-def test_the_view_is_kept_when_the_prompt_changes(app: str, page: Page) -> None:
-    go(page, f"{app}/attention?layer=1&head=2")
-    page.get_by_label("Prompt").fill("Alice and Bob and Alice")
-    page.get_by_label("Prompt").press("Control+Enter")
-    in_link(page, "layer=1", "head=2")
-    expect(page.locator(".hg-token")).to_have_count(7, timeout=60_000)
-    expect(page.locator(".hg")).to_have_attribute("data-shown", "L1H2")
-
-
-def test_a_link_with_heads_and_tokens_that_do_not_exist_opens_without_them(
-    app: str, page: Page
-) -> None:
-    go(page, f"{app}/attention?layer=1&head=3&locked=L0H1,L9H9&at=2,400")
-    expect(page.locator(".hg")).to_have_attribute("data-shown", "L1H3")
-    expect(token(page, 2)).to_have_attribute("aria-pressed", "true")
-    in_link(page, "locked=L0H1", "at=2")
-    expect(page.get_by_text("Something went wrong")).to_have_count(0)
