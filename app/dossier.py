@@ -19,6 +19,7 @@ from analysis.definitions import (
 )
 from analysis.heads import Head
 from app import backend, figures, head_figures
+from app.answer_foil import choose_answer_and_foil
 from app.frame import draw, draw_choice, figure_frame, part
 from app.selection import Selection, choose
 from app.text import display_token, markdown_text
@@ -170,41 +171,29 @@ def draw_split(view: HeadView, cell: tuple[int, int]) -> None:
 def draw_logits(view: HeadView) -> None:
     """What the head adds to a token's logit, by position and by source."""
     selection = view.selection
-    with figure_frame(
-        "What it adds to the logits",
-        "By default towards the token that really comes next, at every position.",
-        ATTRIBUTION,
-        SOURCE_ATTRIBUTION,
+    with (
+        figure_frame(
+            "What it adds to the logits",
+            "By default towards the token that really comes next, at every position.",
+            ATTRIBUTION,
+            SOURCE_ATTRIBUTION,
+        ),
+        part(),
     ):
-        left, right = st.columns(2)
-        answer_text = left.text_input(
-            "Answer token",
-            key=selection.key("answer"),
-            placeholder="the token that really comes next",
-            help="One token whose logit is split. A space in front belongs to it.",
+        answer, foil = choose_answer_and_foil(selection)
+        result = backend.source_attribution(selection, view.row, view.head, answer, foil)
+        total, targets = result.total[0], result.targets[0]
+        towards = [texts[0] for texts in backend.token_labels(selection, targets[:, None])]
+        at = view.labels[: len(total)]
+        draw(head_figures.position_bars(total, at, towards, view.theme), key="logits")
+        st.caption(
+            "The same by source: each row of this map sums to the bar of its position, within "
+            f"{result.error:.1e} logits. Blue pushes towards the token, red away from it."
         )
-        foil_text = right.text_input(
-            "Foil token",
-            key=selection.key("foil"),
-            placeholder="none",
-            help="One token to compare with: why the answer rather than the foil?",
+        draw(
+            figures.pattern_map(result.values[0], at, view.theme, unit="logits"),
+            key="sources",
         )
-        with part():
-            answer = backend.single_token(selection, answer_text) if answer_text else None
-            foil = backend.single_token(selection, foil_text) if foil_text else None
-            result = backend.source_attribution(selection, view.row, view.head, answer, foil)
-            total, targets = result.total[0], result.targets[0]
-            towards = [texts[0] for texts in backend.token_labels(selection, targets[:, None])]
-            at = view.labels[: len(total)]
-            draw(head_figures.position_bars(total, at, towards, view.theme), key="logits")
-            st.caption(
-                "The same by source: each row of this map sums to the bar of its position, within "
-                f"{result.error:.1e} logits. Blue pushes towards the token, red away from it."
-            )
-            draw(
-                figures.pattern_map(result.values[0], at, view.theme, unit="logits"),
-                key="sources",
-            )
 
 
 def draw_ablation(view: HeadView) -> None:

@@ -54,24 +54,17 @@ def head_map(
             colorbar={"title": {"text": unit, "side": "right"}, "thickness": 12},
         )
     )
-    # Streamlit reports clicks on scatter points, not on heatmap cells, so an invisible point
-    # lies on every cell and the nearest one takes the click.
-    layer, head = np.divmod(np.arange(values.size), n_heads)
     lines = {unit: values, **(details or {})}
-    figure.add_scatter(
-        x=head,
-        y=layer,
-        mode="markers",
-        marker={"symbol": "square", "size": 24, "opacity": 0},
-        selected_marker_opacity=0,
-        unselected_marker_opacity=0,
-        customdata=np.stack([layer, head], -1),
+    layer, head = np.divmod(np.arange(values.size), n_heads)
+    add_click_targets(
+        figure,
+        rows=layer,
+        columns=head,
+        size=24,
         hovertext=[
             "<br>".join([f"<b>{Head(a, b).label}</b>", *_numbers(lines, a, b)])
             for a, b in np.ndindex(values.shape)
         ],
-        hoverinfo="text",
-        showlegend=False,
     )
     if focus:
         figure.add_shape(
@@ -87,6 +80,33 @@ def head_map(
     # "event+select" with a wide hover distance: a click anywhere in a cell finds its point.
     figure.update_layout(clickmode="event+select", hoverdistance=200, dragmode=False)
     return finish(figure, height=110 + 44 * n_layers)
+
+
+def add_click_targets(
+    figure: go.Figure,
+    *,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    size: int,
+    hovertext: Sequence[str],
+) -> None:
+    """An invisible point on every cell of a heatmap, which carries `(row, column)`.
+
+    Streamlit reports clicks on scatter points, not on heatmap cells; the nearest point takes both
+    click and hover.
+    """
+    figure.add_scatter(
+        x=columns,
+        y=rows,
+        mode="markers",
+        marker={"symbol": "square", "size": size, "opacity": 0},
+        selected_marker_opacity=0,
+        unselected_marker_opacity=0,
+        customdata=np.stack([rows, columns], -1),
+        hovertext=hovertext,
+        hoverinfo="text",
+        showlegend=False,
+    )
 
 
 def pattern_map(

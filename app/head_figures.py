@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from analysis.heads import Head
-from app.figures import attribution_bars, colour_scale, finish, pattern_map
+from app.figures import add_click_targets, attribution_bars, colour_scale, finish, pattern_map
 from app.text import display_token, plotly_text
 from app.theme import Palette
 
@@ -29,25 +29,20 @@ def pattern_cells(
     figure = pattern_map(pattern, labels, palette)
     n, (dest, src) = len(labels), cell
     if n <= MAX_CLICKABLE:
-        # The nearest point takes hover and click, so the heatmap's own hover would never show.
+        # The heatmap's own hover would never show.
         figure.update_traces(hovertemplate=None, hoverinfo="skip")
         rows, columns = np.tril_indices(n)
         names = [f"{i} {plotly_text(display_token(label))}" for i, label in enumerate(labels)]
-        figure.add_scatter(
-            x=columns,
-            y=rows,
-            mode="markers",
-            marker={"symbol": "square", "size": 8, "opacity": 0},
-            selected_marker_opacity=0,
-            unselected_marker_opacity=0,
-            customdata=np.stack([rows, columns], -1),
+        add_click_targets(
+            figure,
+            rows=rows,
+            columns=columns,
+            size=8,
             hovertext=[
                 f"destination (query) {names[a]}<br>source (key) {names[b]}"
                 f"<br>attention {pattern[a, b]:.3f}"
                 for a, b in zip(rows, columns, strict=True)
             ],
-            hoverinfo="text",
-            showlegend=False,
         )
         figure.update_layout(clickmode="event+select", hoverdistance=40, dragmode=False)
     # A scatter would widen the axes by a margin for its markers.

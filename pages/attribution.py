@@ -5,6 +5,7 @@ import streamlit as st
 
 from analysis.definitions import ATTRIBUTION
 from app import backend, figures
+from app.answer_foil import choose_answer_and_foil
 from app.frame import draw, figure_frame
 from app.selection import open_page
 from app.sequences import choose_sequence
@@ -17,27 +18,13 @@ tokens = backend.tokens_of(selection)
 row = choose_sequence(selection, tokens)
 labels = tokens.labels[row]
 
-left, right = st.columns(2)
-answer_text = left.text_input(
-    "Answer token",
-    key=selection.key("answer"),
-    placeholder="the token that really comes next",
-    help="One token whose logit is split at every position. A space in front belongs to it.",
-)
-foil_text = right.text_input(
-    "Foil token",
-    key=selection.key("foil"),
-    placeholder="none",
-    help="One token to compare with: why the answer rather than the foil?",
-)
-answer = backend.single_token(selection, answer_text) if answer_text else None
-foil = backend.single_token(selection, foil_text) if foil_text else None
+answer, foil = choose_answer_and_foil(selection)
 result = backend.attribution(selection, row, answer, foil)
 values = result.values[0]
 n_rows = len(values)
 targets = [texts[0] for texts in backend.token_labels(selection, result.targets[0][:, None])]
-if foil_text:
-    targets = [f"{target}” rather than “{foil_text}" for target in targets]
+if foil is not None:
+    targets = [f"{target}” rather than “{selection['foil']}" for target in targets]
 
 st.caption(
     f"Check: the components of each row sum to the model's own "

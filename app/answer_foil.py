@@ -1,0 +1,31 @@
+"""Which token's logit a page splits, and which one it is compared with."""
+
+import streamlit as st
+
+from app import backend
+from app.selection import Selection
+
+
+def choose_answer_and_foil(selection: Selection) -> tuple[int | None, int | None]:
+    """The ids of the tokens typed, None where nothing is.
+
+    Raises:
+        AnalysisError: A text is not one token; both inputs are drawn by then.
+    """
+    left, right = st.columns(2)
+    answer = left.text_input(
+        "Answer token",
+        key=selection.key("answer"),
+        placeholder="the token that really comes next",
+        help="One token whose logit is split at every position. A space in front belongs to it.",
+    )
+    foil = right.text_input(
+        "Foil token",
+        key=selection.key("foil"),
+        placeholder="none",
+        help="One token to compare with: why the answer rather than the foil?",
+    )
+    return (
+        backend.single_token(selection, answer) if answer else None,
+        backend.single_token(selection, foil) if foil else None,
+    )
