@@ -12,7 +12,7 @@ from analysis.errors import AnalysisError
 
 BUNDLED = Path(__file__).resolve().parent.parent / "models"
 # The only names `load_model` accepts: each is a folder of `models/` with safetensors weights.
-ALLOWED = ("attn-only-2l",)
+ALLOWED = ("attn-only-2l", "gelu-4l")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,9 @@ class ModelInfo:
 
 @cache
 def list_models() -> tuple[ModelInfo, ...]:
-    """The allow-list, in the order the picker shows it."""
-    return tuple(read_info(BUNDLED / name) for name in ALLOWED)
+    """The models of the allow-list that are here, in the order the picker shows them."""
+    folders = (BUNDLED / name for name in ALLOWED)
+    return tuple(read_info(folder) for folder in folders if folder.is_dir())
 
 
 def find_model(name: str) -> ModelInfo:
