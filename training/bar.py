@@ -3,14 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
-
 from analysis.ablation import ablation_sweep
+from analysis.composition import composition_scores
+from analysis.copying import ov_copying
 from analysis.heads import Head
 from training.measure import Measured
 
 INDUCTION_THRESHOLD = 0.65
-RANDOM_PAIRS = 200
 
 
 @dataclass(frozen=True)
@@ -65,48 +64,21 @@ def ablation_rise(measured: Measured) -> float:
 
 
 def k_composition_sd(measured: Measured) -> float:
-    """Smallest K-composition with the previous-token head, in sd above random pairs.
-
-    score = ||A B|| / (||A|| ||B||) (Frobenius) with A = W_V W_O of the previous-token head and
-    B = (W_Q W_K^T)^T of an induction head, against products of normal matrices of those shapes,
-    whose mean is 1 / sqrt(d_model). Source: ARENA 1.2, section 4.
-    """
-    blocks, info = measured.model.bridge.blocks, measured.model.info
-    random = torch.Generator().manual_seed(0)
-
-    def low_rank() -> torch.Tensor:
-        left, right = torch.randn(2, info.d_model, info.d_head, generator=random)
-        return left @ right.T
-
-    def composition(writer: torch.Tensor, reader: torch.Tensor) -> float:
-        return float((writer @ reader).norm() / (writer.norm() * reader.norm()))
-
-    pairs = torch.tensor([composition(low_rank(), low_rank()) for _ in range(RANDOM_PAIRS)])
-    head = previous_token_head(measured)
-    attention = blocks[head.layer].attn
-    writer = attention.W_V[head.head] @ attention.W_O[head.head]
-    scores = []
-    for reader in induction_heads(measured):
-        attention = blocks[reader.layer].attn
-        scores.append(
-            composition(writer, attention.W_K[reader.head] @ attention.W_Q[reader.head].T)
-        )
-    return (min(scores, default=0.0) - info.d_model**-0.5) / float(pairs.std())
+    """Smallest K-composition with the previous-token head, in sd above random pairs."""
+    writer, found = previous_token_head(measured), composition_scores(measured.model, "K")
+    return min(
+        (
+            float(found.deviations[writer.layer, writer.head, reader.layer, reader.head])
+            for reader in induction_heads(measured)
+        ),
+        default=0.0,
+    )
 
 
 def joint_copying(measured: Measured) -> float:
     """Share of the vocabulary that the induction heads' joint OV circuit maps to itself, top-1."""
-    bridge, heads = measured.model.bridge, induction_heads(measured)
-    if not heads:
-        return 0.0
-    attention = bridge.blocks[heads[0].layer].attn
-    chosen = [head.head for head in heads if head.layer == heads[0].layer]
-    read = torch.cat([attention.W_V[head] for head in chosen], dim=1)
-    write = torch.cat([attention.W_O[head] for head in chosen], dim=0)
-    top = torch.cat(
-        [(rows @ read @ write @ bridge.W_U).argmax(-1) for rows in bridge.W_E.split(512)]
-    )
-    return float((top == torch.arange(len(top))).float().mean())
+    heads = induction_heads(measured)
+    return ov_copying(measured.model, heads).accuracy[1] if heads else 0.0
 
 
 @dataclass(frozen=True)

