@@ -24,19 +24,21 @@ from app.shared_cache import SharedCache, nbytes
 if TYPE_CHECKING:
     from analysis.ablation import Ablation, HeadAblation
     from analysis.attribution import Attribution
-    from analysis.circuits import TokenOutputs, TokenPreferences
+    from analysis.circuits import Circuit, OVSample, TokenOutputs, TokenPreferences
     from analysis.composition import Composition
-    from analysis.copying import Copying
-    from analysis.decomposition import ScoreSplit
+    from analysis.copying import Copying, KeyQueryMatch
+    from analysis.decomposition import Decomposition, ScoreSplit
     from analysis.inputs import Tokens
+    from analysis.knockout import TargetedAblation
     from analysis.models import HeadModel
     from analysis.patterns import Patterns
     from analysis.predictions import NextTokenStats
     from analysis.scores import HeadScores
     from analysis.sources import SourceAttribution
-    from analysis.spectra import Eigenvalues
+    from analysis.spectra import Eigenvalues, FactoredFacts, FactoredTiming, OVDecomposition
 
 Value = TypeVar("Value")
+Progress = Callable[[int, int], None]
 
 # Part of every key: raise it when a definition in `analysis` changes what a number means.
 DEFINITION_VERSION = 1
@@ -148,7 +150,7 @@ def attribution(
     )
 
 
-def ablation(selection: Selection, progress: Callable[[int, int], None]) -> Ablation:
+def ablation(selection: Selection, progress: Progress) -> Ablation:
     """Ablation sweep over all heads on the view's tokens; `progress` may raise to cancel it."""
     engine, model, tokens = _engine(), model_of(selection), tokens_of(selection)
     method = selection["method"]
@@ -201,10 +203,26 @@ def score_split(selection: Selection, sequence: int, head: Head, dest: int, src:
     )
 
 
-def ov_copying(selection: Selection, head: Head) -> Copying:
-    """OV copying accuracy of one head."""
+def ov_copying(
+    selection: Selection, heads: tuple[Head, ...], progress: Progress | None = None
+) -> Copying:
+    """OV copying accuracy of heads, jointly; `progress` may raise to cancel it."""
     engine, model = _engine(), model_of(selection)
-    return _shared("copying", model, head, lambda: engine.ov_copying(model, head))
+    return _shared(
+        "copying", model, heads, lambda: engine.ov_copying(model, heads, progress=progress)
+    )
+
+
+def ov_sample(selection: Selection, heads: tuple[Head, ...]) -> OVSample:
+    """The OV circuit of heads, jointly, on the tokens that the view draws."""
+    engine, model = _engine(), model_of(selection)
+    size, seed = min(selection["sample"], model.d_vocab), selection["draw"]
+    return _shared(
+        "ov sample",
+        model,
+        (heads, size, seed),
+        lambda: engine.ov_sample(model, heads, size=size, seed=seed),
+    )
 
 
 def ov_eigenvalues(selection: Selection) -> Eigenvalues:
@@ -232,6 +250,76 @@ def qk_preferences(selection: Selection, head: Head, token_id: int) -> TokenPref
         model,
         (head, token_id),
         lambda: engine.qk_preferences(model, head, token_id),
+    )
+
+
+def ov_svd(selection: Selection, head: Head, n: int, top: int) -> OVDecomposition:
+    """The strongest singular directions of one head's OV."""
+    engine, model = _engine(), model_of(selection)
+    n = min(n, model.d_head)
+    return _shared("svd", model, (head, n, top), lambda: engine.ov_svd(model, head, n=n, top=top))
+
+
+def factored_facts(selection: Selection) -> FactoredFacts:
+    """What the OV circuit of one head takes, written out and factored."""
+    return _engine().factored_matrix_facts(model_of(selection))
+
+
+def factored_timing(selection: Selection, head: Head, again: bool) -> FactoredTiming:
+    """The same, measured here; `again` measures anew instead of showing what was measured."""
+    engine, model = _engine(), model_of(selection)
+
+    def measure() -> FactoredTiming:
+        return engine.time_factored(model, head)
+
+    return measure() if again else _shared("timing", model, head, measure)
+
+
+def previous_token_circuit(selection: Selection, head: Head) -> Circuit:
+    """Where a head would look if it saw positions only."""
+    engine, model = _engine(), model_of(selection)
+    return _shared(
+        "positional circuit",
+        model,
+        head,
+        lambda: engine.previous_token_circuit(model, head.layer, head.head),
+    )
+
+
+def k_composition_circuit(
+    selection: Selection, writer: Head, reader: Head, progress: Progress
+) -> KeyQueryMatch:
+    """Whether a token's query finds the key that `writer` wrote about it, and the other way."""
+    engine, model = _engine(), model_of(selection)
+    return _shared(
+        "k-composition circuit",
+        model,
+        (writer, reader),
+        lambda: engine.k_composition_circuit(model, writer, reader, progress=progress),
+    )
+
+
+def decomposition(selection: Selection, head: Head) -> Decomposition:
+    """A head's queries and keys on the view's tokens, by upstream component."""
+    engine, model, tokens = _engine(), model_of(selection), tokens_of(selection)
+    return _of_tokens(
+        "decomposition",
+        model,
+        tokens,
+        lambda: engine.k_composition(model, tokens, head.layer, head.head),
+        head,
+    )
+
+
+def targeted_ablation(selection: Selection, target: Head, progress: Progress) -> TargetedAblation:
+    """The target's induction score without each earlier head; `progress` may raise to cancel."""
+    engine, model, tokens = _engine(), model_of(selection), tokens_of(selection)
+    return _of_tokens(
+        "targeted ablation",
+        model,
+        tokens,
+        lambda: engine.targeted_ablation(model, tokens, target, progress=progress),
+        target,
     )
 
 

@@ -1,4 +1,4 @@
-"""What a comparison compares: its two sides, from the link or picked where the link is silent."""
+"""What a comparison compares: its two sides, and the models there are for them."""
 
 from __future__ import annotations
 
@@ -46,54 +46,3 @@ class Side:
 def other_models(selection: Selection) -> list[ModelInfo]:
     """The models that the one of the view can be compared with."""
     return [info for info in list_models() if info.available and info.name != selection.info.name]
-
-
-def focus_head(selection: Selection) -> Head:
-    """The head of the first side: the link's, or the strongest induction head."""
-    return _completed(selection, selection["layer"], selection["head"], "induction", ())
-
-
-def second_head(selection: Selection, first: Head) -> Head:
-    """The head to compare `first` with: the link's, or the strongest other previous-token head."""
-    return _completed(selection, selection["layer2"], selection["head2"], "previous", (first,))
-
-
-def ablated_head(selection: Selection, first: Head) -> Head:
-    """The head that the second side lacks: the link's, or one that `first` may rest on."""
-    if selection["ablate"]:
-        return Head.parse(selection["ablate"])
-    scores = _reference(selection).previous
-    # Only earlier layers reach the head; in layer 0 there are none and any head will do.
-    reaching = scores[: max(first.layer, 1)]
-    return _best(reaching, first if first.layer == 0 else None)
-
-
-def _completed(
-    selection: Selection, layer: int, head: int, score: str, taken: tuple[Head, ...]
-) -> Head:
-    """The head of that layer and number; what is -1 is chosen by the score."""
-    if layer >= 0 and head >= 0:
-        return Head(layer, head)
-    values = np.array(getattr(_reference(selection), score))
-    if layer >= 0:
-        values[np.arange(len(values)) != layer] = np.nan
-    if head >= 0:
-        values[:, np.arange(values.shape[1]) != head] = np.nan
-    for other in taken:
-        values[other.layer, other.head] = np.nan
-    return _best(values, None)
-
-
-def _best(values: np.ndarray, avoid: Head | None) -> Head:
-    ranked = np.where(np.isnan(values), -np.inf, values)
-    if avoid is not None and ranked.size > 1:
-        ranked[avoid.layer, avoid.head] = -np.inf
-    layer, head = np.unravel_index(int(ranked.argmax()), ranked.shape)
-    return Head(int(layer), int(head))
-
-
-def _reference(selection: Selection) -> HeadScores:
-    # On repeated tokens, whatever the input: only there does every head show what it is, and
-    # the choice does not jump while a prompt is typed.
-    length = min(50, (selection.info.n_ctx - 1) // 2)
-    return backend.scores(selection.with_values(input="repeated", length=length, batch=10, seed=0))

@@ -19,6 +19,7 @@ from analysis.heads import Head
 from app import backend, head_figures
 from app.dossier import HeadView
 from app.frame import draw_choice, figure_frame, part
+from app.selection import Selection
 from app.text import display_token, markdown_text
 
 if TYPE_CHECKING:
@@ -55,26 +56,34 @@ def draw_circuits(view: HeadView, src: int) -> None:
                 else int(view.tokens.ids[view.row, src])
             )
             token = f"“{display_token(text or view.labels[src])}”"
-            written = backend.ov_top_tokens(selection, head, token_id)
-            st.caption(
-                markdown_text(
-                    f"Attending to {token} raises {token} itself to rank {written.rank:,} of "
-                    f"{selection.info.d_vocab:,}; rank 1 is a copy."
-                )
-            )
-            tables = [
-                (f"OV: attending to {token} raises", "Logits", written.raised, 1),
-                (f"OV: attending to {token} lowers", "Logits", written.lowered, -1),
-            ]
-            _draw_rankings(tables)
-            with part():
-                wanted = backend.qk_preferences(selection, head, token_id)
-                tables = [
-                    (f"QK: the query {token} looks for", "Score", wanted.keys, 1),
-                    (f"QK: the key {token} is looked for by", "Score", wanted.queries, 1),
-                ]
-                _draw_rankings(tables)
-            st.caption(written.assumes)
+            draw_token_circuits(selection, head, token_id, token)
+
+
+def draw_token_circuits(selection: Selection, head: Head, token_id: int, token: str) -> None:
+    """What attending to one token writes, and what it looks for and is looked for by.
+
+    `token` is its name on the screen.
+    """
+    written = backend.ov_top_tokens(selection, head, token_id)
+    st.caption(
+        markdown_text(
+            f"Attending to {token} raises {token} itself to rank {written.rank:,} of "
+            f"{selection.info.d_vocab:,}; rank 1 is a copy."
+        )
+    )
+    tables = [
+        (f"OV: attending to {token} raises", "Logits", written.raised, 1),
+        (f"OV: attending to {token} lowers", "Logits", written.lowered, -1),
+    ]
+    _draw_rankings(tables)
+    with part():
+        wanted = backend.qk_preferences(selection, head, token_id)
+        tables = [
+            (f"QK: the query {token} looks for", "Score", wanted.keys, 1),
+            (f"QK: the key {token} is looked for by", "Score", wanted.queries, 1),
+        ]
+        _draw_rankings(tables)
+    st.caption(written.assumes)
 
 
 def draw_partners(view: HeadView) -> None:
@@ -130,7 +139,7 @@ def _draw_partners(
 
 def _draw_copying(view: HeadView) -> None:
     head = view.head
-    copying = backend.ov_copying(view.selection, head)
+    copying = backend.ov_copying(view.selection, (head,))
     values = backend.ov_eigenvalues(view.selection).vocabulary_score
     mine = float(values[head.layer, head.head])
     rank = 1 + int((values > mine).sum())

@@ -53,8 +53,8 @@ def _whole_numbers(point: Mapping[str, Any]) -> list[int]:
     return [int(value) for value in (data.values() if isinstance(data, Mapping) else data)]
 
 
-def draw_choice(figure: go.Figure, key: str, parameters: tuple[str, str]) -> None:
-    """A figure whose points carry two whole numbers; a click gives them to two parameters."""
+def draw_choice(figure: go.Figure, key: str, parameters: tuple[str, ...]) -> None:
+    """A figure whose points carry a whole number for each of `parameters`; a click sets those."""
 
     def take() -> None:
         points = st.session_state[key]["selection"]["points"]
@@ -62,6 +62,25 @@ def draw_choice(figure: go.Figure, key: str, parameters: tuple[str, str]) -> Non
             choose(**dict(zip(parameters, _whole_numbers(points[0]), strict=True)))
 
     st.plotly_chart(figure, key=key, config=_CHART, on_select=take, selection_mode="points")
+
+
+def draw_head_graph(
+    figure: go.Figure, key: str, selection: Selection, parameters: tuple[str, ...]
+) -> None:
+    """A graph of heads: a click on a node opens its dossier, one on an edge sets `parameters`.
+
+    Nodes carry layer and head, edges a whole number for each parameter: more than two.
+    """
+
+    def take() -> None:
+        points = st.session_state[key]["selection"]["points"]
+        if points and len(numbers := _whole_numbers(points[0])) == len(parameters):
+            choose(**dict(zip(parameters, numbers, strict=True)))
+
+    event = st.plotly_chart(figure, key=key, config=_CHART, on_select=take, selection_mode="points")
+    points = event["selection"]["points"]
+    if points and len(numbers := _whole_numbers(points[0])) == 2:
+        go_to_head(selection, Head(*numbers))
 
 
 def draw_heads_to_open(figure: go.Figure, key: str, selection: Selection) -> None:

@@ -87,6 +87,20 @@ PAGES = (
         "Which heads does the model need?",
     ),
     PageInfo(
+        "circuits",
+        "Circuits",
+        ":material/schema:",
+        "Explain",
+        "What does a head do, by its weights alone?",
+    ),
+    PageInfo(
+        "composition",
+        "Composition",
+        ":material/hub:",
+        "Explain",
+        "Which heads work together?",
+    ),
+    PageInfo(
         "compare",
         "Compare",
         ":material/compare:",

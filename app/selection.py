@@ -34,6 +34,9 @@ SECOND_PROMPT = DEFAULT_PROMPT.replace("Every morning Alice", "Every morning Emm
 # Browsers and chat programs cut longer addresses; percent-encoding can triple this.
 MAX_LINK_PROMPT = 1500
 MAX_HALF = 255
+MAX_JOINT = 8  # heads taken together; more bars than these cannot be told apart
+MIN_SAMPLE, MAX_SAMPLE = 10, 200
+MAX_PAIRS = 40
 _STATE = "headscope.selection"
 
 
@@ -122,6 +125,7 @@ def _text(longest: int) -> Callable[[str], str]:
 
 
 _PROFILE = _choice(*PROFILE)
+_TWO_HEADS = ("compare", "circuits", "composition")
 _THRESHOLD = "scores above it count as that kind of head"
 PARAMETERS = (
     Parameter("model", "attn-only-2l", str, "model, by its name in the picker"),
@@ -139,7 +143,7 @@ PARAMETERS = (
         0,
         _whole(0, MAX_BATCH - 1),
         "which of the repeated sequences is drawn, from 0",
-        ("tokens", "attention", "head", "induction", "attribution", "compare"),
+        ("tokens", "attention", "head", "induction", "attribution", "composition", "compare"),
     ),
     Parameter(
         "position",
@@ -173,7 +177,24 @@ PARAMETERS = (
     ),
     Parameter("dest", -1, _whole(-1, 9999), "destination explained, -1: strongest", ("head",)),
     Parameter("src", -1, _whole(-1, 9999), "its source, -1: the strongest", ("head",)),
-    Parameter("token", "", _text(40), "token to look up in the circuits", ("head",)),
+    Parameter("token", "", _text(40), "token to look up in the circuits", ("head", "circuits")),
+    Parameter("heads", "", _heads(MAX_JOINT), "heads whose OV is taken jointly", ("circuits",)),
+    Parameter(
+        "sample",
+        60,
+        _whole(MIN_SAMPLE, MAX_SAMPLE),
+        "how many tokens the OV heatmap shows",
+        ("circuits",),
+    ),
+    Parameter("draw", 0, _whole(0, MAX_SEED), "which tokens it shows: a seed", ("circuits",)),
+    Parameter("kind", "K", _choice("Q", "K", "V"), "what a head reads with", ("composition",)),
+    Parameter("pairs", 8, _whole(1, MAX_PAIRS), "pairs of heads in the graph", ("composition",)),
+    Parameter(
+        "qpart", -1, _whole(-1, 999), "component of the queries, -1: strongest", ("composition",)
+    ),
+    Parameter(
+        "kpart", -1, _whole(-1, 999), "component of the keys, -1: strongest", ("composition",)
+    ),
     Parameter("rank", "induction", _PROFILE, "score that heads are ranked by", ("finder",)),
     Parameter("minimum", -1.0, _decimal(-1, 99), "least score of heads shown", ("finder",)),
     Parameter("x", "previous", _PROFILE, "score along the horizontal axis", ("finder",)),
@@ -186,8 +207,8 @@ PARAMETERS = (
         ("compare",),
     ),
     Parameter("ablate", "", _heads(1), "head that the second side lacks", ("compare",)),
-    Parameter("layer2", -1, _whole(0, 999), "layer of the second side's head", ("compare",)),
-    Parameter("head2", -1, _whole(0, 999), "the second side's head", ("compare",)),
+    Parameter("layer2", -1, _whole(0, 999), "layer of the second head", _TWO_HEADS),
+    Parameter("head2", -1, _whole(0, 999), "the second head: a side, or the writer", _TWO_HEADS),
     Parameter("prompt2", SECOND_PROMPT, _text(MAX_LINK_PROMPT), "the second prompt", ("compare",)),
     Parameter("model2", "", str, "the second side's model", ("compare",)),
 )
@@ -197,10 +218,10 @@ _PAGE_DEFAULTS: dict[tuple[str, str], Value] = {
     ("finder", "input"): "repeated",
     ("induction", "input"): "repeated",
     ("ablation", "input"): "repeated",
+    ("composition", "input"): "repeated",
     ("compare", "input"): "repeated",
     # -1: the page picks the heads that it has most to say about.
-    ("compare", "layer"): -1,
-    ("compare", "head"): -1,
+    **{(page, key): -1 for page in _TWO_HEADS for key in ("layer", "head")},
 }
 
 
@@ -272,11 +293,12 @@ def open_page(name: str) -> Selection:
             values[key] = _default(name, _BY_KEY[key])
             # Not remembered: another page may have another default.
             _state().chosen.pop(key, None)
-    if values["ablate"]:
-        ablated = Head.parse(str(values["ablate"]))
-        if ablated.layer >= info.n_layers or ablated.head >= info.n_heads:
-            notes.append(f"{info.name} has no head {ablated.label} to ablate.")
-            values["ablate"] = ""
+    for key, purpose in (("ablate", "to ablate"), ("heads", "to take jointly")):
+        for label in str(values[key]).split(",") if values[key] else []:
+            head = Head.parse(label)
+            if head.layer >= info.n_layers or head.head >= info.n_heads:
+                notes.append(f"{info.name} has no head {label} {purpose}.")
+                values[key] = ""
     longest = (info.n_ctx - 1) // 2
     if int(values["length"]) > longest:
         notes.append(f"S is at most {longest} for {info.name}.")

@@ -6,7 +6,8 @@ import streamlit as st
 from analysis.definitions import HALF_LOSS, LOSS, PATTERN, SCORES
 from analysis.heads import Head
 from app import backend
-from app.comparison import Side, ablated_head, focus_head, other_models, second_head
+from app.chosen_heads import ablated_head, focus_head, pick_head, second_head
+from app.comparison import Side, other_models
 from app.frame import figure_frame, open_head
 from app.pattern_pair import Pane, pattern_pair
 from app.selection import choose, open_page
@@ -27,27 +28,11 @@ def begin_with_prompts(key: str) -> None:
         choose(input="prompt")
 
 
-def pick_head(side: str, head: Head, suffix: str = "") -> Head:
-    """Two pickers, set to `head`."""
-    left, right = st.columns(2)
-    layer = left.selectbox(
-        f"{side}: layer",
-        range(info.n_layers),
-        key=selection.key(f"layer{suffix}", shown=head.layer),
-    )
-    number = right.selectbox(
-        f"{side}: head",
-        range(info.n_heads),
-        key=selection.key(f"head{suffix}", shown=head.head),
-    )
-    return Head(layer, number)
-
-
 def sides() -> tuple[Side, Side]:
     """Both sides, with the pickers that change them."""
     left, right = st.columns(2, border=True)
     with left:
-        head = pick_head("A", focus_head(selection))
+        head = pick_head(selection, "A", focus_head(selection))
     a = Side(head.label, selection, head)
     with right:
         match selection["by"]:
@@ -66,7 +51,7 @@ def sides() -> tuple[Side, Side]:
                 )
                 b = Side(f"{head.label} without {label}", selection, head, (Head.parse(label),))
             case "head":
-                other = pick_head("B", second_head(selection, head), "2")
+                other = pick_head(selection, "B", second_head(selection, head), "2")
                 a, b = Side(head.label, selection, head), Side(other.label, selection, other)
             case "prompt":
                 st.text_area("B: second prompt", height=100, key=selection.key("prompt2"))

@@ -1,0 +1,136 @@
+"""Which heads a page is about: the link's, or those that show the most; and their pickers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import streamlit as st
+
+from analysis.heads import Head
+from app import backend
+from app.selection import MAX_JOINT, Selection, choose
+
+if TYPE_CHECKING:
+    from analysis.scores import HeadScores
+
+# The course's threshold for calling a head an induction head.
+INDUCTION = 0.4
+_JOINT = "joint heads"
+
+
+def focus_head(selection: Selection) -> Head:
+    """The head in focus: the link's, or the strongest induction head."""
+    return _completed(selection, "layer", "head", reference(selection).induction)
+
+
+def second_head(selection: Selection, first: Head) -> Head:
+    """The head to compare `first` with: the link's, or the strongest other previous-token head."""
+    values = np.array(reference(selection).previous)
+    values[first.layer, first.head] = np.nan
+    return _completed(selection, "layer2", "head2", values)
+
+
+def writer_head(selection: Selection, reader: Head) -> Head:
+    """An earlier head that `reader` may read: the link's, or the strongest previous-token head."""
+    return _completed(selection, "layer2", "head2", _before(selection, reader))
+
+
+def ablated_head(selection: Selection, first: Head) -> Head:
+    """The head that the second side lacks: the link's, or one that `first` may rest on."""
+    if selection["ablate"]:
+        return Head.parse(selection["ablate"])
+    return _best(_before(selection, first))
+
+
+def joint_heads(selection: Selection) -> tuple[Head, ...]:
+    """The heads taken jointly: the link's, or the induction heads, strongest first.
+
+    Where no head reaches the threshold it is the strongest one.
+    """
+    if selection["heads"]:
+        return tuple(Head.parse(label) for label in str(selection["heads"]).split(","))
+    scores = reference(selection)
+    found = [head for head, _ in scores.above("induction", INDUCTION)]
+    return tuple(found[:MAX_JOINT]) or (_best(scores.induction),)
+
+
+def pick_head(selection: Selection, title: str, head: Head, suffix: str = "") -> Head:
+    """Two pickers, set to `head`; `suffix` as in the parameters `layer2` and `head2`."""
+    left, right = st.columns(2)
+    layer = left.selectbox(
+        f"{title}: layer",
+        range(selection.info.n_layers),
+        key=selection.key(f"layer{suffix}", shown=head.layer),
+    )
+    number = right.selectbox(
+        f"{title}: head",
+        range(selection.info.n_heads),
+        key=selection.key(f"head{suffix}", shown=head.head),
+    )
+    return Head(layer, number)
+
+
+def pick_joint_heads(selection: Selection, heads: tuple[Head, ...]) -> None:
+    """A picker of several heads, set to `heads`; with none chosen the page picks them again."""
+
+    def take() -> None:
+        choose(heads=",".join(st.session_state[_JOINT]))
+
+    info = selection.info
+    # Labels, and not the comma-separated text that a link holds: it has a key of its own.
+    labels = [head.label for head in heads]
+    if st.session_state.get(_JOINT) != labels:
+        st.session_state[_JOINT] = labels
+    st.multiselect(
+        "Heads, taken jointly",
+        [Head(layer, h).label for layer in range(info.n_layers) for h in range(info.n_heads)],
+        key=_JOINT,
+        on_change=take,
+        max_selections=MAX_JOINT,
+        help="As if all of them attended to the same token and wrote together. Empty it to get "
+        "the induction heads back.",
+    )
+
+
+def reference(selection: Selection) -> HeadScores:
+    """Every head's scores on repeated tokens, whatever the input of the view.
+
+    Only there does every head show what it is, and a choice made by these scores does not jump
+    while a prompt is typed.
+    """
+    length = min(50, (selection.info.n_ctx - 1) // 2)
+    return backend.scores(selection.with_values(input="repeated", length=length, batch=10, seed=0))
+
+
+def _before(selection: Selection, reader: Head) -> np.ndarray:
+    """Previous-token scores of the heads that reach `reader`.
+
+    Only earlier layers do; in layer 0 there are none, and any other head of it will do.
+    """
+    values = np.array(reference(selection).previous)
+    values[max(reader.layer, 1) :] = np.nan
+    if reader.layer == 0 and selection.info.n_heads > 1:
+        values[0, reader.head] = np.nan
+    return values
+
+
+def _completed(selection: Selection, layer_key: str, head_key: str, values: np.ndarray) -> Head:
+    """The link's layer and head; what is -1 is chosen by the largest of `values`."""
+    layer, head = selection[layer_key], selection[head_key]
+    if layer >= 0 and head >= 0:
+        return Head(layer, head)
+    ranked = np.array(values)
+    if layer >= 0:
+        ranked[np.arange(len(ranked)) != layer] = np.nan
+    if head >= 0:
+        ranked[:, np.arange(ranked.shape[1]) != head] = np.nan
+    if np.isnan(ranked).all():  # such as a writer of the reader's own layer
+        return Head(max(layer, 0), max(head, 0))
+    return _best(ranked)
+
+
+def _best(values: np.ndarray) -> Head:
+    ranked = np.where(np.isnan(values), -np.inf, values)
+    layer, head = np.unravel_index(int(ranked.argmax()), ranked.shape)
+    return Head(int(layer), int(head))
