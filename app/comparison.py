@@ -50,12 +50,12 @@ def other_models(selection: Selection) -> list[ModelInfo]:
 
 def focus_head(selection: Selection) -> Head:
     """The head of the first side: the link's, or the strongest induction head."""
-    return _completed(selection, selection["layer"], selection["head"], "induction", ())
+    return completed_head(selection, selection["layer"], selection["head"], "induction")
 
 
 def second_head(selection: Selection, first: Head) -> Head:
     """The head to compare `first` with: the link's, or the strongest other previous-token head."""
-    return _completed(selection, selection["layer2"], selection["head2"], "previous", (first,))
+    return completed_head(selection, selection["layer2"], selection["head2"], "previous", (first,))
 
 
 def ablated_head(selection: Selection, first: Head) -> Head:
@@ -68,8 +68,8 @@ def ablated_head(selection: Selection, first: Head) -> Head:
     return _best(reaching, first if first.layer == 0 else None)
 
 
-def _completed(
-    selection: Selection, layer: int, head: int, score: str, taken: tuple[Head, ...]
+def completed_head(
+    selection: Selection, layer: int, head: int, score: str, taken: tuple[Head, ...] = ()
 ) -> Head:
     """The head of that layer and number; what is -1 is chosen by the score."""
     if layer >= 0 and head >= 0:

@@ -135,13 +135,13 @@ def pattern_map(
         )
     )
     figure.update_xaxes(
-        title="Source (key)", showgrid=False, tickangle=-60, **_token_ticks(labels, 24)
+        title="Source (key)", showgrid=False, tickangle=-60, **token_ticks(labels, 24)
     )
     figure.update_yaxes(
         title="Destination (query)",
         showgrid=False,
         autorange="reversed",
-        **_token_ticks(labels, 34),
+        **token_ticks(labels, 34),
     )
     return finish(figure, height=PATTERN_HEIGHT)
 
@@ -318,7 +318,8 @@ def _numbers(lines: Mapping[str, np.ndarray | None], layer: int, head: int) -> l
     ]
 
 
-def _token_ticks(labels: Sequence[str], most: int) -> dict[str, list[int] | list[str]]:
+def token_ticks(labels: Sequence[str], most: int) -> dict[str, list[int] | list[str]]:
+    """Ticks of an axis of tokens, at most `most` of them."""
     # Numbers as positions, tokens as their text: a category axis would merge equal tokens.
     step = -(-len(labels) // most)
     places = list(range(0, len(labels), step))
