@@ -77,6 +77,8 @@ _HOME = {
     "verify_pattern": "activations",
     "NeuronActivations": "neurons",
     "neuron_activations": "neurons",
+    "NeuronPeaks": "neurons",
+    "neuron_peaks": "neurons",
     "promoted_tokens": "neurons",
     "TokenRanking": "ranking",
     "Weights": "weights",

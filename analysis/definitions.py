@@ -256,6 +256,21 @@ OFFSET_ABLATION = Definition(
     "nats per token",
     "ARENA 1.2, section 3.10",
 )
+ACTIVATION = Definition(
+    "Activation",
+    "A tensor that the model computes on the way from tokens to logits, read at a hook point.",
+    'cache["q", 0] is short for cache["blocks.0.attn.hook_q"]; resid_post = resid_pre + attn_out '
+    "+ mlp_out",
+    "activation units; axes batch, pos, then head and d_head, d_model, d_mlp or d_vocab",
+    "ARENA 1.2, section 1.5; TransformerLens naming",
+)
+PARAMETER = Definition(
+    "Parameter",
+    "A weight that training has set; it is the same for every input.",
+    "weights multiply on the right: new = old @ W, q = norm(resid_pre) @ W_Q + b_Q",
+    "no unit",
+    "ARENA 1.2, section 1.1; TransformerLens naming",
+)
 PATTERN_CHECK = Definition(
     "Pattern worked out by hand",
     "The attention pattern from queries and keys, to compare with the one the model used.",

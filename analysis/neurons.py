@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from analysis.arrays import freeze, to_numpy
 from analysis.errors import AnalysisError
 from analysis.forward import run
 from analysis.inputs import Tokens
 from analysis.models import HeadModel
+from analysis.patterns import MAX_BYTES
 from analysis.ranking import TokenRanking, rank_tokens
 from analysis.weights import circuit_weights
 
@@ -33,6 +34,53 @@ class NeuronActivations:
         """
         highest = self.values[:, int(skip_first) :].max((0, 1))
         return [(int(i), float(highest[i])) for i in np.argsort(-highest, kind="stable")[:n]]
+
+
+@dataclass(frozen=True, eq=False)
+class NeuronPeaks:
+    """Where each neuron fires most: its highest activation, and the sequence and position of it."""
+
+    values: Float[np.ndarray, "layer neuron"]
+    sequences: Int[np.ndarray, "layer neuron"]
+    positions: Int[np.ndarray, "layer neuron"]
+
+    def __post_init__(self) -> None:
+        freeze(self, "values", "sequences", "positions")
+
+    def strongest(self, n: int, layer: int | None = None) -> list[tuple[int, int]]:
+        """The n neurons of highest activation as `(layer, neuron)`, of one layer or of all."""
+        first, values = (0, self.values) if layer is None else (layer, self.values[[layer]])
+        order = np.argsort(-values, axis=None, kind="stable")[:n]
+        found = zip(*np.unravel_index(order, values.shape), strict=True)
+        return [(first + int(row), int(neuron)) for row, neuron in found]
+
+
+def neuron_peaks(model: HeadModel, tokens: Tokens) -> NeuronPeaks:
+    """The highest activation of every neuron of the model, and where it is.
+
+    value[layer, neuron] = max over sequences and positions of its activation. The BOS token is
+    left out, for there many neurons fire on any prompt.
+
+    Raises:
+        AnalysisError: A model without MLPs, or activations larger than
+            `analysis.patterns.MAX_BYTES`.
+    """
+    _require_neurons(model, 0)
+    size = 4 * tokens.batch * tokens.length * model.info.d_mlp * model.n_layers
+    if size > MAX_BYTES:
+        raise AnalysisError(
+            f"The neurons of all layers would take {size / 2**20:,.0f} MiB; the limit is "
+            f"{MAX_BYTES / 2**20:,.0f}. Use fewer sequences or tokens."
+        )
+    names = [f"blocks.{layer}.mlp.hook_post" for layer in range(model.n_layers)]
+    _, kept = run(model, tokens.tensor, capture=names)
+    first = int(tokens.has_bos)
+    peaks = [kept[name][:, first:].flatten(0, 1).max(0) for name in names]
+    at = np.stack([to_numpy(peak.indices) for peak in peaks])
+    sequences, positions = np.divmod(at, tokens.length - first)
+    return NeuronPeaks(
+        np.stack([to_numpy(peak.values) for peak in peaks]), sequences, positions + first
+    )
 
 
 def neuron_activations(model: HeadModel, tokens: Tokens, layer: int) -> NeuronActivations:

@@ -23,6 +23,7 @@ from app.shared_cache import SharedCache, nbytes
 
 if TYPE_CHECKING:
     from analysis.ablation import Ablation, HeadAblation
+    from analysis.activations import Activation, HookPoint, Parameter, PatternCheck
     from analysis.attribution import Attribution
     from analysis.circuits import Circuit, OVSample, TokenOutputs, TokenPreferences
     from analysis.composition import Composition
@@ -31,8 +32,10 @@ if TYPE_CHECKING:
     from analysis.inputs import Tokens
     from analysis.knockout import TargetedAblation
     from analysis.models import HeadModel
+    from analysis.neurons import NeuronActivations, NeuronPeaks
     from analysis.patterns import Patterns
     from analysis.predictions import NextTokenStats
+    from analysis.ranking import TokenRanking
     from analysis.scores import HeadScores
     from analysis.sources import SourceAttribution
     from analysis.spectra import Eigenvalues, FactoredFacts, FactoredTiming, OVDecomposition
@@ -327,6 +330,65 @@ def composition(selection: Selection, kind: str) -> Composition:
     """Composition scores of all pairs of heads."""
     engine, model = _engine(), model_of(selection)
     return _shared("composition", model, kind, lambda: engine.composition_scores(model, kind))
+
+
+def parameters(selection: Selection) -> tuple[Parameter, ...]:
+    """Every weight tensor of the model."""
+    model = model_of(selection)
+    return _shared("parameters", model, None, lambda: _engine().parameters(model))
+
+
+def hook_points(selection: Selection) -> tuple[HookPoint, ...]:
+    """Every activation of the model that can be read."""
+    model = model_of(selection)
+    return _shared("hook points", model, None, lambda: _engine().hook_points(model))
+
+
+def activation(selection: Selection, sequence: int, name: str) -> Activation:
+    """One activation on one of the view's sequences, batch of 1."""
+    engine, model = _engine(), model_of(selection)
+    tokens = one_sequence(tokens_of(selection), sequence)
+    return _of_tokens(
+        "activation", model, tokens, lambda: engine.activation(model, tokens, name), name
+    )
+
+
+def verify_pattern(selection: Selection, sequence: int, layer: int) -> PatternCheck:
+    """A layer's pattern worked out by hand, on one of the view's sequences."""
+    engine, model = _engine(), model_of(selection)
+    tokens = one_sequence(tokens_of(selection), sequence)
+    return _of_tokens(
+        "pattern check", model, tokens, lambda: engine.verify_pattern(model, tokens, layer), layer
+    )
+
+
+def neuron_peaks(selection: Selection, sequence: int) -> NeuronPeaks:
+    """Where every neuron fires most on one of the view's sequences."""
+    engine, model = _engine(), model_of(selection)
+    tokens = one_sequence(tokens_of(selection), sequence)
+    return _of_tokens("neuron peaks", model, tokens, lambda: engine.neuron_peaks(model, tokens))
+
+
+def neuron_activations(selection: Selection, sequence: int, layer: int) -> NeuronActivations:
+    """The neurons of one layer on one of the view's sequences, batch of 1."""
+    engine, model = _engine(), model_of(selection)
+    tokens = one_sequence(tokens_of(selection), sequence)
+    return _of_tokens(
+        "neurons", model, tokens, lambda: engine.neuron_activations(model, tokens, layer), layer
+    )
+
+
+def promoted_tokens(
+    selection: Selection, layer: int, neuron: int
+) -> tuple[TokenRanking, TokenRanking]:
+    """The tokens a neuron raises and those it lowers."""
+    engine, model = _engine(), model_of(selection)
+    return _shared(
+        "promoted tokens",
+        model,
+        (layer, neuron),
+        lambda: engine.promoted_tokens(model, layer, neuron),
+    )
 
 
 def profiles(selection: Selection) -> dict[str, np.ndarray]:

@@ -24,6 +24,11 @@ def focus_head(selection: Selection) -> Head:
     return _completed(selection, "layer", "head", reference(selection).induction)
 
 
+def previous_token_head(selection: Selection) -> Head:
+    """The head in focus: the link's, or the strongest previous-token head."""
+    return _completed(selection, "layer", "head", reference(selection).previous)
+
+
 def second_head(selection: Selection, first: Head) -> Head:
     """The head to compare `first` with: the link's, or the strongest other previous-token head."""
     values = np.array(reference(selection).previous)

@@ -1,13 +1,13 @@
 """CircuitsVis, embedded offline, escaped, and readable in both themes."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from importlib.resources import files
 
 import numpy as np
 
-from app.text import display_token, script_json
+from app.text import display_token, inert_html, script_json
 
 # Measured in headless Chromium: about 10,000 cells a second, so this many take some 4 seconds.
 MAX_CELLS = 40_000
@@ -15,6 +15,9 @@ MAX_TOKENS = 120
 # CircuitsVis grows with the page it is on; at a fixed width its height is known beforehand.
 _WIDTH = 700
 _PER_ROW = 6
+# Neurons side by side: as many columns as its table of tokens starts with.
+COLUMNS = 5
+TOP_TOKENS = 8
 
 
 def heads_that_fit(n_tokens: int) -> int:
@@ -35,9 +38,7 @@ def attention_heads(
     """
     if pattern.shape != (len(names), len(labels), len(labels)):
         raise ValueError(f"{pattern.shape} does not fit {len(names)} heads, {len(labels)} tokens")
-    # Rounded in float64: in float32 the dropped digits would come back in the JSON.
-    rounded = np.round(pattern.astype(np.float64), 3)
-    return _page(rounded.tobytes(), pattern.shape, tuple(labels), tuple(names), dark)
+    return _page(_rounded(pattern).tobytes(), pattern.shape, tuple(labels), tuple(names), dark)
 
 
 @lru_cache(maxsize=16)  # about 1.5 MB each; an unchanged view keeps its frame and hover lock
@@ -56,21 +57,112 @@ def _page(
         "maxValue": 1,
         "maskUpperTri": True,
     }
+    rows = -(-shape[0] // _PER_ROW)
+    return _html("AttentionHeads", properties, dark), 805 + 117 * rows
+
+
+def text_neuron_activations(
+    values: np.ndarray, labels: Sequence[str], layer: int, neurons: Sequence[int], *, dark: bool
+) -> str:
+    """CircuitsVis's `TextNeuronActivations` as a page of its own: one layer, the first neuron.
+
+    Args:
+        values: [pos, neuron], one column for each of `neurons`.
+        labels: Tokens as the tokenizer gives them.
+        layer: The layer, for its label.
+        neurons: Their numbers; the others are in a drop-down.
+        dark: Colours for Streamlit's dark theme.
+    """
+    _require_shape(values, labels, neurons)
+    properties = {
+        "tokens": _inert(labels),
+        "activations": _rounded(values)[:, None].tolist(),
+        "firstDimensionLabels": [str(layer)],
+        "secondDimensionLabels": list(map(str, neurons)),
+    }
+    return _html("TextNeuronActivations", properties, dark, _CONTROLS)
+
+
+def topk_tokens(
+    values: np.ndarray, labels: Sequence[str], layer: int, neurons: Sequence[int], *, dark: bool
+) -> str:
+    """CircuitsVis's `TopkTokens` as a page of its own, `COLUMNS` neurons side by side.
+
+    Arguments as for `text_neuron_activations`; neurons after the first `COLUMNS` are left out.
+    Its colours end at 1, so activations are given as shares of the highest one.
+    """
+    _require_shape(values, labels, neurons)
+    values, neurons = values[:, :COLUMNS], neurons[:COLUMNS]
+    values = values / max(float(values.max(initial=0)), 1e-6)
+    order = np.argsort(-values, axis=0, kind="stable")
+    top, bottom = order[:TOP_TOKENS], order[-TOP_TOKENS:]
+
+    def sample(places: np.ndarray) -> list[list[list[list[float]]]]:
+        # With a single sample it draws one column only, so the same sample stands there twice.
+        return [[places.tolist()]] * 2
+
+    rounded = _rounded(values)
+    properties = {
+        "tokens": [_inert(labels)] * 2,
+        "topkVals": sample(np.take_along_axis(rounded, top, 0)),
+        "topkIdxs": sample(top),
+        "bottomkVals": sample(np.take_along_axis(rounded, bottom, 0)),
+        "bottomkIdxs": sample(bottom),
+        "firstDimensionLabels": [str(layer)],
+    }
+    # It numbers its columns from 0 and takes no names for them; and there is nothing to choose
+    # but how many tokens are listed.
+    heads = "".join(
+        f'thead tr:nth-child(2) th:nth-child({i + 2})::after{{content:"{neuron:d}"}}'
+        for i, neuron in enumerate(neurons)
+    )
+    unused = ",".join(
+        f"div:has(>label[for={name}-selector])" for name in ("sample", "neuron", "visibleCols")
+    )
+    style = (
+        f"{_CONTROLS}thead tr:nth-child(2) th{{font-size:0}}"
+        f"thead tr:nth-child(2) th::after{{font-size:16px}}{heads}{unused}{{display:none}}"
+        "td{padding:2px 6px}"
+    )
+    return _html("TopkTokens", properties, dark, style)
+
+
+# Its selectors are smaller than the text around them.
+_CONTROLS = "select{font:inherit}"
+
+
+def _require_shape(values: np.ndarray, labels: Sequence[str], neurons: Sequence[int]) -> None:
+    if values.shape != (len(labels), len(neurons)):
+        raise ValueError(
+            f"{values.shape} does not fit {len(labels)} tokens, {len(neurons)} neurons"
+        )
+
+
+def _rounded(values: np.ndarray) -> np.ndarray:
+    # In float64: in float32 the dropped digits would come back in the JSON.
+    return np.round(values.astype(np.float64), 3)
+
+
+def _inert(labels: Sequence[str]) -> list[str]:
+    # These components put tokens into the page as HTML, and as text into the hover.
+    return [inert_html(display_token(label)) for label in labels]
+
+
+def _html(component: str, properties: Mapping[str, object], dark: bool, style: str = "") -> str:
     # CircuitsVis draws black on white only; inverting and turning the hue back keeps its colours.
     filter_rule = "filter: invert(0.92) hue-rotate(180deg);" if dark else ""
+    json = script_json(properties)
     # The element's id comes from the content: CircuitsVis's own is random, and a page that
     # differs at every run would be rebuilt by Streamlit.
-    element = "cv-" + hashlib.sha256(values).hexdigest()[:12]
-    html = (
+    element = "cv-" + hashlib.sha256(json.encode()).hexdigest()[:12]
+    return (
         '<!doctype html><html><head><meta charset="utf-8"><style>'
         f"html{{background:#fff;{filter_rule}}}"
-        f"body{{margin:8px auto;max-width:{_WIDTH}px;font-family:sans-serif}}"
+        f"body{{margin:8px auto;max-width:{_WIDTH}px;font-family:sans-serif}}{style}"
         f'</style></head><body><div id="{element}"></div><script type="module">{_bundle()}\n'
-        f'CircuitsVis.render("{element}", CircuitsVis.AttentionHeads, {script_json(properties)})'
+        f'CircuitsVis.render("{element}", CircuitsVis.{component}, {json})'
         "</script></body></html>"
     )
-    rows = -(-shape[0] // _PER_ROW)
-    return html, 805 + 117 * rows
 
 
 @cache

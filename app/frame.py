@@ -11,7 +11,7 @@ from analysis.definitions import Definition
 from analysis.errors import AnalysisError
 from analysis.heads import Head
 from app.navigation import streamlit_page
-from app.selection import Selection, choose, link_parameters
+from app.selection import Selection, Value, choose, link_parameters
 from app.text import markdown_text
 
 _CHART = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d"]}
@@ -90,6 +90,39 @@ def draw_heads_to_open(figure: go.Figure, key: str, selection: Selection) -> Non
     )
     if points := event["selection"]["points"]:
         go_to_head(selection, Head(*_whole_numbers(points[0])))
+
+
+def draw_options(figure: go.Figure, key: str, options: Sequence[Mapping[str, Value]]) -> None:
+    """A figure whose points carry their place in `options`; a click chooses those values."""
+
+    def take() -> None:
+        points = st.session_state[key]["selection"]["points"]
+        if points:
+            choose(**options[_whole_numbers(points[0])[0]])
+
+    st.plotly_chart(figure, key=key, config=_CHART, on_select=take, selection_mode="points")
+
+
+def draw_rows_to_choose(
+    rows: Sequence[Mapping[str, object]],
+    options: Sequence[Mapping[str, Value]],
+    key: str,
+    column_config: Mapping[str, Any] | None = None,
+) -> None:
+    """A table with one row for each of `options`; a tick chooses those values."""
+
+    def take() -> None:
+        if ticked := st.session_state[key]["selection"]["rows"]:
+            choose(**options[ticked[0]])
+
+    st.dataframe(
+        rows,
+        hide_index=True,
+        key=key,
+        on_select=take,
+        selection_mode="single-row",
+        column_config=column_config,
+    )
 
 
 def draw_rows_to_open(

@@ -59,6 +59,20 @@ PAGES = (
         "What does this head do?",
     ),
     PageInfo(
+        "activations",
+        "Activations",
+        ":material/schema:",
+        "Look",
+        "What is inside the model, and what passes through it?",
+    ),
+    PageInfo(
+        "neurons",
+        "Neurons",
+        ":material/scatter_plot:",
+        "Look",
+        "What does this neuron fire on, and what does it say?",
+    ),
+    PageInfo(
         "finder",
         "Finder",
         ":material/search:",

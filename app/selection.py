@@ -143,7 +143,17 @@ PARAMETERS = (
         0,
         _whole(0, MAX_BATCH - 1),
         "which of the repeated sequences is drawn, from 0",
-        ("tokens", "attention", "head", "induction", "attribution", "composition", "compare"),
+        (
+            "tokens",
+            "attention",
+            "head",
+            "activations",
+            "neurons",
+            "induction",
+            "attribution",
+            "composition",
+            "compare",
+        ),
     ),
     Parameter(
         "position",
@@ -195,6 +205,18 @@ PARAMETERS = (
     Parameter(
         "kpart", -1, _whole(-1, 999), "component of the keys, -1: strongest", ("composition",)
     ),
+    Parameter("point", "pattern", _text(20), "activation, by its short name", ("activations",)),
+    Parameter("feature", 0, _whole(0, 999_999), "first feature drawn", ("activations",)),
+    Parameter(
+        "list",
+        "activations",
+        _choice("activations", "parameters"),
+        "what the list holds",
+        ("activations",),
+    ),
+    Parameter("within", -1, _whole(0, 999), "layer that the list is about", ("activations",)),
+    Parameter("find", "", _text(40), "text that the list is searched for", ("activations",)),
+    Parameter("neuron", -1, _whole(0, 999_999), "neuron of the layer, from 0", ("neurons",)),
     Parameter("rank", "induction", _PROFILE, "score that heads are ranked by", ("finder",)),
     Parameter("minimum", -1.0, _decimal(-1, 99), "least score of heads shown", ("finder",)),
     Parameter("x", "previous", _PROFILE, "score along the horizontal axis", ("finder",)),
@@ -222,6 +244,9 @@ _PAGE_DEFAULTS: dict[tuple[str, str], Value] = {
     ("compare", "input"): "repeated",
     # -1: the page picks the heads that it has most to say about.
     **{(page, key): -1 for page in _TWO_HEADS for key in ("layer", "head")},
+    ("activations", "layer"): -1,
+    ("activations", "head"): -1,
+    ("neurons", "layer"): -1,
 }
 
 
@@ -279,16 +304,18 @@ def open_page(name: str) -> Selection:
     except ValueError:
         values["model"], info = _BY_KEY["model"].default, list_models()[0]
         notes.append(f"There is no model of that name here, so this is {info.name}.")
-    for key, count in (
-        ("layer", info.n_layers),
-        ("head", info.n_heads),
-        ("layer2", info.n_layers),
-        ("head2", info.n_heads),
+    for key, what, count in (
+        ("layer", "layer", info.n_layers),
+        ("head", "head", info.n_heads),
+        ("layer2", "layer", info.n_layers),
+        ("head2", "head", info.n_heads),
+        ("within", "layer", info.n_layers),
+        # Without MLPs the page of neurons says that there are none.
+        ("neuron", "neuron", info.d_mlp or 1_000_000),
     ):
         if int(values[key]) >= count:
             notes.append(
-                f"{info.name} has no {key[:5].rstrip('2')} {values[key]} "
-                f"(they run from 0 to {count - 1})."
+                f"{info.name} has no {what} {values[key]} (they run from 0 to {count - 1})."
             )
             values[key] = _default(name, _BY_KEY[key])
             # Not remembered: another page may have another default.

@@ -13,6 +13,7 @@ from typing import Any
 _INVISIBLE = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"}
 _VISIBLE = {"\n": "↵", "\t": "⇥", "\r": "␍", " ": "·"}
 _PLOTLY = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "$": "&#36;"})
+_INERT = str.maketrans({"<": "<\u2060", "&": "&\u2060"})
 _SCRIPT = str.maketrans({c: f"\\u{ord(c):04x}" for c in "<>&'\u2028\u2029"})
 _MARKDOWN = str.maketrans({c: f"&#{ord(c)};" for c in "\\`*_{}[]()#+-.!|~<>&$:@^=\"'/"})
 
@@ -36,6 +37,15 @@ def short_token(token: str, width: int = 12) -> str:
 def escape_html(text: str) -> str:
     """`text` for HTML, between tags or in a quoted attribute."""
     return html.escape(text, quote=True)
+
+
+def inert_html(text: str) -> str:
+    """`text` for a script that puts the same string into HTML in one place, as text in another.
+
+    A word joiner, which has no width, after every `<` and `&`: by the rules of HTML these begin a
+    tag or an entity only right before a letter, `#`, `/`, `!` or `?`.
+    """
+    return text.translate(_INERT)
 
 
 def script_json(value: Any) -> str:

@@ -1,0 +1,23 @@
+"""Neurons: which fire on this text, where, and which tokens they promote."""
+
+import streamlit as st
+
+from app import backend, neuron_view
+from app.selection import open_page
+from app.sequences import choose_sequence
+
+selection = open_page("neurons")
+tokens = backend.tokens_of(selection)
+if not selection.info.has_mlp:
+    neuron_view.explain_absence(selection)
+    st.stop()
+row = choose_sequence(selection, tokens)
+view = neuron_view.NeuronView.of(selection, tokens, row)
+neuron_view.choose_neuron(view)
+strongest, says = st.columns(2)
+with strongest:
+    neuron_view.draw_strongest(view)
+with says:
+    neuron_view.draw_promoted(view)
+neuron_view.draw_activation(view)
+neuron_view.draw_circuitsvis(view)
