@@ -62,7 +62,7 @@ def ablated_head(selection: Selection, first: Head) -> Head:
     """The head that the second side lacks: the link's, or one that `first` may rest on."""
     if selection["ablate"]:
         return Head.parse(selection["ablate"])
-    scores = _reference(selection).previous
+    scores = backend.reference_scores(selection).previous
     # Only earlier layers reach the head; in layer 0 there are none and any head will do.
     reaching = scores[: max(first.layer, 1)]
     return _best(reaching, first if first.layer == 0 else None)
@@ -74,7 +74,7 @@ def _completed(
     """The head of that layer and number; what is -1 is chosen by the score."""
     if layer >= 0 and head >= 0:
         return Head(layer, head)
-    values = np.array(getattr(_reference(selection), score))
+    values = np.array(getattr(backend.reference_scores(selection), score))
     if layer >= 0:
         values[np.arange(len(values)) != layer] = np.nan
     if head >= 0:
@@ -90,10 +90,3 @@ def _best(values: np.ndarray, avoid: Head | None) -> Head:
         ranked[avoid.layer, avoid.head] = -np.inf
     layer, head = np.unravel_index(int(ranked.argmax()), ranked.shape)
     return Head(int(layer), int(head))
-
-
-def _reference(selection: Selection) -> HeadScores:
-    # On repeated tokens, whatever the input: only there does every head show what it is, and
-    # the choice does not jump while a prompt is typed.
-    length = min(50, (selection.info.n_ctx - 1) // 2)
-    return backend.scores(selection.with_values(input="repeated", length=length, batch=10, seed=0))
