@@ -16,6 +16,7 @@ _HOME = {
     "load_model": "models",
     "Tokens": "inputs",
     "tokenize": "inputs",
+    "paired_tokens": "inputs",
     "repeated_tokens": "inputs",
     "token_text": "inputs",
     "Patterns": "patterns",

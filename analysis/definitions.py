@@ -271,6 +271,15 @@ PARAMETER = Definition(
     "no unit",
     "ARENA 1.2, section 1.1; TransformerLens naming",
 )
+PAIR_ABLATION = Definition(
+    "Ablation effect on pairs",
+    "How much a head matters where only two tokens in a row repeat; one that matters on full "
+    "repeats alone looks for longer matches.",
+    "mean ablation of each head on BOS, r_1..r_S, then pairs of neighbours r_i r_i+1 in random "
+    "order, over the second token of each pair",
+    "nats per token",
+    "ARENA 1.2, section 3.10; here no pair continues the one before it",
+)
 PATTERN_CHECK = Definition(
     "Pattern worked out by hand",
     "The attention pattern from queries and keys, to compare with the one the model used.",

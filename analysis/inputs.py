@@ -1,6 +1,6 @@
 """What a model is run on: a prompt, or random tokens repeated."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -19,13 +19,15 @@ class Tokens:
 
     `labels[b][p]` is what id `ids[b, p]` decodes to; a token that is only part of a character
     reads as its bytes, such as `\\xe2\\x80`. `half_length` is S for `[BOS, r_1..r_S, r_1..r_S]`
-    and None for a prompt. `has_bos` says whether position 0 is the BOS token.
+    and None for a prompt. `has_bos` says whether position 0 is the BOS token. `pairs_from` is S
+    where S random tokens are followed by pairs of neighbours among them, else None.
     """
 
     ids: Int[np.ndarray, "batch pos"]
     labels: tuple[tuple[str, ...], ...]
     half_length: int | None
     has_bos: bool
+    pairs_from: int | None = None
 
     def __post_init__(self) -> None:
         n_rows, n_pos = self.ids.shape
@@ -36,6 +38,8 @@ class Tokens:
             second = self.ids[:, self.half_length + 1 :]
             if n_pos != 2 * self.half_length + 1 or not np.array_equal(first, second):
                 raise ValueError(f"tokens are not BOS and the same {self.half_length} ids twice")
+        if self.pairs_from is not None and n_pos != 2 * self.pairs_from + 1:
+            raise ValueError(f"{n_pos} tokens are not BOS, {self.pairs_from} ids and their pairs")
         freeze(self, "ids")
 
     @property
@@ -59,8 +63,11 @@ class Tokens:
 
         Entry i is the prediction made at position i. For repeated tokens only entries
         `S+1 .. 2S-1` can be known from the first half (the first repeated token cannot), so a
-        perfect induction circuit scores 0 there. For a prompt it is every entry.
+        perfect induction circuit scores 0 there. Of pairs it is the second token of each, since
+        no pair continues the one before it. For a prompt it is every entry.
         """
+        if self.pairs_from is not None:
+            return slice(self.pairs_from + 1, 2 * self.pairs_from, 2)
         if self.half_length is None:
             return slice(0, self.length - 1)
         return slice(self.half_length + 1, 2 * self.half_length)
@@ -133,6 +140,33 @@ def repeated_tokens(model: HeadModel, length: int = 50, batch: int = 10, seed: i
         half = np.random.default_rng([seed, index]).choice(ordinary, size=length, replace=False)
         rows.append([model.bos_id, *half.tolist(), *half.tolist()])
     return _tokens(model, rows, half_length=length, has_bos=True)
+
+
+def paired_tokens(model: HeadModel, length: int = 50, batch: int = 10, seed: int = 0) -> Tokens:
+    """Random tokens, then pairs of neighbours from them: no repeat is longer than 2 tokens.
+
+    `[BOS, r_1..r_S, r_i, r_i+1, r_j, r_j+1, ...]` with S = `length`, cut to [batch, 2S+1]; the r
+    are those of `repeated_tokens`. The starts i, j, ... are drawn uniformly from 1..S-1, except
+    that no pair continues the one before it (the course lets that happen by chance). A head that
+    helps on full repeats and not here looks for matches of more than one token. Source: ARENA
+    1.2, section 3.10.
+
+    Raises:
+        AnalysisError: As `repeated_tokens`, or S below 4, where pairs cannot be told apart.
+    """
+    if length < 4:
+        raise AnalysisError(f"S is {length}; pairs are drawn from at least 4 tokens. Change S.")
+    rows = []
+    for index, row in enumerate(repeated_tokens(model, length, batch, seed).ids):
+        half = row[1 : length + 1].tolist()
+        random = np.random.default_rng([seed, index, 1])
+        pairs: list[int] = []
+        start = length  # of no pair: nothing stands before the first
+        while len(pairs) < length:
+            start = int(random.choice([i for i in range(length - 1) if i != start + 2]))
+            pairs += half[start : start + 2]
+        rows.append([model.bos_id, *half, *pairs[:length]])
+    return replace(_tokens(model, rows, half_length=None, has_bos=True), pairs_from=length)
 
 
 def token_text(tokenizer: PreTrainedTokenizerBase, token_id: int) -> str:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from analysis.copying import Copying, KeyQueryMatch
     from analysis.decomposition import Decomposition, ScoreSplit
     from analysis.inputs import Tokens
-    from analysis.knockout import TargetedAblation
+    from analysis.knockout import OffsetAblation, TargetedAblation
     from analysis.models import HeadModel
     from analysis.neurons import NeuronActivations, NeuronPeaks
     from analysis.patterns import Patterns
@@ -132,6 +132,16 @@ def loss(selection: Selection, without: tuple[Head, ...] = ()) -> float:
     return _of_tokens("loss", model, tokens, lambda: engine.keep_only(model, tokens, kept), without)
 
 
+def reference_scores(selection: Selection) -> HeadScores:
+    """Every head's scores on the course's repeated tokens, whatever the input of the view.
+
+    Only there does every head show what it is, and what a page picks by them does not jump while
+    a prompt is typed.
+    """
+    length = min(50, (selection.info.n_ctx - 1) // 2)
+    return scores(selection.with_values(input="repeated", length=length, batch=10, seed=0))
+
+
 def next_token_stats(selection: Selection) -> NextTokenStats:
     """Next-token predictions on the view's tokens."""
     engine, model, tokens = _engine(), model_of(selection), tokens_of(selection)
@@ -153,16 +163,35 @@ def attribution(
     )
 
 
-def ablation(selection: Selection, progress: Progress) -> Ablation:
+def ablation(selection: Selection, method: str, progress: Progress) -> Ablation:
     """Ablation sweep over all heads on the view's tokens; `progress` may raise to cancel it."""
+    return _sweep(model_of(selection), tokens_of(selection), method, progress)
+
+
+def pair_ablation(selection: Selection, progress: Progress) -> Ablation:
+    """Mean ablation of all heads on pairs of the view's repeated tokens."""
+    engine, model = _engine(), model_of(selection)
+    length, batch, seed = selection["length"], selection["batch"], selection["seed"]
+    tokens = _shared(
+        "pairs",
+        model,
+        (length, batch, seed),
+        lambda: engine.paired_tokens(model, length, batch, seed),
+    )
+    return _sweep(model, tokens, "mean", progress)
+
+
+def offset_ablation(
+    selection: Selection, layer: int, kept: tuple[tuple[int, ...], ...], progress: Progress
+) -> OffsetAblation:
+    """Loss when each head of a layer may read some distances only."""
     engine, model, tokens = _engine(), model_of(selection), tokens_of(selection)
-    method = selection["method"]
     return _of_tokens(
-        "ablation",
+        "offsets",
         model,
         tokens,
-        lambda: engine.ablation_sweep(model, tokens, method=method, progress=progress),
-        method,
+        lambda: engine.offset_ablation(model, tokens, layer, kept, progress),
+        (layer, kept),
     )
 
 
@@ -456,6 +485,17 @@ def _model(name: str) -> HeadModel:
     return _models.get(name, load)
 
 
+def _sweep(model: HeadModel, tokens: Tokens, method: str, progress: Progress) -> Ablation:
+    engine = _engine()
+    return _of_tokens(
+        "ablation",
+        model,
+        tokens,
+        lambda: engine.ablation_sweep(model, tokens, method=method, progress=progress),
+        method,
+    )
+
+
 def _of_tokens(
     quantity: str,
     model: HeadModel,
@@ -463,7 +503,7 @@ def _of_tokens(
     compute: Callable[[], Value],
     options: Any = None,
 ) -> Value:
-    ids = (tokens.ids.shape, tokens.ids.tobytes(), tokens.half_length)
+    ids = (tokens.ids.shape, tokens.ids.tobytes(), tokens.half_length, tokens.pairs_from)
     return _shared(quantity, model, (ids, options), compute)
 
 

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import streamlit as st
 
 from analysis.heads import Head
 from app import backend
 from app.selection import MAX_JOINT, Selection, choose
-
-if TYPE_CHECKING:
-    from analysis.scores import HeadScores
 
 # The course's threshold for calling a head an induction head.
 INDUCTION = 0.4
@@ -21,24 +16,24 @@ _JOINT = "joint heads"
 
 def focus_head(selection: Selection) -> Head:
     """The head in focus: the link's, or the strongest induction head."""
-    return _completed(selection, "layer", "head", reference(selection).induction)
+    return completed(selection, "layer", "head", backend.reference_scores(selection).induction)
 
 
 def previous_token_head(selection: Selection) -> Head:
     """The head in focus: the link's, or the strongest previous-token head."""
-    return _completed(selection, "layer", "head", reference(selection).previous)
+    return completed(selection, "layer", "head", backend.reference_scores(selection).previous)
 
 
 def second_head(selection: Selection, first: Head) -> Head:
     """The head to compare `first` with: the link's, or the strongest other previous-token head."""
-    values = np.array(reference(selection).previous)
+    values = np.array(backend.reference_scores(selection).previous)
     values[first.layer, first.head] = np.nan
-    return _completed(selection, "layer2", "head2", values)
+    return completed(selection, "layer2", "head2", values)
 
 
 def writer_head(selection: Selection, reader: Head) -> Head:
     """An earlier head that `reader` may read: the link's, or the strongest previous-token head."""
-    return _completed(selection, "layer2", "head2", _before(selection, reader))
+    return completed(selection, "layer2", "head2", _before(selection, reader))
 
 
 def ablated_head(selection: Selection, first: Head) -> Head:
@@ -55,7 +50,7 @@ def joint_heads(selection: Selection) -> tuple[Head, ...]:
     """
     if selection["heads"]:
         return tuple(Head.parse(label) for label in str(selection["heads"]).split(","))
-    scores = reference(selection)
+    scores = backend.reference_scores(selection)
     found = [head for head, _ in scores.above("induction", INDUCTION)]
     return tuple(found[:MAX_JOINT]) or (_best(scores.induction),)
 
@@ -98,30 +93,20 @@ def pick_joint_heads(selection: Selection, heads: tuple[Head, ...]) -> None:
     )
 
 
-def reference(selection: Selection) -> HeadScores:
-    """Every head's scores on repeated tokens, whatever the input of the view.
-
-    Only there does every head show what it is, and a choice made by these scores does not jump
-    while a prompt is typed.
-    """
-    length = min(50, (selection.info.n_ctx - 1) // 2)
-    return backend.scores(selection.with_values(input="repeated", length=length, batch=10, seed=0))
-
-
 def _before(selection: Selection, reader: Head) -> np.ndarray:
     """Previous-token scores of the heads that reach `reader`.
 
     Only earlier layers do; in layer 0 there are none, and any other head of it will do.
     """
-    values = np.array(reference(selection).previous)
+    values = np.array(backend.reference_scores(selection).previous)
     values[max(reader.layer, 1) :] = np.nan
     if reader.layer == 0 and selection.info.n_heads > 1:
         values[0, reader.head] = np.nan
     return values
 
 
-def _completed(selection: Selection, layer_key: str, head_key: str, values: np.ndarray) -> Head:
-    """The link's layer and head; what is -1 is chosen by the largest of `values`."""
+def completed(selection: Selection, layer_key: str, head_key: str, values: np.ndarray) -> Head:
+    """The head in two parameters: the link's layer and head; what is -1 is chosen by the largest of `values`."""
     layer, head = selection[layer_key], selection[head_key]
     if layer >= 0 and head >= 0:
         return Head(layer, head)

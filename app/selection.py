@@ -37,6 +37,10 @@ MAX_HALF = 255
 MAX_JOINT = 8  # heads taken together; more bars than these cannot be told apart
 MIN_SAMPLE, MAX_SAMPLE = 10, 200
 MAX_PAIRS = 40
+MAX_KEPT = 300
+MAX_OFFSETS = 10
+# Of a list of heads that the page picks where it is empty: none at all.
+NO_HEAD = "none"
 _STATE = "headscope.selection"
 
 
@@ -104,6 +108,11 @@ def _heads(most: int) -> Callable[[str], str]:
         return ",".join(head.label for head in heads)
 
     return parse
+
+
+def _heads_or_none(most: int) -> Callable[[str], str]:
+    heads = _heads(most)
+    return lambda text: text if text == NO_HEAD else heads(text)
 
 
 def _positions(most: int) -> Callable[[str], str]:
@@ -185,6 +194,16 @@ PARAMETERS = (
         "how a head is ablated",
         ("ablation", "head"),
     ),
+    Parameter(
+        "keep",
+        "",
+        _heads_or_none(MAX_KEPT),
+        "heads that are kept while all others are silenced; none: no head",
+        ("ablation",),
+    ),
+    Parameter(
+        "offsets", "", _positions(MAX_OFFSETS), "distances of one more row, 0..", ("ablation",)
+    ),
     Parameter("dest", -1, _whole(-1, 9999), "destination explained, -1: strongest", ("head",)),
     Parameter("src", -1, _whole(-1, 9999), "its source, -1: the strongest", ("head",)),
     Parameter("token", "", _text(40), "token to look up in the circuits", ("head", "circuits")),
@@ -247,6 +266,8 @@ _PAGE_DEFAULTS: dict[tuple[str, str], Value] = {
     ("activations", "layer"): -1,
     ("activations", "head"): -1,
     ("neurons", "layer"): -1,
+    ("ablation", "layer"): -1,
+    ("ablation", "head"): -1,
 }
 
 
@@ -320,12 +341,12 @@ def open_page(name: str) -> Selection:
             values[key] = _default(name, _BY_KEY[key])
             # Not remembered: another page may have another default.
             _state().chosen.pop(key, None)
-    for key, purpose in (("ablate", "to ablate"), ("heads", "to take jointly")):
-        for label in str(values[key]).split(",") if values[key] else []:
-            head = Head.parse(label)
-            if head.layer >= info.n_layers or head.head >= info.n_heads:
-                notes.append(f"{info.name} has no head {label} {purpose}.")
-                values[key] = ""
+    for key, purpose in (("ablate", "ablate"), ("keep", "keep"), ("heads", "take jointly")):
+        heads = heads_in(str(values[key]))
+        known = [h for h in heads if h.layer < info.n_layers and h.head < info.n_heads]
+        if missing := [head.label for head in heads if head not in known]:
+            notes.append(f"{info.name} has no head {', '.join(missing[:3])} to {purpose}.")
+            values[key] = ",".join(head.label for head in known)
     longest = (info.n_ctx - 1) // 2
     if int(values["length"]) > longest:
         notes.append(f"S is at most {longest} for {info.name}.")
@@ -343,6 +364,12 @@ def open_page(name: str) -> Selection:
     with st.sidebar:
         _draw_sidebar(selection)
     return selection
+
+
+def heads_in(text: str) -> tuple[Head, ...]:
+    """The heads that a parameter such as `keep` lists, in order and each once."""
+    labels = text.split(",") if text not in ("", NO_HEAD) else []
+    return tuple(sorted({Head.parse(label) for label in labels}))
 
 
 def choose(**values: Value) -> None:

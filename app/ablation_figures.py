@@ -1,0 +1,125 @@
+"""Plotly figures about what breaks, and what survives, when heads are taken away."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from analysis.heads import Head
+from app.figures import colour_scale, finish
+from app.theme import Palette
+
+# More pairs of bars than this cannot be told apart on a projector.
+MAX_PAIRS = 16
+# A head whose loss is smaller than this, in nats, has no share of it to speak of.
+LEAST_EFFECT = 0.05
+
+
+def offset_map(
+    values: np.ndarray, kept: Sequence[Sequence[int]], layer: int, palette: Palette
+) -> go.Figure:
+    """Loss increase of each head of a layer [kept, head] when it reads some distances only.
+
+    Coloured by the share of what the head loses with no distance at all (the first row), so that
+    a head of small effect can be read beside one of large effect.
+    """
+    full = values[0]
+    share = np.where(full >= LEAST_EFFECT, values / np.where(full == 0, 1, full), np.nan)
+    rows = [", ".join(map(str, offsets)) or "none" for offsets in kept]
+    heads = [Head(layer, head).label for head in range(values.shape[1])]
+    figure = go.Figure(
+        go.Heatmap(
+            z=np.clip(share, 0, 1),
+            text=values,
+            colorscale=colour_scale(palette.sequential),
+            zmin=0,
+            zmax=1,
+            xgap=2,
+            ygap=2,
+            hoverinfo="skip",
+            colorbar={
+                "title": {"text": "share of its work lost", "side": "right"},
+                "thickness": 12,
+                "tickformat": ".0%",
+            },
+        )
+    )
+    many = values.shape[1] > 16
+    row, column = np.divmod(np.arange(values.size), values.shape[1])
+    # The numbers are a layer of their own: cells without a share have no colour, not no number.
+    figure.add_scatter(
+        x=column,
+        y=row,
+        mode="markers" if many else "text",
+        marker={"opacity": 0, "size": 16},
+        text=[f"{value:+.2f}" for value in values.flat],
+        textfont={
+            "color": [
+                palette.background if np.isfinite(part) and part > 0.5 else palette.text
+                for part in share.flat
+            ]
+        },
+        hovertext=[
+            f"<b>{heads[b]}</b>, distances kept: {rows[a]}<br>loss {values[a, b]:+.3f} nats"
+            + (f"<br>{share[a, b]:.0%} of its work lost" if np.isfinite(share[a, b]) else "")
+            for a, b in zip(row, column, strict=True)
+        ],
+        hoverinfo="text",
+        showlegend=False,
+    )
+    figure.update_xaxes(
+        title=f"Head of layer {layer}",
+        tickvals=list(range(len(heads))),
+        ticktext=heads,
+        range=[-0.5, len(heads) - 0.5],
+        showgrid=False,
+        zeroline=False,
+    )
+    figure.update_yaxes(
+        title="Distances kept",
+        tickvals=list(range(len(rows))),
+        ticktext=rows,
+        range=[len(rows) - 0.5, -0.5],
+        showgrid=False,
+        zeroline=False,
+    )
+    return finish(figure, height=110 + 36 * len(rows))
+
+
+def pair_bars(
+    repeated: np.ndarray, paired: np.ndarray, heads: Sequence[Head], palette: Palette
+) -> go.Figure:
+    """Loss increase without each head, on full repeats and on pairs; a bar carries its head."""
+    names = [head.label for head in heads]
+    figure = go.Figure()
+    for name, values, colour in (
+        ("full repeats", repeated, palette.diverging[3]),
+        ("pairs", paired, palette.accent),
+    ):
+        figure.add_bar(
+            x=names,
+            y=values,
+            name=name,
+            marker_color=colour,
+            marker_line_width=0,
+            # Streamlit's click selects; the other bars must not fade.
+            unselected_marker_opacity=1,
+            customdata=[[head.layer, head.head] for head in heads],
+            hovertext=[
+                f"<b>{label}</b> on {name}: {value:+.3f} nats"
+                for label, value in zip(names, values, strict=True)
+            ],
+            hoverinfo="text",
+            text=[f"{value:+.2f}" for value in values],
+            textposition="outside",
+            cliponaxis=False,
+        )
+    figure.update_xaxes(type="category")
+    figure.update_yaxes(title="Loss increase (nats)", zerolinecolor=palette.muted)
+    figure.update_layout(
+        barmode="group",
+        clickmode="event+select",
+        dragmode=False,
+        legend={"orientation": "h", "y": 1.14, "x": 0},
+    )
+    return finish(figure, height=340)
