@@ -106,7 +106,7 @@ def _before(selection: Selection, reader: Head) -> np.ndarray:
 
 
 def completed(selection: Selection, layer_key: str, head_key: str, values: np.ndarray) -> Head:
-    """The head in two parameters: the link's layer and head; what is -1 is chosen by the largest of `values`."""
+    """The link's layer and head in two parameters; -1 there: by the largest of `values`."""
     layer, head = selection[layer_key], selection[head_key]
     if layer >= 0 and head >= 0:
         return Head(layer, head)
