@@ -49,6 +49,8 @@ MAX_MODELS = 2
 MAX_RESULT_BYTES = 256 * 2**20
 # What one request may run through the model: 64 sequences of 101 tokens, 12 of 511.
 MAX_TOKENS = 6500
+# Enough work to be measured, and no more than a second or two of it with a large vocabulary.
+TIMED_ROWS = 256
 
 _importing = threading.Lock()
 _models = SharedCache(MAX_MODELS, size_of=lambda model: 1)
@@ -302,7 +304,8 @@ def factored_timing(selection: Selection, head: Head, again: bool) -> FactoredTi
     engine, model = _engine(), model_of(selection)
 
     def measure() -> FactoredTiming:
-        return engine.time_factored(model, head)
+        rows = min(TIMED_ROWS, model.d_vocab)
+        return engine.time_factored(model, head, rows=rows, repeats=7)
 
     return measure() if again else _shared("timing", model, head, measure)
 

@@ -44,7 +44,7 @@ def ov_map(
         )
     )
     figure.update_xaxes(
-        title="Output token", tickangle=-60, showgrid=False, **token_ticks(labels, 40)
+        title="Output token", tickangle=-60, showgrid=False, **token_ticks(labels, 24)
     )
     figure.update_yaxes(
         title="Token attended to", autorange="reversed", showgrid=False, **token_ticks(labels, 40)
@@ -95,10 +95,17 @@ def eigenvalue_plane(values: np.ndarray, palette: Palette) -> go.Figure:
             hovertemplate="%{x:.3g} %{y:+.3g}i<br>size %{customdata:.3g}<extra></extra>",
         )
     )
-    axis = {"range": [-limit, limit], "zeroline": True, "zerolinecolor": palette.muted}
-    figure.update_xaxes(title="Real part: copied to the right, inverted to the left", **axis)
+    axis = {
+        "range": [-limit, limit],
+        "constrain": "domain",
+        "zeroline": True,
+        "zerolinecolor": palette.muted,
+        "nticks": 6,
+        "tickangle": 0,
+    }
+    figure.update_xaxes(title="Real part", **axis)
     figure.update_yaxes(title="Imaginary part", scaleanchor="x", **axis)
-    return finish(figure, height=400)
+    return finish(figure, height=340)
 
 
 def position_map(pattern: np.ndarray, palette: Palette) -> go.Figure:

@@ -28,6 +28,8 @@ from app.theme import palette
 
 DIRECTIONS = 6
 TOKENS_OF_A_DIRECTION = 8
+# Pixels; from about this height on a table wraps its text instead of cutting it.
+WRAPPED_ROW = 66
 
 
 def draw_copying(selection: Selection) -> None:
@@ -50,13 +52,13 @@ def draw_copying(selection: Selection) -> None:
                     found[name] = backend.ov_copying(selection, group, progress)
             result = list(found.values())[-1]
             whole = "Together" if len(heads) > 1 else heads[0].label
-            columns = st.columns(3)
-            for column, (k, share) in zip(columns, result.accuracy.items(), strict=False):
-                which = "the top guess" if k == 1 else f"in the top {k}"
-                column.metric(f"{whole}: {which}", f"{share:.2%}", border=True)
-            columns[2].metric(
-                "Chance of a top guess", f"{1 / selection.info.d_vocab:.2%}", border=True
-            )
+            # A row that breaks: columns would cut the numbers off on a narrow screen.
+            bar = st.container(horizontal=True)
+            for k, share in result.accuracy.items():
+                which = "top guess" if k == 1 else f"in the top {k}"
+                bar.metric(f"{whole}: {which}", f"{share:.2%}", border=True, width=220)
+            chance = 1 / selection.info.d_vocab
+            bar.metric("Chance: top guess", f"{chance:.2%}", border=True, width=220)
             accuracy = {k: [each.accuracy[k] for each in found.values()] for k in result.k}
             draw(circuit_figures.copying_bars(list(found), accuracy, palette()), key="copying")
             st.caption(f"Over all {selection.info.d_vocab:,} tokens. {result.assumes}")
@@ -94,8 +96,8 @@ def draw_eigenvalues(selection: Selection, head: Head) -> None:
     with (
         figure_frame(
             "Eigenvalue copying score of every head",
-            "+1: a head writes back what it reads; -1: the opposite. Click a cell to put that "
-            "head in focus.",
+            "+1: a head writes back what it reads, its eigenvalues lie to the right; -1: the "
+            "opposite, they lie to the left. Click a cell to put that head in focus.",
             EIGENVALUES,
         ),
         part(),
@@ -148,7 +150,6 @@ def draw_directions(selection: Selection, head: Head) -> None:
         rows = [
             {
                 "Direction": f"{i} {sign}",
-                "Singular value": direction.singular_value,
                 "Tokens read": _tokens(read.labels),
                 "Tokens written": _tokens(written.labels),
             }
@@ -162,10 +163,8 @@ def draw_directions(selection: Selection, head: Head) -> None:
             rows,
             hide_index=True,
             height="content",
-            column_config={
-                "Direction": st.column_config.TextColumn(width=80),
-                "Singular value": st.column_config.NumberColumn(format="%.2f", width=110),
-            },
+            row_height=WRAPPED_ROW,
+            column_config={"Direction": st.column_config.TextColumn(width=70)},
         )
         st.caption(result.assumes)
 
@@ -233,13 +232,16 @@ def draw_k_composition(selection: Selection, writer: Head, reader: Head) -> None
     ):
         with progress_bar(f"{writer.label} to {reader.label}: every pair of tokens") as progress:
             result = backend.k_composition_circuit(selection, writer, reader, progress)
-        left, right = st.columns(2)
-        with left:
-            st.markdown("**Best key for each query** (along a row: what attention depends on)")
-            _draw_shares(result.best_key.items())
-        with right:
-            st.markdown("**Best query for each key** (along a column: the other direction)")
-            _draw_shares(result.best_query.items())
+        sides = {
+            "Best key for each query: along a row, what attention depends on": result.best_key,
+            "Best query for each key: along a column, the other direction": result.best_query,
+        }
+        for name, shares in sides.items():
+            st.markdown(f"**{name}**")
+            bar = st.container(horizontal=True)
+            for k, share in shares.items():
+                which = "Top guess" if k == 1 else f"In the top {k}"
+                bar.metric(which, f"{share:.2%}", border=True, width=220)
         st.caption(
             f"The share of all {selection.info.d_vocab:,} tokens for which that is the same "
             f"token; chance is {1 / selection.info.d_vocab:.2%}. {result.assumes}"
@@ -259,7 +261,7 @@ def draw_factored(selection: Selection, head: Head) -> None:
         with part():
             timing = backend.factored_timing(selection, head, again)
             whole = facts.d_vocab / timing.rows
-            n, thin, m = facts.d_vocab, facts.d_head, facts.d_model
+            n, thin = facts.d_vocab, facts.d_head
             st.dataframe(
                 {
                     "": [
@@ -271,15 +273,15 @@ def draw_factored(selection: Selection, head: Head) -> None:
                         "All rows at that pace",
                     ],
                     "Written out": [
-                        f"{n:,} x {n:,}, through W_OV {m:,} x {m:,}",
+                        f"{n:,} x {n:,}",
                         f"{n * n:,}",
                         _scaled(facts.full_bytes, 1024, ("B", "KiB", "MiB", "GiB")),
                         _scaled(facts.full_flops, 1000, ("flop", "kflop", "Mflop", "Gflop")),
                         _time(timing.full_seconds),
                         _time(timing.full_seconds * whole),
                     ],
-                    "As two factors A B": [
-                        f"A = W_E W_V {n:,} x {thin}, B = W_O W_U {thin} x {n:,}",
+                    "As two factors": [
+                        f"{n:,} x {thin} and {thin} x {n:,}",
                         f"{2 * n * thin:,}",
                         _scaled(facts.factored_bytes, 1024, ("B", "KiB", "MiB", "GiB")),
                         _scaled(facts.factored_flops, 1000, ("flop", "kflop", "Mflop", "Gflop")),
@@ -291,6 +293,7 @@ def draw_factored(selection: Selection, head: Head) -> None:
                 height="content",
             )
             st.caption(
+                "The factors are A = W_E W_V and B = W_O W_U. "
                 f"{facts.full_bytes / facts.factored_bytes:,.0f} times less memory, "
                 f"{facts.full_flops / facts.factored_flops:,.0f} times less work; the measured "
                 f"rows agree within {timing.difference:.1e} logits. Eigenvalues, singular values, "
@@ -298,12 +301,6 @@ def draw_factored(selection: Selection, head: Head) -> None:
                 f"that are not 0 are those of B A, which is {thin} x {thin}. Copying accuracy "
                 "goes through the rows in blocks and keeps none."
             )
-
-
-def _draw_shares(shares: Iterable[tuple[int, float]]) -> None:
-    items = list(shares)
-    for column, (k, share) in zip(st.columns(len(items)), items, strict=True):
-        column.metric("Top guess" if k == 1 else f"In the top {k}", f"{share:.1%}", border=True)
 
 
 def _tokens(labels: Iterable[str]) -> str:

@@ -214,6 +214,8 @@ def head_graph(
         cliponaxis=False,
         marker={
             "size": [16 if head in linked else 9 for head in every],
+            # Markers of several sizes are see-through otherwise.
+            "opacity": 1,
             "color": [
                 palette.accent
                 if head in chosen

@@ -61,15 +61,17 @@ def draw_pairs(selection: Selection, writer: Head, reader: Head) -> None:
                 "left out."
             )
         st.markdown(f"**{writer.label} to {reader.label}**")
-        for column, (each, result) in zip(st.columns(3), found.items(), strict=True):
+        bar = st.container(horizontal=True)
+        for each, result in found.items():
             at = (writer.layer, writer.head, reader.layer, reader.head)
             known = not np.isnan(result.values[at])
-            column.metric(
+            bar.metric(
                 f"{each}: {KINDS[each]}",
                 f"{result.values[at]:.3f}" if known else "n/a",
                 f"{result.deviations[at]:+.1f} sd" if known else None,
                 delta_color="off",
                 border=True,
+                width=220,
             )
         if writer.layer >= reader.layer:
             st.caption(f"{writer.label} is in no earlier layer: {reader.label} cannot read it.")
@@ -135,7 +137,6 @@ def draw_targeted(selection: Selection, target: Head) -> None:
         right.metric(
             f"Without {result.sources[strongest].label}",
             f"{result.ablated[strongest]:.2f}",
-            f"{result.values[strongest]:+.2f}",
             border=True,
         )
         labels = [head.label for head in result.sources]
