@@ -48,6 +48,10 @@ ATTRIBUTION = Definition(
     "logits",
     "ARENA 1.2, section 3.4; TransformerLens, direct_logit_attribution",
 )
+FROZEN_SCALE = (
+    "This model has a LayerNorm before the unembedding. Its scale is frozen at the value it had at "
+    "each position: otherwise the logit would not be a sum over components."
+)
 SOURCE_ATTRIBUTION = Definition(
     "One head's logit attribution by source token",
     "Which tokens the head reads what it adds to a logit from.",

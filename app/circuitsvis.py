@@ -122,7 +122,10 @@ def topk_tokens(
     style = (
         f"{_CONTROLS}thead tr:nth-child(2) th{{font-size:0}}"
         f"thead tr:nth-child(2) th::after{{font-size:16px}}{heads}{unused}{{display:none}}"
-        "td{padding:2px 6px}"
+        "table{margin-left:0!important}td{padding:2px 6px}"
+        "td>span{max-width:9em;overflow:hidden;text-overflow:ellipsis}"
+        # Five columns fit into a narrow window, too.
+        "@media(max-width:560px){td{font-size:12px;padding:2px}td>span{max-width:5em}}"
     )
     return _html("TopkTokens", properties, dark, style)
 

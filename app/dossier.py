@@ -12,6 +12,7 @@ from analysis.definitions import (
     ABLATION,
     ATTRIBUTION,
     CHANCE,
+    FROZEN_SCALE,
     PATTERN,
     SCORE_SPLIT,
     SCORES,
@@ -185,6 +186,8 @@ def draw_logits(view: HeadView) -> None:
         total, targets = result.total[0], result.targets[0]
         towards = [texts[0] for texts in backend.token_labels(selection, targets[:, None])]
         at = view.labels[: len(total)]
+        if selection.info.normalization:
+            st.caption(FROZEN_SCALE)
         draw(head_figures.position_bars(total, at, towards, view.theme), key="logits")
         st.caption(
             "The same by source: each row of this map sums to the bar of its position, within "

@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 
 import plotly.graph_objects as go
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from analysis.definitions import Definition
 from analysis.errors import AnalysisError
@@ -143,6 +144,21 @@ def draw_rows_to_open(
     )
     if chosen := event["selection"]["rows"]:
         go_to_head(selection, heads[chosen[0]])
+
+
+def beside(key: str, *widths: int) -> list[DeltaGenerator]:
+    """Containers in line, at least so many pixels wide each; what does not fit goes below.
+
+    Streamlit's own columns are squeezed until the window is narrower than 640 pixels.
+    """
+    names = [f"{key}-{i}" for i in range(len(widths))]
+    rules = (
+        f"div:has(>.st-key-{name}){{flex:{width} 1 {width}px}}"
+        for name, width in zip(names, widths, strict=True)
+    )
+    st.html(f"<style>{''.join(rules)}</style>")
+    row = st.container(horizontal=True)
+    return [row.container(key=name) for name in names]
 
 
 @contextmanager

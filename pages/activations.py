@@ -1,9 +1,7 @@
 """Activations: what the model is made of, and what passes through it, one activation at a time."""
 
-import streamlit as st
-
 from app import activation_view, backend
-from app.frame import open_head
+from app.frame import beside, open_head
 from app.selection import open_page
 from app.sequences import choose_sequence
 
@@ -12,7 +10,7 @@ tokens = backend.tokens_of(selection)
 row = choose_sequence(selection, tokens)
 view = activation_view.ActivationView.of(selection, tokens, row)
 activation_view.choose_place(selection, view)
-picture, values = st.columns([2, 3])
+picture, values = beside("places", 330, 440)
 with picture:
     activation_view.draw_architecture(view)
 with values:

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from app import backend, neuron_view
+from app.frame import beside
 from app.selection import open_page
 from app.sequences import choose_sequence
 
@@ -14,7 +15,7 @@ if not selection.info.has_mlp:
 row = choose_sequence(selection, tokens)
 view = neuron_view.NeuronView.of(selection, tokens, row)
 neuron_view.choose_neuron(view)
-strongest, says = st.columns(2)
+strongest, says = beside("tables", 370, 400)
 with strongest:
     neuron_view.draw_strongest(view)
 with says:

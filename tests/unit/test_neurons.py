@@ -5,9 +5,14 @@ import pytest
 import torch
 
 from analysis.errors import AnalysisError
-from analysis.inputs import Tokens, repeated_tokens
+from analysis.inputs import Tokens, repeated_tokens, tokenize
 from analysis.models import HeadModel
-from analysis.neurons import NeuronActivations, neuron_activations, promoted_tokens
+from analysis.neurons import (
+    NeuronActivations,
+    neuron_activations,
+    neuron_peaks,
+    promoted_tokens,
+)
 from tests.conftest import make_model
 
 
@@ -42,6 +47,32 @@ def test_strongest_neurons_ignore_the_first_position_unless_asked() -> None:
     assert len(found.strongest(100)) == 4
 
 
+def test_peaks_are_the_maxima_of_the_activations_off_bos(
+    with_mlp: HeadModel, tokens: Tokens
+) -> None:
+    peaks = neuron_peaks(with_mlp, tokens)
+    for layer in range(2):
+        values = neuron_activations(with_mlp, tokens, layer).values
+        np.testing.assert_allclose(peaks.values[layer], values[:, 1:].max((0, 1)), atol=1e-6)
+        neuron = np.arange(values.shape[-1])
+        at = values[peaks.sequences[layer], peaks.positions[layer], neuron]
+        np.testing.assert_allclose(at, peaks.values[layer], atol=1e-6)
+        assert peaks.positions[layer].min() >= 1
+        assert [n for _, n in peaks.strongest(3, layer)] == np.argsort(-peaks.values[layer])[
+            :3
+        ].tolist()
+    best = peaks.strongest(1)[0]
+    assert peaks.values[best] == peaks.values.max()
+    assert len(peaks.strongest(1000)) == peaks.values.size
+
+
+def test_without_bos_the_first_position_counts(with_mlp: HeadModel) -> None:
+    tokens = tokenize(with_mlp, "Alice went home", prepend_bos=False)
+    peaks = neuron_peaks(with_mlp, tokens)
+    values = neuron_activations(with_mlp, tokens, 1).values[0]
+    np.testing.assert_array_equal(peaks.positions[1], values.argmax(0))
+
+
 def test_promoted_tokens_equal_the_direct_path(with_mlp: HeadModel) -> None:
     """One more unit of a neuron moves the logits in proportion, the final scale held at 1."""
     bridge = with_mlp.bridge
@@ -69,6 +100,8 @@ def test_what_has_no_neurons_is_refused(
         neuron_activations(attention_only, tokens, 0)
     with pytest.raises(AnalysisError, match="attention only"):
         promoted_tokens(attention_only, 0, 0)
+    with pytest.raises(AnalysisError, match="attention only"):
+        neuron_peaks(attention_only, tokens)
     with pytest.raises(AnalysisError, match="Layer 2"):
         neuron_activations(with_mlp, tokens, 2)
     for neuron in (-1, 64):

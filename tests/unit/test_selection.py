@@ -45,6 +45,12 @@ VALUES = {
     "minimum": -0.5,
     "x": "entropy",
     "y": "duplicate",
+    "point": "resid_pre",
+    "feature": 256,
+    "list": "parameters",
+    "within": 1,
+    "find": "W_<O>",
+    "neuron": 17,
 }
 
 
@@ -142,7 +148,7 @@ def test_hostile_text_is_a_prompt_like_any_other_and_nothing_else(text: str) -> 
     link = {parameter.key: [text] for parameter in PARAMETERS}
     values, notes = parse_link("attribution", link)
     assert values.get("prompt") == text
-    free_text = {"prompt", "prompt2", "answer", "foil", "token", "model", "model2"}
+    free_text = {"prompt", "prompt2", "answer", "foil", "token", "model", "model2", "find", "point"}
     assert set(values) <= free_text
     assert not [note for note in notes if set("\x00\x1b\u202e\u2028") & set(note)]
 

@@ -3,12 +3,14 @@
 import html
 import json
 import unicodedata
+from itertools import pairwise
 
 import pytest
 
 from app.text import (
     display_token,
     escape_html,
+    inert_html,
     markdown_text,
     plotly_text,
     script_json,
@@ -59,6 +61,17 @@ def test_html_holds_no_markup_and_reads_back_as_the_text(text: str) -> None:
     escaped = escape_html(text)
     assert not set("<>\"'") & set(escaped)
     assert html.unescape(escaped) == text or "\x00" in text
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_inert_text_reads_the_same_as_html_and_as_text(text: str) -> None:
+    """CircuitsVis puts one string into the page as HTML and as text."""
+    inert = inert_html(text)
+    assert inert.replace("\u2060", "") == text
+    # What follows `<` or `&` decides whether markup begins; nothing else can begin it.
+    assert all(after == "\u2060" for mark, after in pairwise(inert) if mark in "<&")
+    assert not inert or inert[-1] not in "<&"
+    assert html.unescape(inert) == inert or set("\x00\x01\x1b") & set(text)
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -1,0 +1,202 @@
+"""The pages of activations and of neurons, and every page on the model with LayerNorm and MLPs."""
+
+import numpy as np
+import pytest
+
+from app import backend
+from app.selection import Selection
+from tests.hostile import HOSTILE
+from tests.pages.test_pages import (
+    ANALYSIS_PAGES,
+    Open,
+    address,
+    charts,
+    expect_well,
+    open_at,
+    said,
+    text_of,
+)
+
+__all__ = ["open_at"]  # a fixture
+GELU = "gelu-4l"
+
+
+def titles(app) -> list[str]:  # noqa: ANN001
+    return [text_of(heading.value) for heading in app.subheader]
+
+
+def captions(app) -> str:  # noqa: ANN001
+    return text_of("\n".join(caption.value for caption in app.caption))
+
+
+def test_the_default_is_the_pattern_of_the_previous_token_head(open_at: Open) -> None:
+    app = open_at("activations")
+    assert "pattern · layer 0 · head 0" in titles(app)
+    assert app.selectbox(key="view.point").value == "pattern"
+    assert address(app) == {}
+
+
+@pytest.mark.parametrize(
+    ("point", "title", "caption"),
+    [
+        (
+            "q",
+            "q · layer 1 · head 2",
+            "blocks.1.attn.hook_q: batch 1 x pos 48 x head 8 x d_head 32",
+        ),
+        ("resid_pre", "resid_pre · layer 1", "batch 1 x pos 48 x d_model 256"),
+        ("embed", "embed", "hook_embed: batch 1 x pos 48 x d_model 256"),
+        ("logits", "logits", "Drawn: tokens 0 to 255 of 4,096."),
+    ],
+)
+def test_an_activation_of_any_shape_is_drawn(
+    open_at: Open, point: str, title: str, caption: str
+) -> None:
+    app = open_at("activations", point=point, layer="1", head="2")
+    expect_well(app)
+    assert said(app) == []
+    assert title in titles(app)
+    assert caption in captions(app)
+    assert charts(app) == 2
+    assert address(app) == {"point": point, "layer": "1", "head": "2"}
+
+
+@pytest.mark.parametrize("point", ["scale1", "resid_mid", "post", "normalized"])
+def test_what_norms_and_mlps_compute_is_drawn_where_they_are(open_at: Open, point: str) -> None:
+    app = open_at("activations", model=GELU, point=point, layer="2")
+    expect_well(app)
+    assert said(app) == []
+    assert charts(app) == 2
+    app = open_at("activations", point=point)
+    expect_well(app)
+    assert [text for text in said(app) if f"no activation “{point}”" in text]
+
+
+def test_the_logits_can_be_paged_through(open_at: Open) -> None:
+    app = open_at("activations", point="logits", feature="4000")
+    assert "Drawn: tokens 4,000 to 4,095 of 4,096." in captions(app)
+
+
+def test_an_unknown_activation_is_said_and_is_text(open_at: Open) -> None:
+    for text in HOSTILE:
+        app = open_at("activations", point=text[:20])
+        expect_well(app)
+        assert [sentence for sentence in said(app) if "no activation" in sentence]
+
+
+def test_one_activation_is_fetched_and_no_cache_is_kept(
+    open_at: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched = []
+    activation = backend.activation
+
+    def record(selection: Selection, sequence: int, name: str) -> object:
+        fetched.append(name)
+        return activation(selection, sequence, name)
+
+    monkeypatch.setattr(backend, "activation", record)
+    open_at("activations", point="z", layer="1")
+    assert fetched == ["blocks.1.attn.hook_z"]
+
+
+@pytest.mark.parametrize("model", ["attn-only-2l", GELU])
+def test_the_pattern_worked_out_by_hand_is_the_cached_one(open_at: Open, model: str) -> None:
+    app = open_at("activations", model=model, layer="1", head="5")
+    shown = {metric.label: metric.value for metric in app.metric}
+    assert set(shown) == {
+        "Largest difference, L1H5",
+        "Largest difference, all heads of layer 1",
+    }
+    for value in shown.values():
+        assert float(value.removesuffix(", exactly")) < 1e-5
+
+
+def test_the_lists_are_filtered_by_layer_and_text(open_at: Open) -> None:
+    app = open_at("activations", list="parameters", within="1", find="w_o")
+    table = app.dataframe[-1].value
+    assert list(table["Short name"]) == ["W_O[1]"]
+    assert table["Shape"][0] == "8, 32, 256"
+    app = open_at("activations", within="0", find="resid")
+    assert list(app.dataframe[-1].value["Name"]) == [
+        "blocks.0.hook_resid_pre",
+        "blocks.0.hook_resid_post",
+    ]
+    app = open_at("activations", find="<b>no such thing")
+    expect_well(app)
+    assert "Nothing of that name" in captions(app)
+
+
+def test_a_model_without_mlps_says_so_and_offers_one_that_has_them(open_at: Open) -> None:
+    app = open_at("neurons", prompt="The cat sat on the mat")
+    expect_well(app)
+    assert said(app) == []
+    assert "Attention-only, 2 layers has no neurons" in titles(app)
+    links = [link.proto for link in app.get("page_link")]
+    offered = [link for link in links if "GELU" in link.label]
+    assert len(offered) == 1
+    assert f"model={GELU}" in offered[0].query_string
+    assert "prompt=The" in offered[0].query_string
+
+
+def test_the_strongest_neuron_of_the_text_is_the_default(open_at: Open) -> None:
+    app = open_at("neurons", model=GELU)
+    expect_well(app)
+    assert said(app) == []
+    table = app.dataframe[0].value
+    assert (np.diff(table["Activation"]) <= 0).all()
+    assert f"What {table['Neuron'][0]} says" in titles(app)
+    assert charts(app) == 1
+    assert len(app.get("iframe")) == 2
+    assert address(app) == {"model": GELU}
+
+
+def test_a_neuron_of_the_link_is_shown(open_at: Open) -> None:
+    app = open_at("neurons", model=GELU, layer="1", neuron="17")
+    assert "Where L1N17 fires" in titles(app)
+    promoted, suppressed = (app.dataframe[i].value for i in (1, 2))
+    assert (promoted["Logits"] > 0).all()
+    assert (suppressed["Logits"] < 0).all()
+    app.number_input(key="view.neuron").set_value(18).run()
+    assert address(app) == {"model": GELU, "layer": "1", "neuron": "18"}
+
+
+def test_a_neuron_that_the_layer_lacks_is_said(open_at: Open) -> None:
+    app = open_at("neurons", model=GELU, neuron="768")
+    expect_well(app)
+    assert [text for text in said(app) if "no neuron 768 (they run from 0 to 767)" in text]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_goes_through_neurons(open_at: Open, text: str) -> None:
+    app = open_at("neurons", model=GELU, prompt=text)
+    expect_well(app)
+
+
+@pytest.mark.parametrize("name", ANALYSIS_PAGES)
+def test_every_page_works_on_the_model_with_norms_and_mlps(open_at: Open, name: str) -> None:
+    app = open_at(name, model=GELU, input="repeated", length="10", batch="2")
+    expect_well(app)
+    assert said(app) == []
+    assert charts(app) or app.dataframe
+
+
+@pytest.mark.parametrize("name", ["attribution", "head"])
+def test_a_frozen_scale_is_said_where_there_is_a_norm(open_at: Open, name: str) -> None:
+    sentence = "scale is frozen"
+    assert sentence in captions(open_at(name, model=GELU, prompt="The cat sat", input="prompt"))
+    assert sentence not in captions(open_at(name, prompt="The cat sat", input="prompt"))
+
+
+def test_the_models_are_compared(open_at: Open) -> None:
+    app = open_at("compare", by="model", layer="1", head="7")
+    expect_well(app)
+    assert said(app) == []
+    assert "L1H7 of attn-only-2l beside L1H5 of gelu-4l" in titles(app)
+
+
+def test_another_model_keeps_the_input(open_at: Open) -> None:
+    app = open_at("tokens", prompt="Mr. Darcy met Mr. Bingley.", input="prompt")
+    app.selectbox(key="view.model").set_value(GELU).run()
+    expect_well(app)
+    assert app.text_area(key="view.prompt").value == "Mr. Darcy met Mr. Bingley."
+    assert address(app) == {"model": GELU, "prompt": "Mr. Darcy met Mr. Bingley."}
