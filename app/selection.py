@@ -218,6 +218,8 @@ _PAGE_DEFAULTS: dict[tuple[str, str], Value] = {
     ("ablation", "input"): "repeated",
     ("compare", "input"): "repeated",
     # -1: the page picks the heads that it has most to say about.
+    ("induction", "layer"): -1,
+    ("induction", "head"): -1,
     ("ablation", "layer"): -1,
     ("ablation", "head"): -1,
     ("compare", "layer"): -1,
