@@ -60,6 +60,14 @@ SOURCE_ATTRIBUTION = Definition(
     "logits",
     "ARENA 1.2, section 3.4, with z = sum over src of pattern * v written out",
 )
+LENS = Definition(
+    "Logit lens",
+    "What the model would predict if it stopped after each layer.",
+    "p[depth, pos] = softmax(norm(resid[depth, pos]) W_U + b_U), with the model's own final norm; "
+    "after the last layer it is the model's own prediction",
+    "probability, 0 to 1; early streams were never trained to be read like this",
+    "nostalgebraist 2020",
+)
 ABLATION = Definition(
     "Ablation effect",
     "How much the loss rises when one head's output is replaced; the head is needed if it rises.",
@@ -131,6 +139,22 @@ COURSE_STRIPE = Definition(
     "mean over dest >= S-1 of pattern[dest, dest-(S-1)]",
     "0 to 1; a perfect induction head that rests on BOS reaches (S+1)/(S+2)",
     "ARENA 1.2, section 3.2",
+)
+
+DISTANCE_PROFILE = Definition(
+    "Attention by distance",
+    "How much of its attention a head puts how far back.",
+    "mean over dest of pattern[dest, dest-d]; on repeated tokens dest = S+1..2S, so that d = S-1 "
+    "is the induction stripe and d = S the earlier copy itself",
+    "0 to 1",
+    "ARENA 1.2, section 2.8",
+)
+RESTING = Definition(
+    "Resting on the first token",
+    "An induction head with nothing to copy rests on position 0, and leaves it for a match.",
+    "first half: mean over dest 1..S of pattern[dest, 0]; second half: mean over dest S+1..2S",
+    "0 to 1",
+    "ARENA 1.2, section 2.8",
 )
 
 SIMILARITY = Definition(

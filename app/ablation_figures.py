@@ -9,8 +9,8 @@ from analysis.heads import Head
 from app.figures import colour_scale, finish
 from app.theme import Palette
 
-# More pairs of bars than this cannot be told apart on a projector.
-MAX_PAIRS = 16
+# More bars with their numbers than this cannot be told apart on a projector.
+MAX_PAIRS = 12
 # A head whose loss is smaller than this, in nats, has no share of it to speak of.
 LEAST_EFFECT = 0.05
 
@@ -52,7 +52,7 @@ def offset_map(
         y=row,
         mode="markers" if many else "text",
         marker={"opacity": 0, "size": 16},
-        text=[f"{value:+.2f}" for value in values.flat],
+        text=[signed(value) for value in values.flat],
         textfont={
             "color": [
                 palette.background if np.isfinite(part) and part > 0.5 else palette.text
@@ -89,37 +89,44 @@ def offset_map(
 def pair_bars(
     repeated: np.ndarray, paired: np.ndarray, heads: Sequence[Head], palette: Palette
 ) -> go.Figure:
-    """Loss increase without each head, on full repeats and on pairs; a bar carries its head."""
+    """What is left on pairs of each head's effect on full repeats; a bar carries its head.
+
+    All of `repeated` are at least `LEAST_EFFECT`: a share of nearly nothing says nothing.
+    """
     names = [head.label for head in heads]
-    figure = go.Figure()
-    for name, values, colour in (
-        ("full repeats", repeated, palette.diverging[3]),
-        ("pairs", paired, palette.accent),
-    ):
-        figure.add_bar(
-            x=names,
-            y=values,
-            name=name,
-            marker_color=colour,
+    share = paired / repeated
+    figure = go.Figure(
+        go.Bar(
+            x=np.arange(len(heads)),
+            y=share,
+            marker_color=[palette.accent if s < 0.5 else palette.diverging[3] for s in share],
             marker_line_width=0,
             # Streamlit's click selects; the other bars must not fade.
             unselected_marker_opacity=1,
             customdata=[[head.layer, head.head] for head in heads],
             hovertext=[
-                f"<b>{label}</b> on {name}: {value:+.3f} nats"
-                for label, value in zip(names, values, strict=True)
+                f"<b>{label}</b><br>full repeats {a:+.3f} nats<br>pairs {b:+.3f} nats"
+                for label, a, b in zip(names, repeated, paired, strict=True)
             ],
             hoverinfo="text",
-            text=[f"{value:+.2f}" for value in values],
-            textposition="outside",
-            cliponaxis=False,
         )
-    figure.update_xaxes(type="category")
-    figure.update_yaxes(title="Loss increase (nats)", zerolinecolor=palette.muted)
-    figure.update_layout(
-        barmode="group",
-        clickmode="event+select",
-        dragmode=False,
-        legend={"orientation": "h", "y": 1.14, "x": 0},
     )
+    figure.add_hline(1, line={"color": palette.muted, "dash": "dash", "width": 1.5})
+    # Both effects stand under the head: at the bar's end the dashed line would run through them.
+    figure.update_xaxes(
+        tickvals=list(range(len(heads))),
+        ticktext=[
+            f"{name}<br>{signed(a)} → {signed(b)}"
+            for name, a, b in zip(names, repeated, paired, strict=True)
+        ],
+    )
+    figure.update_yaxes(
+        title="Effect on pairs / on full repeats", zerolinecolor=palette.muted, rangemode="tozero"
+    )
+    figure.update_layout(clickmode="event+select", dragmode=False)
     return finish(figure, height=340)
+
+
+def signed(value: float) -> str:
+    """A number with its sign and two decimals; what rounds to 0 has no minus."""
+    return f"{round(float(value), 2) + 0.0:+.2f}"

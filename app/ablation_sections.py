@@ -102,18 +102,13 @@ def _draw_per_token(view: AblationView, focus: Head, result: Ablation) -> None:
     largest = int(np.argmax(effect))
     labels = view.tokens.labels[0] if view.tokens.batch == 1 else None
     token = f" “{display_token(labels[largest + 1])}”" if labels else ""
-    if half := view.tokens.half_length:
-        second = float(effect[view.tokens.scored].mean())
-        reading = (
-            f"Mean change {float(effect[:half].mean()):+.2f} nats on the random half (left), "
-            f"{second:+.2f} on the repeated half (right); largest at token {largest + 1}."
-        )
-    else:
-        reading = (
-            f"Loss increase at each prediction; largest at token {largest + 1}{token}, "
-            f"{effect[largest]:+.2f} nats."
-        )
-    with figure_frame(f"Which tokens need {focus.label}", reading, ABLATION):
+    with figure_frame(
+        f"Which tokens need {focus.label}",
+        f"Loss increase at each prediction; largest for token {largest + 1}{token}, "
+        f"{effect[largest]:+.2f} nats.",
+        ABLATION,
+    ):
+        half = view.tokens.half_length
         draw(figures.effect_line(effect, labels, half, view.theme), key="per-token")
         open_head(view.selection, focus)
 
@@ -235,15 +230,15 @@ def draw_offsets(view: AblationView) -> None:
                 take=_take_offsets,
                 label_visibility="visible",
             )
-        kept = KEPT_SETS if own in KEPT_SETS else (*KEPT_SETS, own)
         with part():
+            # The visitor's own row by itself: another choice must not run the others again.
+            rows = [KEPT_SETS, *([(own,)] if own not in KEPT_SETS else [])]
             with progress_bar("Restricting every head") as progress:
-                result = backend.offset_ablation(selection, layer, kept, progress)
-            st.caption(_offsets_said(result.values, result.kept, layer))
-            draw(
-                ablation_figures.offset_map(result.values, result.kept, layer, view.theme),
-                key="offsets",
-            )
+                results = [backend.offset_ablation(selection, layer, r, progress) for r in rows]
+            values = np.concatenate([result.values for result in results])
+            kept = tuple(offsets for result in results for offsets in result.kept)
+            st.caption(_offsets_said(values, kept, layer))
+            draw(ablation_figures.offset_map(values, kept, layer, view.theme), key="offsets")
 
 
 def _take_offsets() -> None:
@@ -279,7 +274,8 @@ def draw_pairs(view: AblationView) -> None:
         "Heads that look for longer matches",
         "Mean ablation where all of the first half comes again, and where only pairs of "
         "neighbours do, in random order. A head that helps with the first and not with the second "
-        "compares more than one token. Click a bar to put its head in focus.",
+        "compares more than one token; the dashed line is a head that both need alike. Click a bar "
+        "to put its head in focus.",
         ABLATION,
         PAIR_ABLATION,
     ):
@@ -291,8 +287,11 @@ def draw_pairs(view: AblationView) -> None:
                 repeated = backend.ablation(selection, "mean", progress).values
             with progress_bar("Pairs") as progress:
                 paired = backend.pair_ablation(selection, progress).values
-            effect = np.maximum(np.abs(repeated), np.abs(paired))
-            shown = np.sort(np.argsort(effect, axis=None)[::-1][: ablation_figures.MAX_PAIRS])
+            strongest = np.argsort(repeated, axis=None)[::-1][: ablation_figures.MAX_PAIRS]
+            shown = np.sort(strongest[repeated.flat[strongest] >= ablation_figures.LEAST_EFFECT])
+            if not len(shown):
+                st.info("No head is needed here, so none can be compared. Take a larger S.")
+                return
             st.caption(_pairs_said(repeated, paired))
             draw_choice(
                 ablation_figures.pair_bars(

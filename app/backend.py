@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from analysis.composition import Composition
     from analysis.copying import Copying, KeyQueryMatch
     from analysis.decomposition import Decomposition, ScoreSplit
+    from analysis.distances import RestingAttention
     from analysis.inputs import Tokens
     from analysis.knockout import OffsetAblation, TargetedAblation
+    from analysis.lens import Lens
     from analysis.models import HeadModel
     from analysis.neurons import NeuronActivations, NeuronPeaks
     from analysis.patterns import Patterns
@@ -148,6 +150,23 @@ def next_token_stats(selection: Selection) -> NextTokenStats:
     """Next-token predictions on the view's tokens."""
     engine, model, tokens = _engine(), model_of(selection), tokens_of(selection)
     return _of_tokens("predictions", model, tokens, lambda: engine.next_token_stats(model, tokens))
+
+
+def logit_lens(selection: Selection, sequence: int) -> Lens:
+    """What one of the view's sequences would be predicted to go on with after each layer."""
+    engine, model = _engine(), model_of(selection)
+    tokens = one_sequence(tokens_of(selection), sequence)
+    return _of_tokens("lens", model, tokens, lambda: engine.logit_lens(model, tokens))
+
+
+def distance_profile(selection: Selection) -> np.ndarray:
+    """Mean attention of every head by distance, [layer, head, distance]."""
+    return _over_layers(selection, "distances", lambda a, p, t: a.distance_profile(p, t))
+
+
+def resting_attention(selection: Selection) -> RestingAttention:
+    """Mean attention of every head to the first token, in each half of repeated tokens."""
+    return _over_layers(selection, "resting", lambda a, p, t: a.resting_attention(p, t))
 
 
 def attribution(
@@ -486,6 +505,19 @@ def _model(name: str) -> HeadModel:
         return _engine().load_model(name)
 
     return _models.get(name, load)
+
+
+def _over_layers(
+    selection: Selection, quantity: str, sum_up: Callable[[Any, Patterns, Tokens], Value]
+) -> Value:
+    """A summary of the patterns of every layer, which are not themselves kept."""
+    engine, model, tokens = _engine(), model_of(selection), tokens_of(selection)
+    return _of_tokens(
+        quantity,
+        model,
+        tokens,
+        lambda: sum_up(engine, engine.attention_patterns(model, tokens), tokens),
+    )
 
 
 def _sweep(model: HeadModel, tokens: Tokens, method: str, progress: Progress) -> Ablation:

@@ -213,10 +213,19 @@ def effect_line(
         )
     )
     if half_length is not None:
-        _shade_halves(figure, half_length, palette)
+        for (start, end), name, entries in _shade_halves(figure, half_length, palette):
+            figure.add_annotation(
+                text=f"{name}: {float(effect[entries].mean()):+.2f} on average",
+                x=(start + end) / 2,
+                y=1,
+                yref="paper",
+                yanchor="bottom",
+                showarrow=False,
+                font_color=palette.muted,
+            )
     figure.update_xaxes(title="Position the prediction is made at")
     figure.update_yaxes(title="Loss increase (nats)", zerolinecolor=palette.muted)
-    return finish(figure, height=320)
+    return finish(figure, height=320, top=30)
 
 
 def attribution_map(

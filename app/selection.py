@@ -266,6 +266,8 @@ _PAGE_DEFAULTS: dict[tuple[str, str], Value] = {
     ("activations", "layer"): -1,
     ("activations", "head"): -1,
     ("neurons", "layer"): -1,
+    ("induction", "layer"): -1,
+    ("induction", "head"): -1,
     ("ablation", "layer"): -1,
     ("ablation", "head"): -1,
 }

@@ -3,10 +3,11 @@
 import numpy as np
 import streamlit as st
 
-from analysis.definitions import ATTRIBUTION, FROZEN_SCALE
+from analysis.definitions import ATTRIBUTION, FROZEN_SCALE, LENS
 from app import backend, figures
 from app.answer_foil import choose_answer_and_foil
 from app.frame import draw, figure_frame
+from app.lens_figures import lens_map
 from app.selection import open_page
 from app.sequences import choose_sequence
 from app.text import display_token
@@ -50,3 +51,20 @@ with figure_frame(
     ATTRIBUTION,
 ):
     draw(figures.attribution_map(values, result.labels, labels[:n_rows], targets, theme), key="map")
+
+lens = backend.logit_lens(selection, row)
+with figure_frame(
+    "Logit lens: the top guess after each layer",
+    "Each row is a position; the further right, the more layers have written. A cell is the most "
+    "likely next token there, darker the more likely; ✓ where it is the one that came. Hover for "
+    "the five best.",
+    LENS,
+):
+    guesses = [backend.token_labels(selection, ids) for ids in lens.top_ids[0]]
+    draw(
+        lens_map(lens.top_probs[0], guesses, lens.labels, labels, theme),
+        key="lens",
+    )
+    st.caption(
+        f"Check: the last column equals the model's own prediction within {lens.error:.1e} logits."
+    )

@@ -4,9 +4,10 @@ import numpy as np
 import streamlit as st
 
 from analysis.definitions import CHANCE, COURSE_STRIPE, HALF_LOSS, LOSS, PATTERN, SCORES
-from analysis.heads import Head
 from app import backend, figures
+from app.comparison import focus_head
 from app.frame import draw, draw_head_map, figure_frame, open_head
+from app.induction_sections import draw_distances, draw_resting, explain_two_layers
 from app.selection import open_page
 from app.sequences import choose_sequence
 from app.theme import palette
@@ -17,7 +18,7 @@ tokens = backend.tokens_of(selection)
 row = choose_sequence(selection, tokens)
 stats = backend.next_token_stats(selection)
 scores = backend.scores(selection)
-focus = Head(selection["layer"], selection["head"])
+focus = focus_head(selection)
 
 if tokens.half_length is None:
     title, definition = "Log-probability of each token of the prompt", LOSS
@@ -64,6 +65,7 @@ with figure_frame(
         key="induction-map",
     )
     st.caption(CHANCE)
+    explain_two_layers()
 
 heads, picture = st.columns([1, 2])
 with heads, figure_frame("Induction heads", "Heads above the threshold.", SCORES["induction"]):
@@ -91,3 +93,7 @@ with (
     pattern = backend.patterns(selection, row, (focus.layer,)).values[0, 0, focus.head]
     draw(figures.pattern_map(pattern, tokens.labels[row], theme), key="pattern")
     open_head(selection, focus)
+
+draw_distances(selection, tokens, focus, theme)
+if tokens.half_length is not None:
+    draw_resting(selection, scores, theme)

@@ -9,7 +9,15 @@ import torch
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from analysis.errors import AnalysisError
-from analysis.inputs import MAX_BATCH, MAX_CHARACTERS, Tokens, repeated_tokens, token_text, tokenize
+from analysis.inputs import (
+    MAX_BATCH,
+    MAX_CHARACTERS,
+    Tokens,
+    paired_tokens,
+    repeated_tokens,
+    token_text,
+    tokenize,
+)
 from analysis.models import HeadModel
 
 HOSTILE = {
@@ -282,3 +290,41 @@ def test_half_length_cannot_be_claimed_of_other_tokens(ids):
     """Scores trust it: on tokens that do not repeat, they would measure nothing."""
     with pytest.raises(ValueError, match="not BOS and the same 2 ids twice"):
         a_row(*ids, half_length=2)
+
+
+def test_pairs_are_neighbours_of_the_first_half_and_never_go_on(attention_only):
+    """A third token in a row would let heads of longer matches help, which is what pairs deny."""
+    length = 20
+    tokens = paired_tokens(attention_only, length=length, batch=16, seed=3)
+    full = repeated_tokens(attention_only, length=length, batch=16, seed=3)
+    np.testing.assert_array_equal(tokens.ids[:, : length + 1], full.ids[:, : length + 1])
+    starts = set()
+    for row in tokens.ids:
+        half, rest = row[1 : length + 1].tolist(), row[length + 1 :]
+        places = [half.index(token) for token in rest]
+        for first, second in zip(places[::2], places[1::2], strict=True):
+            assert second == first + 1
+        for second, following in zip(places[1::2], places[2::2], strict=False):
+            assert following != second + 1
+        starts |= set(places[::2])
+    assert starts == set(range(length - 1))
+
+
+@pytest.mark.parametrize("length", [4, 5, 20])
+def test_of_pairs_the_second_tokens_are_scored(attention_only, length):
+    tokens = paired_tokens(attention_only, length=length, batch=2)
+    scored = np.arange(1, tokens.length)[tokens.scored]  # the token that each entry predicts
+    expected = range(length + 2, 2 * length + 1, 2)  # length + 1 is the first token of a pair
+    assert scored.tolist() == list(expected)
+    assert tokens.half_length is None
+    assert tokens.length == 2 * length + 1
+
+
+def test_pairs_that_cannot_be_made_are_refused(attention_only):
+    with pytest.raises(AnalysisError, match="at least 4 tokens"):
+        paired_tokens(attention_only, length=3)
+    with pytest.raises(AnalysisError, match="S is 40"):
+        paired_tokens(attention_only, length=40)
+    row = paired_tokens(attention_only, length=5, batch=1)
+    with pytest.raises(ValueError, match="their pairs"):
+        replace(row, pairs_from=4)
