@@ -176,6 +176,8 @@ PARAMETERS = (
     Parameter("token", "", _text(40), "token to look up in the circuits", ("head",)),
     Parameter("rank", "induction", _PROFILE, "score that heads are ranked by", ("finder",)),
     Parameter("minimum", -1.0, _decimal(-1, 99), "least score of heads shown", ("finder",)),
+    Parameter("only", -1, _whole(-1, 999), "layer whose heads are shown, -1: all", ("finder",)),
+    Parameter("measured", False, _switch, "1 adds copying and the ablation effect", ("finder",)),
     Parameter("x", "previous", _PROFILE, "score along the horizontal axis", ("finder",)),
     Parameter("y", "induction", _PROFILE, "score along the vertical axis", ("finder",)),
     Parameter(
@@ -258,15 +260,17 @@ def open_page(name: str) -> Selection:
     except ValueError:
         values["model"], info = _BY_KEY["model"].default, list_models()[0]
         notes.append(f"There is no model of that name here, so this is {info.name}.")
-    for key, count in (
-        ("layer", info.n_layers),
-        ("head", info.n_heads),
-        ("layer2", info.n_layers),
-        ("head2", info.n_heads),
+    second = _second_model(values, info)
+    for key, owner, count in (
+        ("layer", info, info.n_layers),
+        ("head", info, info.n_heads),
+        ("layer2", second, second.n_layers),
+        ("head2", second, second.n_heads),
+        ("only", info, info.n_layers),
     ):
         if int(values[key]) >= count:
             notes.append(
-                f"{info.name} has no {key[:5].rstrip('2')} {values[key]} "
+                f"{owner.name} has no {'head' if 'head' in key else 'layer'} {values[key]} "
                 f"(they run from 0 to {count - 1})."
             )
             values[key] = _default(name, _BY_KEY[key])
@@ -435,6 +439,14 @@ def _draw_sidebar(selection: Selection) -> None:
     )
     st.slider("Sequences", 1, MAX_BATCH, key=selection.key("batch"))
     st.number_input("Seed", 0, MAX_SEED, step=1, key=selection.key("seed"))
+
+
+def _second_model(values: Mapping[str, Value], info: ModelInfo) -> ModelInfo:
+    """The model that `layer2` and `head2` are about: another one only where two are compared."""
+    others = [other for other in list_models() if other.available and other.name != info.name]
+    if values["by"] != "model" or not others:
+        return info
+    return next((other for other in others if other.name == values["model2"]), others[0])
 
 
 def _widget_key(parameter: str) -> str:
