@@ -332,4 +332,4 @@ NEURON_TOKENS = Definition(
 
 # What a head's profile holds, where the model and the input allow it.
 PROFILE: dict[str, Definition] = {str(name): score for name, score in SCORES.items()}
-PROFILE["eigenvalue"] = EIGENVALUES
+PROFILE |= {"eigenvalue": EIGENVALUES, "copying": COPYING, "ablation": ABLATION}

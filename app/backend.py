@@ -7,7 +7,7 @@ them. Nothing here calls Streamlit, so nothing of it runs inside a lock or a sha
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -454,9 +454,9 @@ def profiles(selection: Selection) -> dict[str, np.ndarray]:
         return known
 
 
-def similar_heads(selection: Selection, head: Head) -> list[tuple[Head, float]]:
+def similar_heads(profiles: Mapping[str, np.ndarray], head: Head) -> list[tuple[Head, float]]:
     """All other heads by the distance of their profiles."""
-    similar: list[tuple[Head, float]] = _engine().similar_heads(profiles(selection), head)
+    similar: list[tuple[Head, float]] = _engine().similar_heads(profiles, head)
     return similar
 
 

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import streamlit as st
 
 from analysis.catalog import ModelInfo, list_models
 from analysis.heads import Head
 from app import backend
-from app.selection import Selection
+from app.chosen_heads import ablated_head, completed, focus_head, pick_head, second_head
+from app.pattern_pair import Pane
+from app.selection import DEFAULT_PROMPT, Selection
 
 if TYPE_CHECKING:
     from analysis.patterns import Patterns
@@ -42,7 +45,105 @@ class Side:
         """The loss of this side, nats per token."""
         return backend.loss(self.selection, self.without)
 
+    def pane(self, sequence: int) -> Pane:
+        """What is drawn of this side."""
+        tokens = backend.tokens_of(self.selection)
+        part = " on the second half" if tokens.half_length is not None else ""
+        return Pane(
+            self.name,
+            f"Loss {self.loss():.3f} nats per token{part}",
+            self.pattern(sequence),
+            backend.one_sequence(tokens, sequence).labels[0],
+        )
+
 
 def other_models(selection: Selection) -> list[ModelInfo]:
     """The models that the one of the view can be compared with."""
     return [info for info in list_models() if info.available and info.name != selection.info.name]
+
+
+def choose_sides(selection: Selection) -> tuple[Side, Side]:
+    """Both sides, with the pickers that change them.
+
+    Two models are only compared where `other_models` has one.
+    """
+    left, right = st.columns(2, border=True)
+    with left:
+        first = _head_of_text if selection["by"] == "prompt" else focus_head
+        head = pick_head(selection, "A", first(selection))
+    with right:
+        match selection["by"]:
+            case "ablate":
+                return _with_and_without(selection, head)
+            case "head":
+                other = pick_head(selection, "B", second_head(selection, head), "2")
+                return Side(head.label, selection, head), Side(other.label, selection, other)
+            case "prompt":
+                return _two_prompts(selection, head)
+            case _:
+                return _two_models(selection, head)
+
+
+def remark(a: Side, b: Side) -> str:
+    """Why both sides may be alike, or are not what the visitor asked for; else empty."""
+    if a.head.layer == 0 and b.without:
+        return (
+            f"{a.head.label} is in the first layer, so no other head comes before it and both "
+            "sides are alike. Choose a head of a later layer."
+        )
+    if b.without and b.without[0].layer >= a.head.layer:
+        return (
+            f"{b.without[0].label} does not come before {a.head.label}, so both sides are alike. "
+            "Ablate a head of an earlier layer."
+        )
+    if a.selection["by"] == "prompt" and a.selection["input"] == "repeated":
+        return "A is repeated tokens; choose Prompt in the sidebar to compare two prompts."
+    return ""
+
+
+def _with_and_without(selection: Selection, head: Head) -> tuple[Side, Side]:
+    info = selection.info
+    every = [
+        Head(layer, number).label
+        for layer in range(info.n_layers)
+        for number in range(info.n_heads)
+    ]
+    label = st.selectbox(
+        f"B: {head.label} again, without",
+        every,
+        key=selection.key("ablate", shown=ablated_head(selection, head).label),
+        help="The head's output z is replaced by zero: heads of later layers no longer hear from "
+        "it.",
+    )
+    b = Side(f"{head.label} without {label}", selection, head, (Head.parse(label),))
+    return Side(head.label, selection, head), b
+
+
+def _two_prompts(selection: Selection, head: Head) -> tuple[Side, Side]:
+    st.text_area("B: second prompt", height=100, key=selection.key("prompt2"))
+    second = selection.with_values(input="prompt", prompt=selection["prompt2"])
+    its = "first prompt" if selection["input"] == "prompt" else "repeated tokens"
+    return (
+        Side(f"{head.label}, {its}", selection, head),
+        Side(f"{head.label}, second prompt", second, head),
+    )
+
+
+def _two_models(selection: Selection, head: Head) -> tuple[Side, Side]:
+    names = [model.name for model in other_models(selection)]
+    shown = selection["model2"] if selection["model2"] in names else names[0]
+    name = st.selectbox("B: second model", names, key=selection.key("model2", shown=shown))
+    second = selection.with_values(model=name)
+    # The same number means nothing in another model: by default its own induction head.
+    other = completed(second, "layer2", "head2", backend.reference_scores(second).induction)
+    other = pick_head(second, "B", other, "2")
+    return (
+        Side(f"{head.label} of {selection.info.name}", selection, head),
+        Side(f"{other.label} of {name}", second, other),
+    )
+
+
+def _head_of_text(selection: Selection) -> Head:
+    """The link's head, or the one that best finds names again in text, not in random tokens."""
+    fixed = selection.with_values(input="prompt", prompt=DEFAULT_PROMPT, bos=True)
+    return completed(selection, "layer", "head", backend.scores(fixed).induction)

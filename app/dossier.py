@@ -205,7 +205,8 @@ def draw_ablation(view: HeadView) -> None:
     where = "the predictable tokens of the second half" if repeated else "all tokens of the prompt"
     with figure_frame(
         "What breaks without it",
-        f"Loss increase over {where}, and at each prediction. Blue: the model needs the head.",
+        f"Loss over {where}, in nats per token; how much it rises without the head, and at each "
+        "prediction. Blue: the model needs the head.",
         ABLATION,
     ):
         st.segmented_control(
@@ -219,15 +220,15 @@ def draw_ablation(view: HeadView) -> None:
         with part():
             chosen = backend.head_ablation(view.selection, view.head, method)
             metrics = st.columns(3)
-            metrics[0].metric("Loss with all heads", f"{chosen.clean_loss:.3f}", border=True)
+            metrics[0].metric("All heads", f"{chosen.clean_loss:.3f}", border=True)
             for column, kind in zip(metrics[1:], ("zero", "mean"), strict=True):
                 value = "n/a"
                 if kind == "zero" or view.tokens.batch > 1:
                     effect = backend.head_ablation(view.selection, view.head, kind)
-                    value = f"{effect.value:+.3f} nats"
+                    value = f"{effect.value:+.3f}"
                 else:
                     st.caption("Its mean over sequences needs at least 2 sequences.")
-                column.metric(f"{kind.capitalize()} ablation", value, border=True)
+                column.metric(f"{kind.capitalize()} instead", value, border=True)
             labels = view.labels if view.tokens.batch == 1 else None
             half = view.tokens.half_length
             draw(figures.effect_line(chosen.per_token, labels, half, view.theme), key="per-token")

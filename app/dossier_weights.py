@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 import streamlit as st
 
 from analysis.definitions import (
@@ -23,7 +22,6 @@ from app.selection import Selection
 from app.text import display_token, markdown_text
 
 if TYPE_CHECKING:
-    from analysis.composition import Baseline
     from analysis.ranking import TokenRanking
 
 KINDS = ("Q", "K", "V")
@@ -102,39 +100,35 @@ def draw_partners(view: HeadView) -> None:
         found = {kind: backend.composition(view.selection, kind) for kind in KINDS}
         at = (head.layer, head.head)
         every = [Head(a, b) for a in range(info.n_layers) for b in range(info.n_heads)]
-        left, right = st.columns(2)
-        with left:
-            st.markdown(f"**{head.label} reads**")
-            written = {kind: result.values[(..., *at)] for kind, result in found.items()}
-            writers = [other for other in every if other.layer < head.layer]
-            _draw_partners(view, "writers", writers, written, found["Q"].baseline)
-        with right:
-            st.markdown(f"**{head.label} is read by**")
-            read = {kind: result.values[at] for kind, result in found.items()}
-            readers = [other for other in every if other.layer > head.layer]
-            _draw_partners(view, "readers", readers, read, found["Q"].baseline)
+        read = {kind: result.values[at] for kind, result in found.items()}
+        written = {kind: result.values[(..., *at)] for kind, result in found.items()}
+        sides = [
+            ("writers", "reads", [h for h in every if h.layer < head.layer], written),
+            ("readers", "is read by", [h for h in every if h.layer > head.layer], read),
+        ]
+        drawn = [side for side in sides if side[2]]
+        for column, (key, verb, heads, scores) in zip(
+            st.columns(max(len(drawn), 1)), drawn, strict=False
+        ):
+            with column:
+                st.markdown(f"**{head.label} {verb}**")
+                figure = head_figures.partner_dots(
+                    {
+                        kind: values[[h.layer for h in heads], [h.head for h in heads]]
+                        for kind, values in scores.items()
+                    },
+                    heads,
+                    (found["Q"].baseline.mean, found["Q"].baseline.std),
+                    view.theme,
+                )
+                draw_choice(figure, key, ("layer", "head"))
+        for place, there in (
+            ("earlier head it could read", head.layer > 0),
+            ("later head to read it", head.layer + 1 < info.n_layers),
+        ):
+            if not there:
+                st.caption(f"In layer {head.layer} of {info.n_layers} there is no {place}.")
         st.caption(found["Q"].assumes)
-
-
-def _draw_partners(
-    view: HeadView,
-    side: str,
-    heads: list[Head],
-    scores: dict[str, np.ndarray],
-    baseline: Baseline,
-) -> None:
-    if not heads:
-        place = "earlier head it could read" if side == "writers" else "later head to read it"
-        st.caption(f"In layer {view.head.layer} of {view.selection.info.n_layers} no {place}.")
-        return
-    layers, numbers = [h.layer for h in heads], [h.head for h in heads]
-    figure = head_figures.partner_dots(
-        {kind: values[layers, numbers] for kind, values in scores.items()},
-        heads,
-        (baseline.mean, baseline.std),
-        view.theme,
-    )
-    draw_choice(figure, side, ("layer", "head"))
 
 
 def _draw_copying(view: HeadView) -> None:

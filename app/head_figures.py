@@ -16,7 +16,7 @@ MAX_CLICKABLE = 128
 MAX_BARS = 24
 MAX_PARTNERS = 24
 # Distance of two names on a scatter, as a share of its width and of its height.
-_NAME_WIDTH, _NAME_HEIGHT = 0.07, 0.06
+_NAME_WIDTH, _NAME_HEIGHT = 0.08, 0.09
 
 
 def pattern_cells(
@@ -136,8 +136,9 @@ def partner_dots(
     figure.add_hline(
         mean,
         line={"color": palette.muted, "dash": "dash", "width": 1.5},
-        annotation={"text": f"random pairs {mean:.3f} ± {sd:.3f}", "font_color": palette.muted},
-        annotation_position="bottom right",
+        # In the legend: beside the line it would lie on the dots.
+        showlegend=True,
+        name=f"random pairs {mean:.3f} ± {sd:.3f}",
     )
     figure.update_xaxes(type="category", tickangle=-45)
     figure.update_yaxes(title="Composition score", rangemode="tozero")

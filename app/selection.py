@@ -238,6 +238,8 @@ PARAMETERS = (
     Parameter("neuron", -1, _whole(0, 999_999), "neuron of the layer, from 0", ("neurons",)),
     Parameter("rank", "induction", _PROFILE, "score that heads are ranked by", ("finder",)),
     Parameter("minimum", -1.0, _decimal(-1, 99), "least score of heads shown", ("finder",)),
+    Parameter("only", -1, _whole(-1, 999), "layer whose heads are shown, -1: all", ("finder",)),
+    Parameter("measured", False, _switch, "1 adds copying and the ablation effect", ("finder",)),
     Parameter("x", "previous", _PROFILE, "score along the horizontal axis", ("finder",)),
     Parameter("y", "induction", _PROFILE, "score along the vertical axis", ("finder",)),
     Parameter(
@@ -327,18 +329,20 @@ def open_page(name: str) -> Selection:
     except ValueError:
         values["model"], info = _BY_KEY["model"].default, list_models()[0]
         notes.append(f"There is no model of that name here, so this is {info.name}.")
-    for key, what, count in (
-        ("layer", "layer", info.n_layers),
-        ("head", "head", info.n_heads),
-        ("layer2", "layer", info.n_layers),
-        ("head2", "head", info.n_heads),
-        ("within", "layer", info.n_layers),
+    second = _second_model(values, info)
+    for key, what, owner, count in (
+        ("layer", "layer", info, info.n_layers),
+        ("head", "head", info, info.n_heads),
+        ("layer2", "layer", second, second.n_layers),
+        ("head2", "head", second, second.n_heads),
+        ("only", "layer", info, info.n_layers),
+        ("within", "layer", info, info.n_layers),
         # Without MLPs the page of neurons says that there are none.
-        ("neuron", "neuron", info.d_mlp or 1_000_000),
+        ("neuron", "neuron", info, info.d_mlp or 1_000_000),
     ):
         if int(values[key]) >= count:
             notes.append(
-                f"{info.name} has no {what} {values[key]} (they run from 0 to {count - 1})."
+                f"{owner.name} has no {what} {values[key]} (they run from 0 to {count - 1})."
             )
             values[key] = _default(name, _BY_KEY[key])
             # Not remembered: another page may have another default.
@@ -513,6 +517,14 @@ def _draw_sidebar(selection: Selection) -> None:
     )
     st.slider("Sequences", 1, MAX_BATCH, key=selection.key("batch"))
     st.number_input("Seed", 0, MAX_SEED, step=1, key=selection.key("seed"))
+
+
+def _second_model(values: Mapping[str, Value], info: ModelInfo) -> ModelInfo:
+    """The model that `layer2` and `head2` are about: another one only where two are compared."""
+    others = [other for other in list_models() if other.available and other.name != info.name]
+    if values["by"] != "model" or not others:
+        return info
+    return next((other for other in others if other.name == values["model2"]), others[0])
 
 
 def _widget_key(parameter: str) -> str:

@@ -7,7 +7,11 @@ import streamlit as st
 
 @dataclass(frozen=True, slots=True)
 class Palette:
-    """Colours of one theme. Scales run from the page's background, so that 0 is quiet."""
+    """Colours of one theme.
+
+    Scales begin, or have their middle, close to the page's background, so that 0 is quiet and yet
+    told apart from a cell that is not there.
+    """
 
     dark: bool
     background: str
@@ -30,8 +34,8 @@ LIGHT = Palette(
     first_half="rgba(217, 72, 15, 0.10)",
     second_half="rgba(43, 138, 62, 0.12)",
     right="#c9efd3",
-    sequential=("#ffffff", "#c5d3f7", "#7f9cec", "#3b5bdb", "#1b2f8a"),
-    diverging=("#a61e1e", "#e8795a", "#ffffff", "#6e9fd8", "#123f8c"),
+    sequential=("#f1f3f8", "#c5d3f7", "#7f9cec", "#3b5bdb", "#1b2f8a"),
+    diverging=("#a61e1e", "#e8795a", "#f1f3f8", "#6e9fd8", "#123f8c"),
 )
 DARK = Palette(
     dark=True,

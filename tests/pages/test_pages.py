@@ -261,7 +261,8 @@ def test_without_the_previous_token_head_the_induction_stripe_is_gone(open_at: O
 def test_a_second_model_that_is_not_there_is_said(
     open_at: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.comparison.list_models", lambda: list_models()[:1])
+    only = list_models()[:1]
+    monkeypatch.setattr("app.comparison.list_models", lambda: only)
     app = open_at("compare", by="model")
     expect_well(app)
     assert [info for info in app.info if "no second model" in info.value]

@@ -1,0 +1,91 @@
+"""Finder, dossier and comparison as pages: filters, slow columns, typed cells, two models."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from analysis.catalog import list_models
+from analysis.heads import Head
+from tests.pages.test_pages import Open, address, charts, expect_well, open_at, said, text_of
+
+__all__ = ["open_at"]
+
+SECOND = [info for info in list_models() if info.available][1:]
+needs_second_model = pytest.mark.skipif(not SECOND, reason="only one model is here")
+
+
+def test_the_finder_shows_the_heads_of_one_layer_above_a_score(open_at: Open) -> None:
+    app = open_at("finder", only="1", minimum="0.5", length="20", batch="3")
+    expect_well(app)
+    table = app.dataframe[0].value
+    assert len(table)
+    assert set(table["Head"].str[:2]) == {"L1"}
+    assert (table["Induction"] >= 0.5).all()
+    assert table["Induction"].is_monotonic_decreasing
+    app.selectbox(key="view.only").set_value(0).run()
+    assert [info for info in app.info if "No head has Induction" in info.value]
+    assert address(app)["only"] == "0"
+
+
+def test_copying_and_ablation_are_columns_when_they_are_asked_for(
+    open_at: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares = {Head(layer, h): (8 * layer + h) / 100 for layer in range(2) for h in range(8)}
+    effects = np.arange(16.0).reshape(2, 8)
+    monkeypatch.setattr(
+        "app.backend.ov_copying",
+        lambda selection, head: SimpleNamespace(accuracy={1: shares[head]}),
+    )
+    monkeypatch.setattr(
+        "app.backend.ablation", lambda selection, progress: SimpleNamespace(values=effects)
+    )
+    app = open_at("finder", rank="ablation", length="20", batch="3")
+    assert "Copying" not in app.dataframe[0].value
+    assert [caption for caption in app.caption if "is not measured yet" in caption.value]
+    app.toggle(key="view.measured").set_value(True).run()
+    expect_well(app)
+    table = app.dataframe[0].value.set_index("Head")
+    assert list(table["Ablation"]) == sorted(effects.ravel(), reverse=True)
+    assert table.loc["L1H3", "Copying"] == pytest.approx(0.11)
+    assert address(app)["measured"] == "1"
+
+
+def test_a_cell_typed_by_number_is_the_one_explained(open_at: Open) -> None:
+    app = open_at("head", layer="1", head="4")
+    app.number_input(key="view.dest").set_value(20).run()
+    app.number_input(key="view.src").set_value(7).run()
+    expect_well(app)
+    sentence = [text_of(m.value) for m in app.markdown if m.value.startswith("From ")]
+    assert sentence[0].startswith("From 20 ")
+    assert " to 7 " in sentence[0]
+    assert {"dest": "20", "src": "7"}.items() <= address(app).items()
+
+
+def test_two_prompts_show_a_difference_at_first_look(open_at: Open) -> None:
+    """A head that does the same on both would be an empty difference map."""
+    app = open_at("compare", by="prompt", input="prompt")
+    scores = app.dataframe[0].value.set_index("Score")
+    assert scores.loc["Induction score", "B − A"] < -0.02
+
+
+@needs_second_model
+def test_two_models_are_compared_each_with_a_head_of_its_own(open_at: Open) -> None:
+    other = SECOND[0]
+    last = Head(other.n_layers - 1, other.n_heads - 1)
+    app = open_at("compare", by="model", layer2=str(last.layer), head2=str(last.head))
+    expect_well(app)
+    assert said(app) == []
+    assert f"{last.label} of {other.name}" in text_of(app.subheader[0].value)
+    assert address(app)["layer2"] == str(last.layer)
+    app = open_at("compare", by="model", layer2="99")
+    assert [text for text in said(app) if f"{other.name} has no layer 99" in text]
+
+
+@needs_second_model
+@pytest.mark.parametrize("name", ["attention", "head", "finder"])
+def test_a_page_works_on_the_second_model(open_at: Open, name: str) -> None:
+    app = open_at(name, model=SECOND[0].name, length="20", batch="2")
+    expect_well(app)
+    assert said(app) == []
+    assert charts(app) or app.dataframe
