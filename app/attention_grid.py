@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import streamlit as st
 
 from analysis.definitions import PATTERN, SCORES, TARGETED
 from analysis.heads import Head
@@ -29,6 +30,15 @@ def draw_grid(
         name: scores[name] for name in SCORES if not np.isnan(scores[name]).all()
     }
     locked = [Head.parse(label) for label in selection["locked"].split(",") if label]
+    at = [int(position) for position in selection["at"].split(",") if position]
+    absent = [h.label for h in locked if h.layer >= info.n_layers or h.head >= info.n_heads]
+    if absent:
+        st.text(f"⚠ {info.name} has no {', '.join(absent)}; the other heads are locked.")
+    if beyond := [str(position) for position in at if position >= len(labels)]:
+        st.text(
+            f"⚠ There is no position {', '.join(beyond)} in this text of {len(labels)} tokens "
+            f"(they run from 0 to {len(labels) - 1})."
+        )
     with figure_frame(
         "Every head",
         "Point at a small picture to look, click to lock it; point at a token of the text to see "
@@ -44,7 +54,7 @@ def draw_grid(
             view=HeadGridState(
                 focus=Head(selection["layer"], selection["head"]),
                 locked=tuple(locked),
-                tokens=tuple(int(at) for at in selection["at"].split(",") if at),
+                tokens=tuple(at),
                 direction=selection["direction"],
             ),
         )

@@ -15,8 +15,8 @@ MAX_CLICKABLE = 128
 # More bars than this cannot be told apart on a projector.
 MAX_BARS = 24
 MAX_PARTNERS = 24
-# Distance of two names on a scatter, as a share of its width and of its height.
-_NAME_WIDTH, _NAME_HEIGHT = 0.08, 0.09
+# Room of a name on a scatter, as a share of its width and of its height.
+_NAME_WIDTH, _NAME_HEIGHT = 0.1, 0.045
 
 
 def pattern_cells(
@@ -180,7 +180,7 @@ def score_scatter(
             y=up,
             mode="markers+text",
             text=[h.label if i in named else "" for i, h in enumerate(heads)],
-            textposition="top center",
+            textposition=_name_sides(across),
             textfont_size=12,
             cliponaxis=False,
             marker={
@@ -228,17 +228,28 @@ def score_scatter(
     return finish(figure, height=480, top=30)
 
 
+def _name_sides(x: np.ndarray) -> list[str]:
+    """A name stands on the side of its dot that is towards the middle of the figure."""
+    return ["middle right" if near else "middle left" for near in _left_half(x)]
+
+
+def _left_half(x: np.ndarray) -> np.ndarray:
+    return np.asarray(x <= (x.min(initial=np.inf) + x.max(initial=-np.inf)) / 2)
+
+
 def _apart(x: np.ndarray, y: np.ndarray, first: int | None) -> set[int]:
-    """Points whose names do not lie on each other, those farthest up and right first."""
+    """Points whose names lie on no other point and no other name, those farthest up first."""
     if not len(x):
         return set()
     across, up = (v / max(float(np.ptp(v)), 1e-9) for v in (x, y))
+    towards = np.where(_left_half(x), 1, -1)
     order = np.argsort(-np.maximum(across - across.min(), up - up.min())).tolist()
     named: list[int] = [] if first is None else [first]
     for i in order:
-        if all(
-            abs(across[i] - across[j]) > _NAME_WIDTH or abs(up[i] - up[j]) > _NAME_HEIGHT
-            for j in named
-        ):
+        ahead = towards[i] * (across - across[i])
+        level = np.abs(up - up[i]) < _NAME_HEIGHT
+        hidden = level & (ahead > 0) & (ahead < _NAME_WIDTH)
+        beside = level[named] & (np.abs(ahead[named]) < 2 * _NAME_WIDTH)
+        if not hidden.any() and not beside.any():
             named.append(i)
     return set(named)

@@ -520,8 +520,13 @@ class HeadGrid {
     this.thumbs = this.data.heads.map((_, head) => this.buildThumb(head));
     this.legend.replaceChildren(
       ...names.flatMap((name, i) => [
-        el("span", { class: "hg-badge", "data-kind": i % 4 }, short[i]),
-        ` ${name} above ${this.data.marks[name]}  `,
+        el(
+          "span",
+          { class: "hg-mark" },
+          el("span", { class: "hg-badge", "data-kind": i % 4 }, short[i]),
+          ` ${name} above ${this.data.marks[name]}`,
+        ),
+        " ",
       ]),
     );
     this.legend.hidden = names.length === 0;

@@ -1,11 +1,13 @@
 """The head grid inside the app: what is looked at is in the link, and a link brings it back."""
 
 import re
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import OpenPage, wait_until_done
+from tests.hostile import HOSTILE
 
 pytestmark = pytest.mark.browser
 
@@ -91,3 +93,35 @@ def test_circuitsvis_and_back_keeps_the_head_in_focus(app: str, page: Page) -> N
     leave(page)
     # The head that was locked stays on show only while the focus is one of the locked ones.
     expect(page.locator(".hg")).to_have_attribute("data-shown", "L1H6")
+
+
+def test_the_view_is_kept_when_the_prompt_changes(app: str, page: Page) -> None:
+    go(page, f"{app}/attention")
+    head(page, "L1H4").click()
+    in_link(page, "layer=1", "head=4", "locked=L1H4")
+    wait_until_done(page)
+    prompt = page.get_by_label("Prompt", exact=True)
+    prompt.fill("Alice saw Alice")
+    prompt.press("Control+Enter")
+    expect(page).to_have_url(re.compile("prompt=Alice"))
+    expect(page.locator(".hg-tokens")).to_contain_text("·saw")
+    expect(page.locator(".hg")).to_have_attribute("data-drawn", "16")
+    leave(page)
+    expect(page.locator(".hg")).to_have_attribute("data-shown", "L1H4")
+    in_link(page, "layer=1", "head=4", "locked=L1H4")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_hostile_tokens_in_the_grid_are_only_text(
+    app: str, open_page: OpenPage, theme: str
+) -> None:
+    page = open_page(color_scheme=theme)
+    go(page, f"{app}/attention?layer=1&head=4&prompt={quote(' '.join(HOSTILE))}")
+    token(page, 3).click()
+    in_link(page, "at=3")
+    expect(page.locator(".hg-status")).to_contain_text("at 3 attends to")
+    page.locator(".hg-picture").focus()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator(".hg-live")).not_to_be_empty()
+    expect(page.locator(".hg img, .hg script, .hg svg, .hg-tokens b")).to_have_count(0)
+    assert page.evaluate("window.canary") is None

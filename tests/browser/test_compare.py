@@ -120,7 +120,7 @@ def test_hostile_prompts_on_both_sides_are_only_text(app: str, page: Page) -> No
     expect(page.locator(".pp img, .pp script, .pp svg")).to_have_count(0)
 
 
-@pytest.mark.parametrize("width", [1280, 800])
+@pytest.mark.parametrize("width", [1280, 800, 500])
 def test_panes_stand_in_line_and_inside_the_window(
     app: str, open_page: OpenPage, width: int
 ) -> None:

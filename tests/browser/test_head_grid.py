@@ -420,6 +420,13 @@ def test_a_single_head_of_1024_tokens_is_drawn_and_answers(page: Page, serve: Se
     expect(page.locator(".hg-note")).to_be_hidden()
 
 
+def test_144_heads_of_128_tokens_are_drawn_and_answer(page: Page, serve: Serve) -> None:
+    open_grid(page, serve(APP), layers=12, heads=12, tokens=128)
+    expect(page.locator(".hg-note")).to_be_hidden()
+    head(page, "L11H4").hover()
+    expect_shown(page, "L11H4")
+
+
 def test_more_than_fits_is_cut_with_a_sentence(page: Page, serve: Serve) -> None:
     open_grid(page, serve(APP), layers=1, heads=2, tokens=1100)
     expect(page.locator(".hg-note")).to_contain_text("Showing the first 1,024 of 1,100 tokens.")

@@ -62,6 +62,14 @@ def test_a_cell_typed_by_number_is_the_one_explained(open_at: Open) -> None:
     assert {"dest": "20", "src": "7"}.items() <= address(app).items()
 
 
+def test_heads_and_tokens_that_are_not_there_are_said_and_leave_the_link(open_at: Open) -> None:
+    app = open_at("attention", locked="L0H99,L1H2", at="900,3")
+    expect_well(app)
+    assert [text for text in said(app) if "no L0H99" in text]
+    assert [text for text in said(app) if "no position 900" in text]
+    assert address(app) == {"locked": "L1H2", "at": "3"}
+
+
 def test_two_prompts_show_a_difference_at_first_look(open_at: Open) -> None:
     """A head that does the same on both would be an empty difference map."""
     app = open_at("compare", by="prompt", input="prompt")
