@@ -78,10 +78,9 @@ def test_the_logits_can_be_paged_through(open_at: Open) -> None:
 
 
 def test_an_unknown_activation_is_said_and_is_text(open_at: Open) -> None:
-    for text in HOSTILE:
-        app = open_at("activations", point=text[:20])
-        expect_well(app)
-        assert [sentence for sentence in said(app) if "no activation" in sentence]
+    app = open_at("activations", point=HOSTILE[0][:20])
+    expect_well(app)
+    assert [text for text in said(app) if "no activation “</script><script>win”" in text]
 
 
 def test_one_activation_is_fetched_and_no_cache_is_kept(
@@ -178,13 +177,11 @@ def test_every_page_works_on_the_model_with_norms_and_mlps(open_at: Open, name: 
     expect_well(app)
     assert said(app) == []
     assert charts(app) or app.dataframe
+    assert ("scale is frozen" in captions(app)) == (name in ("attribution", "head"))
 
 
-@pytest.mark.parametrize("name", ["attribution", "head"])
-def test_a_frozen_scale_is_said_where_there_is_a_norm(open_at: Open, name: str) -> None:
-    sentence = "scale is frozen"
-    assert sentence in captions(open_at(name, model=GELU, prompt="The cat sat", input="prompt"))
-    assert sentence not in captions(open_at(name, prompt="The cat sat", input="prompt"))
+def test_without_a_norm_no_frozen_scale_is_said(open_at: Open) -> None:
+    assert "scale is frozen" not in captions(open_at("attribution"))
 
 
 def test_the_models_are_compared(open_at: Open) -> None:
