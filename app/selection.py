@@ -34,6 +34,7 @@ SECOND_PROMPT = DEFAULT_PROMPT.replace("Every morning Alice", "Every morning Emm
 # Browsers and chat programs cut longer addresses; percent-encoding can triple this.
 MAX_LINK_PROMPT = 1500
 MAX_HALF = 255
+MAX_IDS = 200
 MAX_KEPT = 300
 MAX_OFFSETS = 10
 # Of a list of heads that the page picks where it is empty: none at all.
@@ -190,6 +191,7 @@ PARAMETERS = (
     Parameter(
         "offsets", "", _positions(MAX_OFFSETS), "distances of one more row, 0..", ("ablation",)
     ),
+    Parameter("ids", "", _text(MAX_IDS), "token ids to turn into text", ("tokens",)),
     Parameter("dest", -1, _whole(-1, 9999), "destination explained, -1: strongest", ("head",)),
     Parameter("src", -1, _whole(-1, 9999), "its source, -1: the strongest", ("head",)),
     Parameter("token", "", _text(40), "token to look up in the circuits", ("head",)),
