@@ -18,6 +18,13 @@ class Definition:
     source: str
 
 
+TOKENS = Definition(
+    "Tokens",
+    "The pieces that a tokenizer cuts text into; the model sees their numbers and nothing else.",
+    "ids = [BOS] + tokenizer(text); text = the pieces of the ids, one after the other",
+    "ids from 0 to d_vocab - 1",
+    "ARENA 1.2, section 1.3",
+)
 LOSS = Definition(
     "Next-token loss",
     "How surprised the model is by each token that comes, averaged.",

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from analysis.errors import AnalysisError
 from analysis.heads import Head
 from analysis.models import HeadModel
 
@@ -29,7 +30,19 @@ def run(
 
     Returns:
         Logits, and the captured activations by name. The tensors are this caller's own.
+
+    Raises:
+        AnalysisError: Tokens that this model cannot take, such as another model's.
     """
+    if ids.shape[1] > model.n_ctx:
+        raise AnalysisError(
+            f"These are {ids.shape[1]} tokens; {model.name} takes {model.n_ctx}. Shorten them."
+        )
+    if int(ids.min()) < 0 or int(ids.max()) >= model.d_vocab:
+        raise AnalysisError(
+            f"A token id lies outside {model.name}'s vocabulary of {model.d_vocab} tokens: these "
+            "tokens belong to another model."
+        )
     kept: dict[str, Tensor] = {}
 
     def keep(name: str) -> Hook:

@@ -126,11 +126,8 @@ def draw_keep_only(view: AblationView) -> None:
         SCORES["previous"],
         SCORES["induction"],
     ):
-        ticks, losses = st.columns([3, 2])
-        with ticks:
-            _draw_ticks(view, kept, circuit)
-        with losses:
-            _draw_losses(view, kept)
+        _draw_losses(view, kept)
+        _draw_ticks(view, kept, circuit)
 
 
 def _draw_ticks(view: AblationView, kept: tuple[Head, ...], circuit: tuple[Head, ...]) -> None:
@@ -178,17 +175,17 @@ def _draw_losses(view: AblationView, kept: tuple[Head, ...]) -> None:
         return backend.loss(view.selection, without)
 
     clean, only, none = loss(view.every_head), loss(kept), loss(())
-    st.metric(
+    bar = st.container(horizontal=True)
+    bar.metric(
         f"Loss with only {len(kept)} of {len(view.every_head)} heads",
         f"{only:.3f}",
         f"{only - clean:+.3f} against all heads",
         delta_color="inverse",
         border=True,
+        width=250,
     )
-    for column, name, value in zip(
-        st.columns(2), ("With all heads", "With none"), (clean, none), strict=True
-    ):
-        column.metric(name, f"{value:.3f}", border=True)
+    for name, value in (("With all heads", clean), ("With none", none)):
+        bar.metric(name, f"{value:.3f}", border=True, width=150, height="stretch")
     if none > clean:
         st.caption(
             f"These heads win back {(none - only) / (none - clean):.1%} of what all heads "
@@ -357,4 +354,5 @@ def _ticks(
         key=key,
         on_change=take,
         label_visibility=label_visibility,
+        wrap=True,
     )

@@ -6,6 +6,7 @@ them. Nothing here calls Streamlit, so nothing of it runs inside a lock or a sha
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -473,6 +474,24 @@ def single_token(selection: Selection, text: str) -> int:
     spaced = tokenizer.encode(f" {text}", add_special_tokens=False)
     hint = " With a space in front it is one token." if len(spaced) == 1 else ""
     raise AnalysisError(f"“{text}” is {len(ids)} tokens for this model, not one.{hint}")
+
+
+def typed_ids(selection: Selection, text: str) -> np.ndarray:
+    """Token ids written as numbers with commas or spaces between them, [pos, 1].
+
+    Raises:
+        AnalysisError: Something else is written, or an id that the model does not have.
+    """
+    numbers = text.replace(",", " ").strip(" []").split()
+    if not numbers or any(not re.fullmatch("[0-9]{1,9}", number) for number in numbers):
+        raise AnalysisError("Ids are whole numbers with commas between them, such as 264, 1009.")
+    ids = np.array([[int(number)] for number in numbers])
+    if ids.max() >= selection.info.d_vocab:
+        raise AnalysisError(
+            f"{ids.max()} is no id of {selection.info.name}; they run from 0 to "
+            f"{selection.info.d_vocab - 1}."
+        )
+    return ids
 
 
 def token_labels(selection: Selection, ids: np.ndarray) -> list[list[str]]:

@@ -23,9 +23,12 @@ MAX_RESTING = 6
 
 def draw_distances(selection: Selection, tokens: Tokens, focus: Head, theme: Palette) -> None:
     """How far back the head in focus looks."""
-    profile = backend.distance_profile(selection)[focus.layer, focus.head]
-    peak = int(profile.argmax())
     half = tokens.half_length
+    profile = backend.distance_profile(selection)[focus.layer, focus.head]
+    if half is not None:
+        # Farther back only some destinations have a source: the tail is the first token.
+        profile = profile[: half + 2]
+    peak = int(profile.argmax())
     reading = f"Mean over destinations and sequences; the largest is {profile[peak]:.2f}, "
     reading += "on the token itself." if peak == 0 else f"{peak} back."
     if half is not None:

@@ -37,6 +37,7 @@ MAX_HALF = 255
 MAX_JOINT = 8  # heads taken together; more bars than these cannot be told apart
 MIN_SAMPLE, MAX_SAMPLE = 10, 200
 MAX_PAIRS = 40
+MAX_IDS = 200
 MAX_KEPT = 300
 MAX_OFFSETS = 10
 # Of a list of heads that the page picks where it is empty: none at all.
@@ -204,6 +205,7 @@ PARAMETERS = (
     Parameter(
         "offsets", "", _positions(MAX_OFFSETS), "distances of one more row, 0..", ("ablation",)
     ),
+    Parameter("ids", "", _text(MAX_IDS), "token ids to turn into text", ("tokens",)),
     Parameter("dest", -1, _whole(-1, 9999), "destination explained, -1: strongest", ("head",)),
     Parameter("src", -1, _whole(-1, 9999), "its source, -1: the strongest", ("head",)),
     Parameter("token", "", _text(40), "token to look up in the circuits", ("head", "circuits")),

@@ -3,11 +3,11 @@
 import numpy as np
 import streamlit as st
 
-from analysis.definitions import LOSS
+from analysis.definitions import LOSS, TOKENS
 from app import backend
 from app.chips import Chip, chips_html
-from app.frame import figure_frame
-from app.selection import open_page
+from app.frame import figure_frame, part
+from app.selection import MAX_IDS, open_page
 from app.sequences import choose_sequence
 from app.text import display_token
 from app.theme import palette
@@ -68,6 +68,22 @@ with figure_frame(
             "Probability": st.column_config.NumberColumn(format="percent"),
         },
     )
+with figure_frame(
+    "From text to numbers and back",
+    "What the model is given: one id for each token, as `tokenize` returns them. Type ids of your "
+    "own to see which text they stand for.",
+    TOKENS,
+):
+    st.code(f"[{', '.join(map(str, ids))}]", language=None, wrap_lines=True)
+    st.text_input(
+        "Ids of your own", key=selection.key("ids"), max_chars=MAX_IDS, placeholder="[264, 1009]"
+    )
+    if selection["ids"]:
+        with part():
+            typed = backend.typed_ids(selection, selection["ids"])
+            pieces = (display_token(row[0]) for row in backend.token_labels(selection, typed))
+            st.text(" | ".join(pieces))
+
 guesses = zip(top_labels[-1], stats.top_probs[row, -1], strict=True)
 with figure_frame("What comes next", "The ten most likely tokens after the end of the text.", LOSS):
     st.dataframe(

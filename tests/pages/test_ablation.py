@@ -131,6 +131,19 @@ def test_the_strongest_induction_head_is_in_focus_and_leaves_the_first_token(
     assert re.search(r"the largest is 0\.\d+, 29 back", captions(app))
 
 
+def test_ids_become_text_and_others_are_refused(open_at: Open) -> None:  # noqa: F811
+    app = open_at("tokens", prompt="The cat")
+    ids = app.code[-1].value
+    app.text_input(key="view.ids").set_value(ids).run()
+    expect_well(app)
+    assert said(app) == ["<|endoftext|> | The | ·c | at"]
+    assert address(app)["ids"] == ids
+    for text, sentence in (("1, x", "whole numbers"), ("5000", "0 to 4095"), ("[]", "numbers")):
+        app.text_input(key="view.ids").set_value(text).run()
+        expect_well(app)
+        assert sentence in said(app)[0]
+
+
 def test_the_logit_lens_ends_in_the_models_own_prediction(open_at: Open) -> None:  # noqa: F811
     app = open_at("attribution", prompt="The cat sat on the mat. The cat sat")
     expect_well(app)

@@ -140,6 +140,28 @@ def test_zeroing_z_equals_zeroing_the_values_with_their_bias(model):
             np.testing.assert_allclose(found.per_token[layer, head], rise, atol=1e-5)
 
 
+def test_zeroing_z_equals_taking_the_heads_result_out_of_the_stream(model):
+    """The result is z W_O; the bias b_O belongs to the layer and stays."""
+    tokens = repeated_tokens(model, length=8, batch=2)
+    found = ablation_sweep(model, tokens)
+    clean = entry_losses(model, tokens)
+    for layer in range(2):
+        _, kept = run(model, tokens.tensor, capture=[f"blocks.{layer}.attn.hook_z"])
+        z = kept[f"blocks.{layer}.attn.hook_z"]
+        for head in range(4):
+            result = z[:, :, head] @ model.bridge.blocks[layer].attn.W_O[head]
+            logits, _ = run(
+                model,
+                tokens.tensor,
+                hooks=[(f"blocks.{layer}.hook_attn_out", lambda out, hook, r=result: out - r)],
+            )
+            losses = functional.cross_entropy(
+                logits[:, :-1].transpose(1, 2), tokens.tensor[:, 1:], reduction="none"
+            )
+            rise = (losses.numpy() - clean).mean(0)
+            np.testing.assert_allclose(found.per_token[layer, head], rise, atol=1e-4)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_a_head_that_writes_nothing_is_not_needed(method):
     model = make_model()

@@ -106,6 +106,16 @@ def test_random_pairs_score_one_over_the_root_of_d_model() -> None:
     assert baseline.std == pytest.approx(0.00044, abs=1.5e-4)
 
 
+def test_heads_of_random_weights_score_like_random_pairs() -> None:
+    """The baseline is what real pairs are compared with: it has to be that of the same function."""
+    model = make_model(d_model=128, d_head=16)
+    for kind in KINDS:
+        found = composition_scores(model, kind)
+        deviations = found.deviations[0, :, 1]
+        assert abs(float(np.nanmean(found.values)) - 128**-0.5) < 5 * found.baseline.std
+        assert np.abs(deviations).max() < 5
+
+
 def test_the_baseline_follows_its_definition() -> None:
     generator = torch.Generator().manual_seed(5)
     a1, a2, b1, b2 = torch.randn(4, 3, 16, 4, generator=generator)

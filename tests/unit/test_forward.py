@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from analysis.errors import AnalysisError
 from analysis.forward import next_token_log_probs, run
 from analysis.inputs import repeated_tokens, tokenize
 from tests.conftest import make_model
@@ -38,6 +39,16 @@ def test_logits_are_the_models_own(attention_only):
     logits, kept = run(attention_only, ids)
     assert torch.equal(logits, attention_only.bridge(ids))
     assert kept == {}
+
+
+def test_tokens_of_another_model_are_refused_before_it_runs(attention_only):
+    """Torch would stop with an index error, or on a GPU with nothing that can be read."""
+    for wrong in (4096, -1):
+        with pytest.raises(AnalysisError, match="vocabulary of 4096 tokens"):
+            run(attention_only, torch.tensor([[0, wrong, 1]]))
+    with pytest.raises(AnalysisError, match="65 tokens; tiny takes 64"):
+        run(attention_only, torch.zeros((1, 65), dtype=torch.long))
+    assert not attention_only.lock.locked()
 
 
 def test_capturing_does_not_change_the_logits(with_mlp):

@@ -20,6 +20,13 @@ def tokens(attention_only: HeadModel) -> Tokens:
     return repeated_tokens(attention_only, length=8, batch=4)
 
 
+@pytest.fixture(scope="module", params=["attention_only", "with_mlp"])
+def any_model(request: pytest.FixtureRequest) -> HeadModel:
+    """Both kinds of model, with the same vocabulary: without norms, and with LayerNorm and MLPs."""
+    model: HeadModel = request.getfixturevalue(request.param)
+    return model
+
+
 def every_head(model: HeadModel) -> list[Head]:
     return [Head(layer, head) for layer in range(model.n_layers) for head in range(model.n_heads)]
 
@@ -43,6 +50,20 @@ def test_keeping_all_but_one_is_zero_ablation_of_that_one(
         assert rise == pytest.approx(sweep.values[dropped.layer, dropped.head], abs=1e-5)
 
 
+def test_keeping_some_heads_equals_the_others_writing_nothing(with_mlp: HeadModel) -> None:
+    """The same through the weights: under LayerNorm and MLPs a loss is far from a sum of heads."""
+    tokens = repeated_tokens(with_mlp, length=8, batch=4)
+    kept = [Head(0, 1), Head(1, 0), Head(1, 3)]
+    silent = make_model(d_mlp=64, normalization="LN")
+    for head in every_head(silent):
+        if head not in kept:
+            silent.bridge.blocks[head.layer].attn.W_O[head.head].zero_()
+    stats = next_token_stats(silent, tokens)
+    expected = -float(stats.log_probs[:, tokens.scored].mean())
+    assert keep_only(with_mlp, tokens, kept) == pytest.approx(expected, abs=1e-5)
+    assert keep_only(with_mlp, tokens, kept[:2]) != pytest.approx(expected, abs=1e-3)
+
+
 def test_keeping_no_head_leaves_the_stream_of_the_embeddings(
     attention_only: HeadModel, tokens: Tokens
 ) -> None:
@@ -60,12 +81,12 @@ def test_unknown_heads_cannot_be_kept(attention_only: HeadModel, tokens: Tokens)
 
 
 def test_targeted_ablation_equals_zeroing_the_values_by_hand(
-    attention_only: HeadModel, tokens: Tokens
+    any_model: HeadModel, tokens: Tokens
 ) -> None:
     target = Head(1, 2)
-    found = targeted_ablation(attention_only, tokens, target)
+    found = targeted_ablation(any_model, tokens, target)
     assert [source.label for source in found.sources] == ["L0H0", "L0H1", "L0H2", "L0H3"]
-    scores = head_scores(attention_only, tokens)
+    scores = head_scores(any_model, tokens)
     assert found.clean == pytest.approx(scores.induction[1, 2], abs=1e-6)
     half = tokens.half_length
     assert half is not None
@@ -79,9 +100,9 @@ def test_targeted_ablation_equals_zeroing_the_values_by_hand(
 
         with (
             torch.inference_mode(),
-            attention_only.bridge.hooks(fwd_hooks=[("blocks.0.attn.hook_v", zero_values)]),
+            any_model.bridge.hooks(fwd_hooks=[("blocks.0.attn.hook_v", zero_values)]),
         ):
-            _, cache = attention_only.bridge.run_with_cache(tokens.tensor)
+            _, cache = any_model.bridge.run_with_cache(tokens.tensor)
         pattern = cache["blocks.1.attn.hook_pattern"][:, 2]
         stripe = [pattern[:, dest, dest - (half - 1)] for dest in range(half + 1, 2 * half + 1)]
         expected = float(torch.stack(stripe).mean())
@@ -139,10 +160,10 @@ def test_keeping_every_distance_changes_nothing(
 
 
 def test_a_restricted_head_reads_real_values_only_at_kept_distances(
-    attention_only: HeadModel, tokens: Tokens
+    any_model: HeadModel, tokens: Tokens
 ) -> None:
     """The head's z written out as loops, patched in by hand."""
-    bridge, layer, head, kept = attention_only.bridge, 1, 3, (0, 2)
+    bridge, layer, head, kept = any_model.bridge, 1, 3, (0, 2)
     with torch.inference_mode():
         logits, cache = bridge.run_with_cache(tokens.tensor)
     pattern = cache["blocks.1.attn.hook_pattern"][:, head]
@@ -167,7 +188,7 @@ def test_a_restricted_head_reads_real_values_only_at_kept_distances(
         chosen = values[:, :-1].log_softmax(-1).gather(-1, following)[..., 0]
         return -float(chosen[:, tokens.scored].mean())
 
-    found = offset_ablation(attention_only, tokens, layer, [(1,), kept])
+    found = offset_ablation(any_model, tokens, layer, [(1,), kept])
     assert found.clean_loss == pytest.approx(loss(logits), abs=1e-5)
     assert found.values[1, head] == pytest.approx(loss(patched) - loss(logits), abs=1e-5)
     assert found.values[0, head] != pytest.approx(found.values[1, head], abs=1e-5)

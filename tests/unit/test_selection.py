@@ -34,6 +34,9 @@ VALUES = {
     "method": "mean",
     "by": "head",
     "ablate": "L0H3",
+    "ids": "[0, 5, 7]",
+    "keep": "L0H0,L1H4",
+    "offsets": "1,2,3,4",
     "layer2": 0,
     "head2": 7,
     "prompt2": "<i>another</i> & one",
@@ -126,6 +129,10 @@ def test_a_prompt_too_long_for_a_link_is_left_out() -> None:
         ("view", "table"),
         ("locked", "L0H1,L1"),
         ("locked", ",".join(["L0H1"] * 7)),
+        ("keep", "L0H1,none"),
+        ("keep", ",".join(["L0H1"] * 301)),
+        ("offsets", "1,,2"),
+        ("offsets", ",".join(["1"] * 11)),
         ("at", "3,"),
         ("at", "-1"),
         ("at", ",".join(["1"] * 17)),
@@ -148,7 +155,8 @@ def test_hostile_text_is_a_prompt_like_any_other_and_nothing_else(text: str) -> 
     link = {parameter.key: [text] for parameter in PARAMETERS}
     values, notes = parse_link("attribution", link)
     assert values.get("prompt") == text
-    free_text = {"prompt", "prompt2", "answer", "foil", "token", "model", "model2", "find", "point"}
+    free_text = {"prompt", "prompt2", "answer", "foil", "token", "model", "model2"}
+    free_text |= {"find", "point", "ids"}
     assert set(values) <= free_text
     assert not [note for note in notes if set("\x00\x1b\u202e\u2028") & set(note)]
 
