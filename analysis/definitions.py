@@ -79,9 +79,27 @@ ABLATION = Definition(
     "Ablation effect",
     "How much the loss rises when one head's output is replaced; the head is needed if it rises.",
     "effect[layer, head] = loss with z[:, :, head] replaced - loss as it is; "
-    "zero: by 0, mean: by its mean over the sequences at each position",
+    "zero: by 0, mean: by its mean over the sequences at each position, resample: by its z in "
+    "another sequence",
     "nats per token; over the predictable entries S+1..2S-1 of repeated tokens, else over all",
     "ARENA 1.2, sections 3.7 and 3.8",
+)
+ABLATION_ESTIMATE = Definition(
+    "Estimated ablation effect",
+    "What ablating a head would do if the loss were a straight line between its output and the "
+    "replacement.",
+    "estimate[layer, head] = sum over sequences, positions and d_head of "
+    "d loss / d z · (replacement - z)",
+    "nats per token; off where attention or the prediction is saturated",
+    "Nanda 2023, attribution patching",
+)
+PAIR_ABLATION = Definition(
+    "Joint effect of two heads",
+    "Whether losing two heads at once costs more, or less, than both losses together.",
+    "excess = effect of ablating both - effect of the first - effect of the second; "
+    "replacements are those of the model as it is",
+    "nats per token; above 0: each covers for the other, below 0: parts of one mechanism",
+    "first-order interaction of the ablation effect",
 )
 
 ScoreName = Literal["current", "previous", "first", "duplicate", "induction", "entropy"]

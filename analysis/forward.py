@@ -1,6 +1,7 @@
 """The one place that runs a model: takes its lock, keeps only the activations asked for."""
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from jaxtyping import Float, Int
@@ -18,6 +19,7 @@ def run(
     ids: Int[Tensor, "batch pos"],
     capture: Sequence[str] = (),
     hooks: Sequence[tuple[str, Hook]] = (),
+    around: AbstractContextManager[object] | None = None,
 ) -> tuple[Float[Tensor, "batch pos d_vocab"], dict[str, Tensor]]:
     """One forward pass under the model's lock.
 
@@ -27,6 +29,7 @@ def run(
         capture: Names of hook points whose activations are returned.
         hooks: Interventions `(hook point, function)`, as for `run_with_hooks`. They run before
             the captures, so a captured activation is the edited one.
+        around: Entered once the lock is held, left before it is given back.
 
     Returns:
         Logits, and the captured activations by name. The tensors are this caller's own.
@@ -52,7 +55,7 @@ def run(
 
         return store
 
-    with model.lock, torch.inference_mode():
+    with model.lock, torch.inference_mode(), around or nullcontext():
         logits = model.bridge.run_with_hooks(
             ids.to(model.bridge.cfg.device),
             return_type="logits",
@@ -63,6 +66,56 @@ def run(
         # Some hook points exist on the bridge and never fire; an empty answer would be silent.
         raise RuntimeError(f"hook points that never fired: {sorted(missing)}")
     return logits, kept
+
+
+def run_with_gradients(
+    model: HeadModel,
+    ids: Int[Tensor, "batch pos"],
+    points: Sequence[str],
+    metric: Callable[[Float[Tensor, "batch pos d_vocab"]], Tensor],
+) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
+    """One forward and one backward pass under the model's lock.
+
+    The gradient of a point is the total one: it includes what passes through later points.
+
+    Args:
+        model: The model; its lock must not be held by the caller.
+        ids: Token ids.
+        points: Names of hook points.
+        metric: Maps the logits to the number that is differentiated.
+
+    Returns:
+        The metric, and the activation and its gradient at each point.
+
+    Raises:
+        RuntimeError: A point that never fired, or that the metric does not depend on.
+    """
+    seen: dict[str, Tensor] = {}
+
+    def keep(name: str) -> Hook:
+        def store(activation: Tensor, hook: object) -> Tensor:
+            if not activation.requires_grad:  # the first: all that comes before is a constant
+                activation = activation.detach().clone().requires_grad_()
+            # A view of its own, so that the gradient is of what this point passes on.
+            seen[name] = activation.view_as(activation)
+            return seen[name]
+
+        return store
+
+    with model.lock, torch.inference_mode(False), torch.enable_grad():
+        logits = model.bridge.run_with_hooks(
+            ids.to(model.bridge.cfg.device),
+            return_type="logits",
+            fwd_hooks=[(name, keep(name)) for name in points],
+        )
+        missing = set(points) - set(seen)
+        if missing:
+            raise RuntimeError(f"hook points that never fired: {sorted(missing)}")
+        value = metric(logits)
+        # Asked for by name: weights that take gradients elsewhere collect none here.
+        gradients = torch.autograd.grad(value, [seen[name] for name in points])
+    kept = {name: seen[name].detach().clone() for name in points}
+    return value.detach(), kept, dict(zip(points, gradients, strict=True))
 
 
 def silence(heads: Iterable[Head]) -> list[tuple[str, Hook]]:

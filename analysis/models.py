@@ -25,7 +25,7 @@ class HeadModel:
 
     Hooks sit on the shared modules: while one thread ablates a head, any other forward pass
     silently gives wrong numbers. Hold `lock` around every forward pass, and only around that;
-    `analysis.forward.run` does both.
+    `analysis.forward` and `analysis.suffix` do both.
     """
 
     info: ModelInfo
