@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from plotly.colors import hex_to_rgb, unlabel_rgb
 
 from analysis.heads import Head
 from app import circuit_figures, composition_figures
@@ -45,7 +46,8 @@ def test_the_middle_colour_lies_at_the_random_mean() -> None:
     middle = (0.0625 - 0.02) / (0.162 - 0.02)
     nearest = min(places, key=lambda place: abs(place - middle))
     assert nearest == pytest.approx(middle)
-    assert places[nearest].replace(" ", "") == "rgb(255,255,255)"
+    quiet = hex_to_rgb(LIGHT.diverging[len(LIGHT.diverging) // 2])
+    assert unlabel_rgb(places[nearest]) == quiet
     assert [place for place, _ in scale] == sorted(places)
     assert (scale[0][0], scale[-1][0]) == (0, 1)
     # Both arms keep the same pace: the longer one ends in its last colour, the shorter does not.
