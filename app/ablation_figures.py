@@ -37,10 +37,18 @@ def offset_map(
             xgap=2,
             ygap=2,
             hoverinfo="skip",
+            # Above the cells, whose numbers need all the width of a narrow window.
             colorbar={
-                "title": {"text": "share of its work lost", "side": "right"},
-                "thickness": 12,
+                "title": {"text": "share of the head's work lost", "side": "top"},
+                "orientation": "h",
+                "thickness": 10,
+                "len": 0.5,
+                "x": 0,
+                "xanchor": "left",
+                "y": 1.02,
+                "yanchor": "bottom",
                 "tickformat": ".0%",
+                "nticks": 3,
             },
         )
     )
@@ -52,12 +60,13 @@ def offset_map(
         y=row,
         mode="markers" if many else "text",
         marker={"opacity": 0, "size": 16},
-        text=[signed(value) for value in values.flat],
+        text=[signed(value).replace("+0.00", "0") for value in values.flat],
         textfont={
+            "size": 12,
             "color": [
                 palette.background if np.isfinite(part) and part > 0.5 else palette.text
                 for part in share.flat
-            ]
+            ],
         },
         hovertext=[
             f"<b>{heads[b]}</b>, distances kept: {rows[a]}<br>loss {values[a, b]:+.3f} nats"
@@ -83,7 +92,7 @@ def offset_map(
         showgrid=False,
         zeroline=False,
     )
-    return finish(figure, height=110 + 36 * len(rows))
+    return finish(figure, height=170 + 36 * len(rows), top=60)
 
 
 def pair_bars(
@@ -116,7 +125,7 @@ def pair_bars(
     figure.update_xaxes(
         tickvals=list(range(len(heads))),
         ticktext=[
-            f"{name}<br>{signed(a)} → {signed(b)}"
+            f"{name}<br>{signed(a)}<br>→ {signed(b)}"
             for name, a, b in zip(names, repeated, paired, strict=True)
         ],
     )

@@ -215,7 +215,7 @@ def effect_line(
     if half_length is not None:
         for (start, end), name, entries in _shade_halves(figure, half_length, palette):
             figure.add_annotation(
-                text=f"{name}: {float(effect[entries].mean()):+.2f} on average",
+                text=f"{name}<br>mean {float(effect[entries].mean()):+.2f}",
                 x=(start + end) / 2,
                 y=1,
                 yref="paper",
@@ -223,9 +223,10 @@ def effect_line(
                 showarrow=False,
                 font_color=palette.muted,
             )
-    figure.update_xaxes(title="Position the prediction is made at")
+    # The names of the halves would widen the axis on a narrow screen.
+    figure.update_xaxes(title="Position the prediction is made at", range=[-0.5, n - 0.5])
     figure.update_yaxes(title="Loss increase (nats)", zerolinecolor=palette.muted)
-    return finish(figure, height=320, top=30)
+    return finish(figure, height=340, top=44 if half_length is not None else 20)
 
 
 def attribution_map(

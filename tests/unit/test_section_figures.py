@@ -21,9 +21,7 @@ def test_distances_are_coloured_by_each_heads_own_loss(palette) -> None:  # noqa
     np.testing.assert_allclose(heatmap.z[:, 0], [1, 0, 1])
     np.testing.assert_allclose(heatmap.z[:, 1], [1, 0.5, 0])
     assert np.isnan(heatmap.z[:, 2]).all()  # it loses nothing, so it has no share of it
-    assert numbers.text == (
-        *("+8.00", "+0.50", "+0.00", "+0.00", "+0.25", "+0.00", "+9.00", "-0.10", "+0.00"),
-    )
+    assert numbers.text == (*("+8.00", "+0.50", "0", "0", "+0.25", "0", "+9.00", "-0.10", "0"),)
     assert "L3H1</b>, distances kept: 0, 2<br>loss -0.100" in numbers.hovertext[7]
 
 
