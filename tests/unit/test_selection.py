@@ -45,6 +45,13 @@ VALUES = {
     "minimum": -0.5,
     "x": "entropy",
     "y": "duplicate",
+    "heads": "L1H2,L1H4",
+    "sample": 30,
+    "draw": 5,
+    "kind": "V",
+    "pairs": 3,
+    "qpart": 0,
+    "kpart": 2,
 }
 
 
