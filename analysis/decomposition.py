@@ -272,18 +272,26 @@ def _pair_stds(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Standard deviation of every pair's scores, over dest >= src and over all positions.
 
-    One pair at a time: all maps together would take components^2 times the memory of one.
+    One query component of one sequence at a time: all maps together would take components^2 times
+    the memory of one.
     """
-    n = len(queries)
-    rows, columns = torch.tril_indices(queries.shape[2], queries.shape[2], device=queries.device)
-    causal = np.empty((n, n), np.float32)
-    everywhere = np.empty((n, n), np.float32)
+    n, batch, length = queries.shape[:3]
+    causal = torch.zeros(n, n, dtype=torch.float64)
+    everywhere = torch.zeros(n, n, dtype=torch.float64)
     for a in range(n):
-        for b in range(n):
-            scores = queries[a] @ keys[b].mT / queries.shape[-1] ** 0.5
-            causal[a, b] = float(scores[:, rows, columns].std(-1).mean())
-            everywhere[a, b] = float(scores.flatten(1).std(-1).mean())
-    return causal, everywhere
+        for sequence in range(batch):
+            scores = queries[a, sequence] @ keys[:, sequence].mT / queries.shape[-1] ** 0.5
+            everywhere[a] += _std(scores, length**2)
+            causal[a] += _std(scores.tril(), length * (length + 1) // 2)
+    return to_numpy(causal / batch), to_numpy(everywhere / batch)
+
+
+def _std(values: Float[Tensor, "component dest src"], count: int) -> Float[Tensor, " component"]:
+    """Standard deviation (n - 1) over `count` entries of each map, the others being 0."""
+    total = values.sum((1, 2), dtype=torch.float64)
+    # Squares are summed in double precision, so that taking off the mean costs no digits.
+    squares = values.square().sum((1, 2), dtype=torch.float64)
+    return ((squares - total**2 / count).clamp(min=0) / (count - 1)).sqrt().cpu()
 
 
 def _error(found: Tensor, expected: Tensor) -> float:

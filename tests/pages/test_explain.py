@@ -117,7 +117,7 @@ def test_the_pair_in_focus_stands_far_above_random_pairs(open_at: Open) -> None:
     app = open_at("composition")
     keys = next(m for m in app.metric if m.label == "K: keys")
     assert float(keys.delta.removesuffix(" sd")) > 20
-    caption = next(c.value for c in app.caption if "random pairs" in c.value)
+    caption = next(c.value for c in app.caption if "closed form" in c.value)
     assert "1/√256 = 0.0625" in caption
 
 

@@ -54,6 +54,13 @@ VALUES = {
     "within": 1,
     "find": "W_<O>",
     "neuron": 17,
+    "heads": "L1H2,L1H4",
+    "sample": 30,
+    "draw": 5,
+    "kind": "V",
+    "pairs": 3,
+    "qpart": 0,
+    "kpart": 2,
 }
 
 
