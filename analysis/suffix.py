@@ -10,6 +10,8 @@ from weakref import WeakKeyDictionary
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional
+from transformer_lens.model_bridge.sources.native import NativeAttention
 
 from analysis.forward import Hook, run
 from analysis.models import HeadModel
@@ -199,15 +201,14 @@ def _suffixes(
     found: dict[int, Tensor] = {}
     with model.lock, torch.inference_mode():
         if through:
-            stream = _run_blocks(
-                model, recording, [cases[i] for i in through], [starts[i] for i in through]
-            )
-            values = _unembed(model, stream, positions, read)
-            found |= dict(zip(through, values, strict=True))
-        for i in linear:
-            found[i] = read(_linear_logits(model, recording, cases[i], positions)[None], positions)[
-                0
-            ]
+            some = [cases[i] for i in through]
+            stream = _run_blocks(model, recording, some, [starts[i] for i in through], positions)
+            found |= dict(zip(through, _unembed(model, stream, positions, read), strict=True))
+        if linear:
+            clean = recording.logits[:, positions]
+            for i in linear:
+                logits = _linear_logits(model, recording, clean, cases[i], positions)
+                found[i] = read(logits[None], positions)[0]
     return torch.stack([found[i] for i in range(len(cases))])
 
 
@@ -215,11 +216,16 @@ def _start(model: HeadModel, recording: Recording, case: Case) -> tuple[int, Ten
     """The first block that a case has to run, and the stream that enters it."""
     layer = min(edit.layer for edit in case)
     first = [edit for edit in case if edit.layer == layer]
-    if _adds_attention_last(model) and all(edit.point == "attn.hook_z" for edit in first):
+    if _adds_attention_last(model) and all(_is_head(edit) for edit in first):
         with torch.inference_mode():
             writes = [_write_change(model, recording, edit) for edit in first]
             return layer + 1, recording.stream[layer + 1] + sum(writes)
     return layer, recording.stream[layer]
+
+
+def _is_head(edit: Edit) -> bool:
+    """Whether all of one head's output is replaced."""
+    return edit.point == "attn.hook_z" and edit.index[0] == slice(None)
 
 
 def _adds_attention_last(model: HeadModel) -> bool:
@@ -247,15 +253,19 @@ def _write_change(
 
 
 def _linear_logits(
-    model: HeadModel, recording: Recording, case: Case, positions: Tensor
+    model: HeadModel,
+    recording: Recording,
+    clean: Float[Tensor, "batch entry d_vocab"],
+    case: Case,
+    positions: Tensor,
 ) -> Float[Tensor, "batch entry d_vocab"]:
     """Logits without a block run: z W_O W_U goes through d_head numbers, not d_model."""
-    logits = recording.logits[:, positions]
+    logits = clean.flatten(0, 1)
     for edit in case:
         circuit = _head_weights(model, edit) @ model.bridge.unembed.W_U
         change = _z_change(recording, edit)[:, positions]
-        logits.view(-1, logits.shape[-1]).addmm_(change.flatten(0, 1), circuit)
-    return logits
+        logits = torch.addmm(logits, change.flatten(0, 1), circuit)
+    return logits.view_as(clean)
 
 
 def _run_blocks(
@@ -263,7 +273,8 @@ def _run_blocks(
     recording: Recording,
     cases: Sequence[Case],
     starts: Sequence[tuple[int, Tensor]],
-) -> Float[Tensor, "case batch pos d_model"]:
+    positions: Tensor,
+) -> Float[Tensor, "case batch entry d_model"]:
     """The last block's output; the cases are in the order of the blocks that they start at."""
     batch = len(recording.ids)
     # An edit before the block that a case starts at is already in the stream it starts from.
@@ -273,22 +284,62 @@ def _run_blocks(
         for edit in case
         if edit.layer >= starts[row][0]
     ]
+    last = model.n_layers - 1
+    only_positions = _ends_in_plain_attention(model) and all(edit.layer < last for _, edit in edits)
     stream = recording.stream[0][:0]
     joined = 0
     with model.bridge.hooks(fwd_hooks=_hooks(edits)):
-        for layer in range(starts[0][0], model.n_layers + 1):
+        for layer in range(starts[0][0], model.n_layers):
             new = [entering for start, entering in starts if start == layer]
             stream = torch.cat([stream, *new]) if new else stream
             joined += len(new)
-            if layer < model.n_layers:
-                args, kwargs = recording.arguments[layer]
-                stream = model.bridge.blocks[layer](
-                    stream,
-                    *(_tiled(value, joined, batch) for value in args),
-                    **{name: _tiled(value, joined, batch) for name, value in kwargs.items()},
-                )
-                stream = stream[0] if isinstance(stream, tuple) else stream
-    return stream.unflatten(0, (len(cases), batch))
+            if layer == last and only_positions:
+                break
+            args, kwargs = recording.arguments[layer]
+            stream = model.bridge.blocks[layer](
+                stream,
+                *(_tiled(value, joined, batch) for value in args),
+                **{name: _tiled(value, joined, batch) for name, value in kwargs.items()},
+            )
+            stream = stream[0] if isinstance(stream, tuple) else stream
+    at = _plain_attention(model, stream, positions) if only_positions else stream[:, positions]
+    at = torch.cat([at, *(left[:, positions] for start, left in starts if start > last)])
+    return at.unflatten(0, (len(cases), batch))
+
+
+def _ends_in_plain_attention(model: HeadModel) -> bool:
+    """Whether the last block is nothing but a norm and the attention of `_plain_attention`."""
+    attention = model.bridge.blocks[-1].attn.original_component
+    return (
+        isinstance(attention, NativeAttention)
+        and not model.info.has_mlp
+        and attention.rotary is None
+        and attention.causal
+        and attention.attn_scores_soft_cap <= 0
+    )
+
+
+def _plain_attention(
+    model: HeadModel, stream: Float[Tensor, "row pos d_model"], positions: Tensor
+) -> Float[Tensor, "row entry d_model"]:
+    """The last block's output where it is read: no query and no output elsewhere."""
+    block = model.bridge.blocks[-1]
+    attention = block.attn.original_component
+    reached = int(positions.max()) + 1
+    normed = block.ln1(stream[:, :reached])
+
+    def by_head(project: Callable[[Tensor], Tensor], of: Tensor) -> Tensor:
+        return project(of).unflatten(-1, (-1, model.d_head)).transpose(1, 2)
+
+    z = functional.scaled_dot_product_attention(
+        by_head(attention.q, normed[:, positions]),
+        by_head(attention.k, normed),
+        by_head(attention.v, normed),
+        attn_mask=positions[:, None].to(stream.device) >= torch.arange(reached).to(stream.device),
+        scale=1 / attention.scale,
+        enable_gqa=attention.kv_repeats > 1,
+    )
+    return stream[:, positions] + attention.o(z.transpose(1, 2).flatten(2))
 
 
 def _hooks(edits: Sequence[tuple[slice, Edit]]) -> list[tuple[str, Hook]]:
@@ -312,7 +363,7 @@ def _hooks(edits: Sequence[tuple[slice, Edit]]) -> list[tuple[str, Hook]]:
 
 def _unembed(
     model: HeadModel,
-    stream: Float[Tensor, "case batch pos d_model"],
+    stream: Float[Tensor, "case batch entry d_model"],
     positions: Tensor,
     read: Read,
 ) -> Float[Tensor, "case batch entry"]:
@@ -322,8 +373,8 @@ def _unembed(
     found = []
     for some in stream.split(max(1, at_once // len(positions))):
         parts = []
-        for at in positions.split(at_once):
-            logits = bridge.unembed(bridge.ln_final(some[:, :, at].flatten(0, 1)))
+        for part, at in zip(some.split(at_once, 2), positions.split(at_once), strict=True):
+            logits = bridge.unembed(bridge.ln_final(part.flatten(0, 1)))
             parts.append(read(logits.unflatten(0, (len(some), batch)), at))
         found.append(torch.cat(parts, -1))
     return torch.cat(found)
