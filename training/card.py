@@ -37,6 +37,7 @@ def write_card(
         f"| {_strongest(record, 'previous')} | {_strongest(record, 'induction')} |"
         for record in shipped
     )
+    muon = ", Muon for the matrices inside the blocks" if recipe["optimizer"]["muon"] else ""
     norm = "LayerNorm" if info.normalization else "none"
     return f"""# {info.name}
 
@@ -58,7 +59,7 @@ at position 0 of every row |
 
 `python -m training training/{info.name}.toml --corpus <text file>`; the recipe holds every number.
 {minutes:.0f} minutes on two shared CPU cores, {last["tokens"] / 1e6:.1f} M tokens in \
-{last["step"]:,} steps of AdamW. {recipe["made"].strip()}
+{last["step"]:,} steps of AdamW{muon}. {recipe["made"].strip()}
 
 **Text.** {ABOUT_TEXT.read_text(encoding="utf-8").strip()}
 

@@ -48,6 +48,8 @@ VALUES = {
     "minimum": -0.5,
     "x": "entropy",
     "y": "duplicate",
+    "only": 1,
+    "measured": True,
     "point": "resid_pre",
     "feature": 256,
     "list": "parameters",
