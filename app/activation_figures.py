@@ -45,6 +45,13 @@ _MLP = {
     "mlp_out": _Spot(1.5, 10.9),
 }
 _RIGHT = 5.3
+_BESIDE = {
+    "resid_pre": "bottom right",
+    "resid_post": "bottom right",
+    "scale": "top center",
+    "scale1": "top center",
+    "scale2": "top center",
+}
 
 
 def architecture(
@@ -76,7 +83,7 @@ def architecture(
     figure = go.Figure()
     _draw_box(figure, (-0.5, 1.4), (_RIGHT, top + 0.45), palette.muted, "dot")
     _write(figure, _Spot(_RIGHT - 0.1, top + 0.15), f"layer {layer}, of {n_layers}", palette.muted)
-    blue = palette.diverging[3]
+    blue = palette.diverging[4]
     for name, low, high in [("Attention", 3.25, 6.0), ("MLP", 8.6, 10.45)][: 1 + has_mlp]:
         _draw_box(figure, (1.05, low), (_RIGHT - 0.15, high), blue, "solid")
         _write(figure, _Spot(_RIGHT - 0.25, high - 0.3), name, blue)
@@ -92,14 +99,14 @@ def architecture(
             showlegend=False,
         )
     names = list(points)
-    colours = [palette.accent if name == chosen else palette.diverging[3] for name in names]
+    colours = [palette.accent if name == chosen else blue for name in names]
     figure.add_scatter(
         x=[spots[name].x for name in names],
         y=[spots[name].y for name in names],
         mode="markers+text",
         text=[f"<b>{name}</b>" if name == chosen else name for name in names],
-        # Lines start from this one towards the right.
-        textposition=["bottom right" if name == "resid_pre" else "middle right" for name in names],
+        # Beside the lines that run to the right, not on them.
+        textposition=[_BESIDE.get(name, "middle right") for name in names],
         textfont={"size": 13, "color": palette.text},
         cliponaxis=False,
         marker={

@@ -12,8 +12,7 @@ from analysis.catalog import list_models
 from analysis.definitions import NEURON_ACTIVATION, NEURON_TOKENS
 from app import activation_figures, backend, circuitsvis
 from app.frame import draw, draw_rows_to_choose, figure_frame
-from app.navigation import streamlit_page
-from app.selection import Selection, Value, link_parameters
+from app.selection import Selection, choose
 from app.text import display_token
 from app.theme import Palette, palette
 
@@ -82,13 +81,12 @@ def explain_absence(selection: Selection) -> None:
         )
         for info in models:
             if info.has_mlp:
-                values: dict[str, Value] = {**selection.values, "model": info.name}
-                values |= {"layer": -1, "neuron": -1}
-                st.page_link(
-                    streamlit_page("neurons"),
-                    label=f"Open the neurons of {info.title}",
+                # Not a link: to the page it stands on, that would leave the address as it was.
+                st.button(
+                    f"Open the neurons of {info.title}",
                     icon=":material/arrow_forward:",
-                    query_params=link_parameters("neurons", values),
+                    on_click=choose,
+                    kwargs={"model": info.name},
                 )
 
 

@@ -14,6 +14,8 @@ GELU = "model=gelu-4l"
 
 def click_name(page: Page, name: str) -> None:
     """Click the point of the picture that stands to the left of its name."""
+    # Plotly draws once more when its place on the page is settled.
+    expect(page.locator(".js-plotly-plot")).to_have_count(2)
     label = page.locator(".js-plotly-plot").first.locator("text", has_text=re.compile(f"^{name}$"))
     label.scroll_into_view_if_needed()
     box = label.bounding_box()
@@ -57,6 +59,6 @@ def test_circuitsvis_shows_neurons_and_their_tokens(
 def test_without_neurons_one_click_opens_a_model_that_has_them(app: str, page: Page) -> None:
     go(page, f"{app}/neurons?prompt=The+cat")
     heading(page, "Attention-only, 2 layers has no neurons")
-    page.get_by_role("link", name="Open the neurons of GELU").click()
+    page.get_by_role("button", name="Open the neurons of GELU").click()
     heading(page, "Strongest neurons on this text")
     expect(page).to_have_url(re.compile(f"{GELU}.*prompt=The"))

@@ -130,11 +130,11 @@ def test_a_model_without_mlps_says_so_and_offers_one_that_has_them(open_at: Open
     expect_well(app)
     assert said(app) == []
     assert "Attention-only, 2 layers has no neurons" in titles(app)
-    links = [link.proto for link in app.get("page_link")]
-    offered = [link for link in links if "GELU" in link.label]
-    assert len(offered) == 1
-    assert f"model={GELU}" in offered[0].query_string
-    assert "prompt=The" in offered[0].query_string
+    (offered,) = [button for button in app.button if "GELU" in button.label]
+    offered.click().run()
+    expect_well(app)
+    assert address(app) == {"model": GELU, "prompt": "The cat sat on the mat"}
+    assert "Strongest neurons on this text" in titles(app)
 
 
 def test_the_strongest_neuron_of_the_text_is_the_default(open_at: Open) -> None:
