@@ -304,9 +304,9 @@ def draw_pairs(view: AblationView) -> None:
 
 def _pairs_said(repeated: np.ndarray, paired: np.ndarray) -> str:
     needed = repeated >= ablation_figures.LEAST_EFFECT
-    share = np.where(needed, paired / np.where(needed, repeated, 1), np.inf)
-    layer, head = np.unravel_index(int(share.argmin()), share.shape)
-    if share[layer, head] > 0.5:
+    lost = np.where(needed & (paired < 0.5 * repeated), repeated - paired, -np.inf)
+    layer, head = np.unravel_index(int(lost.argmax()), lost.shape)
+    if not np.isfinite(lost[layer, head]):
         return "Every head that is needed on full repeats is needed on pairs too."
     return (
         f"{Head(int(layer), int(head)).label} is worth {repeated[layer, head]:+.2f} nats on full "
