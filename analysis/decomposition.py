@@ -17,6 +17,12 @@ from analysis.models import HeadModel
 from analysis.patterns import MAX_BYTES
 from analysis.weights import circuit_weights, require_learned_positions
 
+RAW = "Raw weights: this model has no norms. Biases, where there are any, are a component."
+SCALED = (
+    "Folded weights: the linear part of LayerNorm (its weight, its bias and the subtraction of the "
+    "mean) is multiplied into W_Q and W_K. Its scale is the one each position really had, held "
+    "fixed. Biases are a component."
+)
 # Share of the largest entry; float32 sums of a few dozen terms measured below 1e-6 of it.
 TOLERANCE = 1e-4
 
@@ -248,7 +254,7 @@ def _split(model: HeadModel, ids: Tensor, head: Head) -> _Parts:
         true_stream,
         kept[own[1]][:, :, head.head],
         kept[own[2]][:, :, head.head],
-        weights.assumes,
+        SCALED if scales else RAW,
     )
 
 

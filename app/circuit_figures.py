@@ -100,7 +100,7 @@ def eigenvalue_plane(values: np.ndarray, palette: Palette) -> go.Figure:
         "constrain": "domain",
         "zeroline": True,
         "zerolinecolor": palette.muted,
-        "nticks": 6,
+        "nticks": 4,
         "tickangle": 0,
     }
     figure.update_xaxes(title="Real part", **axis)

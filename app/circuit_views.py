@@ -20,16 +20,14 @@ from analysis.heads import Head
 from app import backend, circuit_figures, figures
 from app.chosen_heads import joint_heads, pick_joint_heads
 from app.dossier_weights import draw_token_circuits
-from app.frame import draw, draw_head_map, figure_frame, part
+from app.frame import METRIC, draw, draw_head_map, figure_frame, part
 from app.progress import progress_bar
 from app.selection import MAX_SAMPLE, MIN_SAMPLE, Selection
 from app.text import display_token, short_token
 from app.theme import palette
 
 DIRECTIONS = 6
-TOKENS_OF_A_DIRECTION = 8
-# Pixels; from about this height on a table wraps its text instead of cutting it.
-WRAPPED_ROW = 66
+TOKENS_OF_A_DIRECTION = 5
 
 
 def draw_copying(selection: Selection) -> None:
@@ -55,10 +53,10 @@ def draw_copying(selection: Selection) -> None:
             # A row that breaks: columns would cut the numbers off on a narrow screen.
             bar = st.container(horizontal=True)
             for k, share in result.accuracy.items():
-                which = "top guess" if k == 1 else f"in the top {k}"
-                bar.metric(f"{whole}: {which}", f"{share:.2%}", border=True, width=220)
+                which = "top guess" if k == 1 else f"top {k}"
+                bar.metric(f"{whole}: {which}", f"{share:.2%}", border=True, width=METRIC)
             chance = 1 / selection.info.d_vocab
-            bar.metric("Chance: top guess", f"{chance:.2%}", border=True, width=220)
+            bar.metric("Chance: top guess", f"{chance:.2%}", border=True, width=METRIC)
             accuracy = {k: [each.accuracy[k] for each in found.values()] for k in result.k}
             draw(circuit_figures.copying_bars(list(found), accuracy, palette()), key="copying")
             st.caption(f"Over all {selection.info.d_vocab:,} tokens. {result.assumes}")
@@ -163,7 +161,6 @@ def draw_directions(selection: Selection, head: Head) -> None:
             rows,
             hide_index=True,
             height="content",
-            row_height=WRAPPED_ROW,
             column_config={"Direction": st.column_config.TextColumn(width=70)},
         )
         st.caption(result.assumes)
@@ -241,7 +238,7 @@ def draw_k_composition(selection: Selection, writer: Head, reader: Head) -> None
             bar = st.container(horizontal=True)
             for k, share in shares.items():
                 which = "Top guess" if k == 1 else f"In the top {k}"
-                bar.metric(which, f"{share:.2%}", border=True, width=220)
+                bar.metric(which, f"{share:.2%}", border=True, width=METRIC)
         st.caption(
             f"The share of all {selection.info.d_vocab:,} tokens for which that is the same "
             f"token; chance is {1 / selection.info.d_vocab:.2%}. {result.assumes}"

@@ -327,7 +327,7 @@ def component_map(
             colorscale=colour_scale(palette.sequential),
             zmin=0,
             zmax=max(float(table.max(initial=0)), 1e-6),
-            texttemplate="%{z:.2f}" if n <= 14 else None,
+            texttemplate="%{z:.1f}" if n <= 14 else None,
             textfont_size=_FONT,
             xgap=1,
             ygap=1,

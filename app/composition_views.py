@@ -14,7 +14,7 @@ from analysis.definitions import (
 )
 from analysis.heads import Head
 from app import backend, composition_figures, figures
-from app.frame import draw, draw_choice, draw_head_graph, figure_frame, open_head, part
+from app.frame import METRIC, draw, draw_choice, draw_head_graph, figure_frame, open_head, part
 from app.progress import progress_bar
 from app.selection import MAX_PAIRS, Selection
 from app.sequences import choose_sequence
@@ -34,7 +34,7 @@ def draw_pairs(selection: Selection, writer: Head, reader: Head) -> None:
         figure_frame(
             "Composition scores of every pair of heads",
             "Blue: the later head reads what the earlier one writes, more than random heads would; "
-            "white is the mean of random pairs, red is less. Click a cell to choose that pair.",
+            "no colour is the mean of random pairs, red is less. Click a cell to choose that pair.",
             COMPOSITION,
             COMPOSITION_BASELINE,
         ),
@@ -71,7 +71,7 @@ def draw_pairs(selection: Selection, writer: Head, reader: Head) -> None:
                 f"{result.deviations[at]:+.1f} sd" if known else None,
                 delta_color="off",
                 border=True,
-                width=220,
+                width=METRIC,
             )
         if writer.layer >= reader.layer:
             st.caption(f"{writer.label} is in no earlier layer: {reader.label} cannot read it.")

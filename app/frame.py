@@ -15,6 +15,8 @@ from app.navigation import streamlit_page
 from app.selection import Selection, Value, choose, link_parameters
 from app.text import markdown_text
 
+# Pixels: two metrics side by side on a narrow screen, where columns would cut their numbers off.
+METRIC = 185
 _CHART = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d"]}
 
 

@@ -175,3 +175,14 @@ def test_rotary_and_oversized_splits_are_refused(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("analysis.decomposition.MAX_BYTES", 1000)
     with pytest.raises(AnalysisError, match="MiB"):
         k_composition(small, repeated_tokens(small, length=5, batch=1), 1, 0)
+
+
+def test_a_split_says_that_the_norms_scale_is_the_real_one(
+    attention_only: HeadModel, with_mlp: HeadModel
+) -> None:
+    """The circuits' own sentence, which counts the scale as 1, would be wrong here."""
+    tokens = repeated_tokens(with_mlp, 5, 2)
+    with_norms = k_composition(with_mlp, tokens, 1, 0)
+    assert "really had" in with_norms.assumes
+    assert "Biases" in with_norms.labels
+    assert "no norms" in k_composition(attention_only, tokens, 1, 0).assumes
