@@ -201,7 +201,7 @@ def ablation_estimate(
     Raises:
         AnalysisError: As `ablation_sweep`.
     """
-    _check_method(method, tokens)
+    check_method(method, tokens)
     points = z_points(model)
     n_scored = len(range(tokens.length)[tokens.scored])
     ids, loss = tokens.tensor, 0.0
@@ -222,7 +222,7 @@ def ablation_estimate(
     values = []
     for own, slope in zip(z, slopes, strict=True):
         whole = torch.cat(own)
-        change = _replacement(whole, method, seed) - whole
+        change = replacement(whole, method, seed) - whole
         values.append((change * torch.cat(slope)).sum((0, 1, 3)))
     return AblationEstimate(to_numpy(torch.stack(values)), clean_loss=loss, method=method)
 
@@ -341,11 +341,11 @@ class _Ablator:
         seed: int,
         scored_only: bool = False,
     ) -> None:
-        _check_method(method, tokens)
+        check_method(method, tokens)
         self._model, self._tokens = model, tokens
         self._recording = record(model, tokens.tensor, z_points(model))
         self._replaced = [
-            _replacement(self._recording.z(layer), method, seed) for layer in range(model.n_layers)
+            replacement(self._recording.z(layer), method, seed) for layer in range(model.n_layers)
         ]
         entries = torch.arange(tokens.length - 1)
         self._entries = entries[tokens.scored] if scored_only else entries
@@ -387,7 +387,8 @@ class _Ablator:
         return logits.log_softmax(-1).gather(-1, following[..., None])[..., 0]
 
 
-def _check_method(method: str, tokens: Tokens) -> None:
+def check_method(method: str, tokens: Tokens) -> None:
+    """AnalysisError if a method is unknown or needs more sequences than there are."""
     if method not in METHODS:
         raise AnalysisError(f"Method {method!r} is unknown. Choose one of: {', '.join(METHODS)}.")
     if method == "mean" and tokens.batch < 2:
@@ -402,9 +403,10 @@ def _check_method(method: str, tokens: Tokens) -> None:
         )
 
 
-def _replacement(
+def replacement(
     z: Float[Tensor, "batch pos head d_head"], method: str, seed: int
 ) -> Float[Tensor, "batch pos head d_head"]:
+    """What takes the place of each head's z."""
     if method == "zero":
         return torch.zeros_like(z)
     if method == "mean":

@@ -101,6 +101,48 @@ PAIR_ABLATION = Definition(
     "nats per token; above 0: each covers for the other, below 0: parts of one mechanism",
     "first-order interaction of the ablation effect",
 )
+PATCHING = Definition(
+    "Activation patching",
+    "How much of the clean prompt's answer comes back when one of its activations is put into the "
+    "corrupt run.",
+    "value = (m - m_corrupt) / (m_clean - m_corrupt), m = logit[answer] - logit[foil] at the last "
+    "position",
+    "share: 0 nothing, 1 all of the difference; below 0 or above 1 is possible",
+    "Meng et al. 2022; Wang et al. 2022",
+)
+ATTRIBUTION_PATCHING = Definition(
+    "Attribution patching",
+    "Activation patching as it would be if the logit difference were linear in the activation.",
+    "value = sum of (clean - corrupt activation) · d m / d activation, divided by "
+    "m_clean - m_corrupt; the gradient is that of the corrupt run",
+    "share, an estimate: off where attention is saturated",
+    "Nanda 2023",
+)
+PATH_PATCHING = Definition(
+    "Path patching",
+    "How much of the answer comes back along one edge, from a head to one input of a later head.",
+    "activation patching of the reader's q, k or v, worked out from the corrupt stream with the "
+    "writer's z W_O exchanged for the clean one",
+    "share, as in activation patching",
+    "Wang et al. 2022; Goldowsky-Dill et al. 2023",
+)
+EDGE_ATTRIBUTION = Definition(
+    "Edge attribution",
+    "What cutting the direct path from a head to a later head's q, k or v, or to the logits, would "
+    "do to the loss.",
+    "score = sum of d loss / d (the reader's own copy of the stream) · (replacement - z) W_O of "
+    "the writer",
+    "nats per token, an estimate; above 0 the edge helps",
+    "Syed et al. 2023",
+)
+FAITHFULNESS = Definition(
+    "Faithfulness of a circuit",
+    "How much of what all edges between heads do is done by the ones that are kept.",
+    "recovered = (loss without edges - loss with the kept ones) / (loss without edges - loss as it "
+    "is); embeddings, biases, MLPs and what heads write to MLPs stay",
+    "share: 0 nothing, 1 all of it",
+    "Wang et al. 2022; Conmy et al. 2023",
+)
 
 ScoreName = Literal["current", "previous", "first", "duplicate", "induction", "entropy"]
 SCORE_NAMES: tuple[ScoreName, ...] = get_args(ScoreName)

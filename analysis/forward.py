@@ -118,6 +118,20 @@ def run_with_gradients(
     return value.detach(), kept, dict(zip(points, gradients, strict=True))
 
 
+def norm_gradients(
+    model: HeadModel,
+    layer: int,
+    stream: Float[Tensor, "batch pos d_model"],
+    slopes: Float[Tensor, "reader batch pos d_model"],
+) -> Float[Tensor, "reader batch pos d_model"]:
+    """Gradients before the norm of a layer's attention, from gradients after it."""
+    with model.lock, torch.inference_mode(False), torch.enable_grad():
+        entering = stream.clone().expand(slopes.shape).flatten(0, 1).requires_grad_()
+        normed = model.bridge.blocks[layer].ln1(entering)
+        (gradient,) = torch.autograd.grad(normed, entering, slopes.flatten(0, 1))
+    return gradient.view_as(slopes)
+
+
 def silence(heads: Iterable[Head]) -> list[tuple[str, Hook]]:
     """Hooks, one a layer, that set z of these heads to 0: they write nothing but a bias."""
     by_layer: dict[int, list[int]] = {}

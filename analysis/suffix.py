@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformer_lens.model_bridge.sources.native import NativeAttention
 
+from analysis.errors import AnalysisError
 from analysis.forward import Hook, run
 from analysis.models import HeadModel
 
@@ -137,6 +138,59 @@ def rerun(
     if not runs_suffixes(model):
         return torch.cat([_whole(model, recording, case, positions, read) for case in cases])
     return _suffixes(model, recording, cases, positions, read)
+
+
+def activation_after(
+    model: HeadModel,
+    recording: Recording,
+    layer: int,
+    streams: Float[Tensor, "case batch pos d_model"],
+    point: str,
+) -> Float[Tensor, "case batch ..."]:
+    """An activation of one block when other streams enter it than in the recorded run."""
+    kept: list[Tensor] = []
+
+    def keep(activation: Tensor, hook: object) -> None:
+        kept.append(activation.clone())
+
+    args, kwargs = recording.arguments[layer]
+    n_cases, batch = streams.shape[:2]
+    with (
+        model.lock,
+        torch.inference_mode(),
+        model.bridge.hooks(fwd_hooks=[(f"blocks.{layer}.{point}", keep)]),
+    ):
+        model.bridge.blocks[layer](
+            streams.flatten(0, 1),
+            *(_tiled(value, n_cases, batch) for value in args),
+            **{name: _tiled(value, n_cases, batch) for name, value in kwargs.items()},
+        )
+    return kept[0].unflatten(0, (n_cases, batch))
+
+
+def kv_heads(model: HeadModel) -> int:
+    """Key/value heads per layer: fewer than query heads where a group of them shares one."""
+    return model.bridge.cfg.n_key_value_heads or model.n_heads
+
+
+def require_plain_writes(model: HeadModel, recording: Recording) -> None:
+    """Refuse a model whose heads write something else than z W_O.
+
+    Raises:
+        AnalysisError: In the first layer, z W_O and the bias do not add up to the attention's
+            output (a norm follows it, as in Gemma 3).
+    """
+    name = "blocks.0.hook_attn_out"
+    _, kept = run(model, recording.ids, capture=[name])
+    attention = model.bridge.blocks[0].attn
+    written = torch.einsum("bphe,hem->bpm", recording.z(0), attention.W_O.detach())
+    if attention.b_O is not None:
+        written = written + attention.b_O.detach()
+    if not torch.allclose(written, kept[name], atol=1e-3, rtol=1e-3):
+        raise AnalysisError(
+            f"In {model.name} a norm follows the heads' sum, so no head has an output of its own "
+            "to follow along a path. Choose another model."
+        )
 
 
 def runs_suffixes(model: HeadModel) -> bool:

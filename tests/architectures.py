@@ -49,7 +49,7 @@ _CONFIGS: dict[str, dict[str, Any]] = {
         "final_logit_softcapping": 3.0,
     },
 }
-NATIVE = {
+NATIVE: dict[str, dict[str, Any]] = {
     "native": {},
     "native-LN": {"normalization": "LN"},
     "native-MLP": {"d_mlp": 64},
@@ -93,7 +93,7 @@ def from_config(name: str, settings: dict[str, Any], scale: float = 0.2) -> Head
         n_heads=cfg.n_heads,
         d_model=cfg.d_model,
         d_head=cfg.d_head,
-        d_mlp=cfg.d_mlp,
+        d_mlp=cfg.d_mlp or 0,
         n_ctx=cfg.n_ctx,
         d_vocab=cfg.d_vocab,
         n_params=0,

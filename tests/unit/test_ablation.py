@@ -417,7 +417,7 @@ def test_a_sweep_equals_one_hooked_run_per_head(architecture, method):
 def resampled_from(tokens):
     """Which sequence stands in for which, read off a z that names its own sequence."""
     names = torch.arange(float(tokens.batch)).reshape(-1, 1, 1, 1)
-    return ablation._replacement(names, "resample", seed=0).ravel().long().tolist()
+    return ablation.replacement(names, "resample", seed=0).ravel().long().tolist()
 
 
 def naive_log_probs(model, tokens, heads, method="zero", source=()):
@@ -445,7 +445,7 @@ def naive_log_probs(model, tokens, heads, method="zero", source=()):
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_resampling_takes_every_sequence_from_another(batch, seed):
     names = torch.arange(float(batch)).reshape(batch, 1, 1, 1)
-    source = ablation._replacement(names, "resample", seed).ravel()
+    source = ablation.replacement(names, "resample", seed).ravel()
     assert sorted(source.tolist()) == list(range(batch))
     assert (source != torch.arange(batch)).all()
 
@@ -506,7 +506,7 @@ def test_an_estimate_is_the_slope_of_the_loss_towards_the_replacement(architectu
     step = 0.02
     for layer, head in ((0, 1), (1, 0), (model.n_layers - 1, 3)):
         own = z[f"blocks.{layer}.attn.hook_z"]
-        change = (ablation._replacement(own, method, 0) - own)[:, :, head]
+        change = (ablation.replacement(own, method, 0) - own)[:, :, head]
 
         def loss(part, name=f"blocks.{layer}.attn.hook_z", change=change, head=head):
             def edit(current, hook):
