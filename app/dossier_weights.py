@@ -102,26 +102,24 @@ def draw_partners(view: HeadView) -> None:
         every = [Head(a, b) for a in range(info.n_layers) for b in range(info.n_heads)]
         read = {kind: result.values[at] for kind, result in found.items()}
         written = {kind: result.values[(..., *at)] for kind, result in found.items()}
-        sides = [
-            ("writers", "reads", [h for h in every if h.layer < head.layer], written),
-            ("readers", "is read by", [h for h in every if h.layer > head.layer], read),
-        ]
-        drawn = [side for side in sides if side[2]]
-        for column, (key, verb, heads, scores) in zip(
-            st.columns(max(len(drawn), 1)), drawn, strict=False
-        ):
+        sides = {
+            "reads": (written, [h for h in every if h.layer < head.layer]),
+            "is read by": (read, [h for h in every if h.layer > head.layer]),
+        }
+        drawn = {verb: side for verb, side in sides.items() if side[1]}
+        # A side without heads leaves its room to the other one.
+        columns = st.columns(max(len(drawn), 1))
+        for column, (verb, (scores, heads)) in zip(columns, drawn.items(), strict=False):
             with column:
                 st.markdown(f"**{head.label} {verb}**")
+                layers, numbers = [h.layer for h in heads], [h.head for h in heads]
                 figure = head_figures.partner_dots(
-                    {
-                        kind: values[[h.layer for h in heads], [h.head for h in heads]]
-                        for kind, values in scores.items()
-                    },
+                    {kind: values[layers, numbers] for kind, values in scores.items()},
                     heads,
                     (found["Q"].baseline.mean, found["Q"].baseline.std),
                     view.theme,
                 )
-                draw_choice(figure, key, ("layer", "head"))
+                draw_choice(figure, verb, ("layer", "head"))
         for place, there in (
             ("earlier head it could read", head.layer > 0),
             ("later head to read it", head.layer + 1 < info.n_layers),

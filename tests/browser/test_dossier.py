@@ -14,7 +14,7 @@ pytestmark = pytest.mark.browser
 def plot_area(page: Page, index: int) -> Locator:
     """The part of a figure that takes the mouse, once it no longer moves."""
     area = page.locator(".js-plotly-plot").nth(index).locator(".nsewdrag").first
-    area.hover(timeout=60_000)
+    area.hover(timeout=120_000)
     return area
 
 
@@ -64,7 +64,7 @@ def test_a_heat_map_leads_to_the_dossier(app: str, page: Page) -> None:
 
 def test_a_click_on_the_induction_map_shows_that_head(app: str, page: Page) -> None:
     go(page, f"{app}/induction?length=20&batch=3")
-    expect(page.locator(".js-plotly-plot")).to_have_count(3, timeout=60_000)
+    expect(page.locator(".js-plotly-plot")).to_have_count(3, timeout=120_000)
     click_in_plot(page, 1, 4.5 / 8, 0.75)
     heading(page, "Pattern of L1H4")
     expect(page).to_have_url(re.compile("layer=1&head=4"))
@@ -88,9 +88,9 @@ def test_a_dot_of_the_finder_opens_the_dossier_and_back_leads_to_the_finder(
 
 def test_a_row_of_the_finder_opens_the_dossier(app: str, page: Page) -> None:
     go(page, f"{app}/finder?length=20&batch=3&rank=previous")
-    table = page.get_by_test_id("stDataFrame").first.locator("canvas").first
+    table = page.get_by_test_id("stDataFrame").first
     # The tick box of the first row: the previous-token head.
-    table.click(position={"x": 18, "y": 52}, timeout=60_000)
+    table.click(position={"x": 18, "y": 52}, timeout=120_000)
     heading(page, "Where L0H0 looks")
     expect(page).to_have_url(re.compile("/head"))
 
@@ -98,6 +98,9 @@ def test_a_row_of_the_finder_opens_the_dossier(app: str, page: Page) -> None:
 def test_n_and_p_turn_the_pages_of_the_dossier(app: str, page: Page) -> None:
     go(page, f"{app}/head?input=repeated&length=5&batch=2&head=7")
     heading(page, "Where L0H7 looks")
+    # The headings are there before the buttons listen.
+    expect(page.get_by_role("button", name="Next head")).to_be_visible()
+    expect(page.get_by_role("button", name="Previous head")).to_be_visible()
     page.keyboard.press("n")
     heading(page, "Where L1H0 looks")
     expect(page).to_have_url(re.compile(r"layer=1(&|$)"))
