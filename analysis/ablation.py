@@ -247,7 +247,7 @@ def top_heads(
         tokens: Its tokens.
         method: As in `ablation_sweep`.
         count: How many heads to name.
-        candidates: How many to compute exactly; by default twice `count`.
+        candidates: How many to compute exactly; by default half as many again as `count`.
         estimate: The estimate, where there is one already.
         seed: As in `ablation_sweep`.
 
@@ -256,7 +256,7 @@ def top_heads(
     """
     estimate = estimate or ablation_estimate(model, tokens, method, seed)
     engine = _Ablator(model, tokens, method, seed, scored_only=True)
-    tried = [(head,) for head in estimate.order[: candidates or 2 * count]]
+    tried = [(head,) for head in estimate.order[: candidates or count + count // 2]]
     exact = {one[0]: value for one, value, _ in engine.effects(tried)}
     best = sorted(exact, key=exact.__getitem__, reverse=True)[:count]
     values = np.array([exact[head] for head in best], np.float32)

@@ -258,11 +258,13 @@ def _suffixes(
             some = [cases[i] for i in through]
             stream = _run_blocks(model, recording, some, [starts[i] for i in through], positions)
             found |= dict(zip(through, _unembed(model, stream, positions, read), strict=True))
-        if linear:
-            clean = recording.logits[:, positions]
+        parts: dict[int, list[Tensor]] = {i: [] for i in linear}
+        for at in positions.split(_positions_at_once(model, len(recording.ids))) if linear else ():
+            clean = recording.logits[:, at]
             for i in linear:
-                logits = _linear_logits(model, recording, clean, cases[i], positions)
-                found[i] = read(logits[None], positions)[0]
+                logits = _linear_logits(model, recording, clean, cases[i], at)
+                parts[i].append(read(logits[None], at)[0])
+        found |= {i: torch.cat(parts[i], -1) for i in linear}
     return torch.stack([found[i] for i in range(len(cases))])
 
 
@@ -423,7 +425,7 @@ def _unembed(
 ) -> Float[Tensor, "case batch entry"]:
     bridge = model.bridge
     batch = stream.shape[1]
-    at_once = max(1, LOGITS_AT_ONCE // (batch * model.d_vocab))
+    at_once = _positions_at_once(model, batch)
     found = []
     for some in stream.split(max(1, at_once // len(positions))):
         parts = []
@@ -432,6 +434,10 @@ def _unembed(
             parts.append(read(logits.unflatten(0, (len(some), batch)), at))
         found.append(torch.cat(parts, -1))
     return torch.cat(found)
+
+
+def _positions_at_once(model: HeadModel, batch: int) -> int:
+    return max(1, LOGITS_AT_ONCE // (batch * model.d_vocab))
 
 
 def _without_cache(value: Any) -> Any:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from analysis import ablation
+from analysis import ablation, suffix
 from analysis.ablation import (
     METHODS,
     Ablation,
@@ -519,6 +519,15 @@ def test_an_estimate_is_the_slope_of_the_loss_towards_the_replacement(architectu
 
         slope = (loss(step) - loss(-step)) / (2 * step)
         assert found.values[layer, head] == pytest.approx(slope, rel=0.03, abs=2e-3)
+
+
+@pytest.mark.parametrize("at_once", [1, 3 * 4096, 40 * 4096])
+def test_logits_in_parts_give_the_same_values(model, monkeypatch, at_once):
+    tokens = repeated_tokens(model, length=6, batch=3)
+    whole = ablation_sweep(model, tokens)
+    monkeypatch.setattr(suffix, "LOGITS_AT_ONCE", at_once)
+    parts = ablation_sweep(model, tokens)
+    np.testing.assert_allclose(parts.per_token, whole.per_token, atol=1e-5)
 
 
 def test_an_estimate_of_many_parts_is_that_of_the_whole(attention_only, monkeypatch):
