@@ -43,6 +43,8 @@ VALUES = {
     "token": " sea",
     "rank": "eigenvalue",
     "minimum": -0.5,
+    "only": 1,
+    "measured": True,
     "x": "entropy",
     "y": "duplicate",
 }
@@ -116,6 +118,8 @@ def test_a_prompt_too_long_for_a_link_is_left_out() -> None:
         ("token", "x" * 41),
         ("rank", "loss"),
         ("minimum", "-1.5"),
+        ("only", "-2"),
+        ("measured", "yes"),
         ("x", "__class__"),
         ("view", "table"),
         ("locked", "L0H1,L1"),
