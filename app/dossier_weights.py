@@ -98,6 +98,7 @@ def draw_partners(view: HeadView) -> None:
         part(),
     ):
         found = {kind: backend.composition(view.selection, kind) for kind in KINDS}
+        baseline = found["Q"].baseline
         at = (head.layer, head.head)
         every = [Head(a, b) for a in range(info.n_layers) for b in range(info.n_heads)]
         read = {kind: result.values[at] for kind, result in found.items()}
@@ -116,7 +117,7 @@ def draw_partners(view: HeadView) -> None:
                 figure = head_figures.partner_dots(
                     {kind: values[layers, numbers] for kind, values in scores.items()},
                     heads,
-                    (found["Q"].baseline.mean, found["Q"].baseline.std),
+                    (baseline.mean, baseline.std),
                     view.theme,
                 )
                 draw_choice(figure, verb, ("layer", "head"))
@@ -126,6 +127,7 @@ def draw_partners(view: HeadView) -> None:
         ):
             if not there:
                 st.caption(f"In layer {head.layer} of {info.n_layers} there is no {place}.")
+        st.caption(f"Random pairs score {baseline.mean:.3f} ± {baseline.std:.3f}.")
         st.caption(found["Q"].assumes)
 
 

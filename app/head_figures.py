@@ -138,16 +138,17 @@ def partner_dots(
         line={"color": palette.muted, "dash": "dash", "width": 1.5},
         # In the legend: beside the line it would lie on the dots.
         showlegend=True,
-        name=f"random pairs {mean:.3f} ± {sd:.3f}",
+        name="random",
     )
     figure.update_xaxes(type="category", tickangle=-45)
     figure.update_yaxes(title="Composition score", rangemode="tozero")
     figure.update_layout(
         clickmode="event+select",
         dragmode=False,
-        legend={"orientation": "h", "y": 1.15, "x": 0},
+        # Grows upwards: in a narrow column the entries stand below each other.
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.03, "x": 0},
     )
-    return finish(figure, height=330)
+    return finish(figure, height=360)
 
 
 def score_scatter(
@@ -166,7 +167,7 @@ def score_scatter(
         y: [layer, head].
         titles: Names of the two scores.
         palette: Colours of the theme.
-        shown: [layer, head], which heads are drawn.
+        shown: [layer, head], which heads are drawn; at least one.
         focus: Head to ring.
     """
     layer, head = np.nonzero(shown)
@@ -234,13 +235,11 @@ def _name_sides(x: np.ndarray) -> list[str]:
 
 
 def _left_half(x: np.ndarray) -> np.ndarray:
-    return np.asarray(x <= (x.min(initial=np.inf) + x.max(initial=-np.inf)) / 2)
+    return np.asarray(x <= (x.min() + x.max()) / 2)
 
 
 def _apart(x: np.ndarray, y: np.ndarray, first: int | None) -> set[int]:
     """Points whose names lie on no other point and no other name, those farthest up first."""
-    if not len(x):
-        return set()
     across, up = (v / max(float(np.ptp(v)), 1e-9) for v in (x, y))
     towards = np.where(_left_half(x), 1, -1)
     order = np.argsort(-np.maximum(across - across.min(), up - up.min())).tolist()

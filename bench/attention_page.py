@@ -49,10 +49,16 @@ STOCK_DRAWN = """() => {
   });
 }"""
 
-NEXT_HEAD = """(grid) => new Promise((painted) => {
+NEXT_HEAD = """(grid) => new Promise((painted, failed) => {
+  const root = grid.closest(".hg");
+  const before = root.dataset.shown;
   const start = performance.now();
   grid.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight" }));
-  requestAnimationFrame(() => setTimeout(() => painted(performance.now() - start)));
+  requestAnimationFrame(() => setTimeout(() => {
+    const time = performance.now() - start;
+    if (root.dataset.shown === before) failed(new Error("the picture is still the one before"));
+    else painted(time);
+  }));
 })"""
 
 

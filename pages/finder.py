@@ -49,18 +49,21 @@ with figure_frame(
     left.selectbox("Across", PROFILE, format_func=finder.name_of, key=selection.key("x"))
     right.selectbox("Up", PROFILE, format_func=finder.name_of, key=selection.key("y"))
     x, y = (finder.known_score(selection, axis, profiles) for axis in ("x", "y"))
-    draw_heads_to_open(
-        head_figures.score_scatter(
-            profiles[x],
-            profiles[y],
-            (PROFILE[x].name, PROFILE[y].name),
-            palette(),
-            shown=shown,
-            focus=focus,
-        ),
-        "scatter",
-        selection,
-    )
+    if ranked:
+        draw_heads_to_open(
+            head_figures.score_scatter(
+                profiles[x],
+                profiles[y],
+                (PROFILE[x].name, PROFILE[y].name),
+                palette(),
+                shown=shown,
+                focus=focus,
+            ),
+            "scatter",
+            selection,
+        )
+    else:
+        st.caption("No head is left in the table.")
 
 with figure_frame(
     f"Heads like {focus.label}",

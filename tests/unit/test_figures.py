@@ -29,7 +29,7 @@ def test_a_head_map_has_one_point_to_click_for_every_cell(palette) -> None:  # n
 def test_a_diverging_map_is_centred_on_zero() -> None:
     heatmap = figures.head_map(np.array([[-1.0, 3.0]]), LIGHT, unit="nats", diverging=True).data[0]
     assert (heatmap.zmin, heatmap.zmax) == (-3, 3)
-    assert [place for place, colour in heatmap.colorscale if colour == LIGHT.background] == [0.5]
+    assert [place for place, colour in heatmap.colorscale if colour == LIGHT.diverging[2]] == [0.5]
 
 
 def test_numbers_that_are_unknown_are_left_out_of_the_hover() -> None:
