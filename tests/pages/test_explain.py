@@ -58,7 +58,7 @@ def test_a_head_that_the_model_lacks_is_said_and_left_out(open_at: Open) -> None
     notes = "\n".join(said(app))
     assert "no head L7H0 to take jointly" in notes
     assert "no layer 5" in notes
-    assert address(app) == {}
+    assert address(app) == {"heads": "L1H2"}
 
 
 @pytest.mark.parametrize(

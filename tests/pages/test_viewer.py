@@ -35,10 +35,10 @@ def test_copying_and_ablation_are_columns_when_they_are_asked_for(
     effects = np.arange(16.0).reshape(2, 8)
     monkeypatch.setattr(
         "app.backend.ov_copying",
-        lambda selection, head: SimpleNamespace(accuracy={1: shares[head]}),
+        lambda selection, heads: SimpleNamespace(accuracy={1: shares[heads[0]]}),
     )
     monkeypatch.setattr(
-        "app.backend.ablation", lambda selection, progress: SimpleNamespace(values=effects)
+        "app.backend.ablation", lambda selection, method, progress: SimpleNamespace(values=effects)
     )
     app = open_at("finder", rank="ablation", length="20", batch="3")
     assert "Copying" not in app.dataframe[0].value

@@ -50,8 +50,6 @@ VALUES = {
     "measured": True,
     "x": "entropy",
     "y": "duplicate",
-    "only": 1,
-    "measured": True,
     "point": "resid_pre",
     "feature": 256,
     "list": "parameters",
