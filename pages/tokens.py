@@ -70,7 +70,7 @@ with figure_frame(
     )
 with figure_frame(
     "From text to numbers and back",
-    "What the model is given: one id for each token, as `tokenize` returns them. Type ids of your "
+    "What the model is given: one number for each token, its id. Type ids of your "
     "own to see which text they stand for.",
     TOKENS,
 ):
