@@ -138,7 +138,8 @@ def run_selected_page() -> None:
     sections: dict[str, list[Page]] = {}
     for page in PAGES:
         sections.setdefault(page.section, []).append(streamlit_page(page.name))
-    selected = st.navigation(sections)
+    # Otherwise Streamlit hides all but the first ten pages.
+    selected = st.navigation(sections, expanded=True)
     try:
         selected.run()
     except AnalysisError as refusal:
