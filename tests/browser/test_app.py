@@ -27,13 +27,21 @@ def heading(page: Page, text: str | re.Pattern[str]) -> None:
 
 
 @pytest.mark.parametrize("info", PAGES, ids=lambda info: info.name)
-def test_a_page_opens_from_its_address(app: str, page: Page, info) -> None:  # noqa: ANN001
+def test_a_page_opens_from_its_address_and_fits_its_window(
+    app: str,
+    page: Page,
+    info,  # noqa: ANN001
+) -> None:
     go(page, f"{app}/{info.address}")
     heading(page, info.title)
+    overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert page.evaluate(overflow) == 0
     for other in PAGES:
         link = page.get_by_test_id("stSidebarNav").get_by_role("link", name=other.title, exact=True)
         expect(link).to_be_visible()
     expect(page.get_by_text("Something went wrong")).to_have_count(0)
+    page.set_viewport_size({"width": 800, "height": 900})
+    assert page.evaluate(overflow) == 0
 
 
 def test_the_first_visitor_of_a_fresh_server_may_follow_a_link(serve: Serve, page: Page) -> None:
@@ -168,20 +176,3 @@ def test_hostile_tokens_run_nothing_in_any_view(
     frame.locator("canvas").last.hover()
     assert page.evaluate("window.canary") is None
     assert frame.locator("body").evaluate("window.canary") is None
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 800])
-@pytest.mark.parametrize("info", PAGES, ids=lambda info: info.name)
-def test_nothing_is_wider_than_the_window(
-    app: str,
-    open_page: OpenPage,
-    info,  # noqa: ANN001
-    width: int,
-    theme: str,
-) -> None:
-    page = open_page(viewport={"width": width, "height": 900}, color_scheme=theme)
-    go(page, f"{app}/{info.address}")
-    heading(page, info.title)
-    overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    assert page.evaluate(overflow) == 0
