@@ -272,6 +272,35 @@ def change_bars(values: np.ndarray, labels: Sequence[str], palette: Palette) -> 
     return finish(figure, height=360)
 
 
+def change_map(
+    changes: np.ndarray, sources: Sequence[str], targets: Sequence[str], palette: Palette
+) -> go.Figure:
+    """Change of every target's score without each source, [source, target]; NaN stays empty."""
+    limit = max(float(np.nanmax(np.abs(changes))), 0.1)
+    figure = go.Figure(
+        go.Heatmap(
+            z=changes,
+            x=list(range(len(targets))),
+            y=list(range(len(sources))),
+            customdata=[[[source, target] for target in targets] for source in sources],
+            colorscale=colour_scale(palette.diverging),
+            zmin=-limit,
+            zmax=limit,
+            texttemplate="%{z:+.2f}",
+            textfont_size=_FONT,
+            xgap=1,
+            ygap=1,
+            hovertemplate="%{customdata[1]} without <b>%{customdata[0]}</b>: %{z:+.3f}"
+            "<extra></extra>",
+            colorbar={"title": {"text": "change", "side": "right"}, "thickness": 12},
+        )
+    )
+    _name_axes(figure, sources, targets)
+    figure.update_xaxes(title="Head whose stripe it is")
+    figure.update_yaxes(title="Head that is silenced")
+    return finish(figure, height=130 + 24 * len(sources))
+
+
 def norm_map(
     norms: np.ndarray,
     components: Sequence[str],

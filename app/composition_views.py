@@ -14,9 +14,10 @@ from analysis.definitions import (
 )
 from analysis.heads import Head
 from app import backend, composition_figures, figures
+from app.chosen_heads import INDUCTION
 from app.frame import METRIC, draw, draw_choice, draw_head_graph, figure_frame, open_head, part
 from app.progress import progress_bar
-from app.selection import MAX_PAIRS, Selection
+from app.selection import MAX_JOINT, MAX_PAIRS, Selection
 from app.sequences import choose_sequence
 from app.theme import palette
 
@@ -25,6 +26,7 @@ KINDS = {"Q": "queries", "K": "keys", "V": "values"}
 PAIR = ("layer2", "head2", "layer", "head")
 # Below this there is no stripe that an ablation could break.
 A_STRIPE = 0.1
+MAX_SOURCES = 24  # rows of the map of all stripes
 
 
 def draw_pairs(selection: Selection, writer: Head, reader: Head) -> None:
@@ -146,6 +148,35 @@ def draw_targeted(selection: Selection, target: Head) -> None:
                 f"{target.label} shows next to no stripe on these tokens, so there is little to "
                 "break. Choose an induction head, or repeated tokens."
             )
+        if st.toggle("The same for every induction head", key=selection.key("stripes")):
+            _draw_every_stripe(selection)
+
+
+def _draw_every_stripe(selection: Selection) -> None:
+    found = backend.reference_scores(selection).above("induction", INDUCTION)
+    targets = [head for head, _ in found if head.layer > 0][:MAX_JOINT]
+    if not targets:
+        st.caption(f"No head of a later layer has an induction score above {INDUCTION}.")
+        return
+    results = []
+    for target in targets:
+        with progress_bar(f"Silencing every head before {target.label}") as progress:
+            results.append(backend.targeted_ablation(selection, target, progress))
+    sources = max((result.sources for result in results), key=len)
+    changes = np.full((len(sources), len(targets)), np.nan)
+    for column, result in enumerate(results):
+        # Heads are listed layer by layer, so a target of an earlier layer has the first of them.
+        changes[: len(result.values), column] = result.values
+    needed = np.sort(np.nanmax(np.abs(changes), axis=1).argsort()[::-1][:MAX_SOURCES])
+    if len(needed) < len(sources):
+        st.caption(f"The {len(needed)} heads that change a stripe most, of {len(sources)}.")
+    figure = composition_figures.change_map(
+        changes[needed],
+        [sources[i].label for i in needed],
+        [target.label for target in targets],
+        palette(),
+    )
+    draw(figure, key="every stripe")
 
 
 def draw_decomposition(selection: Selection, head: Head) -> None:

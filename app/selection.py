@@ -220,6 +220,7 @@ PARAMETERS = (
     Parameter("draw", 0, _whole(0, MAX_SEED), "which tokens it shows: a seed", ("circuits",)),
     Parameter("kind", "K", _choice("Q", "K", "V"), "what a head reads with", ("composition",)),
     Parameter("pairs", 8, _whole(1, MAX_PAIRS), "pairs of heads in the graph", ("composition",)),
+    Parameter("stripes", False, _switch, "1 adds every induction head", ("composition",)),
     Parameter(
         "qpart", -1, _whole(-1, 999), "component of the queries, -1: strongest", ("composition",)
     ),

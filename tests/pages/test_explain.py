@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from analysis.heads import Head
-from app import backend, composition_views
+from app import backend, composition_figures, composition_views
 from tests.pages.test_pages import Open, address, charts, expect_well, open_at, said, text_of
 
 __all__ = ["open_at"]  # a fixture
@@ -111,6 +111,28 @@ def test_without_the_previous_token_head_the_stripe_is_gone(open_at: Open) -> No
     assert float(metric(app, "Induction score of L1H2")) > 0.6
     assert float(metric(app, "Without L0H0")) < 0.1
     assert charts(app) == 8
+
+
+def test_every_induction_head_rests_on_the_previous_token_head(
+    open_at: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+    change_map = composition_figures.change_map
+
+    def keep(changes, sources, targets, palette):  # noqa: ANN001, ANN202
+        drawn.append((np.array(changes), list(sources), list(targets)))
+        return change_map(changes, sources, targets, palette)
+
+    monkeypatch.setattr(composition_figures, "change_map", keep)
+    app = open_at("composition", length="20", batch="2")
+    app.toggle(key="view.stripes").set_value(True).run()
+    expect_well(app)
+    assert address(app)["stripes"] == "1"
+    (changes, sources, targets) = drawn[-1]
+    assert {"L1H2", "L1H4", "L1H6"} <= set(targets)
+    assert changes.shape == (8, len(targets))
+    assert {sources[row] for row in changes.argmin(0)} == {"L0H0"}
+    assert charts(app) == 9
 
 
 def test_the_pair_in_focus_stands_far_above_random_pairs(open_at: Open) -> None:

@@ -61,6 +61,7 @@ VALUES = {
     "draw": 5,
     "kind": "V",
     "pairs": 3,
+    "stripes": True,
     "qpart": 0,
     "kpart": 2,
 }
