@@ -12,7 +12,7 @@ from analysis.catalog import list_models
 from app.navigation import PAGES
 from app.presets import PRESETS
 from app.selection import link_parameters
-from tests.hostile import HOSTILE
+from tests.hostile import HOSTILE, ODD, SCRIPTS
 
 ENTRY = str(Path(__file__).parents[2] / "streamlit_app.py")
 PAGE_NAMES = [page.name for page in PAGES]
@@ -93,8 +93,13 @@ def test_a_preset_opens_a_finished_view(open_at: Open, preset) -> None:  # noqa:
     assert charts(app) or app.dataframe
 
 
-@pytest.mark.parametrize("name", ANALYSIS_PAGES)
-@pytest.mark.parametrize("text", HOSTILE)
+# One by one where tokens are listed; everywhere else in two prompts, to be quick.
+HOSTILE_PROMPTS = [("tokens", text) for text in HOSTILE] + [
+    (name, " ".join(texts)) for name in ANALYSIS_PAGES for texts in (SCRIPTS, ODD)
+]
+
+
+@pytest.mark.parametrize(("name", "text"), HOSTILE_PROMPTS)
 def test_hostile_text_is_analysed_like_any_other(open_at: Open, name: str, text: str) -> None:
     app = open_at(name, prompt=text, input="prompt")
     expect_well(app)
