@@ -1,9 +1,7 @@
 """Head: everything about the head in focus, on one page."""
 
-import streamlit as st
-
 from app import backend, dossier, dossier_weights
-from app.frame import open_head
+from app.frame import beside, open_head
 from app.selection import open_page
 from app.sequences import choose_sequence
 
@@ -13,7 +11,7 @@ tokens = backend.tokens_of(selection)
 view = dossier.HeadView.of(selection, tokens, choose_sequence(selection, tokens))
 
 cell = dossier.chosen_cell(view)
-picture, numbers = st.columns([5, 3])
+picture, numbers = beside("dossier", 470, 300)
 with picture:
     dossier.draw_pattern(view, cell)
 with numbers:
