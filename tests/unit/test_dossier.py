@@ -20,18 +20,12 @@ def selection(request) -> Selection:
     return Selection("head", MappingProxyType(values), find_model("attn-only-2l"))
 
 
-def with_values(selection: Selection, **values) -> Selection:  # noqa: ANN003
-    return Selection(
-        selection.page, MappingProxyType({**selection.values, **values}), selection.info
-    )
-
-
 @pytest.mark.parametrize("head", HEADS, ids=lambda head: head.label)
 @pytest.mark.parametrize("method", ["zero", "mean"])
 def test_a_heads_ablation_is_its_entry_of_the_sweep(selection, head, method) -> None:  # noqa: ANN001
     if method == "mean" and selection["input"] == "prompt":
         pytest.skip("refused: one sequence has no mean over sequences")
-    sweep = backend.ablation(with_values(selection, method=method), lambda done, total: None)
+    sweep = backend.ablation(selection, method, lambda done, total: None)
     mine = backend.head_ablation(selection, head, method)
     assert mine.value == pytest.approx(sweep.values[head.layer, head.head], abs=1e-6)
     assert mine.clean_loss == pytest.approx(sweep.clean_loss, abs=1e-6)
