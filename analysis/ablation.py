@@ -13,7 +13,7 @@ from torch import Tensor
 from analysis.arrays import freeze, to_numpy
 from analysis.errors import AnalysisError
 from analysis.forward import next_token_log_probs, run_with_gradients
-from analysis.heads import Head, require_heads
+from analysis.heads import Head, all_heads, require_heads
 from analysis.inputs import Tokens
 from analysis.models import HeadModel
 from analysis.suffix import TOKENS_AT_ONCE, Case, Edit, cases_at_once, record, rerun, z_points
@@ -173,7 +173,7 @@ def ablation_sweep(
     shape = (model.n_layers, model.n_heads)
     values = np.empty(shape, np.float32)
     per_token = np.empty((*shape, tokens.length - 1), np.float32)
-    order = estimate.order if estimate else _all_heads(model)
+    order = estimate.order if estimate else all_heads(model.info)
     if progress:
         progress(0, values.size)
     engine = _Ablator(model, tokens, method, seed, scored_only)
@@ -416,10 +416,6 @@ def replacement(
     source = np.empty_like(circle)
     source[circle] = np.roll(circle, 1)
     return z[torch.from_numpy(source)]
-
-
-def _all_heads(model: HeadModel) -> tuple[Head, ...]:
-    return tuple(Head(layer, h) for layer in range(model.n_layers) for h in range(model.n_heads))
 
 
 def _ranked(values: Float[np.ndarray, "layer head"]) -> tuple[Head, ...]:

@@ -35,6 +35,13 @@ class Head:
         return cls(int(match[1]), int(match[2]))
 
 
+def all_heads(info: ModelInfo) -> tuple[Head, ...]:
+    """Every head of a model, layer by layer."""
+    return tuple(
+        Head(layer, head) for layer in range(info.n_layers) for head in range(info.n_heads)
+    )
+
+
 def require_heads(info: ModelInfo, heads: Head | Sequence[Head]) -> tuple[Head, ...]:
     """One head or several, as a tuple.
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from analysis.arrays import freeze
 from analysis.errors import AnalysisError
 from analysis.forward import Hook, next_token_log_probs, run, silence
-from analysis.heads import Head, require_heads
+from analysis.heads import Head, all_heads, require_heads
 from analysis.inputs import Tokens
 from analysis.models import HeadModel
 from analysis.scores import targets
@@ -86,7 +86,7 @@ def targeted_ablation(
             "head."
         )
     if sources is None:
-        earlier = _heads_of(model, range(target.layer))
+        earlier = tuple(head for head in all_heads(model.info) if head.layer < target.layer)
     else:
         earlier = require_heads(model.info, sources)
     for source in earlier:
@@ -134,7 +134,7 @@ def keep_only(model: HeadModel, tokens: Tokens, heads: Iterable[Head]) -> float:
     kept = tuple(heads)
     if kept:
         require_heads(model.info, kept)
-    dropped = [head for head in _heads_of(model, range(model.n_layers)) if head not in kept]
+    dropped = [head for head in all_heads(model.info) if head not in kept]
     return _loss(model, tokens, silence(dropped))
 
 
@@ -194,10 +194,6 @@ def offset_ablation(
 def _loss(model: HeadModel, tokens: Tokens, hooks: Sequence[tuple[str, Hook]]) -> float:
     logits, _ = run(model, tokens.tensor, hooks=hooks)
     return -float(next_token_log_probs(logits, tokens.tensor)[:, tokens.scored].mean())
-
-
-def _heads_of(model: HeadModel, layers: Iterable[int]) -> tuple[Head, ...]:
-    return tuple(Head(layer, head) for layer in layers for head in range(model.n_heads))
 
 
 def _restricted(layer: int, head: int, offsets: Sequence[int]) -> list[tuple[str, Hook]]:

@@ -10,7 +10,7 @@ import numpy as np
 import streamlit as st
 
 from analysis.definitions import ABLATION, KEEP_ONLY, OFFSET_ABLATION, PAIR_ABLATION, SCORES
-from analysis.heads import Head
+from analysis.heads import Head, all_heads
 from app import ablation_figures, backend, figures
 from app.chosen_heads import INDUCTION, completed
 from app.frame import draw, draw_choice, draw_head_map, figure_frame, open_head, part
@@ -51,10 +51,9 @@ class AblationView:
         return "the predictable tokens of the second half"
 
     @property
-    def every_head(self) -> list[Head]:
+    def every_head(self) -> tuple[Head, ...]:
         """All heads of the model."""
-        info = self.selection.info
-        return [Head(*place) for place in np.ndindex(info.n_layers, info.n_heads)]
+        return all_heads(self.selection.info)
 
 
 def draw_sweep(view: AblationView) -> None:
@@ -140,7 +139,7 @@ def _draw_ticks(view: AblationView, kept: tuple[Head, ...], circuit: tuple[Head,
     buttons = st.container(horizontal=True)
     for name, heads in (
         ("Induction circuit", circuit),
-        ("All", tuple(view.every_head)),
+        ("All", view.every_head),
         ("None", ()),
     ):
         buttons.button(name, on_click=keep, args=(heads,))

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import plotly.graph_objects as go
 
-from app.figures import PATTERN_HEIGHT, colour_scale, finish, token_ticks
+from app.figures import PATTERN_HEIGHT, colour_scale, finish, signed_colours, token_ticks
 from app.text import display_token, plotly_text
 from app.theme import Palette
 
@@ -227,7 +227,7 @@ def token_bars(values: np.ndarray, labels: Sequence[str], palette: Palette, unit
         go.Bar(
             x=np.arange(len(values)),
             y=values,
-            marker_color=[palette.diverging[3 if value > 0 else 1] for value in values],
+            marker_color=signed_colours(values, palette),
             marker_line_width=0,
             customdata=names,
             hovertemplate=f"%{{customdata}}<br>{unit} %{{y:.3f}}<extra></extra>",

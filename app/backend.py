@@ -11,14 +11,14 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import analysis
 from analysis.definitions import SCORES
 from analysis.errors import AnalysisError
-from analysis.heads import Head
+from analysis.heads import Head, all_heads
 from app.selection import Selection
 from app.shared_cache import SharedCache, nbytes
 
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from analysis.sources import SourceAttribution
     from analysis.spectra import Eigenvalues, FactoredFacts, FactoredTiming, OVDecomposition
 
-Value = TypeVar("Value")
 Progress = Callable[[int, int], None]
 
 # Part of every key: raise it when a definition in `analysis` changes what a number means.
@@ -76,14 +75,9 @@ def tokens_of(selection: Selection) -> Tokens:
     Raises:
         AnalysisError: The input is not usable; the sentence says what to change.
     """
-    engine, model = _engine(), model_of(selection)
     if selection["input"] == "prompt":
-        prompt, bos = selection["prompt"], selection["bos"]
-        return _shared(
-            "tokens",
-            model,
-            (prompt, bos),
-            lambda: engine.tokenize(model, prompt, prepend_bos=bos),
+        return _result(
+            selection, "tokenize", selection["prompt"], prepend_bos=bool(selection["bos"])
         )
     length, batch, seed = selection["length"], selection["batch"], selection["seed"]
     if batch * (2 * length + 1) > MAX_TOKENS:
@@ -91,12 +85,7 @@ def tokens_of(selection: Selection) -> Tokens:
             f"{batch} sequences of {2 * length + 1} tokens are {batch * (2 * length + 1):,} "
             f"tokens; at most {MAX_TOKENS:,} are run at once. Take fewer sequences or a smaller S."
         )
-    return _shared(
-        "tokens",
-        model,
-        (length, batch, seed),
-        lambda: engine.repeated_tokens(model, length, batch, seed),
-    )
+    return _result(selection, "repeated_tokens", length, batch, seed)
 
 
 def patterns(
@@ -106,35 +95,18 @@ def patterns(
     without: tuple[Head, ...] = (),
 ) -> Patterns:
     """Attention patterns of one of the view's sequences, batch of 1; `without` ablates heads."""
-    engine, model = _engine(), model_of(selection)
-    tokens = one_sequence(tokens_of(selection), sequence)
-    return _of_tokens(
-        "patterns",
-        model,
-        tokens,
-        lambda: engine.attention_patterns(model, tokens, layers, without),
-        (layers, without),
-    )
+    return _of_sequence(selection, sequence, "attention_patterns", layers, without)
 
 
 def scores(selection: Selection, without: tuple[Head, ...] = ()) -> HeadScores:
     """Every head's scores on the view's tokens; `without` ablates heads."""
-    engine, model, tokens = _engine(), model_of(selection), tokens_of(selection)
-    return _of_tokens(
-        "scores",
-        model,
-        tokens,
-        lambda: engine.head_scores(model, tokens, without=without),
-        without,
-    )
+    return _of_tokens(selection, "head_scores", without=without)
 
 
 def loss(selection: Selection, without: tuple[Head, ...] = ()) -> float:
     """Loss on the view's tokens, nats per token; on their second half if they are repeated."""
-    engine, model, tokens = _engine(), model_of(selection), tokens_of(selection)
-    every = (Head(layer, h) for layer in range(model.n_layers) for h in range(model.n_heads))
-    kept = tuple(head for head in every if head not in without)
-    return _of_tokens("loss", model, tokens, lambda: engine.keep_only(model, tokens, kept), without)
+    kept = tuple(head for head in all_heads(selection.info) if head not in without)
+    return _of_tokens(selection, "keep_only", kept)
 
 
 def reference_scores(selection: Selection) -> HeadScores:
@@ -149,298 +121,175 @@ def reference_scores(selection: Selection) -> HeadScores:
 
 def next_token_stats(selection: Selection) -> NextTokenStats:
     """Next-token predictions on the view's tokens."""
-    engine, model, tokens = _engine(), model_of(selection), tokens_of(selection)
-    return _of_tokens("predictions", model, tokens, lambda: engine.next_token_stats(model, tokens))
+    return _of_tokens(selection, "next_token_stats")
 
 
 def logit_lens(selection: Selection, sequence: int) -> Lens:
     """What one of the view's sequences would be predicted to go on with after each layer."""
-    engine, model = _engine(), model_of(selection)
-    tokens = one_sequence(tokens_of(selection), sequence)
-    return _of_tokens("lens", model, tokens, lambda: engine.logit_lens(model, tokens))
+    return _of_sequence(selection, sequence, "logit_lens")
 
 
 def distance_profile(selection: Selection) -> np.ndarray:
     """Mean attention of every head by distance, [layer, head, distance]."""
-    return _over_layers(selection, "distances", lambda a, p, t: a.distance_profile(p, t))
+    return _over_layers(selection, "distance_profile")
 
 
 def resting_attention(selection: Selection) -> RestingAttention:
     """Mean attention of every head to the first token, in each half of repeated tokens."""
-    return _over_layers(selection, "resting", lambda a, p, t: a.resting_attention(p, t))
+    return _over_layers(selection, "resting_attention")
 
 
 def attribution(
     selection: Selection, sequence: int, answer: int | None, foil: int | None
 ) -> Attribution:
     """Direct logit attribution on one of the view's sequences."""
-    engine, model = _engine(), model_of(selection)
-    tokens = one_sequence(tokens_of(selection), sequence)
-    return _of_tokens(
-        "attribution",
-        model,
-        tokens,
-        lambda: engine.logit_attribution(model, tokens, targets=answer, foils=foil),
-        (answer, foil),
-    )
+    return _of_sequence(selection, sequence, "logit_attribution", targets=answer, foils=foil)
 
 
 def ablation(selection: Selection, method: str, progress: Progress) -> Ablation:
     """Ablation sweep over all heads on the view's tokens; `progress` may raise to cancel it."""
-    return _sweep(model_of(selection), tokens_of(selection), method, progress)
+    return _of_tokens(selection, "ablation_sweep", method, progress=progress)
 
 
 def pair_ablation(selection: Selection, progress: Progress) -> Ablation:
     """Mean ablation of all heads on pairs of the view's repeated tokens."""
-    engine, model = _engine(), model_of(selection)
     length, batch, seed = selection["length"], selection["batch"], selection["seed"]
-    tokens = _shared(
-        "pairs",
-        model,
-        (length, batch, seed),
-        lambda: engine.paired_tokens(model, length, batch, seed),
-    )
-    return _sweep(model, tokens, "mean", progress)
+    tokens = _result(selection, "paired_tokens", length, batch, seed)
+    return _result(selection, "ablation_sweep", tokens, "mean", progress=progress)
 
 
 def offset_ablation(
     selection: Selection, layer: int, kept: tuple[tuple[int, ...], ...], progress: Progress
 ) -> OffsetAblation:
     """Loss when each head of a layer may read some distances only."""
-    engine, model, tokens = _engine(), model_of(selection), tokens_of(selection)
-    return _of_tokens(
-        "offsets",
-        model,
-        tokens,
-        lambda: engine.offset_ablation(model, tokens, layer, kept, progress),
-        (layer, kept),
-    )
+    return _of_tokens(selection, "offset_ablation", layer, kept, progress=progress)
 
 
 def head_ablation(selection: Selection, head: Head, method: str) -> HeadAblation:
     """One head's entry of the ablation sweep."""
-    engine, model, tokens = _engine(), model_of(selection), tokens_of(selection)
-    return _of_tokens(
-        "head ablation",
-        model,
-        tokens,
-        lambda: engine.ablate_head(model, tokens, head, method),
-        (head, method),
-    )
+    return _of_tokens(selection, "ablate_head", head, method)
 
 
 def source_attribution(
     selection: Selection, sequence: int, head: Head, answer: int | None, foil: int | None
 ) -> SourceAttribution:
     """One head's logit attribution on one of the view's sequences, by source token."""
-    engine, model = _engine(), model_of(selection)
-    tokens = one_sequence(tokens_of(selection), sequence)
-    return _of_tokens(
-        "source attribution",
-        model,
-        tokens,
-        lambda: engine.source_attribution(model, tokens, head, targets=answer, foils=foil),
-        (head, answer, foil),
-    )
+    return _of_sequence(selection, sequence, "source_attribution", head, targets=answer, foils=foil)
 
 
 def score_split(selection: Selection, sequence: int, head: Head, dest: int, src: int) -> ScoreSplit:
     """One attention score on one of the view's sequences, by upstream component."""
-    engine, model = _engine(), model_of(selection)
-    tokens = one_sequence(tokens_of(selection), sequence)
-    return _of_tokens(
-        "score split",
-        model,
-        tokens,
-        lambda: engine.score_split(model, tokens, head, dest, src),
-        (head, dest, src),
-    )
+    return _of_sequence(selection, sequence, "score_split", head, dest, src)
 
 
 def ov_copying(
     selection: Selection, heads: tuple[Head, ...], progress: Progress | None = None
 ) -> Copying:
     """OV copying accuracy of heads, jointly; `progress` may raise to cancel it."""
-    engine, model = _engine(), model_of(selection)
-    return _shared(
-        "copying", model, heads, lambda: engine.ov_copying(model, heads, progress=progress)
-    )
+    return _result(selection, "ov_copying", heads, progress=progress)
 
 
 def ov_sample(selection: Selection, heads: tuple[Head, ...]) -> OVSample:
     """The OV circuit of heads, jointly, on the tokens that the view draws."""
-    engine, model = _engine(), model_of(selection)
-    size, seed = min(selection["sample"], model.d_vocab), selection["draw"]
-    return _shared(
-        "ov sample",
-        model,
-        (heads, size, seed),
-        lambda: engine.ov_sample(model, heads, size=size, seed=seed),
-    )
+    size = min(selection["sample"], selection.info.d_vocab)
+    return _result(selection, "ov_sample", heads, size=size, seed=selection["draw"])
 
 
 def ov_eigenvalues(selection: Selection) -> Eigenvalues:
     """Eigenvalue copying scores of all heads."""
-    engine, model = _engine(), model_of(selection)
-    return _shared("eigenvalues", model, None, lambda: engine.ov_eigenvalues(model))
+    return _result(selection, "ov_eigenvalues")
 
 
 def ov_top_tokens(selection: Selection, head: Head, token_id: int) -> TokenOutputs:
     """What attending to a token writes."""
-    engine, model = _engine(), model_of(selection)
-    return _shared(
-        "ov tokens",
-        model,
-        (head, token_id),
-        lambda: engine.ov_top_tokens(model, head, token_id),
-    )
+    return _result(selection, "ov_top_tokens", head, token_id)
 
 
 def qk_preferences(selection: Selection, head: Head, token_id: int) -> TokenPreferences:
     """What a token looks for as a query, and what looks for it as a key."""
-    engine, model = _engine(), model_of(selection)
-    return _shared(
-        "qk tokens",
-        model,
-        (head, token_id),
-        lambda: engine.qk_preferences(model, head, token_id),
-    )
+    return _result(selection, "qk_preferences", head, token_id)
 
 
 def ov_svd(selection: Selection, head: Head, n: int, top: int) -> OVDecomposition:
     """The strongest singular directions of one head's OV."""
-    engine, model = _engine(), model_of(selection)
-    n = min(n, model.d_head)
-    return _shared("svd", model, (head, n, top), lambda: engine.ov_svd(model, head, n=n, top=top))
+    return _result(selection, "ov_svd", head, n=min(n, selection.info.d_head), top=top)
 
 
 def factored_facts(selection: Selection) -> FactoredFacts:
     """What the OV circuit of one head takes, written out and factored."""
-    return _engine().factored_matrix_facts(model_of(selection))
+    return _result(selection, "factored_matrix_facts")
 
 
 def factored_timing(selection: Selection, head: Head, again: bool) -> FactoredTiming:
     """The same, measured here; `again` measures anew instead of showing what was measured."""
-    engine, model = _engine(), model_of(selection)
-
-    def measure() -> FactoredTiming:
-        rows = min(TIMED_ROWS, model.d_vocab)
-        return engine.time_factored(model, head, rows=rows, repeats=7)
-
-    return measure() if again else _shared("timing", model, head, measure)
+    rows = min(TIMED_ROWS, selection.info.d_vocab)
+    if again:
+        return _engine().time_factored(model_of(selection), head, rows=rows, repeats=7)
+    return _result(selection, "time_factored", head, rows=rows, repeats=7)
 
 
 def previous_token_circuit(selection: Selection, head: Head) -> Circuit:
     """Where a head would look if it saw positions only."""
-    engine, model = _engine(), model_of(selection)
-    return _shared(
-        "positional circuit",
-        model,
-        head,
-        lambda: engine.previous_token_circuit(model, head.layer, head.head),
-    )
+    return _result(selection, "previous_token_circuit", head.layer, head.head)
 
 
 def k_composition_circuit(
     selection: Selection, writer: Head, reader: Head, progress: Progress
 ) -> KeyQueryMatch:
     """Whether a token's query finds the key that `writer` wrote about it, and the other way."""
-    engine, model = _engine(), model_of(selection)
-    return _shared(
-        "k-composition circuit",
-        model,
-        (writer, reader),
-        lambda: engine.k_composition_circuit(model, writer, reader, progress=progress),
-    )
+    return _result(selection, "k_composition_circuit", writer, reader, progress=progress)
 
 
 def decomposition(selection: Selection, head: Head) -> Decomposition:
     """A head's queries and keys on the view's tokens, by upstream component."""
-    engine, model, tokens = _engine(), model_of(selection), tokens_of(selection)
-    return _of_tokens(
-        "decomposition",
-        model,
-        tokens,
-        lambda: engine.k_composition(model, tokens, head.layer, head.head),
-        head,
-    )
+    return _of_tokens(selection, "k_composition", head.layer, head.head)
 
 
 def targeted_ablation(selection: Selection, target: Head, progress: Progress) -> TargetedAblation:
     """The target's induction score without each earlier head; `progress` may raise to cancel."""
-    engine, model, tokens = _engine(), model_of(selection), tokens_of(selection)
-    return _of_tokens(
-        "targeted ablation",
-        model,
-        tokens,
-        lambda: engine.targeted_ablation(model, tokens, target, progress=progress),
-        target,
-    )
+    return _of_tokens(selection, "targeted_ablation", target, progress=progress)
 
 
 def composition(selection: Selection, kind: str) -> Composition:
     """Composition scores of all pairs of heads."""
-    engine, model = _engine(), model_of(selection)
-    return _shared("composition", model, kind, lambda: engine.composition_scores(model, kind))
+    return _result(selection, "composition_scores", kind)
 
 
 def parameters(selection: Selection) -> tuple[Parameter, ...]:
     """Every weight tensor of the model."""
-    model = model_of(selection)
-    return _shared("parameters", model, None, lambda: _engine().parameters(model))
+    return _result(selection, "parameters")
 
 
 def hook_points(selection: Selection) -> tuple[HookPoint, ...]:
     """Every activation of the model that can be read."""
-    model = model_of(selection)
-    return _shared("hook points", model, None, lambda: _engine().hook_points(model))
+    return _result(selection, "hook_points")
 
 
 def activation(selection: Selection, sequence: int, name: str) -> Activation:
     """One activation on one of the view's sequences, batch of 1."""
-    engine, model = _engine(), model_of(selection)
-    tokens = one_sequence(tokens_of(selection), sequence)
-    return _of_tokens(
-        "activation", model, tokens, lambda: engine.activation(model, tokens, name), name
-    )
+    return _of_sequence(selection, sequence, "activation", name)
 
 
 def verify_pattern(selection: Selection, sequence: int, layer: int) -> PatternCheck:
     """A layer's pattern worked out by hand, on one of the view's sequences."""
-    engine, model = _engine(), model_of(selection)
-    tokens = one_sequence(tokens_of(selection), sequence)
-    return _of_tokens(
-        "pattern check", model, tokens, lambda: engine.verify_pattern(model, tokens, layer), layer
-    )
+    return _of_sequence(selection, sequence, "verify_pattern", layer)
 
 
 def neuron_peaks(selection: Selection, sequence: int) -> NeuronPeaks:
     """Where every neuron fires most on one of the view's sequences."""
-    engine, model = _engine(), model_of(selection)
-    tokens = one_sequence(tokens_of(selection), sequence)
-    return _of_tokens("neuron peaks", model, tokens, lambda: engine.neuron_peaks(model, tokens))
+    return _of_sequence(selection, sequence, "neuron_peaks")
 
 
 def neuron_activations(selection: Selection, sequence: int, layer: int) -> NeuronActivations:
     """The neurons of one layer on one of the view's sequences, batch of 1."""
-    engine, model = _engine(), model_of(selection)
-    tokens = one_sequence(tokens_of(selection), sequence)
-    return _of_tokens(
-        "neurons", model, tokens, lambda: engine.neuron_activations(model, tokens, layer), layer
-    )
+    return _of_sequence(selection, sequence, "neuron_activations", layer)
 
 
 def promoted_tokens(
     selection: Selection, layer: int, neuron: int
 ) -> tuple[TokenRanking, TokenRanking]:
     """The tokens a neuron raises and those it lowers."""
-    engine, model = _engine(), model_of(selection)
-    return _shared(
-        "promoted tokens",
-        model,
-        (layer, neuron),
-        lambda: engine.promoted_tokens(model, layer, neuron),
-    )
+    return _result(selection, "promoted_tokens", layer, neuron)
 
 
 def profiles(selection: Selection) -> dict[str, np.ndarray]:
@@ -526,41 +375,66 @@ def _model(name: str) -> HeadModel:
     return _models.get(name, load)
 
 
-def _over_layers(
-    selection: Selection, quantity: str, sum_up: Callable[[Any, Patterns, Tokens], Value]
-) -> Value:
+def _over_layers(selection: Selection, function: str) -> Any:
     """A summary of the patterns of every layer, which are not themselves kept."""
     engine, model, tokens = _engine(), model_of(selection), tokens_of(selection)
-    return _of_tokens(
-        quantity,
-        model,
-        tokens,
-        lambda: sum_up(engine, engine.attention_patterns(model, tokens), tokens),
-    )
+
+    def compute() -> Any:
+        return getattr(engine, function)(engine.attention_patterns(model, tokens), tokens)
+
+    return _shared(function, model, (tokens,), compute)
 
 
-def _sweep(model: HeadModel, tokens: Tokens, method: str, progress: Progress) -> Ablation:
-    engine = _engine()
-    return _of_tokens(
-        "ablation",
-        model,
-        tokens,
-        lambda: engine.ablation_sweep(model, tokens, method=method, progress=progress),
-        method,
-    )
+def _of_sequence(
+    selection: Selection, sequence: int, function: str, *arguments: Any, **options: Any
+) -> Any:
+    """`_result` on one of the view's sequences, as a batch of 1."""
+    tokens = one_sequence(tokens_of(selection), sequence)
+    return _result(selection, function, tokens, *arguments, **options)
 
 
 def _of_tokens(
-    quantity: str,
-    model: HeadModel,
-    tokens: Tokens,
-    compute: Callable[[], Value],
-    options: Any = None,
-) -> Value:
-    ids = (tokens.ids.shape, tokens.ids.tobytes(), tokens.half_length, tokens.pairs_from)
-    return _shared(quantity, model, (ids, options), compute)
+    selection: Selection,
+    function: str,
+    *arguments: Any,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Any:
+    """`_result` on the view's tokens."""
+    tokens = tokens_of(selection)
+    return _result(selection, function, tokens, *arguments, progress=progress, **options)
 
 
-def _shared(quantity: str, model: HeadModel, detail: Any, compute: Callable[[], Value]) -> Value:
-    key = (quantity, DEFINITION_VERSION, model.fingerprint, detail)
-    return _results.get(key, compute)
+def _result(
+    selection: Selection,
+    function: str,
+    *arguments: Any,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Any:
+    """`analysis.<function>(model, *arguments, **options)`: remembered, awaited or computed here.
+
+    `progress` says nothing about the result, so it is no part of what is remembered.
+    """
+    engine, model = _engine(), model_of(selection)
+    reported = {"progress": progress} if progress else {}
+    return _shared(
+        function,
+        model,
+        (*arguments, *sorted(options.items())),
+        lambda: getattr(engine, function)(model, *arguments, **options, **reported),
+    )
+
+
+def _shared(
+    function: str, model: HeadModel, asked: tuple[Any, ...], compute: Callable[[], Any]
+) -> Any:
+    details = tuple(_identity(part) for part in asked)
+    return _results.get((function, DEFINITION_VERSION, model.fingerprint, details), compute)
+
+
+def _identity(part: Any) -> Any:
+    """What stands for an argument in a key: tokens by their ids, everything else by itself."""
+    if isinstance(part, analysis.Tokens):
+        return (part.ids.shape, part.ids.tobytes(), part.half_length, part.pairs_from)
+    return part

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from analysis.heads import Head
+from analysis.heads import Head, all_heads
 from app import backend
 from app.selection import MAX_JOINT, Selection, choose
 
@@ -77,14 +77,13 @@ def pick_joint_heads(selection: Selection, heads: tuple[Head, ...]) -> None:
     def take() -> None:
         choose(heads=",".join(st.session_state[_JOINT]))
 
-    info = selection.info
     # Labels, and not the comma-separated text that a link holds: it has a key of its own.
     labels = [head.label for head in heads]
     if st.session_state.get(_JOINT) != labels:
         st.session_state[_JOINT] = labels
     st.multiselect(
         "Heads, taken jointly",
-        [Head(layer, h).label for layer in range(info.n_layers) for h in range(info.n_heads)],
+        [head.label for head in all_heads(selection.info)],
         key=_JOINT,
         on_change=take,
         max_selections=MAX_JOINT,

@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 
 from analysis.catalog import ModelInfo, list_models
-from analysis.heads import Head
+from analysis.heads import Head, all_heads
 from app import backend
 from app.chosen_heads import ablated_head, completed, focus_head, pick_head, second_head
 from app.pattern_pair import Pane
@@ -102,15 +102,9 @@ def remark(a: Side, b: Side) -> str:
 
 
 def _with_and_without(selection: Selection, head: Head) -> tuple[Side, Side]:
-    info = selection.info
-    every = [
-        Head(layer, number).label
-        for layer in range(info.n_layers)
-        for number in range(info.n_heads)
-    ]
     label = st.selectbox(
         f"B: {head.label} again, without",
-        every,
+        [other.label for other in all_heads(selection.info)],
         key=selection.key("ablate", shown=ablated_head(selection, head).label),
         help="The head's output z is replaced by zero: heads of later layers no longer hear from "
         "it.",

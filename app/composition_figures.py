@@ -9,7 +9,7 @@ from plotly.colors import sample_colorscale
 from plotly.subplots import make_subplots
 
 from analysis.heads import Head
-from app.figures import add_click_targets, colour_scale, finish, token_ticks
+from app.figures import add_click_targets, colour_scale, finish, signed_colours, token_ticks
 from app.text import display_token, plotly_text
 from app.theme import Palette
 
@@ -254,7 +254,7 @@ def change_bars(values: np.ndarray, labels: Sequence[str], palette: Palette) -> 
         go.Bar(
             x=[labels[i] for i in shown],
             y=values[shown],
-            marker_color=[palette.diverging[3 if values[i] > 0 else 1] for i in shown],
+            marker_color=signed_colours(values[shown], palette),
             texttemplate="%{y:+.2f}" if len(shown) <= 16 else None,
             textposition="outside",
             cliponaxis=False,

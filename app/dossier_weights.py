@@ -14,7 +14,7 @@ from analysis.definitions import (
     OV_CIRCUIT,
     TOKEN_PREFERENCES,
 )
-from analysis.heads import Head
+from analysis.heads import Head, all_heads
 from app import backend, head_figures
 from app.dossier import HeadView
 from app.frame import draw_choice, figure_frame, part
@@ -100,7 +100,7 @@ def draw_partners(view: HeadView) -> None:
         found = {kind: backend.composition(view.selection, kind) for kind in KINDS}
         baseline = found["Q"].baseline
         at = (head.layer, head.head)
-        every = [Head(a, b) for a in range(info.n_layers) for b in range(info.n_heads)]
+        every = all_heads(info)
         read = {kind: result.values[at] for kind, result in found.items()}
         written = {kind: result.values[(..., *at)] for kind, result in found.items()}
         sides = {

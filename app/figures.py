@@ -206,7 +206,7 @@ def effect_line(
         go.Bar(
             x=np.arange(n),
             y=effect,
-            marker_color=[palette.diverging[3 if value > 0 else 1] for value in effect],
+            marker_color=signed_colours(effect, palette),
             marker_line_width=0,
             customdata=_predicted(labels, n),
             hovertemplate="%{customdata}: %{y:+.3f} nats<extra></extra>",
@@ -280,12 +280,11 @@ def attribution_bars(
     values: np.ndarray, components: Sequence[str], palette: Palette, unit: str = "logits"
 ) -> go.Figure:
     """Contributions of all components at one position, in the model's order."""
-    colours = [palette.diverging[3] if value > 0 else palette.diverging[1] for value in values]
     figure = go.Figure(
         go.Bar(
             x=list(components),
             y=values,
-            marker_color=colours,
+            marker_color=signed_colours(values, palette),
             hovertemplate=f"<b>%{{x}}</b> %{{y:+.3f}} {unit}<extra></extra>",
         )
     )
@@ -342,6 +341,11 @@ def token_ticks(labels: Sequence[str], most: int) -> dict[str, list[int] | list[
 def colour_scale(colours: Sequence[str]) -> list[tuple[float, str]]:
     """Colours at equal distances, as Plotly wants them."""
     return [(i / (len(colours) - 1), colour) for i, colour in enumerate(colours)]
+
+
+def signed_colours(values: np.ndarray, palette: Palette) -> list[str]:
+    """A colour for each bar: what is above 0, and what is not."""
+    return [palette.diverging[3 if value > 0 else 1] for value in values]
 
 
 def finish(figure: go.Figure, height: int, top: int = 20) -> go.Figure:

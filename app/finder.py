@@ -9,19 +9,13 @@ import streamlit as st
 
 from analysis.definitions import PROFILE
 from analysis.errors import AnalysisError
-from analysis.heads import Head
+from analysis.heads import Head, all_heads
 from app import backend
 from app.frame import draw_rows_to_open
 from app.progress import progress_bar
 from app.selection import Selection
 
 Profiles = dict[str, np.ndarray]
-
-
-def all_heads(selection: Selection) -> list[Head]:
-    """Every head of the model."""
-    info = selection.info
-    return [Head(layer, head) for layer in range(info.n_layers) for head in range(info.n_heads)]
 
 
 def profiles_of(selection: Selection) -> Profiles:
@@ -35,7 +29,7 @@ def profiles_of(selection: Selection) -> Profiles:
 
 
 def _measured(selection: Selection) -> Profiles:
-    heads, found = all_heads(selection), {}
+    heads, found = all_heads(selection.info), {}
     shape = (selection.info.n_layers, selection.info.n_heads)
     try:
         with progress_bar("OV copying of every head") as progress:

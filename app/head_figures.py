@@ -6,7 +6,14 @@ import numpy as np
 import plotly.graph_objects as go
 
 from analysis.heads import Head
-from app.figures import add_click_targets, attribution_bars, colour_scale, finish, pattern_map
+from app.figures import (
+    add_click_targets,
+    attribution_bars,
+    colour_scale,
+    finish,
+    pattern_map,
+    signed_colours,
+)
 from app.text import display_token, plotly_text
 from app.theme import Palette
 
@@ -81,7 +88,7 @@ def position_bars(
         go.Bar(
             x=np.arange(len(values)),
             y=values,
-            marker_color=[palette.diverging[3 if value > 0 else 1] for value in values],
+            marker_color=signed_colours(values, palette),
             marker_line_width=0,
             customdata=hover,
             hovertemplate="%{customdata}: %{y:+.3f} logits<extra></extra>",

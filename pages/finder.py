@@ -3,7 +3,7 @@
 import streamlit as st
 
 from analysis.definitions import CHANCE, PROFILE, SIMILARITY
-from analysis.heads import Head
+from analysis.heads import Head, all_heads
 from app import backend, finder, head_figures
 from app.frame import draw_heads_to_open, figure_frame, open_head, part
 from app.selection import open_page
@@ -24,7 +24,7 @@ with figure_frame(
     finder.choose_filter(selection)
     rank = finder.known_score(selection, "rank", profiles)
     shown = finder.shown_heads(selection, profiles[rank])
-    every = finder.all_heads(selection)
+    every = all_heads(info)
     ranked = sorted(
         (head for head in every if shown[head.layer, head.head]),
         key=lambda head: -profiles[rank][head.layer, head.head],

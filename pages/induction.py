@@ -5,7 +5,7 @@ import streamlit as st
 
 from analysis.definitions import CHANCE, COURSE_STRIPE, HALF_LOSS, LOSS, PATTERN, SCORES
 from app import backend, figures
-from app.comparison import focus_head
+from app.chosen_heads import focus_head
 from app.frame import draw, draw_head_map, figure_frame, open_head
 from app.induction_sections import draw_distances, draw_resting, explain_two_layers
 from app.selection import open_page
