@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import plotly.graph_objects as go
 
-from app.figures import PATTERN_HEIGHT, colour_scale, finish, signed_colours, token_ticks
+from app.figures import PATTERN_HEIGHT, bars_by_position, colour_scale, finish, token_ticks
 from app.text import display_token, plotly_text
 from app.theme import Palette
 
@@ -223,16 +223,7 @@ def slice_map(
 def token_bars(values: np.ndarray, labels: Sequence[str], palette: Palette, unit: str) -> go.Figure:
     """One number for each token of a text, in order."""
     names = [f"{i} {plotly_text(display_token(label))}" for i, label in enumerate(labels)]
-    figure = go.Figure(
-        go.Bar(
-            x=np.arange(len(values)),
-            y=values,
-            marker_color=signed_colours(values, palette),
-            marker_line_width=0,
-            customdata=names,
-            hovertemplate=f"%{{customdata}}<br>{unit} %{{y:.3f}}<extra></extra>",
-        )
-    )
+    figure = bars_by_position(values, names, f"%{{customdata}}<br>{unit} %{{y:.3f}}", palette)
     figure.update_xaxes(title="Position", tickangle=-60, **token_ticks(labels, 40))
     figure.update_yaxes(title=unit.capitalize(), zerolinecolor=palette.muted)
     return finish(figure, height=340)

@@ -201,17 +201,8 @@ def effect_line(
     effect: np.ndarray, labels: Sequence[str] | None, half_length: int | None, palette: Palette
 ) -> go.Figure:
     """Loss increase at each next-token prediction; `labels` of the whole sequence, if it is one."""
-    n = len(effect)
-    figure = go.Figure(
-        go.Bar(
-            x=np.arange(n),
-            y=effect,
-            marker_color=signed_colours(effect, palette),
-            marker_line_width=0,
-            customdata=_predicted(labels, n),
-            hovertemplate="%{customdata}: %{y:+.3f} nats<extra></extra>",
-        )
-    )
+    hover = _predicted(labels, len(effect))
+    figure = bars_by_position(effect, hover, "%{customdata}: %{y:+.3f} nats", palette)
     if half_length is not None:
         for (start, end), name, entries in _shade_halves(figure, half_length, palette):
             figure.add_annotation(
@@ -224,7 +215,7 @@ def effect_line(
                 font_color=palette.muted,
             )
     # The names of the halves would widen the axis on a narrow screen.
-    figure.update_xaxes(title="Position the prediction is made at", range=[-0.5, n - 0.5])
+    figure.update_xaxes(title="Position the prediction is made at", range=[-0.5, len(effect) - 0.5])
     figure.update_yaxes(title="Loss increase (nats)", zerolinecolor=palette.muted)
     return finish(figure, height=340, top=44 if half_length is not None else 20)
 
@@ -341,6 +332,22 @@ def token_ticks(labels: Sequence[str], most: int) -> dict[str, list[int] | list[
 def colour_scale(colours: Sequence[str]) -> list[tuple[float, str]]:
     """Colours at equal distances, as Plotly wants them."""
     return [(i / (len(colours) - 1), colour) for i, colour in enumerate(colours)]
+
+
+def bars_by_position(
+    values: np.ndarray, customdata: Sequence[str], hover: str, palette: Palette
+) -> go.Figure:
+    """A bar for each position, coloured by sign; `hover` says how `customdata` and y read."""
+    return go.Figure(
+        go.Bar(
+            x=np.arange(len(values)),
+            y=values,
+            marker_color=signed_colours(values, palette),
+            marker_line_width=0,
+            customdata=customdata,
+            hovertemplate=f"{hover}<extra></extra>",
+        )
+    )
 
 
 def signed_colours(values: np.ndarray, palette: Palette) -> list[str]:

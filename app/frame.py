@@ -1,6 +1,6 @@
 """The frame that every figure stands in: title, how to read it, the figure, its definition."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -56,15 +56,22 @@ def _whole_numbers(point: Mapping[str, Any]) -> list[int]:
     return [int(value) for value in (data.values() if isinstance(data, Mapping) else data)]
 
 
-def draw_choice(figure: go.Figure, key: str, parameters: tuple[str, ...]) -> None:
-    """A figure whose points carry a whole number for each of `parameters`; a click sets those."""
+def _draw_clickable(figure: go.Figure, key: str, act: Callable[[list[int]], None]) -> Any:
+    """A figure that hands the whole numbers of a clicked point to `act`, before the next run."""
 
     def take() -> None:
         points = st.session_state[key]["selection"]["points"]
         if points:
-            choose(**dict(zip(parameters, _whole_numbers(points[0]), strict=True)))
+            act(_whole_numbers(points[0]))
 
-    st.plotly_chart(figure, key=key, config=_CHART, on_select=take, selection_mode="points")
+    return st.plotly_chart(figure, key=key, config=_CHART, on_select=take, selection_mode="points")
+
+
+def draw_choice(figure: go.Figure, key: str, parameters: tuple[str, ...]) -> None:
+    """A figure whose points carry a whole number for each of `parameters`; a click sets those."""
+    _draw_clickable(
+        figure, key, lambda numbers: choose(**dict(zip(parameters, numbers, strict=True)))
+    )
 
 
 def draw_head_graph(
@@ -75,13 +82,11 @@ def draw_head_graph(
     Nodes carry layer and head, edges a whole number for each parameter: more than two.
     """
 
-    def take() -> None:
-        points = st.session_state[key]["selection"]["points"]
-        if points and len(numbers := _whole_numbers(points[0])) == len(parameters):
+    def take(numbers: list[int]) -> None:
+        if len(numbers) == len(parameters):
             choose(**dict(zip(parameters, numbers, strict=True)))
 
-    event = st.plotly_chart(figure, key=key, config=_CHART, on_select=take, selection_mode="points")
-    points = event["selection"]["points"]
+    points = _draw_clickable(figure, key, take)["selection"]["points"]
     if points and len(numbers := _whole_numbers(points[0])) == 2:
         go_to_head(selection, Head(*numbers))
 
@@ -97,13 +102,7 @@ def draw_heads_to_open(figure: go.Figure, key: str, selection: Selection) -> Non
 
 def draw_options(figure: go.Figure, key: str, options: Sequence[Mapping[str, Value]]) -> None:
     """A figure whose points carry their place in `options`; a click chooses those values."""
-
-    def take() -> None:
-        points = st.session_state[key]["selection"]["points"]
-        if points:
-            choose(**options[_whole_numbers(points[0])[0]])
-
-    st.plotly_chart(figure, key=key, config=_CHART, on_select=take, selection_mode="points")
+    _draw_clickable(figure, key, lambda numbers: choose(**options[numbers[0]]))
 
 
 def draw_rows_to_choose(

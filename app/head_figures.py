@@ -9,10 +9,10 @@ from analysis.heads import Head
 from app.figures import (
     add_click_targets,
     attribution_bars,
+    bars_by_position,
     colour_scale,
     finish,
     pattern_map,
-    signed_colours,
 )
 from app.text import display_token, plotly_text
 from app.theme import Palette
@@ -84,16 +84,7 @@ def position_bars(
         f"at {i} “{plotly_text(display_token(here))}” towards “{plotly_text(display_token(goal))}”"
         for i, (here, goal) in enumerate(zip(at, towards, strict=True))
     ]
-    figure = go.Figure(
-        go.Bar(
-            x=np.arange(len(values)),
-            y=values,
-            marker_color=signed_colours(values, palette),
-            marker_line_width=0,
-            customdata=hover,
-            hovertemplate="%{customdata}: %{y:+.3f} logits<extra></extra>",
-        )
-    )
+    figure = bars_by_position(values, hover, "%{customdata}: %{y:+.3f} logits", palette)
     figure.update_xaxes(title="Position the prediction is made at")
     figure.update_yaxes(title="Logits", zerolinecolor=palette.muted)
     return finish(figure, height=300)
