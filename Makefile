@@ -7,8 +7,9 @@ BIN := $(VENV)/bin
 run: $(VENV)/.run
 	$(BIN)/streamlit run streamlit_app.py --server.port $(PORT)
 
+# Two workers with one thread each; the tests of one file stay together and share its servers.
 test: lint browser
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

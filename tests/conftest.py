@@ -9,6 +9,9 @@ import torch
 from analysis.catalog import BUNDLED, ModelInfo
 from analysis.models import HeadModel, load_model, load_tokenizer, native_bridge
 
+# Tests run side by side in several processes: threads of their own would only wait for each other.
+torch.set_num_threads(1)
+
 MakeModel = Callable[..., HeadModel]
 
 
