@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import streamlit as st
 from streamlit.navigation.page import Page
@@ -12,6 +13,8 @@ from analysis.errors import AnalysisError
 
 _FOLDER = Path(__file__).resolve().parent.parent / "pages"
 _log = logging.getLogger("headscope")
+# Streamlit leaves room for two bars above the title.
+_STYLE = "<style>[data-testid=stMainBlockContainer]{padding-top:4.5rem}</style>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +141,11 @@ def run_selected_page() -> None:
     sections: dict[str, list[Page]] = {}
     for page in PAGES:
         sections.setdefault(page.section, []).append(streamlit_page(page.name))
-    # Otherwise Streamlit hides all but the first ten pages.
-    selected = st.navigation(sections, expanded=True)
+    # At the top, one menu for each section: the sidebar is for the model and the input. On a phone
+    # Streamlit moves it to the sidebar, which is shut there; unless expanded some would be hidden.
+    position: Literal["top", "hidden"] = "hidden" if st.context.is_embedded else "top"
+    selected = st.navigation(sections, position=position, expanded=True)
+    st.html(_STYLE)
     try:
         selected.run()
     except AnalysisError as refusal:

@@ -132,14 +132,21 @@ def seconds_to_picture(
 
     page.goto(f"{address}/attention?view={view}{query}")
     wait(lambda: drawn() and done(page))
-    menu = page.get_by_test_id("stSidebarNav")
+
+    def open_from_menu(title: str) -> float:
+        page.get_by_test_id("stTopNavSection").filter(has_text="Look").click()
+        link = page.get_by_test_id("stTopNavDropdownLink").get_by_text(title, exact=True)
+        link.wait_for()
+        start = time.perf_counter()
+        link.click()
+        return start
+
     times = []
     for _ in range(repeats + 1):
-        menu.get_by_text("Tokens", exact=True).click()
+        open_from_menu("Tokens")
         page.get_by_role("heading", name="Every token").wait_for()
         wait(lambda: done(page) and not drawn())
-        start = time.perf_counter()
-        menu.get_by_text("Attention", exact=True).click()
+        start = open_from_menu("Attention")
         wait(drawn)
         times.append(time.perf_counter() - start)
         wait(lambda: done(page))

@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from app.navigation import page_info
+
 ROOT = Path(__file__).parents[2]
 LOCAL = {"127.0.0.1", "localhost"}
 
@@ -101,6 +103,13 @@ def page(open_page: OpenPage) -> Page:
 def wait_until_done(page: Page) -> None:
     """Wait until the script has run to its end."""
     expect(page.locator("[data-test-script-state=notRunning]")).to_be_visible(timeout=120_000)
+
+
+def open_from_menu(page: Page, name: str) -> None:
+    """Click a page's link in the menu at the top; the window is wide enough for all sections."""
+    info = page_info(name)
+    page.get_by_test_id("stTopNavSection").filter(has_text=info.section).click()
+    page.get_by_test_id("stTopNavDropdownLink").get_by_text(info.title, exact=True).click()
 
 
 def _start_streamlit(

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from app.navigation import PAGES
 from app.presets import PRESETS
-from tests.browser.conftest import ROOT, OpenPage, Serve, wait_until_done
+from tests.browser.conftest import ROOT, OpenPage, Serve, open_from_menu, wait_until_done
 from tests.hostile import HOSTILE, SCRIPTS
 
 pytestmark = pytest.mark.browser
@@ -36,21 +36,43 @@ def test_a_page_opens_from_its_address_and_fits_its_window(
     heading(page, info.title)
     overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert page.evaluate(overflow) == 0
-    for other in PAGES:
-        link = page.get_by_test_id("stSidebarNav").get_by_role("link", name=other.title, exact=True)
-        expect(link).to_be_visible()
     expect(page.get_by_text("Something went wrong")).to_have_count(0)
     page.set_viewport_size({"width": 800, "height": 900})
     assert page.evaluate(overflow) == 0
+
+
+def test_the_menu_holds_every_page_at_every_width(app: str, page: Page) -> None:
+    go(page, f"{app}/tokens")
+    sections = page.get_by_test_id("stTopNavSection")
+    expect(sections).to_have_text(list(dict.fromkeys(info.section for info in PAGES)))
+    found = []
+    for i in range(sections.count()):
+        sections.nth(i).click()
+        links = page.get_by_test_id("stTopNavDropdownLink")
+        expect(links.first).to_be_visible()
+        found += links.all_inner_texts()
+        page.keyboard.press("Escape")
+        expect(links).to_have_count(0)
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.get_by_test_id("stExpandSidebarButton").click()
+    for info in PAGES:
+        assert [text for text in found if text.split("\n")[-1] == info.title]
+        expect(page.get_by_role("link", name=info.title, exact=True)).to_be_visible()
+
+
+def test_an_embedded_page_has_no_menu(app: str, page: Page) -> None:
+    go(page, f"{app}/tokens?embed=true")
+    heading(page, "Tokens")
+    expect(page.get_by_test_id("stTopNav")).to_have_count(0)
 
 
 def test_the_first_visitor_of_a_fresh_server_may_follow_a_link(serve: Serve, page: Page) -> None:
     """Streamlit would run the page's file by itself, with a menu made of file names."""
     go(page, f"{serve(ROOT / 'streamlit_app.py', '--server.maxUploadSize=2')}/tokens?seed=3")
     heading(page, "Tokens")
-    navigation = page.get_by_test_id("stSidebarNav")
-    expect(navigation.get_by_text("Attribution", exact=True)).to_be_visible()
-    expect(navigation.get_by_text("streamlit app")).to_have_count(0)
+    open_from_menu(page, "attribution")
+    heading(page, "Attribution")
+    expect(page.get_by_text("streamlit app")).to_have_count(0)
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.title)
@@ -87,7 +109,7 @@ def test_a_permalink_restores_the_view_in_a_fresh_browser(app: str, open_page: O
 
 def test_the_back_button_returns_to_the_view_before(app: str, page: Page) -> None:
     go(page, f"{app}/attention?view=circuitsvis&layer=1")
-    page.get_by_test_id("stSidebarNav").get_by_text("Tokens").click()
+    open_from_menu(page, "tokens")
     heading(page, "Tokens")
     wait_until_done(page)
     page.go_back()
