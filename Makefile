@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 
 .PHONY: run test lint browser
 run: $(VENV)/.run
-	$(BIN)/streamlit run streamlit_app.py --server.port $(PORT)
+	$(BIN)/streamlit run server.py --server.port $(PORT)
 
 # Two workers with one thread each; the tests of one file stay together and share its servers.
 test: lint browser

@@ -1,9 +1,9 @@
 """CircuitsVis, embedded offline, escaped, and readable in both themes."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
-from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 
@@ -18,6 +18,11 @@ _PER_ROW = 6
 # Neurons side by side: as many columns as its table of tokens starts with.
 COLUMNS = 5
 TOP_TOKENS = 8
+_ELEMENT = "view"
+_START = f"""
+const view = JSON.parse(document.getElementById("data").textContent);
+CircuitsVis.render("{_ELEMENT}", CircuitsVis[view.component], view.properties);
+"""
 
 
 def heads_that_fit(n_tokens: int) -> int:
@@ -154,23 +159,27 @@ def _inert(labels: Sequence[str]) -> list[str]:
 def _html(component: str, properties: Mapping[str, object], dark: bool, style: str = "") -> str:
     # CircuitsVis draws black on white only; inverting and turning the hue back keeps its colours.
     filter_rule = "filter: invert(0.92) hue-rotate(180deg);" if dark else ""
-    json = script_json(properties)
-    # The element's id comes from the content: CircuitsVis's own is random, and a page that
-    # differs at every run would be rebuilt by Streamlit.
-    element = "cv-" + hashlib.sha256(json.encode()).hexdigest()[:12]
+    # Streamlit keeps a frame whose page is the same, so nothing here is random. What differs from
+    # view to view is data, which the browser never runs: of a script only `script()` will do.
+    data = script_json({"component": component, "properties": properties})
     return (
-        '<!doctype html><html><head><meta charset="utf-8"><style>'
-        f"html{{background:#fff;{filter_rule}}}"
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>CircuitsVis</title>'
+        f"<style>html{{background:#fff;{filter_rule}}}"
         f"body{{margin:8px auto;max-width:{_WIDTH}px;font-family:sans-serif}}{style}"
-        f'</style></head><body><div id="{element}"></div><script type="module">{_bundle()}\n'
-        f'CircuitsVis.render("{element}", CircuitsVis.{component}, {json})'
-        "</script></body></html>"
+        f'</style></head><body><div id="{_ELEMENT}"></div>'
+        f'<script type="application/json" id="data">{data}</script>'
+        f'<script type="module">{script()}</script></body></html>'
     )
 
 
 @cache
-def _bundle() -> str:
+def script() -> str:
+    """The script of every such page, to the letter: the security policy names it by its hash."""
     # The package's own script, inlined. Its `render_local` is not used: it puts tokens into the
     # script unescaped, and builds a version that loads from a network address as well.
-    script = files("circuitsvis").joinpath("dist/cdn/iife.js").read_text(encoding="utf-8")
-    return script.replace("</script", "<\\/script")
+    # Nor is the package imported: it would bring torch along, for which the first page waits.
+    package = find_spec("circuitsvis")
+    assert package is not None and package.origin is not None
+    path = Path(package.origin).parent / "dist" / "cdn" / "iife.js"
+    bundle = path.read_text(encoding="utf-8")
+    return bundle.replace("</script", "<\\/script") + _START

@@ -13,8 +13,6 @@ from analysis.errors import AnalysisError
 
 _FOLDER = Path(__file__).resolve().parent.parent / "pages"
 _log = logging.getLogger("headscope")
-# Streamlit leaves room for two bars above the title.
-_STYLE = "<style>[data-testid=stMainBlockContainer]{padding-top:4.5rem}</style>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +143,6 @@ def run_selected_page() -> None:
     # Streamlit moves it to the sidebar, which is shut there; unless expanded some would be hidden.
     position: Literal["top", "hidden"] = "hidden" if st.context.is_embedded else "top"
     selected = st.navigation(sections, position=position, expanded=True)
-    st.html(_STYLE)
     try:
         selected.run()
     except AnalysisError as refusal:

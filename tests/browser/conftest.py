@@ -59,7 +59,7 @@ def serve() -> Iterator[Serve]:
 @pytest.fixture(scope="session")
 def app(serve: Serve) -> str:
     """The address of the whole app on the bundled model."""
-    return serve(ROOT / "streamlit_app.py")
+    return serve(ROOT / "server.py")
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ NEURONS = [17, 3, 99, 4, 8, 21]
 
 def properties(page: str) -> dict:
     """What the page hands to CircuitsVis."""
-    found = re.search(r"CircuitsVis\.render\(\"cv-\w+\", CircuitsVis\.\w+, (.*)\)</script>", page)
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page)
     assert found
-    return json.loads(found[1])
+    return json.loads(found[1])["properties"]
 
 
 @pytest.mark.parametrize("name", ["attention_only", "with_mlp"])

@@ -1,12 +1,15 @@
 """Figures: the numbers drawn are the numbers given, and labels are text."""
 
+import json
+
 import numpy as np
 import pytest
 
 from analysis.heads import Head
 from app import figures
 from app.chips import Chip, chips_html
-from app.circuitsvis import MAX_CELLS, attention_heads, heads_that_fit
+from app.circuitsvis import MAX_CELLS, attention_heads, heads_that_fit, script
+from app.text import display_token
 from app.theme import DARK, LIGHT
 from tests.hostile import HOSTILE
 
@@ -84,9 +87,11 @@ def test_circuitsvis_gets_escaped_tokens_and_no_address() -> None:
     n = len(HOSTILE)
     pattern = np.eye(n)[None]
     html, _ = attention_heads(pattern, HOSTILE, HOSTILE[:1], dark=False)
-    properties = html.rsplit("CircuitsVis.render(", 1)[1]
-    assert properties.count("</script>") == 1  # the element's own end
-    assert "<img" not in properties
+    _, data = html.split('<script type="application/json" id="data">')
+    data, after = data.split("</script>", 1)  # the element's own end
+    assert json.loads(data)["properties"]["tokens"] == [display_token(text) for text in HOSTILE]
+    assert "<" not in data
+    assert after == f'<script type="module">{script()}</script></body></html>'
     assert "unpkg" not in html
 
 
