@@ -41,6 +41,7 @@ _HOME = {
     "PairAblation": "ablation",
     "SetAblation": "ablation",
     "TopHeads": "ablation",
+    "ablate_each": "ablation",
     "ablate_head": "ablation",
     "ablate_heads": "ablation",
     "ablation_estimate": "ablation",

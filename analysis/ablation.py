@@ -1,6 +1,6 @@
 """Ablation: the loss when the output of heads is replaced, exactly and to first order."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal, get_args
@@ -170,21 +170,48 @@ def ablation_sweep(
         AnalysisError: An unknown method, or "mean" or "resample" with a single sequence (its mean
             over the batch is the head's own output, so nothing would be ablated).
     """
+    check_method(method, tokens)
     shape = (model.n_layers, model.n_heads)
     values = np.empty(shape, np.float32)
     per_token = np.empty((*shape, tokens.length - 1), np.float32)
     order = estimate.order if estimate else all_heads(model.info)
     if progress:
         progress(0, values.size)
-    engine = _Ablator(model, tokens, method, seed, scored_only)
-    for done, (one, value, by_entry) in enumerate(engine.effects([(head,) for head in order]), 1):
-        (head,) = one
-        values[head.layer, head.head], per_token[head.layer, head.head] = value, by_entry
+    clean_loss = np.nan
+    effects = ablate_each(model, tokens, order, method, scored_only=scored_only, seed=seed)
+    for done, one in enumerate(effects, 1):
+        at = (one.head.layer, one.head.head)
+        values[at], per_token[at], clean_loss = one.value, one.per_token, one.clean_loss
         if on_value:
-            on_value(head, value)
+            on_value(one.head, one.value)
         if progress:
             progress(done, values.size)
-    return Ablation(values, per_token, clean_loss=engine.clean_loss, method=method)
+    return Ablation(values, per_token, clean_loss=clean_loss, method=method)
+
+
+def ablate_each(
+    model: HeadModel,
+    tokens: Tokens,
+    heads: Sequence[Head],
+    method: Method = "zero",
+    *,
+    scored_only: bool = False,
+    seed: int = 0,
+) -> Generator[HeadAblation, None, None]:
+    """Part of a sweep: ablate these heads one by one, in this order, as the caller asks for them.
+
+    The model's lock is free whenever the caller has the turn, and a caller who asks for no more
+    has stopped the work. Arguments as in `ablation_sweep`. Source: ARENA 1.2, sections 3.7 and 3.8.
+
+    Raises:
+        AnalysisError: As `ablation_sweep`, or heads that do not exist, repeat, or are none.
+    """
+    chosen = require_heads(model.info, heads)
+    engine = _Ablator(model, tokens, method, seed, scored_only)
+    return (
+        HeadAblation(head, value, per_token, engine.clean_loss, method)
+        for (head,), value, per_token in engine.effects([(head,) for head in chosen])
+    )
 
 
 def ablation_estimate(
@@ -241,13 +268,15 @@ def top_heads(
 
     Exact effects are computed for the `candidates` that the estimate puts first, and the `count`
     largest of them kept. A head that the estimate underrates by more than that is missed.
+    Source: attribution patching as a first look, Nanda 2023.
 
     Args:
         model: The model.
         tokens: Its tokens.
         method: As in `ablation_sweep`.
         count: How many heads to name.
-        candidates: How many to compute exactly; by default half as many again as `count`.
+        candidates: How many to compute exactly; by default `count`, and as many more as still cost
+            no more than `count` whole runs (a late head costs little).
         estimate: The estimate, where there is one already.
         seed: As in `ablation_sweep`.
 
@@ -255,12 +284,12 @@ def top_heads(
         AnalysisError: As `ablation_sweep`.
     """
     estimate = estimate or ablation_estimate(model, tokens, method, seed)
-    engine = _Ablator(model, tokens, method, seed, scored_only=True)
-    tried = [(head,) for head in estimate.order[: candidates or count + count // 2]]
-    exact = {one[0]: value for one, value, _ in engine.effects(tried)}
-    best = sorted(exact, key=exact.__getitem__, reverse=True)[:count]
-    values = np.array([exact[head] for head in best], np.float32)
-    return TopHeads(tuple(best), values, clean_loss=engine.clean_loss, method=method)
+    tried = estimate.order[: candidates or _affordable(estimate.order, model.n_layers, count)]
+    found = ablate_each(model, tokens, tried, method, scored_only=True, seed=seed)
+    best = sorted(found, key=lambda one: -one.value)[:count]
+    values = np.array([one.value for one in best], np.float32)
+    heads = tuple(one.head for one in best)
+    return TopHeads(heads, values, clean_loss=best[0].clean_loss, method=method)
 
 
 def ablate_head(
@@ -416,6 +445,12 @@ def replacement(
     source = np.empty_like(circle)
     source[circle] = np.roll(circle, 1)
     return z[torch.from_numpy(source)]
+
+
+def _affordable(order: Sequence[Head], n_layers: int, runs: int) -> int:
+    """How many heads, from the first on, cost no more than so many whole runs; `runs` at least."""
+    cost = np.cumsum([(n_layers - head.layer) / n_layers for head in order])
+    return max(runs, int((cost <= runs).sum()))
 
 
 def _ranked(values: Float[np.ndarray, "layer head"]) -> tuple[Head, ...]:

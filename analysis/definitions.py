@@ -93,12 +93,12 @@ ABLATION_ESTIMATE = Definition(
     "nats per token; off where attention or the prediction is saturated",
     "Nanda 2023, attribution patching",
 )
-PAIR_ABLATION = Definition(
-    "Joint effect of two heads",
-    "Whether losing two heads at once costs more, or less, than both losses together.",
-    "excess = effect of ablating both - effect of the first - effect of the second; "
-    "replacements are those of the model as it is",
-    "nats per token; above 0: each covers for the other, below 0: parts of one mechanism",
+JOINT_ABLATION = Definition(
+    "Joint effect of heads",
+    "Whether losing several heads at once costs more, or less, than all their losses together.",
+    "excess = effect of ablating them together - sum of the effects of each alone; replacements "
+    "are those of the model as it is",
+    "nats per token; above 0: each covers for the others, below 0: parts of one mechanism",
     "first-order interaction of the ablation effect",
 )
 PATCHING = Definition(

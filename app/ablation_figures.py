@@ -1,18 +1,122 @@
 """Plotly figures about what breaks, and what survives, when heads are taken away."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import plotly.graph_objects as go
 
 from analysis.heads import Head
-from app.figures import colour_scale, finish
+from app.figures import add_click_targets, colour_scale, finish, head_map
+from app.head_figures import score_scatter
 from app.theme import Palette
+
+if TYPE_CHECKING:
+    from analysis.ablation import PairAblation
 
 # More bars with their numbers than this cannot be told apart on a projector.
 MAX_PAIRS = 12
+# Heads in a row up to which a cell has room for its number.
+MAX_NUMBERS = 16
 # A head whose loss is smaller than this, in nats, has no share of it to speak of.
 LEAST_EFFECT = 0.05
+
+
+def effect_map(
+    estimate: np.ndarray, exact: np.ndarray, palette: Palette, focus: Head | None = None
+) -> go.Figure:
+    """Effect of each head [layer, head]: the exact one, or the estimate with a ring and `≈`."""
+    known = ~np.isnan(exact)
+    values = np.where(known, exact, estimate)
+    details = {"exact": exact, "estimate": estimate}
+    figure = head_map(values, palette, unit="nats", diverging=True, focus=focus, details=details)
+    if values.shape[1] <= MAX_NUMBERS:
+        text = [[signed(value) for value in row] for row in values]
+        for layer, head in zip(*np.nonzero(~known), strict=True):
+            text[layer][head] = f"<i>≈{text[layer][head]}</i>"
+        figure.update_traces(selector={"type": "heatmap"}, text=text, texttemplate="%{text}")
+    layer, head = np.nonzero(~known)
+    figure.add_scatter(
+        x=head + 0.36,
+        y=layer - 0.3,
+        mode="markers",
+        marker={"symbol": "circle-open", "size": 7, "color": palette.text, "line_width": 1.5},
+        unselected_marker_opacity=1,
+        hoverinfo="skip",
+        name="estimate",
+        # In the legend for as long as there is one.
+        showlegend=bool(len(layer)),
+    )
+    figure.update_layout(legend={"orientation": "h", "yanchor": "bottom", "y": 1, "x": 0})
+    return figure.update_layout(margin_t=36)
+
+
+def estimate_scatter(
+    estimate: np.ndarray, exact: np.ndarray, palette: Palette, focus: Head | None = None
+) -> go.Figure:
+    """Estimate and exact effect of the heads whose exact effect is known, [layer, head] each.
+
+    A dot carries `(layer, head)`; on the dashed line both are the same.
+    """
+    known = ~np.isnan(exact)
+    titles = ("Estimated effect (nats)", "Exact effect (nats)")
+    figure = score_scatter(estimate, exact, titles, palette, shown=known, focus=focus)
+    both = np.concatenate([estimate[known], exact[known]])
+    ends = [float(both.min()), float(both.max())]
+    figure.add_scatter(
+        x=ends,
+        y=ends,
+        mode="lines",
+        line={"color": palette.muted, "dash": "dash", "width": 1.5},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+    return figure
+
+
+def excess_map(found: PairAblation, palette: Palette) -> go.Figure:
+    """Excess of every pair; a point carries its pair's place, row by row."""
+    names = [head.label for head in found.heads]
+    excess = found.excess
+    n = len(names)
+    limit = max(float(np.nanmax(np.abs(excess))), 1e-6)
+    figure = go.Figure(
+        go.Heatmap(
+            z=excess,
+            text=[[signed(value) if np.isfinite(value) else "" for value in row] for row in excess],
+            texttemplate="%{text}",
+            colorscale=colour_scale(palette.diverging),
+            zmin=-limit,
+            zmax=limit,
+            xgap=2,
+            ygap=2,
+            hoverinfo="skip",
+            colorbar={"title": {"text": "nats", "side": "right"}, "thickness": 12},
+        )
+    )
+    row, column = np.divmod(np.arange(n * n), n)
+    add_click_targets(
+        figure,
+        rows=row,
+        columns=column,
+        size=24,
+        hovertext=[
+            f"<b>{names[a]}</b> alone {found.alone[a]:+.3f} nats"
+            if a == b
+            else f"<b>{names[a]} and {names[b]}</b><br>together {found.together[a, b]:+.3f} nats"
+            f"<br>sum of each alone {found.alone[a] + found.alone[b]:+.3f}"
+            f"<br>excess {excess[a, b]:+.3f}"
+            for a, b in zip(row, column, strict=True)
+        ],
+    )
+    figure.update_traces(selector={"type": "scatter"}, customdata=np.arange(n * n)[:, None])
+    ticks = {"tickvals": list(range(n)), "ticktext": names, "showgrid": False, "zeroline": False}
+    figure.update_xaxes(range=[-0.5, n - 0.5], **ticks)
+    figure.update_yaxes(range=[n - 0.5, -0.5], **ticks)
+    figure.update_layout(clickmode="event+select", hoverdistance=200, dragmode=False)
+    return finish(figure, height=90 + 40 * n)
 
 
 def offset_map(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from dataclasses import replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -21,9 +21,10 @@ from analysis.errors import AnalysisError
 from analysis.heads import Head, all_heads
 from app.selection import Selection
 from app.shared_cache import SharedCache, nbytes
+from app.sweeps import SharedSweep, Sweeps
 
 if TYPE_CHECKING:
-    from analysis.ablation import Ablation, HeadAblation
+    from analysis.ablation import AblationEstimate, HeadAblation, PairAblation, SetAblation
     from analysis.activations import Activation, HookPoint, Parameter, PatternCheck
     from analysis.attribution import Attribution
     from analysis.circuits import Circuit, OVSample, TokenOutputs, TokenPreferences
@@ -49,6 +50,9 @@ Progress = Callable[[int, int], None]
 DEFINITION_VERSION = 1
 MAX_MODELS = 2
 MAX_RESULT_BYTES = 256 * 2**20
+# A model runs one thing at a time; a second sweep can be of another model.
+MAX_SWEEPS_AT_ONCE = 2
+MAX_SWEEPS = 32
 # What one request may run through the model: 64 sequences of 101 tokens, 12 of 511.
 MAX_TOKENS = 6500
 # Enough work to be measured, and no more than a second or two of it with a large vocabulary.
@@ -57,6 +61,7 @@ TIMED_ROWS = 256
 _importing = threading.Lock()
 _models = SharedCache(MAX_MODELS, size_of=lambda model: 1)
 _results = SharedCache(MAX_RESULT_BYTES, size_of=nbytes)
+_sweeps = Sweeps(MAX_SWEEPS_AT_ONCE, MAX_SWEEPS)
 
 
 def warm_up(name: str) -> None:
@@ -146,16 +151,33 @@ def attribution(
     return _of_sequence(selection, sequence, "logit_attribution", targets=answer, foils=foil)
 
 
-def ablation(selection: Selection, method: str, progress: Progress) -> Ablation:
-    """Ablation sweep over all heads on the view's tokens; `progress` may raise to cancel it."""
-    return _of_tokens(selection, "ablation_sweep", method, progress=progress)
+def ablation_sweep(selection: Selection, method: str) -> SharedSweep:
+    """The sweep over all heads on the view's tokens, which goes on while somebody watches it."""
+    return _sweep(selection, tokens_of(selection), method)
 
 
-def pair_ablation(selection: Selection, progress: Progress) -> Ablation:
-    """Mean ablation of all heads on pairs of the view's repeated tokens."""
+def paired_sweep(selection: Selection) -> SharedSweep:
+    """Mean ablation of every head on pairs of the view's repeated tokens."""
     length, batch, seed = selection["length"], selection["batch"], selection["seed"]
-    tokens = _result(selection, "paired_tokens", length, batch, seed)
-    return _result(selection, "ablation_sweep", tokens, "mean", progress=progress)
+    return _sweep(selection, _result(selection, "paired_tokens", length, batch, seed), "mean")
+
+
+def ablation_estimate(selection: Selection, method: str) -> AblationEstimate:
+    """First-order estimate of that sweep."""
+    return _estimate(selection, tokens_of(selection), method)
+
+
+def joint_ablation(selection: Selection, heads: tuple[Head, ...], method: str) -> SetAblation:
+    """Effect of ablating some heads together on the view's tokens."""
+    return _of_tokens(selection, "ablate_heads", heads, method, seed=_swap(selection, method))
+
+
+def pair_ablation(
+    selection: Selection, heads: tuple[Head, ...], method: str, progress: Progress
+) -> PairAblation:
+    """Effects of heads alone and two at a time; `progress` may raise to cancel."""
+    seed = _swap(selection, method)
+    return _of_tokens(selection, "pair_ablation", heads, method, progress=progress, seed=seed)
 
 
 def offset_ablation(
@@ -166,8 +188,8 @@ def offset_ablation(
 
 
 def head_ablation(selection: Selection, head: Head, method: str) -> HeadAblation:
-    """One head's entry of the ablation sweep."""
-    return _of_tokens(selection, "ablate_head", head, method)
+    """One head's entry of the ablation sweep, with its effect on every prediction."""
+    return _of_tokens(selection, "ablate_head", head, method, seed=_swap(selection, method))
 
 
 def source_attribution(
@@ -356,6 +378,32 @@ def one_sequence(tokens: Tokens, index: int) -> Tokens:
     return replace(tokens, ids=tokens.ids[row : row + 1], labels=tokens.labels[row : row + 1])
 
 
+def _sweep(selection: Selection, tokens: Tokens, method: str) -> SharedSweep:
+    seed = _swap(selection, method)
+    # Only what the average needs; a head's effect on every prediction is asked for by itself.
+    options = {"method": method, "seed": seed, "scored_only": True}
+
+    def ablate_each(heads: Sequence[Head]) -> Generator[HeadAblation, None, None]:
+        return _engine().ablate_each(model_of(selection), tokens, heads, **options)
+
+    return SharedSweep(
+        _sweeps,
+        _key("ablate_each", model_of(selection), (tokens, method, seed)),
+        heads=lambda: _estimate(selection, tokens, method).order,
+        ablate_each=ablate_each,
+    )
+
+
+def _estimate(selection: Selection, tokens: Tokens, method: str) -> AblationEstimate:
+    seed = _swap(selection, method)
+    return _result(selection, "ablation_estimate", tokens, method, seed=seed)
+
+
+def _swap(selection: Selection, method: str) -> int:
+    # No part of what is remembered where it changes nothing.
+    return selection["swap"] if method == "resample" else 0
+
+
 def _engine() -> ModuleType:
     """`analysis` with everything imported, by one thread: others wait.
 
@@ -429,8 +477,13 @@ def _result(
 def _shared(
     function: str, model: HeadModel, asked: tuple[Any, ...], compute: Callable[[], Any]
 ) -> Any:
+    return _results.get(_key(function, model, asked), compute)
+
+
+def _key(function: str, model: HeadModel, asked: tuple[Any, ...]) -> Hashable:
+    """What stands for a request in a cache: all that can change its answer."""
     details = tuple(_identity(part) for part in asked)
-    return _results.get((function, DEFINITION_VERSION, model.fingerprint, details), compute)
+    return (function, DEFINITION_VERSION, model.fingerprint, details)
 
 
 def _identity(part: Any) -> Any:

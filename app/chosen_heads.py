@@ -11,7 +11,6 @@ from app.selection import MAX_JOINT, Selection, choose
 
 # The course's threshold for calling a head an induction head.
 INDUCTION = 0.4
-_JOINT = "joint heads"
 
 
 def focus_head(selection: Selection) -> Head:
@@ -43,13 +42,13 @@ def ablated_head(selection: Selection, first: Head) -> Head:
     return _best(_before(selection, first))
 
 
-def joint_heads(selection: Selection) -> tuple[Head, ...]:
-    """The heads taken jointly: the link's, or the induction heads, strongest first.
+def joint_heads(selection: Selection, parameter: str = "heads") -> tuple[Head, ...]:
+    """The heads of a parameter: the link's, or the induction heads, strongest first.
 
     Where no head reaches the threshold it is the strongest one.
     """
-    if selection["heads"]:
-        return tuple(Head.parse(label) for label in str(selection["heads"]).split(","))
+    if selection[parameter]:
+        return tuple(Head.parse(label) for label in str(selection[parameter]).split(","))
     scores = backend.reference_scores(selection)
     found = [head for head, _ in scores.above("induction", INDUCTION)]
     return tuple(found[:MAX_JOINT]) or (_best(scores.induction),)
@@ -71,24 +70,32 @@ def pick_head(selection: Selection, title: str, head: Head, suffix: str = "") ->
     return Head(layer, number)
 
 
-def pick_joint_heads(selection: Selection, heads: tuple[Head, ...]) -> None:
+def pick_joint_heads(
+    selection: Selection,
+    heads: tuple[Head, ...],
+    parameter: str = "heads",
+    label: str = "Heads, taken jointly",
+    most: int = MAX_JOINT,
+    text: str = "As if all of them attended to the same token and wrote together. Empty it to get "
+    "the induction heads back.",
+) -> None:
     """A picker of several heads, set to `heads`; with none chosen the page picks them again."""
+    # Labels, and not the comma-separated text that a link holds: it has a key of its own.
+    key = f"joint {parameter}"
 
     def take() -> None:
-        choose(heads=",".join(st.session_state[_JOINT]))
+        choose(**{parameter: ",".join(st.session_state[key])})
 
-    # Labels, and not the comma-separated text that a link holds: it has a key of its own.
     labels = [head.label for head in heads]
-    if st.session_state.get(_JOINT) != labels:
-        st.session_state[_JOINT] = labels
+    if st.session_state.get(key) != labels:
+        st.session_state[key] = labels
     st.multiselect(
-        "Heads, taken jointly",
+        label,
         [head.label for head in all_heads(selection.info)],
-        key=_JOINT,
+        key=key,
         on_change=take,
-        max_selections=MAX_JOINT,
-        help="As if all of them attended to the same token and wrote together. Empty it to get "
-        "the induction heads back.",
+        max_selections=most,
+        help=text,
     )
 
 

@@ -20,6 +20,7 @@ from analysis.definitions import (
 )
 from analysis.heads import Head
 from app import backend, figures, head_figures
+from app.ablation_method import METHODS, choose_method
 from app.answer_foil import choose_answer_and_foil
 from app.frame import draw, draw_choice, figure_frame, part
 from app.selection import Selection, choose
@@ -209,26 +210,19 @@ def draw_ablation(view: HeadView) -> None:
         "prediction. Blue: the model needs the head.",
         ABLATION,
     ):
-        st.segmented_control(
-            "What its output is replaced by",
-            ["zero", "mean"],
-            format_func={"zero": "Zero", "mean": "Its mean over sequences"}.__getitem__,
-            required=True,
-            key=view.selection.key("method"),
-        )
-        method = view.selection["method"]
+        method = choose_method(view.selection, "What its output is replaced by")
         with part():
             chosen = backend.head_ablation(view.selection, view.head, method)
-            metrics = st.columns(3)
+            metrics = st.columns(1 + len(METHODS))
             metrics[0].metric("All heads", f"{chosen.clean_loss:.3f}", border=True)
-            for column, kind in zip(metrics[1:], ("zero", "mean"), strict=True):
+            for column, kind in zip(metrics[1:], METHODS, strict=True):
                 value = "n/a"
                 if kind == "zero" or view.tokens.batch > 1:
                     effect = backend.head_ablation(view.selection, view.head, kind)
                     value = f"{effect.value:+.3f}"
-                else:
-                    st.caption("Its mean over sequences needs at least 2 sequences.")
                 column.metric(f"{kind.capitalize()} instead", value, border=True)
+            if view.tokens.batch == 1:
+                st.caption("Mean and resample need at least 2 sequences.")
             labels = view.labels if view.tokens.batch == 1 else None
             half = view.tokens.half_length
             draw(figures.effect_line(chosen.per_token, labels, half, view.theme), key="per-token")

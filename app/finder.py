@@ -41,8 +41,8 @@ def _measured(selection: Selection) -> Profiles:
     except AnalysisError as refusal:
         st.text(f"⚠ {refusal}")
     with progress_bar("Loss without every head") as progress:
-        sweep = backend.ablation(selection, "zero", progress)
-    return {**found, "ablation": sweep.values}
+        sweep = backend.ablation_sweep(selection, "zero").wait(progress)
+    return {**found, "ablation": sweep.values(selection.info)}
 
 
 def name_of(score: str) -> str:

@@ -191,10 +191,18 @@ PARAMETERS = (
     Parameter(
         "method",
         "zero",
-        _choice("zero", "mean"),
+        _choice("zero", "mean", "resample"),
         "how a head is ablated",
         ("ablation", "head"),
     ),
+    Parameter(
+        "swap",
+        0,
+        _whole(0, MAX_SEED),
+        "which sequence stands in for which in resample ablation: a seed",
+        ("ablation", "head"),
+    ),
+    Parameter("together", "", _heads(MAX_KEPT), "heads ablated together", ("ablation",)),
     Parameter(
         "keep",
         "",
@@ -350,7 +358,12 @@ def open_page(name: str) -> Selection:
             values[key] = _default(name, _BY_KEY[key])
             # Not remembered: another page may have another default.
             _state().chosen.pop(key, None)
-    for key, purpose in (("ablate", "ablate"), ("keep", "keep"), ("heads", "take jointly")):
+    for key, purpose in (
+        ("ablate", "ablate"),
+        ("keep", "keep"),
+        ("heads", "take jointly"),
+        ("together", "ablate together"),
+    ):
         heads = heads_in(str(values[key]))
         known = [h for h in heads if h.layer < info.n_layers and h.head < info.n_heads]
         if missing := [head.label for head in heads if head not in known]:
@@ -387,6 +400,11 @@ def choose(**values: Value) -> None:
     state.chosen.update(values)
     state.touched = True
     _forget_widgets(values)
+
+
+def newly_chosen() -> bool:
+    """Whether `choose` was called since the page began: a part of it that runs by itself is old."""
+    return _state().touched
 
 
 def link_parameters(page: str, values: Mapping[str, Value]) -> dict[str, str]:

@@ -1,11 +1,15 @@
 """The sections of the ablation, induction and attribution pages that the visitor plays with."""
 
 import re
+import threading
+import time
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+import analysis
 from tests.pages.test_pages import (  # noqa: F401 - open_at is a fixture
+    APOLOGY,
     Open,
     address,
     expect_well,
@@ -18,10 +22,36 @@ from tests.pages.test_pages import (  # noqa: F401 - open_at is a fixture
 SMALL = {"length": "12", "batch": "3"}
 
 
+def numbers(app: AppTest) -> dict[str, float]:
+    """What the cards on the page say, by their labels."""
+    return {metric.label: float(metric.value) for metric in app.metric}
+
+
 def losses(app: AppTest) -> tuple[float, float, float]:
     """With only the ticked heads, with all, and with none."""
-    only, clean, none = (float(metric.value) for metric in app.metric)
+    only, clean, none = (
+        next(value for label, value in numbers(app).items() if label.startswith(start))
+        for start in ("Loss with only", "With all heads", "With none")
+    )
     return only, clean, none
+
+
+def labels(app: AppTest) -> list[str]:
+    return [button.label for button in app.button]
+
+
+def opened(open_page: Open, **query: str) -> AppTest:
+    """The ablation page once its sweep is over; the harness has no timer that runs it again."""
+    return over(open_page("ablation", **query))
+
+
+def over(app: AppTest) -> AppTest:
+    for _ in range(60):
+        if "Cancel" not in labels(app):
+            return app
+        time.sleep(0.5)
+        app.run()
+    raise AssertionError("the sweep does not end")
 
 
 def ticked(app: AppTest) -> list[list[int]]:
@@ -38,7 +68,7 @@ def captions(app: AppTest) -> str:
 
 def test_the_induction_circuit_alone_nearly_keeps_the_loss(open_at: Open) -> None:  # noqa: F811
     """The default view has to show something at once."""
-    app = open_at("ablation", **SMALL)
+    app = opened(open_at, **SMALL)
     expect_well(app)
     assert ticked(app) == [[0], [1, 2, 4, 6]]
     only, clean, none = losses(app)
@@ -49,13 +79,13 @@ def test_the_induction_circuit_alone_nearly_keeps_the_loss(open_at: Open) -> Non
 
 
 def test_the_loss_follows_the_ticks_and_the_link_keeps_them(open_at: Open) -> None:  # noqa: F811
-    app = open_at("ablation", **SMALL)
+    app = opened(open_at, **SMALL)
     before, clean, none = losses(app)
     app.pills(key="view.keep.0").set_value([]).run()
     assert address(app) == {**SMALL, "keep": "L1H1,L1H2,L1H4,L1H6"}
     without_previous = losses(app)[0]
     assert without_previous > before + 3
-    again = open_at("ablation", **address(app))
+    again = opened(open_at, **address(app))
     assert ticked(again) == [[], [1, 2, 4, 6]]
     assert losses(again) == (without_previous, clean, none)
     app.pills(key="view.keep.0").set_value([0]).run()
@@ -63,7 +93,7 @@ def test_the_loss_follows_the_ticks_and_the_link_keeps_them(open_at: Open) -> No
 
 
 def test_all_none_and_circuit_are_one_press_away(open_at: Open) -> None:  # noqa: F811
-    app = open_at("ablation", **SMALL)
+    app = opened(open_at, **SMALL)
     press(app, "None")
     assert address(app)["keep"] == "none"
     only, clean, none = losses(app)
@@ -76,18 +106,18 @@ def test_all_none_and_circuit_are_one_press_away(open_at: Open) -> None:  # noqa
 
 
 def test_kept_heads_from_a_link_are_checked(open_at: Open) -> None:  # noqa: F811
-    app = open_at("ablation", keep="L0H3,L1H99,L0H3,L1H2", **SMALL)
+    app = opened(open_at, keep="L0H3,L1H99,L0H3,L1H2", **SMALL)
     expect_well(app)
     assert said(app) == ["⚠ attn-only-2l has no head L1H99 to keep."]
     assert ticked(app) == [[3], [2]]
-    app = open_at("ablation", keep="<script>", offsets="1,-2", **SMALL)
+    app = opened(open_at, keep="<script>", offsets="1,-2", **SMALL)
     expect_well(app)
     assert len(said(app)) == 2
     assert address(app) == SMALL
 
 
 def test_the_previous_token_head_needs_only_the_token_before(open_at: Open) -> None:  # noqa: F811
-    app = open_at("ablation", **SMALL)
+    app = opened(open_at, **SMALL)
     assert "L0H0 needs only distance 1;" in captions(app)
     app.pills(key="view.offsets.ticks").set_value([4, 1]).run()
     expect_well(app)
@@ -99,23 +129,111 @@ def test_the_previous_token_head_needs_only_the_token_before(open_at: Open) -> N
 
 
 def test_a_distance_beyond_the_input_is_refused_and_the_rest_stays(open_at: Open) -> None:  # noqa: F811
-    app = open_at("ablation", offsets="99", **SMALL)
+    app = opened(open_at, offsets="99", **SMALL)
     expect_well(app)
     assert said(app) == ["⚠ Distance 99 was asked for; these tokens allow 0 to 24."]
-    assert len(app.metric) == 3
+    assert losses(app)
 
 
 def test_a_head_of_longer_matches_is_found(open_at: Open) -> None:  # noqa: F811
-    app = open_at("ablation", **SMALL)
+    app = opened(open_at, **SMALL)
     assert re.search(r"L0H3 is worth \+\S+ nats on full repeats and -\S+ on pairs", captions(app))
 
 
 def test_a_prompt_has_ticks_and_says_what_it_cannot_have(open_at: Open) -> None:  # noqa: F811
-    app = open_at("ablation", input="prompt", method="mean")
+    app = opened(open_at, input="prompt", method="mean")
     expect_well(app)
     assert len(said(app)) == 1  # mean ablation of one sequence
-    assert len(app.metric) == 3
+    assert losses(app)
     assert sum("at least 2 sequences" in info.value for info in app.info) == 2
+
+
+def test_exact_values_take_the_place_of_estimates(open_at: Open) -> None:  # noqa: F811
+    app = opened(open_at, **SMALL)
+    expect_well(app)
+    heads = app.dataframe[0].value
+    assert heads["Head"][0] == "L0H0"
+    assert len(heads) == 16
+    assert list(heads["Exact"]) == sorted(heads["Exact"], reverse=True)
+    # One backward pass cannot see what saturation hides.
+    assert heads["Exact"][0] > heads["Estimate"][0] + 2
+    assert "Farthest off is L0H0" in captions(app)
+
+
+def test_a_cancelled_sweep_keeps_what_it_has_and_goes_on_when_asked(
+    open_at: Open,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nothing is exact before anyone has let it: the backend's worker is held."""
+    free = threading.Event()
+    whole = analysis.ablate_each
+
+    def held(*arguments: object, **options: object) -> object:
+        assert free.wait(60)
+        return whole(*arguments, **options)
+
+    monkeypatch.setattr(analysis, "ablate_each", held, raising=False)
+    # A prompt: on repeated tokens another section would wait for a sweep of its own.
+    app = open_at("ablation", input="prompt", prompt="The cat sat. The cat")
+    assert app.dataframe[0].value["Exact"].isna().all()
+    assert "This follows when the sweep above is done or cancelled." in captions(app)
+    press(app, "Cancel")
+    app.run()
+    assert "Cancel" not in labels(app)
+    assert [text for text in app.markdown if "Cancelled: 0 of 16" in text.value]
+    assert "Continue" in labels(app)
+    free.set()
+    press(app, "Continue")
+    over(app.run())
+    expect_well(app)
+    assert not app.dataframe[0].value["Exact"].isna().any()
+
+
+def test_a_sweep_that_fails_is_an_apology_and_the_next_try_works(
+    open_at: Open,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*arguments: object, **options: object) -> object:
+        raise RuntimeError("secret detail")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(analysis, "ablate_each", fail, raising=False)
+        app = over(open_at("ablation", length="13", batch="2"))
+        assert [error for error in app.error if APOLOGY in error.value]
+        assert "secret detail" not in str(app)
+    over(app.run())
+    expect_well(app)
+    assert len(app.dataframe[0].value) == 16
+
+
+def test_resampling_has_a_seed_and_needs_two_sequences(open_at: Open) -> None:  # noqa: F811
+    app = opened(open_at, method="resample", length="12", batch="6")
+    expect_well(app)
+    first = list(app.dataframe[0].value["Exact"])
+    app.number_input(key="view.swap").set_value(5).run()
+    assert address(app)["swap"] == "5"
+    assert list(over(app).dataframe[0].value["Exact"]) != first
+    app = opened(open_at, method="resample", input="prompt")
+    expect_well(app)
+    assert len(said(app)) == 1
+    assert "at least 2 sequences" in said(app)[0]
+
+
+def test_induction_heads_cover_for_each_other(open_at: Open) -> None:  # noqa: F811
+    """The default view has to show something at once."""
+    app = opened(open_at, **SMALL)
+    cards = numbers(app)
+    assert cards["All at once"] > cards["Sum of each alone"] + 1
+    assert cards["Excess"] == pytest.approx(
+        cards["All at once"] - cards["Sum of each alone"], abs=0.002
+    )
+    assert "they cover for each other" in captions(app)
+    assert re.search(r"L1H\d and L1H\d cost \S+ nats more together", captions(app))
+    app.multiselect(key="joint together").set_value(["L0H0", "L1H2"]).run()
+    assert address(app)["together"] == "L0H0,L1H2"
+    assert "they are parts of one mechanism" in captions(app)
+    again = opened(open_at, **address(app))
+    assert numbers(again)["All at once"] == numbers(app)["All at once"]
 
 
 def test_the_strongest_induction_head_is_in_focus_and_leaves_the_first_token(

@@ -3,8 +3,16 @@
 import numpy as np
 import pytest
 
+from analysis.ablation import PairAblation
 from analysis.heads import Head
-from app.ablation_figures import offset_map, pair_bars, signed
+from app.ablation_figures import (
+    effect_map,
+    estimate_scatter,
+    excess_map,
+    offset_map,
+    pair_bars,
+    signed,
+)
 from app.induction_figures import distance_bars, resting_bars
 from app.lens_figures import lens_map
 from app.theme import DARK, LIGHT
@@ -23,6 +31,56 @@ def test_distances_are_coloured_by_each_heads_own_loss(palette) -> None:  # noqa
     assert np.isnan(heatmap.z[:, 2]).all()  # it loses nothing, so it has no share of it
     assert numbers.text == (*("+8.00", "+0.50", "0", "0", "+0.25", "0", "+9.00", "-0.10", "0"),)
     assert "L3H1</b>, distances kept: 0, 2<br>loss -0.100" in numbers.hovertext[7]
+
+
+@PALETTES
+def test_an_estimate_is_marked_until_the_exact_value_is_known(palette) -> None:  # noqa: ANN001
+    estimate = np.array([[1.0, 2.0], [3.0, 4.0]])
+    exact = np.array([[np.nan, 0.5], [np.nan, np.nan]])
+    figure = effect_map(estimate, exact, palette, focus=Head(1, 0))
+    heatmap, targets, rings = figure.data
+    np.testing.assert_array_equal(heatmap.z, [[1, 0.5], [3, 4]])
+    assert [list(row) for row in heatmap.text] == [
+        ["<i>≈+1.00</i>", "+0.50"],
+        ["<i>≈+3.00</i>", "<i>≈+4.00</i>"],
+    ]
+    assert [(round(x), round(y)) for x, y in zip(rings.x, rings.y, strict=True)] == [
+        (0, 0),
+        (0, 1),
+        (1, 1),
+    ]
+    assert rings.showlegend
+    assert "exact" not in targets.hovertext[0]
+    assert "exact 0.500<br>estimate 2.000" in targets.hovertext[1]
+    done = effect_map(estimate, estimate, palette)
+    assert not done.data[2].showlegend
+    many = effect_map(np.ones((2, 20)), np.full((2, 20), np.nan), palette)
+    assert many.data[0].text is None
+    assert len(many.data[2].x) == 40  # no room for numbers: the rings alone say it
+
+
+def test_the_scatter_holds_exact_heads_only_and_the_line_where_both_are_the_same() -> None:
+    estimate, exact = np.array([[1.0, -2.0, 0.0]]), np.array([[3.0, 0.5, np.nan]])
+    dots, line = estimate_scatter(estimate, exact, LIGHT).data
+    assert [list(head) for head in dots.customdata] == [[0, 0], [0, 1]]
+    assert (list(dots.x), list(dots.y)) == ([1, -2], [3, 0.5])
+    assert list(line.x) == list(line.y) == [-2, 3]
+
+
+@PALETTES
+def test_a_cell_of_the_excess_carries_its_pair(palette) -> None:  # noqa: ANN001
+    found = PairAblation(
+        (Head(0, 1), Head(1, 2)),
+        alone=np.array([1.0, 2.0], np.float32),
+        together=np.array([[1.0, 3.5], [3.5, 2.0]], np.float32),
+        clean_loss=0.1,
+        method="zero",
+    )
+    heatmap, targets = excess_map(found, palette).data
+    assert [list(row) for row in heatmap.text] == [["", "+0.50"], ["+0.50", ""]]
+    assert [list(place) for place in targets.customdata] == [[0], [1], [2], [3]]
+    assert "L0H1 and L1H2</b><br>together +3.500 nats" in targets.hovertext[1]
+    assert targets.hovertext[3] == "<b>L1H2</b> alone +2.000 nats"
 
 
 def test_what_rounds_to_nothing_has_no_minus() -> None:

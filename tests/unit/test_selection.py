@@ -32,6 +32,8 @@ VALUES = {
     "at": "3,17",
     "direction": "src",
     "method": "mean",
+    "swap": 3,
+    "together": "L1H1,L1H2",
     "by": "head",
     "ablate": "L0H3",
     "ids": "[0, 5, 7]",

@@ -1,0 +1,95 @@
+"""What every section of the ablation page is about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from analysis.heads import Head, all_heads
+from app import backend
+from app.selection import Selection
+from app.theme import Palette, palette
+from app.watching import is_awaited, watch
+
+if TYPE_CHECKING:
+    from analysis.inputs import Tokens
+    from app.sweeps import SharedSweep, Snapshot
+
+# Seconds that a sweep is awaited: a page that is drawn twice at once flickers.
+AT_ONCE = 0.5
+# Seconds of work that a page begins without being asked.
+UNASKED = 30
+# Floating-point operations a second of two older cores: an estimate of time that errs on the long
+# side.
+SPEED = 2e10
+
+
+@dataclass(frozen=True)
+class AblationView:
+    """What every section is about."""
+
+    selection: Selection
+    tokens: Tokens
+    theme: Palette
+    sweep: SharedSweep
+    known: Snapshot  # how far the sweep was when this run of the page began
+
+    @classmethod
+    def of(cls, selection: Selection) -> AblationView:
+        """The view of a selection; its sweep begins."""
+        tokens = backend.tokens_of(selection)
+        sweep = backend.ablation_sweep(selection, selection["method"])
+        return cls(selection, tokens, palette(), sweep, watch(sweep, patience=AT_ONCE))
+
+    @property
+    def method(self) -> str:
+        """What the output of a head is replaced by."""
+        return str(self.selection["method"])
+
+    @property
+    def sweeping(self) -> bool:
+        """Whether this run of the page leaves things out until the sweep is over."""
+        return is_awaited(self.sweep, self.known)
+
+    @property
+    def where(self) -> str:
+        """The predictions that losses are averaged over, in words."""
+        if self.tokens.half_length is None:
+            return "all tokens of the prompt"
+        return "the predictable tokens of the second half"
+
+    @property
+    def every_head(self) -> tuple[Head, ...]:
+        """All heads of the model."""
+        return all_heads(self.selection.info)
+
+
+def asked_for(view: AblationView, button: str, passes: float) -> bool:
+    """Whether to go ahead with work of so many forward passes: if it is short, or once asked.
+
+    Not while the sweep is under way: its exact values could not be drawn meanwhile.
+    """
+    if view.sweeping:
+        st.caption("This follows when the sweep above is done or cancelled.")
+        return False
+    operations = 2 * view.selection.info.n_params * view.tokens.ids.size
+    seconds = passes * operations / SPEED
+    if seconds < UNASKED:
+        return True
+    # For this model and input only: the next may be another matter.
+    subject = (view.selection.info.name, view.tokens.ids.tobytes())
+    key = f"asked: {button}"
+
+    def ask() -> None:
+        st.session_state[key] = subject
+
+    if st.session_state.get(key) == subject:
+        return True
+    st.button(f"{button} (about {_rounded(seconds)})", on_click=ask)
+    return False
+
+
+def _rounded(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds > 90 else f"{seconds:.0f} s"

@@ -1,0 +1,225 @@
+"""Sweeps in the background, by fake heads that take no time until they are let go."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Generator, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analysis.ablation import HeadAblation, ablate_each, ablation_estimate, ablation_sweep
+from analysis.errors import AnalysisError
+from analysis.heads import Head
+from analysis.inputs import tokenize
+from app.sweeps import SharedSweep, Snapshot, Sweeps
+from tests.conftest import make_model
+from tests.unit.test_forward import hooks_on
+
+HEADS = tuple(Head(layer, head) for layer in (1, 0) for head in range(3))
+LONG = 60.0
+
+
+class Work:
+    """Heads whose effects come when they are let go; knows how often it was begun and closed."""
+
+    def __init__(self) -> None:
+        self.begun: list[tuple[Head, ...]] = []
+        self.closed = 0
+        self.allowed = threading.Semaphore(0)
+
+    def let_go(self, heads: int) -> None:
+        """Let so many more heads be done."""
+        for _ in range(heads):
+            self.allowed.release()
+
+    def ablate_each(self, heads: Sequence[Head]) -> Generator[HeadAblation, None, None]:
+        """What a sweep runs."""
+        self.begun.append(tuple(heads))
+        try:
+            for head in heads:
+                assert self.allowed.acquire(timeout=10)
+                value = float(10 * head.layer + head.head)
+                yield HeadAblation(head, value, np.array([value], np.float32), 1.0, "zero")
+        finally:
+            self.closed += 1
+
+
+def shared(sweeps: Sweeps, work: Work, key: str = "key") -> SharedSweep:
+    return SharedSweep(sweeps, key, lambda: HEADS, work.ablate_each)
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def found(snapshot: Snapshot) -> list[Head]:
+    return list(snapshot.found)
+
+
+def test_values_come_in_the_order_asked_for_and_stay() -> None:
+    work = Work()
+    sweep = shared(Sweeps(1, 4, LONG), work)
+    assert sweep.watch("a").state == "waiting"
+    work.let_go(2)
+    until(lambda: len(sweep.look().found) == 2)
+    now = sweep.look()
+    assert (now.state, found(now), now.total) == ("running", list(HEADS[:2]), 6)
+    assert now.seconds_left is not None
+    work.let_go(4)
+    until(lambda: sweep.look().state == "done")
+    assert found(sweep.watch("b")) == list(HEADS)
+    assert work.begun == [HEADS]
+    info: Any = type("Info", (), {"n_layers": 2, "n_heads": 3})
+    np.testing.assert_array_equal(sweep.look().values(info), [[0, 1, 2], [10, 11, 12]])
+
+
+def test_two_who_ask_for_the_same_watch_one_sweep_and_the_last_to_leave_ends_it() -> None:
+    work = Work()
+    sweeps = Sweeps(1, 4, LONG)
+    first, second = shared(sweeps, work), shared(sweeps, work)
+    first.watch("a")
+    second.watch("b")
+    work.let_go(1)
+    until(lambda: len(second.look().found) == 1)
+    first.leave("a")
+    work.let_go(1)
+    until(lambda: len(second.look().found) == 2)
+    assert second.look().state == "running"
+    second.leave("b")
+    work.let_go(1)
+    until(lambda: second.look().state == "stopped")
+    assert work.closed == len(work.begun) == 1
+    # What was found is kept, and the next visitor goes on from there.
+    first.watch("c")
+    work.let_go(3)
+    until(lambda: first.look().state == "done")
+    assert work.begun == [HEADS, HEADS[3:]]
+
+
+def test_a_visitor_who_no_longer_looks_counts_as_gone() -> None:
+    work = Work()
+    sweep = shared(Sweeps(1, 4, patience=0.05), work)
+    sweep.watch("closed tab")
+    until(lambda: work.begun)
+    time.sleep(0.1)
+    work.let_go(1)
+    until(lambda: sweep.look().state == "stopped")
+    assert work.closed == 1
+
+
+def test_who_comes_while_the_work_is_being_stopped_is_served() -> None:
+    work = Work()
+    sweep = shared(Sweeps(1, 4, LONG), work)
+    sweep.watch("a")
+    until(lambda: work.begun)
+    sweep.leave("a")
+    sweep.watch("b")
+    work.let_go(6)
+    until(lambda: sweep.look().state == "done")
+
+
+def test_no_more_run_at_once_than_there_are_workers() -> None:
+    sweeps, works = Sweeps(1, 4, LONG), [Work(), Work(), Work()]
+    first, second, third = (shared(sweeps, work, str(i)) for i, work in enumerate(works))
+    for sweep in (first, second, third):
+        sweep.watch("a")
+    until(lambda: works[0].begun)
+    time.sleep(0.02)
+    assert second.look().state == third.look().state == "waiting"
+    assert not works[1].begun
+    second.leave("a")  # before its turn: it never begins
+    works[0].let_go(6)
+    works[2].let_go(6)
+    until(lambda: third.look().state == "done")
+    assert not works[1].begun
+    assert second.look().state == "stopped"
+
+
+def test_what_is_kept_is_bounded_and_what_runs_is_not_dropped() -> None:
+    sweeps, work = Sweeps(2, 2, LONG), Work()
+    work.let_go(6)
+    old = shared(sweeps, work, "old")
+    old.watch("a")
+    until(lambda: old.look().state == "done")
+    busy = [Work(), Work()]
+    for i, each in enumerate(busy):
+        shared(sweeps, each, f"busy {i}").watch("a")
+    assert not old.look().found
+    with pytest.raises(AnalysisError, match="Try again"):
+        old.watch("a")
+    for each in busy:
+        each.let_go(6)
+    until(
+        lambda: all(
+            shared(sweeps, w, f"busy {i}").look().state == "done" for i, w in enumerate(busy)
+        )
+    )
+    old.watch("a")
+
+
+def test_a_failure_reaches_who_watches_and_the_next_try_is_a_new_one() -> None:
+    sweeps, outcomes = Sweeps(1, 4, LONG), [RuntimeError("broken"), None]
+
+    def ablate(heads: Sequence[Head]) -> Generator[HeadAblation, None, None]:
+        if failure := outcomes.pop(0):
+            raise failure
+        yield from (HeadAblation(h, 1.0, np.ones(1, np.float32), 1.0, "zero") for h in heads)
+
+    sweep = SharedSweep(sweeps, "key", lambda: HEADS, ablate)
+    with pytest.raises(RuntimeError, match="broken"):
+        sweep.wait(lambda done, total: None)
+    assert sweep.wait(lambda done, total: None).state == "done"
+
+
+def test_who_waits_hears_of_every_step_and_may_leave() -> None:
+    class Left(BaseException):
+        """As Streamlit ends a script."""
+
+    work = Work()
+    sweep = shared(Sweeps(1, 4, LONG), work)
+    work.let_go(2)
+
+    def progress(done: int, total: int) -> None:
+        assert total == 6
+        if done == 2:
+            raise Left
+
+    with pytest.raises(Left):
+        sweep.wait(progress)
+    work.let_go(1)
+    until(lambda: sweep.look().state == "stopped")
+    work.let_go(6)
+    assert len(sweep.wait(lambda done, total: None).found) == 6
+
+
+def test_a_sweep_that_is_left_frees_the_model_and_what_it_found_is_exact() -> None:
+    model = make_model(n_layers=3)
+    tokens = tokenize(model, "The cat sat on the mat, and the cat slept.")
+    exact, hooks = ablation_sweep(model, tokens), hooks_on(model)
+    estimate = ablation_estimate(model, tokens)
+    step = threading.Semaphore(0)
+
+    def slowly(heads: Sequence[Head]) -> Generator[HeadAblation, None, None]:
+        for effect in ablate_each(model, tokens, heads):
+            yield effect
+            step.acquire(timeout=10)
+
+    sweep = SharedSweep(Sweeps(1, 4, LONG), "key", lambda: estimate.order, slowly)
+    sweep.watch("a")
+    step.release()
+    until(lambda: len(sweep.look().found) == 2)
+    sweep.leave("a")
+    step.release()
+    until(lambda: sweep.look().state == "stopped")
+    assert not model.lock.locked()
+    assert hooks_on(model) == hooks
+    now = sweep.look()
+    assert found(now) == list(estimate.order[: len(now.found)])
+    for head, effect in now.found.items():
+        assert effect.value == pytest.approx(exact.values[head.layer, head.head], abs=1e-6)
