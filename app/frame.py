@@ -1,23 +1,50 @@
-"""The frame that every figure stands in: title, how to read it, the figure, its definition."""
+"""The frame that every figure stands in: title, how to read it, the figure, its definition.
 
+Whatever is drawn inside a frame can be taken along from its `Export` button.
+"""
+
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from pathlib import Path
 from typing import Any, NoReturn
 
 import plotly.graph_objects as go
 import streamlit as st
+from streamlit.components.v2.types import ComponentRenderer
 from streamlit.delta_generator import DeltaGenerator
 
 from analysis.definitions import Definition
 from analysis.errors import AnalysisError
 from analysis.heads import Head
+from app.export import (
+    MIME,
+    About,
+    Exhibit,
+    exhibit_files,
+    figure_body,
+    figure_table,
+    file_name,
+    record_table,
+)
 from app.navigation import streamlit_page
-from app.selection import Selection, Value, choose, link_parameters
+from app.selection import Selection, Value, choose, current_selection, link_parameters
+from app.share import view_link
 from app.text import markdown_text
+from app.theme import palette
 
 # Pixels: two metrics side by side on a narrow screen, where columns would cut their numbers off.
 METRIC = 185
-_CHART = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d"]}
+_CHART = {
+    "displaylogo": False,
+    # Its camera knows one format; Export has PNG and SVG, and a name for the file.
+    "modeBarButtonsToRemove": ["select2d", "lasso2d"],
+}
+_FOLDER = Path(__file__).parent
+# What has been drawn in the frame that is open.
+_exhibits: ContextVar[list[Exhibit] | None] = ContextVar("exhibits", default=None)
 
 
 @contextmanager
@@ -31,18 +58,103 @@ def figure_frame(title: str, reading: str, *definitions: Definition) -> Iterator
             horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
         )
         bar.subheader(markdown_text(title), anchor=False, width="content")
-        with bar.popover("Definition", type="tertiary", width="content"):
+        tools = bar.container(horizontal=True, width="content", gap="xsmall")
+        with tools.popover("Definition", type="tertiary", width="content"):
             for quantity in definitions:
                 st.markdown(f"**{quantity.name}.** {quantity.meaning}")
                 st.code(quantity.formula, language=None, wrap_lines=True)
                 st.markdown(f"Range and unit: {quantity.unit}.  \nSource: {quantity.source}.")
         st.caption(markdown_text(reading))
-        yield
+        exhibits: list[Exhibit] = []
+        around = _exhibits.set(exhibits)
+        try:
+            yield
+        finally:
+            _exhibits.reset(around)
+        if exhibits:
+            with tools.popover("Export", type="tertiary", width="content"):
+                _draw_exports(title, reading, definitions, exhibits)
+
+
+def offer(exhibit: Exhibit) -> None:
+    """Let the frame that is open export something that `draw` did not draw."""
+    if (exhibits := _exhibits.get()) is not None:
+        exhibits.append(exhibit)
 
 
 def draw(figure: go.Figure, key: str) -> None:
     """A Plotly figure at full width."""
+    _offer_figure(figure, key)
     st.plotly_chart(figure, key=key, config=_CHART)
+
+
+def draw_table(
+    rows: Sequence[Mapping[str, object]], key: str, column_config: Mapping[str, Any] | None = None
+) -> None:
+    """A table with a name for each column."""
+    offer(Exhibit(key, lambda: record_table(rows)))
+    st.dataframe(rows, hide_index=True, column_config=column_config)
+
+
+def _offer_figure(figure: go.Figure, key: str) -> None:
+    theme = palette()
+    chart = f"st-key-{re.sub('[^a-zA-Z0-9_-]', '-', key.strip())}"
+    offer(
+        Exhibit(
+            key,
+            lambda: figure_table(figure),
+            page=lambda name: figure_body(figure, theme, name),
+            chart=chart,
+        )
+    )
+
+
+@cache
+def _image_buttons() -> ComponentRenderer:
+    return st.components.v2.component(
+        "image_buttons",
+        js=(_FOLDER / "image_buttons.js").read_text(encoding="utf-8"),
+        css=(_FOLDER / "image_buttons.css").read_text(encoding="utf-8"),
+    )
+
+
+def _draw_exports(
+    title: str, reading: str, definitions: Sequence[Definition], exhibits: Sequence[Exhibit]
+) -> None:
+    """Buttons for each exhibit; a file is made when its button is pressed."""
+    selection = current_selection()
+    about = About(
+        title,
+        reading,
+        tuple(definitions),
+        selection.info.title,
+        link_parameters(selection.page, selection.values),
+    )
+    link, theme = view_link(selection.page, about.view), palette()
+    heads = re.findall(r"L\d+H\d+", title)
+    if selection.page == "head":
+        heads = [Head(selection["layer"], selection["head"]).label]
+    quantity = definitions[0].name if definitions else title
+    for number, exhibit in enumerate(exhibits):
+        name = file_name(selection.info.name, heads, quantity)
+        if len(exhibits) > 1:
+            name = f"{name}_{number + 1}"
+            st.markdown(f"**{markdown_text(exhibit.name.replace('-', ' ').capitalize())}**")
+        files = exhibit_files(exhibit, about, theme, name, link)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            if exhibit.chart:
+                _image_buttons()(
+                    key=f"images {exhibit.name}", data={"target": exhibit.chart, "name": name}
+                )
+            for kind, make in files.items():
+                st.download_button(
+                    kind,
+                    make,
+                    file_name=f"{name}.{kind.lower()}",
+                    mime=MIME[kind],
+                    key=f"{kind} {exhibit.name}",
+                    on_click="ignore",
+                )
 
 
 def draw_head_map(figure: go.Figure, key: str) -> None:
@@ -64,6 +176,7 @@ def _draw_clickable(figure: go.Figure, key: str, act: Callable[[list[int]], None
         if points:
             act(_whole_numbers(points[0]))
 
+    _offer_figure(figure, key)
     return st.plotly_chart(figure, key=key, config=_CHART, on_select=take, selection_mode="points")
 
 
@@ -93,6 +206,7 @@ def draw_head_graph(
 
 def draw_heads_to_open(figure: go.Figure, key: str, selection: Selection) -> None:
     """A figure whose points carry layer and head; a click opens that head's dossier."""
+    _offer_figure(figure, key)
     event = st.plotly_chart(
         figure, key=key, config=_CHART, on_select="rerun", selection_mode="points"
     )
@@ -117,6 +231,7 @@ def draw_rows_to_choose(
         if ticked := st.session_state[key]["selection"]["rows"]:
             choose(**options[ticked[0]])
 
+    offer(Exhibit(key, lambda: record_table(rows)))
     st.dataframe(
         rows,
         hide_index=True,
@@ -135,6 +250,7 @@ def draw_rows_to_open(
 ) -> None:
     """A table with one row for each of `heads`; a tick opens that head's dossier."""
     numbers = {name for row in rows for name, value in row.items() if isinstance(value, float)}
+    offer(Exhibit(key, lambda: record_table(rows)))
     event = st.dataframe(
         rows,
         hide_index=True,

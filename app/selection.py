@@ -13,13 +13,15 @@ from types import MappingProxyType
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from analysis.catalog import ModelInfo, find_model, list_models
 from analysis.definitions import PROFILE
 from analysis.heads import Head
-from analysis.limits import MAX_BATCH, MAX_SEED, MIN_HALF
+from analysis.limits import MAX_BATCH, MAX_CHARACTERS, MAX_SEED, MIN_HALF
 from app.head_grid.view import MAX_LOCKED, MAX_LOCKED_TOKENS
-from app.navigation import PAGES, ensure_entry_point, page_info
+from app.navigation import PAGES, ensure_entry_point, page_info, streamlit_page
+from app.share import UnreadableView, draw_file, draw_link, read_view_file
 from app.text import display_token
 
 Value = str | int | float | bool
@@ -134,6 +136,7 @@ def _text(longest: int) -> Callable[[str], str]:
     return parse
 
 
+_PROMPTS = ("prompt", "prompt2")
 _PROFILE = _choice(*PROFILE)
 _TWO_HEADS = ("compare", "circuits", "composition")
 _THRESHOLD = "scores above it count as that kind of head"
@@ -314,6 +317,7 @@ class Selection:
         _state().chosen.update(values)
         _forget_widgets(values)
         _write_state(moved)
+        _draw_link(moved)
         return moved
 
     def key(self, parameter: str, shown: Value | None = None) -> str:
@@ -334,6 +338,7 @@ def open_page(name: str) -> Selection:
     """Start a page: heading, address and widgets read and checked, sidebar, notes."""
     ensure_entry_point()
     page = page_info(name)
+    _go_to_restored_view(name)
     values, notes = _read_state(name)
     try:
         info = find_model(str(values["model"]))
@@ -378,7 +383,14 @@ def open_page(name: str) -> Selection:
         notes.append(f"There are {values['batch']} sequences; this draws the last one.")
     selection = Selection(name, MappingProxyType(values), info)
     _write_state(selection)
-    st.title(page.title)
+    bar = st.container(
+        horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
+    )
+    bar.title(page.title, width="content")
+    with bar.popover("Share", icon=":material/share:", width="content"):
+        _state().link_place = st.empty()
+        _draw_link(selection)
+        _draw_file(name)
     st.caption(page.question)
     for note in notes:
         # Quotes what the link held: shown as text, not as markdown.
@@ -407,21 +419,43 @@ def newly_chosen() -> bool:
     return _state().touched
 
 
+def current_selection() -> Selection:
+    """The view of the page that is being drawn, as `open_page` or `moved_to` last had it."""
+    selection = _state().selection
+    assert selection, "a page begins with open_page"
+    return selection
+
+
 def link_parameters(page: str, values: Mapping[str, Value]) -> dict[str, str]:
-    """The query parameters of a view on `page`, defaults and what the page ignores left out."""
-    link = {}
+    """The query parameters of a view on `page`, defaults and what the page ignores left out.
+
+    A prompt that is too long for a link is left out as well.
+    """
+    return {
+        key: text
+        for key, text in _whole_view(page, values).items()
+        if key not in _PROMPTS or len(text) <= MAX_LINK_PROMPT
+    }
+
+
+def _whole_view(page: str, values: Mapping[str, Value]) -> dict[str, str]:
+    """What differs from the defaults on `page`, whatever its length."""
+    view = {}
     for parameter in PARAMETERS:
         value = values.get(parameter.key, _default(page, parameter))
         concerns_page = not parameter.pages or page in parameter.pages
         if concerns_page and value != _default(page, parameter):
-            text = _format(value)
-            if parameter.key not in ("prompt", "prompt2") or len(text) <= MAX_LINK_PROMPT:
-                link[parameter.key] = text
-    return link
+            view[parameter.key] = _format(value)
+    return view
 
 
-def parse_link(page: str, link: Mapping[str, list[str]]) -> tuple[dict[str, Value], list[str]]:
-    """Checked values of a link's query parameters, and a sentence for each that was refused."""
+def parse_link(
+    page: str, link: Mapping[str, list[str]], *, from_file: bool = False
+) -> tuple[dict[str, Value], list[str]]:
+    """Checked values of a link's query parameters, and a sentence for each that was refused.
+
+    A file holds the same, and prompts that are too long for a link.
+    """
     values: dict[str, Value] = {}
     notes = []
     for key, texts in link.items():
@@ -429,7 +463,8 @@ def parse_link(page: str, link: Mapping[str, list[str]]) -> tuple[dict[str, Valu
         if parameter is None:
             continue  # addresses also carry what mail programs and Streamlit append
         try:
-            values[key] = parameter.parse(texts[-1])
+            parse = _text(MAX_CHARACTERS) if from_file and key in _PROMPTS else parameter.parse
+            values[key] = parse(texts[-1])
         except Refused as refusal:
             shown = display_token(texts[-1][:40])
             default = display_token(_format(_default(page, parameter))[:40])
@@ -450,6 +485,11 @@ class _State:
     link: dict[str, list[str]] | None = None  # the address as we last wrote it
     page: str | None = None
     touched: bool = False  # `choose` was called since the last run
+    selection: Selection | None = None  # the view that is being drawn
+    link_place: DeltaGenerator | None = None  # where its link is shown
+    uploads: int = 0  # view files opened so far
+    restored: str | None = None  # page of a view file that is to be opened now
+    remarks: list[str] = field(default_factory=list)  # about that file, for the next run
 
 
 def _state() -> _State:
@@ -485,6 +525,8 @@ def _read_state(page: str) -> tuple[dict[str, Value], list[str]]:
         # empty unless its value is set anew.
         _forget_widgets(_BY_KEY)
     state.touched = False
+    notes += state.remarks
+    state.remarks = []
     return {p.key: _value(page, p, state.chosen) for p in PARAMETERS}, notes
 
 
@@ -497,6 +539,52 @@ def _write_state(selection: Selection) -> None:
     state.shown = dict(selection.values)
     state.link = {key: [text] for key, text in link.items()}
     state.page = selection.page
+    state.selection = selection
+
+
+def _draw_link(selection: Selection) -> None:
+    """The link of the view; once more when a component has changed the view."""
+    place = _state().link_place
+    assert place
+    with place.container():
+        draw_link(
+            selection.page,
+            link_parameters(selection.page, selection.values),
+            _whole_view(selection.page, selection.values),
+        )
+
+
+def _draw_file(page: str) -> None:
+    """Saving the view as a file, and opening one, which replaces the view in the next run."""
+    state = _state()
+    key = f"{_STATE}.file.{state.uploads}"
+
+    def whole() -> dict[str, str]:
+        assert state.selection
+        return _whole_view(page, state.selection.values)
+
+    def restore() -> None:
+        if (file := st.session_state.get(key)) is None:
+            return
+        state.uploads += 1  # the next uploader is empty
+        try:
+            target, link = read_view_file(file.getvalue())
+        except UnreadableView as refusal:
+            state.remarks = [str(refusal)]
+            return
+        state.chosen, state.remarks = parse_link(target, link, from_file=True)
+        state.restored, state.touched = target, True
+        _forget_widgets(_BY_KEY)
+
+    draw_file(page, whole, key, restore)
+
+
+def _go_to_restored_view(page: str) -> None:
+    """Leave for the page of a view file that has just been opened."""
+    state = _state()
+    target, state.restored = state.restored, None
+    if target and target != page:
+        st.switch_page(streamlit_page(target))
 
 
 def _draw_sidebar(selection: Selection) -> None:
@@ -525,7 +613,8 @@ def _draw_sidebar(selection: Selection) -> None:
         if len(selection["prompt"]) > MAX_LINK_PROMPT:
             st.caption(
                 f"This prompt is too long for a link ({len(selection['prompt']):,} characters; "
-                f"{MAX_LINK_PROMPT:,} fit), so the link opens without it."
+                f"{MAX_LINK_PROMPT:,} fit), so the link opens without it. Share, beside the "
+                "title, saves it in a file."
             )
         return
     longest = min(MAX_HALF, (selection.info.n_ctx - 1) // 2)

@@ -6,6 +6,7 @@ make any string safe for one kind of sink.
 
 import html
 import json
+import re
 import unicodedata
 from typing import Any
 
@@ -56,6 +57,16 @@ def script_json(value: Any) -> str:
 def plotly_text(text: str) -> str:
     """`text` for Plotly titles, ticks and hovers, which read `<b>`, entities and `$...$`."""
     return text.translate(_PLOTLY)
+
+
+def plotly_plain(text: str) -> str:
+    """What a Plotly text reads like: without its tags, and with `plotly_text` undone."""
+    return html.unescape(re.sub(r"<[^<>]*>", " ", text)).strip()
+
+
+def plain_cell(text: str) -> str:
+    """`text` for a cell of a CSV file: spreadsheets run what begins like a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def markdown_text(text: str) -> str:

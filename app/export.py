@@ -1,0 +1,289 @@
+"""What a person can take along from a figure: its numbers, and a page that needs nothing else.
+
+Everything here is worked out when it is asked for, from frozen data: no Streamlit, no model.
+"""
+
+import csv
+import io
+import json
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from analysis.definitions import Definition
+from app.text import display_token, escape_html, plain_cell, plotly_plain, script_json
+from app.theme import Palette
+
+Cell = str | int | float | None
+MIME = {
+    "SVG": "image/svg+xml",
+    "CSV": "text/csv",
+    "JSON": "application/json",
+    "HTML": "text/html",
+}
+# Rows of one file: 16 heads on 300 tokens are 722,400.
+MAX_ROWS = 1_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Numbers with the names of their columns; `rows` makes them anew each time."""
+
+    columns: tuple[str, ...]
+    rows: Callable[[], Iterator[Sequence[Cell]]]
+
+
+@dataclass(frozen=True)
+class About:
+    """What a file says about itself."""
+
+    title: str
+    reading: str
+    definitions: tuple[Definition, ...]
+    model: str
+    view: Mapping[str, str]  # the query parameters of the page
+
+
+@dataclass(frozen=True, eq=False)
+class Exhibit:
+    """One thing in a frame that can be taken along.
+
+    `chart` is the CSS class of a Plotly chart on the page, which draws its own PNG and SVG; a view
+    of another kind may have a `picture` instead. `page` is the body of a standalone page, given
+    the name of its file.
+    """
+
+    name: str
+    table: Callable[[], Table]
+    page: Callable[[str], str] | None = None
+    picture: Callable[[], str] | None = None
+    chart: str | None = None
+
+
+def exhibit_files(
+    exhibit: Exhibit, about: About, palette: Palette, name: str, link: str
+) -> dict[str, Callable[[], bytes]]:
+    """The files that can be made of an exhibit, by their kind."""
+    files: dict[str, Callable[[], bytes]] = {}
+    if picture := exhibit.picture:
+        files["SVG"] = lambda: picture().encode()
+    files["CSV"] = lambda: to_csv(exhibit.table())
+    files["JSON"] = lambda: to_json(exhibit.table(), about)
+    if page := exhibit.page:
+        files["HTML"] = lambda: standalone_page(page(name), about, palette, link)
+    return files
+
+
+def file_name(model: str, heads: Sequence[str], quantity: str) -> str:
+    """A file's name without its ending, such as `attn-only-2l_L1H4_attention-pattern`."""
+    parts = (model, "-".join(heads[:2]), re.sub("[^a-z0-9]+", "-", quantity.lower()).strip("-"))
+    return "_".join(filter(None, parts))[:100]
+
+
+def array_table(
+    values: np.ndarray, axes: Sequence[Sequence[str]], columns: Sequence[str], causal: bool = True
+) -> Table:
+    """A table with one row for each entry of an array.
+
+    Args:
+        values: The array.
+        axes: For each dimension, what its entries are called.
+        columns: Names of the dimensions, and of the value.
+        causal: Leave out entries above the diagonal of the last two dimensions, which are no
+            entries of a pattern.
+    """
+
+    def rows() -> Iterator[Sequence[Cell]]:
+        for place in np.ndindex(values.shape):
+            if not causal or place[-1] <= place[-2]:
+                named = (axis[i] for axis, i in zip(axes, place, strict=True))
+                yield *named, float(f"{values[place]:.6g}")
+
+    return Table(tuple(columns), rows)
+
+
+def pattern_table(pattern: np.ndarray, heads: Sequence[str], labels: Sequence[str]) -> Table:
+    """Patterns [head, dest, src] with both tokens written out."""
+    places = [f"{i} {display_token(label)}" for i, label in enumerate(labels)]
+    names = ("head", "destination (query)", "source (key)", "attention")
+    return array_table(pattern, (heads, places, places), names)
+
+
+def record_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Rows as a table on the page shows them."""
+    columns = tuple(dict.fromkeys(name for row in rows for name in row))
+    return Table(columns, lambda: ([_cell(row.get(name)) for name in columns] for row in rows))
+
+
+def figure_table(figure: go.Figure) -> Table:
+    """The numbers of a Plotly figure: a row for each cell, bar or point that can be seen."""
+    axis = {
+        "x": plotly_plain(figure.layout.xaxis.title.text or "x"),
+        "y": plotly_plain(figure.layout.yaxis.title.text or "y"),
+    }
+    value = "value"
+    for trace in figure.data:
+        if trace.type == "heatmap" and trace.colorbar.title.text:
+            value = plotly_plain(trace.colorbar.title.text)
+    columns = ("series", axis["y"], axis["x"], value, "text")
+
+    def rows() -> Iterator[Sequence[Cell]]:
+        for number, trace in enumerate(figure.data):
+            # Invisible points only take clicks.
+            if trace.type == "scatter" and trace.marker.opacity == 0:
+                continue
+            series = plotly_plain(trace.name or str(number))
+            for row in _cells(trace) if trace.type == "heatmap" else _points(trace):
+                yield series, *row
+
+    return Table(columns, rows)
+
+
+def to_csv(table: Table) -> bytes:
+    """CSV with a header; a text that a spreadsheet would run as a formula is led by `'`."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(map(plain_cell, table.columns))
+    for row in islice(table.rows(), MAX_ROWS):
+        writer.writerow([plain_cell(cell) if isinstance(cell, str) else cell for cell in row])
+    # With a mark at the front spreadsheets read it as UTF-8.
+    return out.getvalue().encode("utf-8-sig")
+
+
+def to_json(table: Table, about: About) -> bytes:
+    """JSON with what the numbers are, of which model, and the view they come from."""
+    quantities = [
+        {"name": d.name, "meaning": d.meaning, "formula": d.formula, "unit": d.unit}
+        for d in about.definitions
+    ]
+    document = {
+        "title": about.title,
+        "quantities": quantities,
+        "model": about.model,
+        "view": dict(about.view),
+        "columns": list(table.columns),
+        "rows": [list(row) for row in islice(table.rows(), MAX_ROWS)],
+    }
+    return json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
+
+
+def figure_body(figure: go.Figure, palette: Palette, name: str) -> str:
+    """A Plotly figure with Plotly inside, and buttons that save it as PNG and SVG."""
+    drawn = go.Figure(figure)
+    drawn.update_layout(
+        template="plotly_dark" if palette.dark else "plotly_white",
+        font_color=palette.text,
+        paper_bgcolor=palette.background,
+        plot_bgcolor=palette.background,
+    )
+    chart = drawn.to_html(
+        full_html=False,
+        include_plotlyjs=True,
+        div_id="figure",
+        config={"displaylogo": False, "responsive": True},
+    )
+    save = "".join(
+        f"<button type=button data-format={kind}>Save as {kind.upper()}</button> "
+        for kind in ("png", "svg")
+    )
+    return (
+        f"{chart}<p>{save}</p><script>"
+        "for (const button of document.querySelectorAll('[data-format]'))"
+        " button.onclick = () => Plotly.downloadImage('figure', "
+        f"{{format: button.dataset.format, filename: {script_json(name)}, scale: 2}})"
+        "</script>"
+    )
+
+
+def standalone_page(body: str, about: About, palette: Palette, link: str) -> bytes:
+    """A page of its own with a figure, how to read it and what it is; it loads nothing."""
+    facts = "".join(
+        f"<h2>{escape_html(d.name)}</h2><p>{escape_html(d.meaning)}</p>"
+        f"<pre>{escape_html(d.formula)}</pre>"
+        f"<p>Range and unit: {escape_html(d.unit)}. Source: {escape_html(d.source)}.</p>"
+        for d in about.definitions
+    )
+    style = (
+        f"html{{background:{palette.background};color:{palette.text};"
+        f"color-scheme:{'dark' if palette.dark else 'light'}}}"
+        "body{max-width:70rem;margin:1.5rem auto;padding:0 1rem;"
+        "font:16px/1.5 system-ui,sans-serif}"
+        "h2{font-size:1rem;margin:1.5rem 0 0}pre{white-space:pre-wrap}"
+        "iframe{width:100%;border:0}svg{max-width:100%;height:auto}"
+    )
+    # Nothing from elsewhere even if a text got through as markup: no host is allowed.
+    policy = (
+        "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
+        "img-src data: blob:; frame-src data: blob:"
+    )
+    origin = (
+        f'<p>Model: {escape_html(about.model)}. <a href="{escape_html(link)}">This view</a></p>'
+    )
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape_html(about.title)}</title><style>{style}</style></head><body>"
+        f"<h1>{escape_html(about.title)}</h1><p>{escape_html(about.reading)}</p>"
+        f"{body}{facts}{origin}</body></html>"
+    ).encode()
+
+
+def framed_body(page: str, height: int) -> str:
+    """A whole page inside another one, cut off from it: only its own script runs in there."""
+    return (
+        f'<iframe sandbox="allow-scripts" height="{height}" srcdoc="{escape_html(page)}"></iframe>'
+    )
+
+
+def _cells(trace: go.Heatmap) -> Iterator[tuple[Cell, ...]]:
+    z = np.asarray(trace.z)
+    n_rows, n_columns = z.shape
+    x = range(n_columns) if trace.x is None else trace.x
+    y = range(n_rows) if trace.y is None else trace.y
+    for row, column in np.ndindex(z.shape):
+        # Empty cells are no numbers: sources ahead of the destination, heads without a score.
+        if (number := _cell(z[row, column])) is not None:
+            note = _note(trace, (row, column))
+            yield _cell(y[row]), _cell(x[column]), number, note
+
+
+def _points(trace: go.Scatter | go.Bar) -> Iterator[tuple[Cell, ...]]:
+    n = max(len(each) for each in (trace.x, trace.y, ()) if each is not None)
+    x = range(n) if trace.x is None else trace.x
+    y = range(n) if trace.y is None else trace.y
+    for place in range(n):
+        yield _cell(y[place]), _cell(x[place]), None, _note(trace, (place,))
+
+
+def _note(trace: Any, place: tuple[int, ...]) -> str:
+    """What the figure says about a point beside its numbers, as plain text."""
+    said: list[str] = []
+    for each in (trace.text, trace.hovertext, trace.customdata):
+        if each is None or isinstance(each, str):
+            continue
+        entry: Any = each
+        for index in place:
+            entry = entry[index] if index < len(entry) else ""
+        said += map(str, entry) if isinstance(entry, (list, tuple, np.ndarray)) else [str(entry)]
+    return plotly_plain("; ".join(dict.fromkeys(filter(None, said))))
+
+
+def _cell(value: Any) -> Cell:
+    if isinstance(value, str):
+        return plotly_plain(value)
+    if value is None or (isinstance(value, (float, np.floating)) and not math.isfinite(value)):
+        return None
+    if isinstance(value, (bool, np.bool_)):
+        return int(value)
+    if isinstance(value, (int, np.integer)):
+        return int(value)
+    if isinstance(value, (float, np.floating)):
+        return float(f"{value:.6g}")
+    return str(value)
