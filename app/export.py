@@ -251,7 +251,7 @@ def _cells(trace: go.Heatmap) -> Iterator[tuple[Cell, ...]]:
         # Empty cells are no numbers: sources ahead of the destination, heads without a score.
         if (number := _cell(z[row, column])) is not None:
             note = _note(trace, (row, column))
-            yield _cell(y[row]), _cell(x[column]), number, note
+            yield _place(y[row]), _place(x[column]), number, note
 
 
 def _points(trace: go.Scatter | go.Bar) -> Iterator[tuple[Cell, ...]]:
@@ -259,7 +259,7 @@ def _points(trace: go.Scatter | go.Bar) -> Iterator[tuple[Cell, ...]]:
     x = range(n) if trace.x is None else trace.x
     y = range(n) if trace.y is None else trace.y
     for place in range(n):
-        yield _cell(y[place]), _cell(x[place]), None, _note(trace, (place,))
+        yield _place(y[place]), _place(x[place]), None, _note(trace, (place,))
 
 
 def _note(trace: Any, place: tuple[int, ...]) -> str:
@@ -275,9 +275,12 @@ def _note(trace: Any, place: tuple[int, ...]) -> str:
     return plotly_plain("; ".join(dict.fromkeys(filter(None, said))))
 
 
+def _place(value: Any) -> Cell:
+    """A coordinate, which may be the name of a category."""
+    return plotly_plain(value) if isinstance(value, str) else _cell(value)
+
+
 def _cell(value: Any) -> Cell:
-    if isinstance(value, str):
-        return plotly_plain(value)
     if value is None or (isinstance(value, (float, np.floating)) and not math.isfinite(value)):
         return None
     if isinstance(value, (bool, np.bool_)):
