@@ -1,11 +1,18 @@
 """What `streamlit run server.py` serves: the app, with the headers that Streamlit does not send."""
 
+import sys
 from pathlib import Path
 
 from starlette.middleware import Middleware
 from streamlit.starlette import App
 
+from app.config import ConfigError, settings
 from app.headers import SecurityHeaders
+
+try:
+    settings()
+except ConfigError as error:
+    sys.exit(f"Headscope does not start. {error}")
 
 app = App(
     Path(__file__).parent / "streamlit_app.py",

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import streamlit as st
 
+from app.config import settings
 from app.navigation import run_selected_page
 
 # A file of our own: named icons and emoji make the browser ask a font service for the picture.
 icon = Path(__file__).parent / "app" / "favicon.png"
-st.set_page_config(page_title="Headscope", page_icon=str(icon), layout="wide")
+st.set_page_config(page_title=settings().title, page_icon=str(icon), layout="wide")
 run_selected_page()

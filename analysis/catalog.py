@@ -4,6 +4,7 @@ Free of torch, so that the first screen can show a model card at once.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -39,11 +40,28 @@ class ModelInfo:
         return self.d_mlp > 0
 
 
+_offered: tuple[str, ...] = ALLOWED
+
+
 @cache
 def list_models() -> tuple[ModelInfo, ...]:
     """The models of the allow-list that are here, in the order the picker shows them."""
-    folders = (BUNDLED / name for name in ALLOWED)
+    folders = (BUNDLED / name for name in _offered)
     return tuple(read_info(folder) for folder in folders if folder.is_dir())
+
+
+def offer_only(names: Sequence[str]) -> None:
+    """List and load only these models of the allow-list from now on, in this order.
+
+    Raises:
+        AnalysisError: A name that the allow-list lacks, or a model that is not here.
+    """
+    global _offered
+    for name in names:
+        if name not in ALLOWED or not (BUNDLED / name).is_dir():
+            raise AnalysisError(f"There is no model {name!r}; there are {', '.join(ALLOWED)}.")
+    _offered = tuple(names)
+    list_models.cache_clear()
 
 
 def find_model(name: str) -> ModelInfo:

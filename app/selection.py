@@ -18,7 +18,8 @@ from streamlit.delta_generator import DeltaGenerator
 from analysis.catalog import ModelInfo, find_model, list_models
 from analysis.definitions import PROFILE
 from analysis.heads import Head
-from analysis.limits import MAX_BATCH, MAX_CHARACTERS, MAX_SEED, MIN_HALF
+from analysis.limits import MAX_CHARACTERS, MAX_SEED, MIN_HALF
+from app.config import settings
 from app.head_grid.view import MAX_LOCKED, MAX_LOCKED_TOKENS
 from app.navigation import PAGES, ensure_entry_point, page_info, streamlit_page
 from app.share import UnreadableView, draw_file, draw_link, read_view_file
@@ -36,6 +37,7 @@ SECOND_PROMPT = DEFAULT_PROMPT.replace("Every morning Alice", "Every morning Emm
 # Browsers and chat programs cut longer addresses; percent-encoding can triple this.
 MAX_LINK_PROMPT = 1500
 MAX_HALF = 255
+MAX_BATCH = settings().max_batch
 MAX_JOINT = 8  # heads taken together; more bars than these cannot be told apart
 MIN_SAMPLE, MAX_SAMPLE = 10, 200
 MAX_PAIRS = 40
@@ -141,7 +143,7 @@ _PROFILE = _choice(*PROFILE)
 _TWO_HEADS = ("compare", "circuits", "composition")
 _THRESHOLD = "scores above it count as that kind of head"
 PARAMETERS = (
-    Parameter("model", "attn-only-2l", str, "model, by its name in the picker"),
+    Parameter("model", list_models()[0].name, str, "model, by its name in the picker"),
     Parameter("input", "prompt", _choice("prompt", "repeated"), "a prompt or repeated tokens"),
     Parameter("prompt", DEFAULT_PROMPT, _text(MAX_LINK_PROMPT), "the text of the prompt"),
     Parameter("length", 50, _whole(MIN_HALF, MAX_HALF), "S, tokens in the half that is repeated"),
