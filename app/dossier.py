@@ -22,7 +22,7 @@ from analysis.heads import Head
 from app import backend, figures, head_figures
 from app.ablation_method import METHODS, choose_method
 from app.answer_foil import choose_answer_and_foil
-from app.frame import draw, draw_choice, figure_frame, part
+from app.frame import METRIC, draw, draw_choice, figure_frame, part
 from app.selection import Selection, choose
 from app.text import display_token, markdown_text
 from app.theme import Palette, palette
@@ -213,14 +213,14 @@ def draw_ablation(view: HeadView) -> None:
         method = choose_method(view.selection, "What its output is replaced by")
         with part():
             chosen = backend.head_ablation(view.selection, view.head, method)
-            metrics = st.columns(1 + len(METHODS))
-            metrics[0].metric("All heads", f"{chosen.clean_loss:.3f}", border=True)
-            for column, kind in zip(metrics[1:], METHODS, strict=True):
+            bar = st.container(horizontal=True)
+            bar.metric("All heads", f"{chosen.clean_loss:.3f}", border=True, width=METRIC)
+            for kind in METHODS:
                 value = "n/a"
                 if kind == "zero" or view.tokens.batch > 1:
                     effect = backend.head_ablation(view.selection, view.head, kind)
                     value = f"{effect.value:+.3f}"
-                column.metric(f"{kind.capitalize()} instead", value, border=True)
+                bar.metric(f"{kind.capitalize()} instead", value, border=True, width=METRIC)
             if view.tokens.batch == 1:
                 st.caption("Mean and resample need at least 2 sequences.")
             labels = view.labels if view.tokens.batch == 1 else None

@@ -7,7 +7,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import OpenPage, wait_until_done
 from tests.browser.test_app import go, heading
-from tests.browser.test_dossier import click_in_plot
+from tests.browser.test_dossier import click_dot, click_in_plot
 
 pytestmark = pytest.mark.browser
 SMALL = "length=12&batch=3"
@@ -22,6 +22,34 @@ def loss(page: Page) -> Locator:
 def tick(page: Page, layer: int, head: int) -> None:
     row = page.get_by_role("toolbar", name=f"Heads kept in layer {layer}")
     row.get_by_role("button", name=f"H{head}", exact=True).click()
+
+
+def test_exact_values_replace_estimates_until_cancelled_and_go_on(app: str, page: Page) -> None:
+    """So much work that the sections below ask before they begin, and a person can press Cancel."""
+    go(page, f"{app}/ablation?model=gelu-4l&batch=37")
+    heading(page, "Loss increase without each head")
+    heat = page.locator(".js-plotly-plot").first
+    estimates = heat.get_by_text("≈")
+    expect(heat.locator(".legendtext")).to_have_text("estimate")
+    expect(page.get_by_text(re.compile(r"[1-9]\d* of 24 heads exact"))).to_be_visible()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text(re.compile(r"Cancelled: \d+ of 24 heads are exact"))).to_be_visible()
+    wait_until_done(page)
+    left = estimates.count()
+    assert 0 < left < 24
+    page.wait_for_timeout(1500)
+    assert estimates.count() == left
+    page.get_by_role("button", name="Continue").click()
+    expect(page.get_by_role("button", name="Cancel")).to_be_visible()
+    expect(page.get_by_role("button", name="Cancel")).to_have_count(0, timeout=240_000)
+    expect(estimates).to_have_count(0)
+    expect(page.get_by_text("24 heads. Farthest off")).to_be_visible()
+    wait_until_done(page)
+    click_dot(page, 2, 23)
+    expect(page).to_have_url(re.compile("layer=3&head=5"))
+    heading(page, "Which tokens need L3H5")
+    # Nobody has asked for these yet.
+    expect(page.get_by_role("button", name="Ablate the pairs (about")).to_be_visible()
 
 
 def test_ticking_heads_moves_the_loss_and_the_link(app: str, page: Page) -> None:
@@ -51,11 +79,11 @@ def test_a_link_brings_the_ticks_back(app: str, page: Page) -> None:
 def test_a_bar_of_the_pairs_puts_its_head_in_focus(app: str, page: Page) -> None:
     go(page, f"{app}/ablation?{SMALL}")
     heading(page, "Heads that look for longer matches")
-    pairs = page.locator(".js-plotly-plot").nth(3)
+    pairs = page.locator(".js-plotly-plot").nth(5)
     expect(pairs).to_be_visible(timeout=60_000)
     # The bar of the last head that is needed here, in the middle of its lower half.
     bars = pairs.locator(".barlayer .point path").count()
-    click_in_plot(page, 3, 1 - 0.5 / bars, 0.7)
+    click_in_plot(page, 5, 1 - 0.5 / bars, 0.7)
     expect(page).to_have_url(re.compile("layer=1"))
     heading(page, re.compile("Which tokens need L1H"))
 

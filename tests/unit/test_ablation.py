@@ -534,7 +534,7 @@ def test_an_estimate_of_many_parts_is_that_of_the_whole(attention_only, monkeypa
     tokens = repeated_tokens(attention_only, length=6, batch=5)
     for method in METHODS:
         whole = ablation_estimate(attention_only, tokens, method)
-        monkeypatch.setattr(ablation, "TOKENS_AT_ONCE", 13)
+        monkeypatch.setattr(ablation, "TOKENS_AT_ONCE", 3)
         parts = ablation_estimate(attention_only, tokens, method)
         monkeypatch.undo()
         np.testing.assert_allclose(parts.values, whole.values, atol=1e-6)
