@@ -1,6 +1,5 @@
 """Loading a model: weights from safetensors into TransformerLens's native bridge, with its lock."""
 
-import hashlib
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ from transformer_lens.config import TransformerBridgeConfig
 from transformer_lens.model_bridge import TransformerBridge
 from transformers import PreTrainedTokenizerFast
 
-from analysis.catalog import ModelInfo, find_model
+from analysis.catalog import ModelInfo, find_model, fingerprint
 from analysis.errors import AnalysisError
 
 BOS = "<|endoftext|>"
@@ -81,7 +80,8 @@ def load_model(name_or_path: str | Path, device: str = "auto") -> HeadModel:
     """Load an allowed model, ready for analysis: evaluation mode, float32, no gradients.
 
     Args:
-        name_or_path: A name from `list_models()`, or the path of that model's folder.
+        name_or_path: A name from `list_models()`, the path of that model's folder, or the name of
+            a checkpoint such as `attn-only-2l@1221`.
         device: "cpu", "cuda", or "auto" for CUDA where there is one. MPS is refused: it returns
             wrong numbers without an error (TransformerLens issue 1178).
 
@@ -104,8 +104,8 @@ def load_model(name_or_path: str | Path, device: str = "auto") -> HeadModel:
             "It belongs to another model."
         )
     bridge = native_bridge(info, tokenizer, device)
-    load_weights(bridge, info.folder / "model.safetensors")
-    return HeadModel(info, bridge, tokenizer, fingerprint=_fingerprint(info.folder))
+    load_weights(bridge, info.weights)
+    return HeadModel(info, bridge, tokenizer, fingerprint=fingerprint(info))
 
 
 def _same_file(path: Path, folder: Path) -> bool:
@@ -170,10 +170,3 @@ def load_weights(bridge: TransformerBridge, file: Path) -> None:
             f"The weights {file.name} do not fit the sizes in config.json. "
             "The two files belong to different models."
         ) from error
-
-
-def _fingerprint(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for name in ("config.json", "model.safetensors", "tokenizer.json"):
-        digest.update((folder / name).read_bytes())
-    return digest.hexdigest()[:16]

@@ -15,7 +15,7 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from analysis.catalog import ModelInfo, find_model, list_models
+from analysis.catalog import ModelInfo, find_model, finished_model, list_models
 from analysis.definitions import PROFILE
 from analysis.heads import Head
 from analysis.limits import MAX_CHARACTERS, MAX_SEED, MIN_HALF
@@ -143,7 +143,7 @@ _PROFILE = _choice(*PROFILE)
 _TWO_HEADS = ("compare", "circuits", "composition")
 _THRESHOLD = "scores above it count as that kind of head"
 PARAMETERS = (
-    Parameter("model", list_models()[0].name, str, "model, by its name in the picker"),
+    Parameter("model", list_models()[0].name, str, "model, by its name; name@step: a checkpoint"),
     Parameter("input", "prompt", _choice("prompt", "repeated"), "a prompt or repeated tokens"),
     Parameter("prompt", DEFAULT_PROMPT, _text(MAX_LINK_PROMPT), "the text of the prompt"),
     Parameter("length", 50, _whole(MIN_HALF, MAX_HALF), "S, tokens in the half that is repeated"),
@@ -592,7 +592,7 @@ def _go_to_restored_view(page: str) -> None:
 def _draw_sidebar(selection: Selection) -> None:
     st.selectbox(
         "Model",
-        [info.name for info in list_models() if info.available],
+        _picker(selection.info),
         format_func=lambda name: find_model(name).title,
         key=selection.key("model"),
     )
@@ -629,6 +629,14 @@ def _draw_sidebar(selection: Selection) -> None:
     )
     st.slider("Sequences", 1, MAX_BATCH, key=selection.key("batch"))
     st.number_input("Seed", 0, MAX_SEED, step=1, key=selection.key("seed"))
+
+
+def _picker(shown: ModelInfo) -> list[str]:
+    """The models to choose from, and the checkpoint that is shown, if it is one."""
+    names = [info.name for info in list_models() if info.available]
+    if shown.name not in names:
+        names.insert(names.index(finished_model(shown).name) + 1, shown.name)
+    return names
 
 
 def _second_model(values: Mapping[str, Value], info: ModelInfo) -> ModelInfo:

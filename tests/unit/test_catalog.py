@@ -36,7 +36,22 @@ def test_a_model_has_an_mlp_when_its_width_is_not_0(d_mlp, attention_only, with_
     assert model.info.has_mlp == (d_mlp > 0)
 
 
-@pytest.mark.parametrize("name", ["", "gpt5", "ATTN-ONLY-2L", "../attn-only-2l", "attn-only-2l/"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "gpt5",
+        "ATTN-ONLY-2L",
+        "../attn-only-2l",
+        "attn-only-2l/",
+        "attn-only-2l@",
+        "attn-only-2l@1222",
+        "attn-only-2l@01221",
+        "attn-only-2l@1221@1221",
+        "attn-only-2l@١٢٢١",
+        "@1221",
+    ],
+)
 def test_an_unknown_name_is_refused_with_the_names_that_exist(name):
     with pytest.raises(AnalysisError, match="attn-only-2l"):
         find_model(name)
@@ -58,3 +73,17 @@ def test_a_model_without_weights_is_listed_as_unavailable(tmp_path, monkeypatch)
     assert not catalog.read_info(folder).available
     (folder / "model.safetensors").write_bytes(b"")
     assert catalog.read_info(folder).available
+
+
+@pytest.mark.parametrize("info", list_models(), ids=lambda info: info.name)
+def test_every_shipped_checkpoint_is_a_model_by_its_step(info):
+    files = sorted((info.folder / "checkpoints").iterdir())
+    steps = catalog.checkpoints(info)
+    assert len(steps) == len(files) > 3
+    for step, file in zip(steps, files, strict=True):
+        found = find_model(f"{info.name}@{step}")
+        assert (found.step, found.weights, found.folder) == (step, file, info.folder)
+        assert found.title == f"{info.title}, step {step:,}"
+        assert catalog.finished_model(found) == info
+        assert catalog.checkpoint(found, steps[0]).name == f"{info.name}@{steps[0]}"
+    assert catalog.finished_model(info) is info

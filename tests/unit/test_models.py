@@ -329,3 +329,18 @@ def test_a_model_with_norm_and_mlps_is_built_as_described(with_mlp):
     assert with_mlp.bridge.cfg.d_mlp == 64
     assert with_mlp.bridge.cfg.normalization_type == "LN"
     assert not any(module.training for module in with_mlp.bridge.modules())
+
+
+def test_a_checkpoint_has_its_own_weights_and_fingerprint(folder):
+    """Its results must not be taken for those of the finished model."""
+    (folder / "checkpoints").mkdir()
+    early = make_model(seed=4).bridge.state_dict()
+    save_file(early, folder / "checkpoints" / "step-000012.safetensors")
+    finished, loaded = load_model(NAME), load_model(f"{NAME}@12")
+    assert (loaded.name, loaded.info.step) == (f"{NAME}@12", 12)
+    assert torch.equal(loaded.bridge.state_dict()["embed.weight"], early["embed.weight"])
+    assert loaded.fingerprint != finished.fingerprint
+    with pytest.raises(AnalysisError, match="Pick one of"):
+        load_model(f"{NAME}@13")
+    with pytest.raises(AnalysisError, match="can be loaded"):
+        load_model(f"{folder}@12")
