@@ -115,7 +115,8 @@ def prompt_pair(
     if clean.ids.shape != corrupt.ids.shape:
         raise AnalysisError(
             f"The clean prompt has {clean.length} tokens and the corrupt one {corrupt.length}. "
-            "Patching needs the same number, so that positions correspond."
+            "Patching needs the same number, so that positions correspond: exchange a word for one "
+            "of as many tokens."
         )
     if np.array_equal(clean.ids, corrupt.ids):
         raise AnalysisError("Both prompts have the same tokens. Change one of them.")

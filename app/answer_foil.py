@@ -6,8 +6,10 @@ from app import backend
 from app.selection import Selection
 
 
-def choose_answer_and_foil(selection: Selection) -> tuple[int | None, int | None]:
-    """The ids of the tokens typed, None where nothing is.
+def choose_answer_and_foil(
+    selection: Selection, unless: tuple[str, str] = ("the token that really comes next", "none")
+) -> tuple[int | None, int | None]:
+    """The ids of the tokens typed, None where nothing is; `unless` says what counts then.
 
     Raises:
         AnalysisError: A text is not one token; both inputs are drawn by then.
@@ -16,13 +18,13 @@ def choose_answer_and_foil(selection: Selection) -> tuple[int | None, int | None
     answer = left.text_input(
         "Answer token",
         key=selection.key("answer"),
-        placeholder="the token that really comes next",
-        help="One token whose logit is split at every position. A space in front belongs to it.",
+        placeholder=unless[0],
+        help="One token whose logit the page is about. A space in front belongs to it.",
     )
     foil = right.text_input(
         "Foil token",
         key=selection.key("foil"),
-        placeholder="none",
+        placeholder=unless[1],
         help="One token to compare with: why the answer rather than the foil?",
     )
     return (

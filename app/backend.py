@@ -32,11 +32,13 @@ if TYPE_CHECKING:
     from analysis.copying import Copying, KeyQueryMatch
     from analysis.decomposition import Decomposition, ScoreSplit
     from analysis.distances import RestingAttention
+    from analysis.edges import Edge, EdgeAttribution, Faithfulness
     from analysis.inputs import Tokens
     from analysis.knockout import OffsetAblation, TargetedAblation
     from analysis.lens import Lens
     from analysis.models import HeadModel
     from analysis.neurons import NeuronActivations, NeuronPeaks
+    from analysis.patching import Input, PatchKind, PatchMap, PathMap, PromptPair
     from analysis.patterns import Patterns
     from analysis.predictions import NextTokenStats
     from analysis.ranking import TokenRanking
@@ -57,6 +59,12 @@ MAX_SWEEPS = 32
 MAX_TOKENS = 6500
 # Enough work to be measured, and no more than a second or two of it with a large vocabulary.
 TIMED_ROWS = 256
+# Tokens times patches times parameters: about two minutes of one visitor's patches.
+MAX_PATCH_WORK = 5 * 10**12
+# Numbers in the patterns of all heads on one prompt, 64 MiB; three copies are held at once.
+MAX_PATTERN_NUMBERS = 2**24
+# Numbers in what all heads write to the stream, 256 MiB: edges are found from all of them.
+MAX_WRITTEN_NUMBERS = 2**26
 
 _importing = threading.Lock()
 _models = SharedCache(MAX_MODELS, size_of=lambda model: 1)
@@ -277,6 +285,88 @@ def composition(selection: Selection, kind: str) -> Composition:
     return _result(selection, "composition_scores", kind)
 
 
+def patched_prompts(selection: Selection) -> tuple[Tokens, Tokens]:
+    """The tokens of the view's clean and corrupt prompt.
+
+    Raises:
+        AnalysisError: One of them is not usable, or too long for the patterns of all heads.
+    """
+    bos, info = bool(selection["bos"]), selection.info
+    prompts = [
+        _result(selection, "tokenize", selection[name], prepend_bos=bos)
+        for name in ("clean", "corrupt")
+    ]
+    longest = int((MAX_PATTERN_NUMBERS / (info.n_layers * info.n_heads)) ** 0.5)
+    if max(prompt.length for prompt in prompts) > longest:
+        raise AnalysisError(
+            f"A prompt has more than {longest} tokens, the most that are patched in "
+            f"{info.name}. Shorten both."
+        )
+    return prompts[0], prompts[1]
+
+
+def prompt_pair(
+    selection: Selection, clean: Tokens, corrupt: Tokens, answer: int, foil: int
+) -> PromptPair:
+    """Two prompts that can be patched into each other."""
+    pair: PromptPair = _engine().prompt_pair(
+        model_of(selection), clean, corrupt, answer=answer, foil=foil
+    )
+    return pair
+
+
+def attribution_patching(selection: Selection, pair: PromptPair) -> dict[PatchKind, PatchMap]:
+    """Estimates of every patch of every kind."""
+    return _result(selection, "attribution_patching", pair)
+
+
+def activation_patching(
+    selection: Selection,
+    pair: PromptPair,
+    kind: PatchKind,
+    cells: tuple[tuple[int, int], ...],
+    progress: Progress | None = None,
+) -> PatchMap:
+    """Exact patches of one kind; `progress` may raise to cancel them."""
+    _admit_patches(selection, pair, len(cells))
+    return _result(selection, "activation_patching", pair, kind, cells, progress=progress)
+
+
+def path_patching(
+    selection: Selection, pair: PromptPair, reader: Head, into: Input, progress: Progress
+) -> PathMap:
+    """Exact patches of every path into a head; for k and v `reader` is a key/value head."""
+    _admit_patches(selection, pair, reader.layer * selection.info.n_heads)
+    return _result(selection, "path_patching", pair, reader, into, progress=progress)
+
+
+def circuit_tokens(selection: Selection) -> Tokens:
+    """The view's sequences, as many of the first ones as edges can be found on at once."""
+    tokens, info = tokens_of(selection), selection.info
+    each = info.n_layers * info.n_heads * info.d_model * tokens.length
+    fit = MAX_WRITTEN_NUMBERS // each
+    if fit < min(tokens.batch, 2):
+        raise AnalysisError(
+            f"{tokens.length} tokens are too many to follow every edge of {info.name} at once; "
+            f"about {MAX_WRITTEN_NUMBERS * tokens.length // (2 * each)} are possible. Take a "
+            "smaller S or a shorter prompt."
+        )
+    rows = min(fit, tokens.batch)
+    return replace(tokens, ids=tokens.ids[:rows], labels=tokens.labels[:rows])
+
+
+def edge_attribution(selection: Selection) -> EdgeAttribution:
+    """Every edge between heads with its estimated effect on the view's tokens."""
+    tokens = circuit_tokens(selection)
+    return _result(selection, "edge_attribution", tokens, method=_cut_by(tokens))
+
+
+def faithfulness(selection: Selection, edges: tuple[Edge, ...]) -> Faithfulness:
+    """The loss on the view's tokens when all other edges are cut."""
+    tokens = circuit_tokens(selection)
+    return _result(selection, "faithfulness", tokens, edges, method=_cut_by(tokens))
+
+
 def parameters(selection: Selection) -> tuple[Parameter, ...]:
     """Every weight tensor of the model."""
     return _result(selection, "parameters")
@@ -486,8 +576,25 @@ def _key(function: str, model: HeadModel, asked: tuple[Any, ...]) -> Hashable:
     return (function, DEFINITION_VERSION, model.fingerprint, details)
 
 
+def _admit_patches(selection: Selection, pair: PromptPair, patches: int) -> None:
+    each = pair.clean.ids.size * max(selection.info.n_params, 1)
+    if patches * each > MAX_PATCH_WORK:
+        raise AnalysisError(
+            f"{patches:,} patches of {pair.clean.length} tokens are too much for "
+            f"{selection.info.name} at once; about {MAX_PATCH_WORK // each:,} are possible. "
+            "Patch only the strongest, or shorten both prompts."
+        )
+
+
+def _cut_by(tokens: Tokens) -> str:
+    # A mean needs several sequences.
+    return "mean" if tokens.batch > 1 else "zero"
+
+
 def _identity(part: Any) -> Any:
     """What stands for an argument in a key: tokens by their ids, everything else by itself."""
     if isinstance(part, analysis.Tokens):
         return (part.ids.shape, part.ids.tobytes(), part.half_length, part.pairs_from)
+    if isinstance(part, analysis.PromptPair):
+        return (_identity(part.clean), _identity(part.corrupt), part.answer, part.foil)
     return part

@@ -1,6 +1,7 @@
 """Plotly figures of heads that work together: pairs, their graph, and what a head reads."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -148,46 +149,73 @@ def baseline_figure(
     return finish(figure, height=360)
 
 
-def head_graph(
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An edge of a graph of heads; without a reader it ends in the logits."""
+
+    writer: Head
+    reader: Head | None
+    share: float  # of the thickest line, 0 to 1
+    hover: str
+    numbers: tuple[int, ...]  # what a click on it carries: not two, which is a head
+    colour: str
+    opacity: float = 1
+    dash: str = "solid"
+
+
+def composition_links(
     pairs: Sequence[tuple[Head, Head, float]],
-    shape: tuple[int, int],
     baseline: tuple[float, float],
     palette: Palette,
     chosen: Pair,
-) -> go.Figure:
-    """Heads by layer, the first layer at the bottom, and an edge for each of `pairs`.
+) -> list[Link]:
+    """Pairs of heads as edges, which carry writer layer and head, reader layer and head."""
+    mean, sd = baseline
+    strongest = max((score for _, _, score in pairs), default=1.0)
+    return [
+        Link(
+            writer,
+            reader,
+            share=max(score - mean, 0) / max(strongest - mean, 1e-9),
+            hover=f"<b>{writer.label} to {reader.label}</b><br>score {score:.3f}"
+            f"<br>{(score - mean) / sd:+.1f} sd from random pairs",
+            numbers=tuple(_numbers(writer, reader)),
+            colour=palette.accent if (writer, reader) == chosen else palette.diverging[3],
+            opacity=1 if (writer, reader) == chosen else 0.7,
+        )
+        for writer, reader, score in pairs
+    ]
 
-    A node carries layer and head; an edge carries writer layer and head, reader layer and head.
+
+def head_graph(
+    links: Sequence[Link], shape: tuple[int, int], palette: Palette, chosen: Sequence[Head] = ()
+) -> go.Figure:
+    """Heads by layer, the first layer at the bottom, and the edges between them.
+
+    A node carries layer and head. The logits stand above the last layer if an edge leads there.
     """
     n_layers, n_heads = shape
-    mean, sd = baseline
     figure = go.Figure()
-    strongest = max((score for _, _, score in pairs), default=1.0)
+    to_logits = any(link.reader is None for link in links)
+    logits = Head(n_layers, (n_heads - 1) // 2)
     x, y, data, hover = [], [], [], []
-    for writer, reader, score in pairs:
-        across, up = _curve(writer, reader)
-        share = max(score - mean, 0) / max(strongest - mean, 1e-9)
-        mine = (writer, reader) == chosen
+    for link in links:
+        across, up = _curve(link.writer, link.reader or logits)
         figure.add_scatter(
             x=across,
             y=up,
             mode="lines",
-            line={
-                "color": palette.accent if mine else palette.diverging[3],
-                "width": 1.5 + 5 * share,
-            },
-            opacity=1 if mine else 0.7,
+            line={"color": link.colour, "width": 1.5 + 5 * link.share, "dash": link.dash},
+            opacity=link.opacity,
             hoverinfo="skip",
+            showlegend=False,
         )
         # Only the middle takes clicks: near their ends edges lie on each other.
         inner = slice(len(across) // 4, -(len(across) // 4))
         x += across[inner]
         y += up[inner]
-        data += [_numbers(writer, reader)] * len(across[inner])
-        hover += [
-            f"<b>{writer.label} to {reader.label}</b><br>score {score:.3f}"
-            f"<br>{(score - mean) / sd:+.1f} sd from random pairs"
-        ] * len(across[inner])
+        data += [list(link.numbers)] * len(across[inner])
+        hover += [link.hover] * len(across[inner])
     figure.add_scatter(
         x=x,
         y=y,
@@ -198,9 +226,10 @@ def head_graph(
         customdata=data,
         hovertext=hover,
         hoverinfo="text",
+        showlegend=False,
     )
     every = [Head(a, b) for a in range(n_layers) for b in range(n_heads)]
-    linked = {head for writer, reader, _ in pairs for head in (writer, reader)}
+    linked = {head for link in links for head in (link.writer, link.reader)}
     figure.add_scatter(
         x=[head.head for head in every],
         y=[head.layer for head in every],
@@ -208,7 +237,8 @@ def head_graph(
         text=[head.label if head in linked else "" for head in every],
         # Above the last layer and below the others, where no edge comes from.
         textposition=[
-            "top center" if head.layer == n_layers - 1 else "bottom center" for head in every
+            "top center" if head.layer == n_layers - 1 and not to_logits else "bottom center"
+            for head in every
         ],
         textfont_size=_FONT,
         cliponaxis=False,
@@ -230,7 +260,18 @@ def head_graph(
         customdata=[[head.layer, head.head] for head in every],
         hovertext=[f"<b>{head.label}</b><br>click to open it" for head in every],
         hoverinfo="text",
+        showlegend=False,
     )
+    if to_logits:
+        figure.add_annotation(
+            x=logits.head,
+            y=logits.layer,
+            text="<b>logits</b>",
+            showarrow=False,
+            yanchor="bottom",
+            font_size=_FONT,
+        )
+    top = n_layers - (-0.25 if to_logits else 0.65)
     figure.update_xaxes(
         title="Head",
         range=[-0.6, n_heads - 0.4],
@@ -239,12 +280,14 @@ def head_graph(
         zeroline=False,
     )
     figure.update_yaxes(
-        title="Layer", range=[-0.35, n_layers - 0.65], dtick=1, showgrid=False, zeroline=False
+        title="Layer",
+        range=[-0.35, top],
+        tickvals=list(range(n_layers)),
+        showgrid=False,
+        zeroline=False,
     )
-    figure.update_layout(
-        showlegend=False, clickmode="event+select", dragmode=False, hoverdistance=20
-    )
-    return finish(figure, height=max(340, 130 * n_layers), top=30)
+    figure.update_layout(clickmode="event+select", dragmode=False, hoverdistance=20)
+    return finish(figure, height=max(340, 130 * (n_layers + to_logits)), top=30)
 
 
 def change_bars(values: np.ndarray, labels: Sequence[str], palette: Palette) -> go.Figure:

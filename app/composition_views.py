@@ -109,13 +109,14 @@ def draw_pairs(selection: Selection, writer: Head, reader: Head) -> None:
     ):
         st.slider("Pairs", 1, MAX_PAIRS, key=selection.key("pairs"), width=320)
         result = backend.composition(selection, kind)
-        figure = composition_figures.head_graph(
+        links = composition_figures.composition_links(
             result.strongest(selection["pairs"]),
-            (selection.info.n_layers, selection.info.n_heads),
             (result.baseline.mean, result.baseline.std),
             palette(),
             (writer, reader),
         )
+        shape = (selection.info.n_layers, selection.info.n_heads)
+        figure = composition_figures.head_graph(links, shape, palette(), (writer, reader))
         draw_head_graph(figure, "graph", selection, PAIR)
 
 

@@ -102,6 +102,13 @@ PAGES = (
         "Which heads does the model need?",
     ),
     PageInfo(
+        "patching",
+        "Patching",
+        ":material/swap_horiz:",
+        "Test",
+        "Which activations bring the answer back, and along which path?",
+    ),
+    PageInfo(
         "circuits",
         "Circuits",
         ":material/schema:",

@@ -43,6 +43,11 @@ MIN_SAMPLE, MAX_SAMPLE = 10, 200
 MAX_PAIRS = 40
 MAX_IDS = 200
 MAX_KEPT = 300
+MAX_EDGES = 80
+MAX_PATCHES = 40
+CLEAN_PROMPT = "The red house and the old horse were by the river, and we all loved the red"
+# What followed "red" follows "old": only who stands before whom has changed.
+CORRUPT_PROMPT = CLEAN_PROMPT.replace("red house", "old house").replace("old horse", "red horse")
 MAX_OFFSETS = 10
 # Of a list of heads that the page picks where it is empty: none at all.
 NO_HEAD = "none"
@@ -138,8 +143,9 @@ def _text(longest: int) -> Callable[[str], str]:
     return parse
 
 
-_PROMPTS = ("prompt", "prompt2")
+_PROMPTS = ("prompt", "prompt2", "clean", "corrupt")
 _PROFILE = _choice(*PROFILE)
+_ANSWERS = ("attribution", "head", "patching")
 _TWO_HEADS = ("compare", "circuits", "composition")
 _THRESHOLD = "scores above it count as that kind of head"
 PARAMETERS = (
@@ -177,8 +183,8 @@ PARAMETERS = (
         "position of the bar chart, -1 for the last",
         ("attribution",),
     ),
-    Parameter("answer", "", _text(40), "token whose logit is split", ("attribution", "head")),
-    Parameter("foil", "", _text(40), "token it is compared with", ("attribution", "head")),
+    Parameter("answer", "", _text(40), "token whose logit is split", _ANSWERS),
+    Parameter("foil", "", _text(40), "token it is compared with", _ANSWERS),
     Parameter(
         "view", "grid", _choice("grid", "circuitsvis"), "how patterns are drawn", ("attention",)
     ),
@@ -270,6 +276,28 @@ PARAMETERS = (
     Parameter("head2", -1, _whole(0, 999), "the second head: a side, or the writer", _TWO_HEADS),
     Parameter("prompt2", SECOND_PROMPT, _text(MAX_LINK_PROMPT), "the second prompt", ("compare",)),
     Parameter("model2", "", str, "the second side's model", ("compare",)),
+    Parameter(
+        "clean", CLEAN_PROMPT, _text(MAX_LINK_PROMPT), "prompt with the answer", ("patching",)
+    ),
+    Parameter(
+        "corrupt", CORRUPT_PROMPT, _text(MAX_LINK_PROMPT), "prompt without it", ("patching",)
+    ),
+    Parameter(
+        "patch",
+        "z",
+        _choice("resid_pre", "attn_out", "mlp_out", "z", "q", "k", "v", "pattern"),
+        "which activation is patched",
+        ("patching",),
+    ),
+    Parameter("column", -1, _whole(-1, 9999), "position or head patched, -1: best", ("patching",)),
+    Parameter(
+        "exact", "none", _choice("none", "top", "all"), "which patches are run", ("patching",)
+    ),
+    Parameter("top", 10, _whole(1, MAX_PATCHES), "how many of the strongest", ("patching",)),
+    Parameter("reader", "", _heads(1), "head at the end of the paths", ("patching",)),
+    Parameter("into", "k", _choice("q", "k", "v"), "which of its inputs", ("patching",)),
+    Parameter("paths", False, _switch, "1 patches every path into it", ("patching",)),
+    Parameter("edges", 0, _whole(0, MAX_EDGES), "edges of the circuit, 0: enough", ("patching",)),
 )
 _BY_KEY = {parameter.key: parameter for parameter in PARAMETERS}
 # Pages whose question is best asked of repeated tokens begin there.
@@ -279,6 +307,10 @@ _PAGE_DEFAULTS: dict[tuple[str, str], Value] = {
     ("ablation", "input"): "repeated",
     ("composition", "input"): "repeated",
     ("compare", "input"): "repeated",
+    ("patching", "input"): "repeated",
+    ("patching", "layer"): -1,
+    ("patching", "answer"): " house",
+    ("patching", "foil"): " horse",
     # -1: the page picks the heads that it has most to say about.
     **{(page, key): -1 for page in _TWO_HEADS for key in ("layer", "head")},
     ("activations", "layer"): -1,
@@ -370,6 +402,7 @@ def open_page(name: str) -> Selection:
         ("keep", "keep"),
         ("heads", "take jointly"),
         ("together", "ablate together"),
+        ("reader", "follow paths to"),
     ):
         heads = heads_in(str(values[key]))
         known = [h for h in heads if h.layer < info.n_layers and h.head < info.n_heads]

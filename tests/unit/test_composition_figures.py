@@ -80,7 +80,8 @@ def test_many_heads_are_cut_to_those_that_stand_out() -> None:
 
 def test_nodes_and_edges_of_the_graph_carry_what_a_click_needs() -> None:
     pairs = [(Head(0, 0), Head(1, 1), 0.2), (Head(0, 1), Head(2, 0), 0.1)]
-    figure = composition_figures.head_graph(pairs, (3, 2), (0.05, 0.01), LIGHT, pairs[0][:2])
+    links = composition_figures.composition_links(pairs, (0.05, 0.01), LIGHT, pairs[0][:2])
+    figure = composition_figures.head_graph(links, (3, 2), LIGHT, pairs[0][:2])
     edges, nodes = figure.data[-2:]
     assert {tuple(data) for data in edges.customdata} == {(0, 0, 1, 1), (0, 1, 2, 0)}
     assert [tuple(data) for data in nodes.customdata] == list(np.ndindex(3, 2))

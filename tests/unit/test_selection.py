@@ -43,6 +43,16 @@ VALUES = {
     "head2": 7,
     "prompt2": "<i>another</i> & one",
     "model2": "attn-only-2l",
+    "clean": "one <b>clean</b>",
+    "corrupt": "and one & corrupt",
+    "patch": "resid_pre",
+    "column": 5,
+    "exact": "top",
+    "top": 7,
+    "reader": "L1H4",
+    "into": "v",
+    "paths": True,
+    "edges": 12,
     "dest": 12,
     "src": 4,
     "token": " sea",
@@ -170,7 +180,7 @@ def test_hostile_text_is_a_prompt_like_any_other_and_nothing_else(text: str) -> 
     values, notes = parse_link("attribution", link)
     assert values.get("prompt") == text
     free_text = {"prompt", "prompt2", "answer", "foil", "token", "model", "model2"}
-    free_text |= {"find", "point", "ids"}
+    free_text |= {"find", "point", "ids", "clean", "corrupt"}
     assert set(values) <= free_text
     assert not [note for note in notes if set("\x00\x1b\u202e\u2028") & set(note)]
 

@@ -1,0 +1,106 @@
+"""The section that finds a circuit: the strongest edges, and what they do by themselves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from analysis.definitions import EDGE_ATTRIBUTION, FAITHFULNESS
+from app import backend, composition_figures, patching_figures
+from app.frame import METRIC, draw_head_graph, figure_frame, part
+from app.selection import MAX_EDGES, Selection
+from app.theme import palette
+
+if TYPE_CHECKING:
+    from analysis.edges import Edge, EdgeAttribution, Faithfulness
+
+# The page takes the first of these numbers of edges that do `ENOUGH` of what all edges do.
+STEPS = (8, 16, 24, 40, MAX_EDGES)
+ENOUGH = 0.8
+
+
+def draw_circuit(selection: Selection) -> None:
+    """The strongest edges between heads on the view's input, as a graph."""
+    with (
+        figure_frame(
+            "Find the circuit",
+            "The edges between heads that the prediction of the input in the sidebar needs most, "
+            "the first layer at the bottom. The thicker the line, the more nats it is worth. Click "
+            "a head to open it.",
+            EDGE_ATTRIBUTION,
+            FAITHFULNESS,
+        ),
+        part(),
+    ):
+        with st.spinner("Following every edge"):
+            found = backend.edge_attribution(selection)
+            count = selection["edges"] or _enough(selection, found)
+            edges = _strongest(found, count)
+            result = backend.faithfulness(selection, edges)
+        st.slider(
+            "Strongest edges",
+            1,
+            min(MAX_EDGES, len(found.edges)),
+            key=selection.key("edges", shown=min(count, len(found.edges))),
+            width=320,
+            help="Those that do not lie on a path to the logits explain nothing and are left out.",
+        )
+        _draw_numbers(result, edges)
+        if not edges:
+            st.info("None of these edges lies on a path to the logits. Take more of them.")
+            return
+        figure = composition_figures.head_graph(
+            patching_figures.circuit_links(edges, palette()),
+            (selection.info.n_layers, selection.info.n_heads),
+            palette(),
+        )
+        patching_figures.add_input_legend(figure, edges, palette())
+        draw_head_graph(figure, "circuit", selection, ())
+        _draw_table(edges)
+        _draw_caption(selection, found)
+
+
+def _enough(selection: Selection, found: EdgeAttribution) -> int:
+    for count in STEPS:
+        if backend.faithfulness(selection, _strongest(found, count)).recovered >= ENOUGH:
+            return count
+    return MAX_EDGES
+
+
+def _strongest(found: EdgeAttribution, count: int) -> tuple[Edge, ...]:
+    """The strongest edges that lie on a path to the logits."""
+    least = found.edges[: min(count, len(found.edges))][-1]
+    return found.above(abs(least.score))
+
+
+def _draw_numbers(result: Faithfulness, edges: tuple[Edge, ...]) -> None:
+    bar = st.container(horizontal=True)
+    bar.metric("Edges kept", f"{result.kept} of {result.total:,}", border=True, width=METRIC)
+    heads = {edge.writer for edge in edges}
+    bar.metric("Heads that write them", str(len(heads)), border=True, width=METRIC)
+    bar.metric("Faithfulness", f"{result.recovered:.1%}", border=True, width=METRIC)
+    bar.metric("Loss with only these", f"{result.loss:.3f}", border=True, width=METRIC)
+    st.caption(
+        f"Loss with all edges {result.clean_loss:.3f} nats, with none {result.empty_loss:.3f}. "
+        "The losses are exact; the worth of a single edge is an estimate."
+    )
+
+
+def _draw_table(edges: tuple[Edge, ...]) -> None:
+    with st.expander(f"All {len(edges)} edges"):
+        st.dataframe(
+            [{"Edge": edge.label, "≈ nats": edge.score} for edge in edges],
+            hide_index=True,
+            column_config={"≈ nats": st.column_config.NumberColumn(format="%+.3f")},
+        )
+
+
+def _draw_caption(selection: Selection, found: EdgeAttribution) -> None:
+    used, tokens = backend.circuit_tokens(selection), backend.tokens_of(selection)
+    cut = {"mean": "its mean over the sequences", "zero": "zero"}[found.method]
+    rows = f" Found on the first {used.batch} of {tokens.batch} sequences."
+    st.caption(
+        f"An edge that is cut carries {cut} instead of what the head wrote."
+        + (rows if used.batch < tokens.batch else "")
+    )
