@@ -16,6 +16,8 @@ _VISIBLE = {"\n": "↵", "\t": "⇥", "\r": "␍", " ": "·"}
 _PLOTLY = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "$": "&#36;"})
 _INERT = str.maketrans({"<": "<\u2060", "&": "&\u2060"})
 _SCRIPT = str.maketrans({c: f"\\u{ord(c):04x}" for c in "<>&'\u2028\u2029"})
+# What markdown makes a link of even where every sign is escaped: http://, www., name@host.
+_LINK = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?<=@)", re.IGNORECASE)
 _MARKDOWN = str.maketrans({c: f"&#{ord(c)};" for c in "\\`*_{}[]()#+-.!|~<>&$:@^=\"'/"})
 
 
@@ -70,8 +72,11 @@ def plain_cell(text: str) -> str:
 
 
 def markdown_text(text: str) -> str:
-    """`text` for a place where Streamlit renders markdown, with nothing left to render."""
-    return text.translate(_MARKDOWN)
+    """`text` for a place where Streamlit renders markdown, with nothing left to render.
+
+    Addresses get a word joiner, which has no width, so that they do not become links.
+    """
+    return _LINK.sub("\u2060", text).translate(_MARKDOWN)
 
 
 def _visible(character: str) -> str:

@@ -29,7 +29,7 @@ HOSTILE = SCRIPTS + ODD
 # name server knows; a request to it, an `x-canary` element or `window.canary` is a hit.
 CANARY = "canary.invalid"
 _RUN = "window.canary=1;window.parent.canary=1"
-_PAYLOADS = (
+PAYLOADS = (
     f"<script>{_RUN}</script>",
     f'<script src="http://{CANARY}/s.js"></script>',
     f'<img src=x onerror="{_RUN}">',
@@ -112,7 +112,7 @@ MANY = tuple(
             *HOSTILE,
             *_ATTRIBUTES,
             *_OTHERS,
-            *(b + payload for payload in _PAYLOADS for b in _BREAKOUTS),
+            *(b + payload for payload in PAYLOADS for b in _BREAKOUTS),
         ]
     )
 )

@@ -10,11 +10,10 @@ from playwright.sync_api import Page, expect
 from app.navigation import PAGES
 from app.presets import PRESETS
 from tests.browser.conftest import ROOT, OpenPage, Serve, open_from_menu, wait_until_done
-from tests.hostile import HOSTILE, SCRIPTS
+from tests.hostile import MANY
 
 pytestmark = pytest.mark.browser
 HOSTILE_APP = Path(__file__).parent / "apps" / "hostile_app.py"
-ANALYSIS_PAGES = [page for page in PAGES if page.name != "start"]
 
 
 def go(page: Page, address: str) -> None:
@@ -172,27 +171,12 @@ def test_leaving_during_a_sweep_harms_nobody(app: str, open_page: OpenPage) -> N
     heading(staying, "Loss increase without each head")
 
 
-@pytest.mark.parametrize("info", ANALYSIS_PAGES, ids=lambda info: info.name)
-def test_hostile_prompts_run_nothing(app: str, page: Page, info) -> None:  # noqa: ANN001
-    go(page, f"{app}/{info.address}?input=prompt&prompt={quote(' '.join(HOSTILE))}")
-    heading(page, info.title)
-    page.mouse.wheel(0, 2000)
-    expect(page.get_by_text("Something went wrong")).to_have_count(0)
-    assert page.evaluate("window.canary") is None
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_hostile_tokens_run_nothing_in_any_view(
-    serve: Serve, open_page: OpenPage, theme: str
-) -> None:
-    page = open_page(color_scheme=theme)
+def test_hostile_tokens_run_nothing_in_any_view(serve: Serve, page: Page) -> None:
     go(page, serve(HOSTILE_APP))
     frame = page.frame_locator("iframe").first
     expect(frame.get_by_text("Head Selector")).to_be_visible(timeout=60_000)
-    expect(page.locator(".hs-chip")).to_have_count(len(HOSTILE))
+    expect(page.locator(".hs-chip")).to_have_count(len(MANY))
     expect(page.locator(".js-plotly-plot")).to_have_count(4)
-    for text in SCRIPTS:
-        expect(page.get_by_text(text, exact=False).first).to_be_attached()
     page.locator(".hs-chip").nth(1).hover()
     page.locator(".js-plotly-plot").first.hover()
     frame.locator("canvas").last.hover()
