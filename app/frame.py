@@ -192,7 +192,8 @@ def draw_head_graph(
 ) -> None:
     """A graph of heads: a click on a node opens its dossier, one on an edge sets `parameters`.
 
-    Nodes carry layer and head, edges a whole number for each parameter: more than two.
+    Nodes carry layer and head, edges a whole number for each parameter: more than two. An edge
+    with another count of numbers does nothing.
     """
 
     def take(numbers: list[int]) -> None:

@@ -8,7 +8,7 @@ import streamlit as st
 
 from analysis.definitions import EDGE_ATTRIBUTION, FAITHFULNESS
 from app import backend, composition_figures, patching_figures
-from app.frame import METRIC, draw_head_graph, figure_frame, part
+from app.frame import METRIC, draw_head_graph, draw_table, figure_frame, part
 from app.selection import MAX_EDGES, Selection
 from app.theme import palette
 
@@ -89,10 +89,10 @@ def _draw_numbers(result: Faithfulness, edges: tuple[Edge, ...]) -> None:
 
 def _draw_table(edges: tuple[Edge, ...]) -> None:
     with st.expander(f"All {len(edges)} edges"):
-        st.dataframe(
+        draw_table(
             [{"Edge": edge.label, "≈ nats": edge.score} for edge in edges],
-            hide_index=True,
-            column_config={"≈ nats": st.column_config.NumberColumn(format="%+.3f")},
+            "edges",
+            {"≈ nats": st.column_config.NumberColumn(format="%+.3f")},
         )
 
 

@@ -240,8 +240,7 @@ def overview(
         figure.update_yaxes(
             title="Layer" if stacked or kind == kinds[0] else None,
             range=[n_layers - 0.5, -0.5],
-            tickformat="d",
-            nticks=min(n_layers, 8),
+            dtick=-(-n_layers // 8),
             showgrid=False,
             zeroline=False,
             row=row,

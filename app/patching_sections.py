@@ -20,6 +20,7 @@ from app.frame import (
     draw_choice,
     draw_heads_to_open,
     draw_options,
+    draw_table,
     figure_frame,
     open_head,
     part,
@@ -40,7 +41,7 @@ SHORT: dict[PatchKind, str] = {
     "mlp_out": "MLP out",
 }
 # Rows of the table of estimates beside exact values.
-MAX_ROWS = 40
+MAX_ROWS = 20
 # More links to heads than these, of those that share a key, do not fit into a line.
 MAX_LINKS = 4
 
@@ -363,7 +364,7 @@ def _draw_table(view: PatchView, kind: PatchKind, exact: np.ndarray) -> None:
         f"{len(rows):,} exact patches, the largest {len(cells)} listed. The estimate is off by at "
         f"most {error:.3f}."
     )
-    st.dataframe(
+    draw_table(
         [
             {
                 "Patch": columns.cell(*cell),
@@ -373,9 +374,8 @@ def _draw_table(view: PatchView, kind: PatchKind, exact: np.ndarray) -> None:
             }
             for cell in cells
         ],
-        hide_index=True,
-        height=min(260, 38 + 35 * len(cells)),
-        column_config={
+        "patches",
+        {
             name: st.column_config.NumberColumn(format="%+.3f")
             for name in ("Exact", "≈ estimate", "Estimate − exact")
         },
