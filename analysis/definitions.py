@@ -328,6 +328,14 @@ SCORE_SPLIT = Definition(
     "attention score before softmax",
     "ARENA 1.2, section 4.7",
 )
+TRANSITION = Definition(
+    "Transition",
+    "When induction heads form: over few steps, and with them the loss on what repeats falls.",
+    "the first measured step at which the largest induction score of all heads is at least half of "
+    "what it is at the last step",
+    "training step; as exact as the steps that were measured are close",
+    "Olsson et al. 2022, phase change; the half is our convention",
+)
 TARGETED_ABLATION = Definition(
     "Targeted ablation",
     "How a head's induction stripe changes when one earlier head is silenced.",

@@ -88,6 +88,13 @@ PAGES = (
         "Which heads continue what has been seen before?",
     ),
     PageInfo(
+        "training",
+        "Training",
+        ":material/timeline:",
+        "Find",
+        "When do heads form?",
+    ),
+    PageInfo(
         "attribution",
         "Attribution",
         ":material/stacked_bar_chart:",

@@ -16,7 +16,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from analysis.catalog import ModelInfo, find_model, finished_model, list_models
-from analysis.definitions import PROFILE
+from analysis.definitions import PROFILE, SCORES
 from analysis.heads import Head
 from analysis.limits import MAX_CHARACTERS, MAX_SEED, MIN_HALF
 from app.config import settings
@@ -264,6 +264,9 @@ PARAMETERS = (
     Parameter("measured", False, _switch, "1 adds copying and the ablation effect", ("finder",)),
     Parameter("x", "previous", _PROFILE, "score along the horizontal axis", ("finder",)),
     Parameter("y", "induction", _PROFILE, "score along the vertical axis", ("finder",)),
+    Parameter("score", "induction", _choice(*SCORES), "score that is shown", ("training",)),
+    Parameter("step", -1, _whole(-1, 99_999_999), "step of the checkpoint", ("training",)),
+    Parameter("scale", "log", _choice("log", "linear"), "how steps are spaced", ("training",)),
     Parameter(
         "by",
         "ablate",
@@ -316,6 +319,8 @@ _PAGE_DEFAULTS: dict[tuple[str, str], Value] = {
     ("activations", "layer"): -1,
     ("activations", "head"): -1,
     ("neurons", "layer"): -1,
+    ("training", "layer"): -1,
+    ("training", "head"): -1,
     ("induction", "layer"): -1,
     ("induction", "head"): -1,
     ("ablation", "layer"): -1,

@@ -1,0 +1,89 @@
+"""The history of a training run: the transition that is found in it, and files that are not one."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from analysis.catalog import checkpoint, checkpoints, find_model, list_models
+from analysis.definitions import SCORE_NAMES
+from analysis.errors import AnalysisError
+from analysis.heads import Head
+from analysis.history import training_history
+from app.theme import DARK
+from app.training_figures import score_lines
+
+STEPS = [0, 10, 20, 40, 80]
+
+
+def write(folder, best):
+    """A run of two heads whose better induction score goes through `best`."""
+    records = [
+        {
+            "step": step,
+            "tokens": 64 * step,
+            "text_loss": 5.0,
+            "first_half_loss": 9.0,
+            "second_half_loss": 9.0 - value,
+            "scores": {name: [[0.01, value]] for name in SCORE_NAMES},
+        }
+        for step, value in zip(STEPS, best, strict=True)
+    ]
+    file = folder / "history.json"
+    file.write_text(json.dumps(records))
+    return replace(find_model("attn-only-2l"), folder=folder)
+
+
+@pytest.mark.parametrize(
+    ("best", "step"),
+    [
+        ((0.01, 0.02, 0.39, 0.41, 0.8), 40),
+        ((0.01, 0.02, 0.4, 0.1, 0.8), 20),  # the first that passes, even if it falls again
+        ((0.01, 0.9, 0.9, 0.9, 0.8), 10),
+        ((0.01, 0.01, 0.01, 0.01, 0.8), 80),
+        ((0.01, 0.01, 0.01, 0.01, 0.01), None),  # nothing has formed
+    ],
+)
+def test_the_transition_is_where_half_of_the_final_score_is_first_passed(tmp_path, best, step):
+    history = training_history(write(tmp_path, best))
+    assert (None if history.transition is None else history.steps[history.transition]) == step
+
+
+def test_a_step_between_two_records_belongs_to_the_earlier(tmp_path):
+    history = training_history(write(tmp_path, (0.01, 0.02, 0.3, 0.5, 0.8)))
+    assert [history.record(step) for step in (0, 9, 10, 39, 40, 10**9)] == [0, 0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "[1]", '[{"step": 0}]', "[[]]", "\x00"])
+def test_a_damaged_history_is_one_sentence(tmp_path, text):
+    (tmp_path / "history.json").write_text(text)
+    info = replace(find_model("attn-only-2l"), folder=tmp_path)
+    with pytest.raises(AnalysisError, match="history.json is damaged"):
+        training_history(info)
+
+
+def test_a_model_without_a_history_names_those_that_have_one(tmp_path):
+    info = replace(find_model("attn-only-2l"), folder=tmp_path)
+    with pytest.raises(AnalysisError, match="Models with one: attn-only-2l, gelu-4l"):
+        training_history(info)
+
+
+@pytest.mark.parametrize("info", list_models(), ids=lambda info: info.name)
+def test_every_shipped_checkpoint_is_a_record_and_some_are_from_before_the_transition(info):
+    history = training_history(checkpoint(info, checkpoints(info)[0]))
+    steps = checkpoints(info)
+    assert [history.steps[history.record(step)] for step in steps] == list(steps)
+    formed = history.steps[history.transition]
+    assert steps[0] < formed < steps[-1]
+
+
+def test_every_point_of_the_score_lines_carries_its_head():
+    history = training_history(find_model("gelu-4l"))
+    figure = score_lines(history, "induction", "x", 1230, Head(2, 3), True, DARK)
+    for trace in figure.data:
+        layer, head = trace.customdata[0]
+        np.testing.assert_array_equal(trace.customdata, np.tile([layer, head], (len(trace.x), 1)))
+        np.testing.assert_array_equal(trace.y, history.scores["induction"][:, layer, head])
+    assert {tuple(trace.customdata[0]) for trace in figure.data} == set(np.ndindex(4, 6))
+    assert tuple(figure.data[-1].customdata[0]) == (2, 3)
