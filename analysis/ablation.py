@@ -235,7 +235,7 @@ def ablation_estimate(
     z: list[list[Tensor]] = [[] for _ in points]
     slopes: list[list[Tensor]] = [[] for _ in points]
     # The loss is a mean over sequences, so each takes its part of the gradient by itself.
-    for rows in ids.split(max(1, 8 * TOKENS_AT_ONCE // tokens.length)):
+    for rows in ids.split(max(1, 4 * TOKENS_AT_ONCE // tokens.length)):
 
         def share(logits: Tensor, rows: Tensor = rows) -> Tensor:
             scored = next_token_log_probs(logits, rows)[:, tokens.scored]

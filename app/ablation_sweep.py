@@ -12,7 +12,7 @@ from analysis.heads import Head
 from app import ablation_figures, backend, figures
 from app.ablation_view import AblationView
 from app.chosen_heads import completed
-from app.frame import draw, draw_choice, draw_head_map, figure_frame, open_head
+from app.frame import beside, draw, draw_choice, draw_head_map, figure_frame, open_head
 from app.selection import newly_chosen
 from app.text import display_token
 from app.watching import cancel, cancelled, forget_failure, go_on, is_awaited, watch
@@ -83,7 +83,7 @@ def _draw_found(view: AblationView, estimate: np.ndarray, exact: np.ndarray) -> 
         draw_head_map(
             ablation_figures.effect_map(estimate, exact, view.theme, focus=focus), key="map"
         )
-    left, right = st.columns([1, 2])
+    left, right = beside("effects", 300, 460)
     with left:
         _draw_ranking(view, estimate, exact)
     with right:
