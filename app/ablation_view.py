@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # Seconds that a sweep is awaited: a page that is drawn twice at once flickers.
 AT_ONCE = 0.5
 # Seconds of work that a page begins without being asked.
-UNASKED = 30
+UNASKED = 20
 # Floating-point operations a second of two older cores: an estimate of time that errs on the long
 # side.
 SPEED = 2e10
