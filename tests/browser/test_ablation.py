@@ -45,8 +45,6 @@ def test_exact_values_replace_estimates_until_cancelled_and_go_on(app: str, page
     # A click takes effect while values still come; the first dot is the topmost exact head.
     click_dot(page, 2, 0)
     expect(page).to_have_url(re.compile("layer=[0-3]&head=[0-5]"))
-    page.get_by_role("button", name="Cancel").click()
-    expect(page.get_by_text("Cancelled: ")).to_be_visible()
 
 
 def test_ticking_heads_moves_the_loss_and_the_link(app: str, page: Page) -> None:
