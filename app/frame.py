@@ -32,6 +32,7 @@ from app.export import (
 from app.navigation import streamlit_page
 from app.selection import Selection, Value, choose, current_selection, link_parameters
 from app.share import view_link
+from app.snippets import snippet
 from app.text import markdown_text
 from app.theme import palette
 
@@ -64,6 +65,11 @@ def figure_frame(title: str, reading: str, *definitions: Definition) -> Iterator
                 st.markdown(f"**{quantity.name}.** {quantity.meaning}")
                 st.code(quantity.formula, language=None, wrap_lines=True)
                 st.markdown(f"Range and unit: {quantity.unit}.  \nSource: {quantity.source}.")
+        selection = current_selection()
+        if code := snippet(definitions, selection, _head_of(title, selection)):
+            with tools.popover("Code", type="tertiary", width="content"):
+                st.caption("The numbers, in a notebook with TransformerLens 4.3:")
+                st.code(code, "python", height=420)
         st.caption(markdown_text(reading))
         exhibits: list[Exhibit] = []
         around = _exhibits.set(exhibits)
@@ -74,6 +80,14 @@ def figure_frame(title: str, reading: str, *definitions: Definition) -> Iterator
         if exhibits:
             with tools.popover("Export", type="tertiary", width="content"):
                 _draw_exports(title, reading, definitions, exhibits)
+
+
+def _head_of(title: str, selection: Selection) -> Head:
+    """The head that a figure is about: named in its title, else in focus, else the last layer's."""
+    if named := re.search(r"L\d{1,4}H\d{1,4}", title):
+        return Head.parse(named[0])
+    layer, head = selection["layer"], selection["head"]
+    return Head(layer if layer >= 0 else selection.info.n_layers - 1, max(head, 0))
 
 
 def offer(exhibit: Exhibit) -> None:

@@ -1,5 +1,6 @@
-"""Code that reproduces a quantity in a notebook with plain TransformerLens, for the view at hand."""
+"""Code that reproduces a quantity in a notebook with plain TransformerLens."""
 
+import re
 from collections.abc import Sequence
 
 from analysis.catalog import BUNDLED as BUNDLED_MODELS
@@ -21,28 +22,32 @@ def snippet(definitions: Sequence[Definition], selection: Selection, head: Head)
         head: What `LAYER` and `HEAD` are.
     """
     known = [definition for definition in dict.fromkeys(definitions) if definition in BODIES]
-    if not known or selection.info.folder.parent != BUNDLED_MODELS:
+    # A checkpoint lies in its model's folder under another name.
+    if not known or selection.info.folder != BUNDLED_MODELS / selection.info.name:
         return None
     needs = {need for definition in known for need in BODIES[definition][0]}
-    blocks = [_constants(selection, head, "repeated" in needs), parts.BUNDLED]
+    blocks = [parts.BUNDLED]
     blocks.append(parts.REPEATED if _repeated(selection, needs) else parts.PROMPT)
     blocks += [_part(need, selection) for need in _ORDER if need in needs]
     for definition in known:
         blocks += [f"# {definition.name}: {definition.unit}", BODIES[definition][1]]
         blocks.append("print(result)")
-    return "\n".join(block.strip() if block[0] != "\n" else block[:-1] for block in blocks) + "\n"
+    code = "\n\n".join(block.strip() for block in blocks)
+    constants = _constants(selection, head, "repeated" in needs)
+    named = [f"{k} = {v!r}" for k, v in constants.items() if re.search(rf"\b{k}\b", code)]
+    return "\n".join([*named, "", code, ""])
 
 
 def _repeated(selection: Selection, needs: set[str]) -> bool:
     return selection["input"] == "repeated" or "repeated" in needs
 
 
-def _constants(selection: Selection, head: Head, only_repeated: bool) -> str:
+def _constants(selection: Selection, head: Head, only_repeated: bool) -> dict[str, object]:
     """What the view sets. `repr` writes whatever a text may hold as a harmless literal."""
     repeated = selection["input"] == "repeated" or only_repeated
     second = Head(max(selection["layer2"], 0), max(selection["head2"], 0))
     kept = heads_in(selection["keep"]) if selection["keep"] != NO_HEAD else ()
-    values = {
+    return {
         "NAME": selection.info.name,
         "LAYER": head.layer,
         "HEAD": head.head,
@@ -61,7 +66,6 @@ def _constants(selection: Selection, head: Head, only_repeated: bool) -> str:
         "CLEAN": selection["clean"],
         "CORRUPT": selection["corrupt"],
     }
-    return "\n".join(f"{name} = {value!r}" for name, value in values.items())
 
 
 def _part(need: str, selection: Selection) -> str:

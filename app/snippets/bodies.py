@@ -140,7 +140,8 @@ z = {}
 
 def note(layer):
     def hook(activation, hook):
-        z[layer] = activation
+        z[layer] = activation.clone()  # the one that the rest of the run is computed from
+        return z[layer]
 
     return z_hook(layer), hook
 
@@ -327,7 +328,8 @@ corrupt_z = {}
 
 def note_of(layer):
     def note(activation, hook):
-        corrupt_z[layer] = activation
+        corrupt_z[layer] = activation.clone()
+        return corrupt_z[layer]
 
     return f"blocks.{layer}.attn.hook_z", note
 

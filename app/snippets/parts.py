@@ -3,7 +3,7 @@
 They are Python for a notebook with plain TransformerLens, in the order in which they may stand.
 """
 
-BUNDLED = '''
+BUNDLED = """
 import json
 from pathlib import Path
 
@@ -37,9 +37,9 @@ config = TransformerBridgeConfig(
 model = TransformerBridge.boot_native(config, tokenizer=tokenizer, device="cpu").eval()
 model.load_state_dict(load_file(folder / "model.safetensors"))
 n_layers, n_heads, d_head = facts["n_layers"], facts["n_heads"], facts["d_head"]
-'''
+"""
 
-HUB = '''
+HUB = """
 import numpy as np
 import torch
 from transformer_lens.model_bridge import TransformerBridge
@@ -48,15 +48,15 @@ torch.set_grad_enabled(False)
 model = TransformerBridge.boot_transformers(NAME, device="cpu", dtype=torch.float32).eval()
 tokenizer = model.tokenizer
 n_layers, n_heads, d_head = model.cfg.n_layers, model.cfg.n_heads, model.cfg.d_head
-'''
+"""
 
-PROMPT = '''
+PROMPT = """
 ids = tokenizer.encode(PROMPT, add_special_tokens=False)
 tokens = torch.tensor([[tokenizer.bos_token_id] * PREPEND_BOS + ids])  # [batch, pos]
 scored = slice(None)  # predictions that a loss is averaged over: entry i is of token i+1
-'''
+"""
 
-REPEATED = '''
+REPEATED = """
 special = set(tokenizer.all_special_ids)
 ordinary = np.array([i for i in range(len(tokenizer)) if i not in special])
 rows = []
@@ -65,32 +65,32 @@ for index in range(BATCH):
     rows.append([tokenizer.bos_token_id, *half, *half])
 tokens = torch.tensor(rows)  # [batch, pos]
 scored = slice(S + 1, 2 * S)  # predictions that a loss is averaged over: entry i is of token i+1
-'''
+"""
 
-RUN = '''
+RUN = """
 logits, cache = model.run_with_cache(tokens)
 
 
 def next_token_log_probs(logits):  # [batch, entry]; entry i scores token i+1
     return logits[:, :-1].log_softmax(-1).gather(-1, tokens[:, 1:, None])[..., 0]
-'''
+"""
 
-PATTERN = '''
+PATTERN = """
 # [batch, layer, head, dest, src]
 pattern = torch.stack([cache[f"blocks.{i}.attn.hook_pattern"] for i in range(n_layers)], 1)
-'''
+"""
 
 # On which sources a score counts attention; the rest is the same for all.
-SCORE = '''
+SCORE = """
 earlier_copies = (tokens[:, :, None] == tokens[:, None, :]).tril(-1)  # [batch, dest, src]
 
 
 def attention_on(sources):  # mean over the destinations that have such a source
     attention = (pattern * sources[:, None, None]).sum((-1, -2))
     return (attention / sources.any(-1).sum(-1)[:, None, None]).nanmean(0)  # [layer, head]
-'''
+"""
 
-LOSS = '''
+LOSS = """
 def loss(hooks=()):  # nats per token
     logits = model.run_with_hooks(tokens, fwd_hooks=list(hooks))
     return -next_token_log_probs(logits)[:, scored].mean()
@@ -98,27 +98,27 @@ def loss(hooks=()):  # nats per token
 
 def z_hook(layer):
     return f"blocks.{layer}.attn.hook_z"  # [batch, pos, head, d_head]
-'''
+"""
 
 REPLACEMENTS = {
-    "zero": '''
+    "zero": """
 def replacement(z):
     return torch.zeros_like(z)
-''',
-    "mean": '''
+""",
+    "mean": """
 def replacement(z):
     return z.mean(0, keepdim=True).expand_as(z)  # over sequences, at each position
-''',
-    "resample": '''
+""",
+    "resample": """
 def replacement(z):  # z in another sequence of the batch
     circle = np.random.default_rng(0).permutation(len(z))
     source = np.empty_like(circle)
     source[circle] = np.roll(circle, 1)
     return z[torch.from_numpy(source)]
-''',
+""",
 }
 
-ABLATE = '''
+ABLATE = """
 def ablated(heads):  # hooks that replace z of these heads, each given as (layer, head)
     def hook_of(layer, some):
         def replace(z, hook):
@@ -130,16 +130,16 @@ def ablated(heads):  # hooks that replace z of these heads, each given as (layer
 
     layers = sorted({layer for layer, _ in heads})
     return [hook_of(layer, [h for at, h in heads if at == layer]) for layer in layers]
-'''
+"""
 
-WEIGHTS = '''
+WEIGHTS = """
 W_E, W_pos, W_U = model.W_E, model.W_pos, model.W_U
 W_Q, W_K, W_V, W_O = model.W_Q, model.W_K, model.W_V, model.W_O  # [layer, head, in, out]
 b_Q, b_K = model.b_Q, model.b_K
-'''
+"""
 
 # The linear part of each LayerNorm belongs to the matrices that read the stream.
-FOLDED_WEIGHTS = '''
+FOLDED_WEIGHTS = """
 def centred(matrix, axis):
     return matrix - matrix.mean(axis, keepdim=True)
 
@@ -152,9 +152,9 @@ W_Q, W_K, W_V = (centred(w * gain, -2) for w in (model.W_Q, model.W_K, model.W_V
 W_U = centred(model.W_U * model.ln_final.original_component.weight[:, None], -2)
 b_Q = model.b_Q + torch.einsum("lm,lhmd->lhd", shift, model.W_Q)
 b_K = model.b_K + torch.einsum("lm,lhmd->lhd", shift, model.W_K)
-'''
+"""
 
-TARGETS = '''
+TARGETS = """
 if ANSWER:  # that token at every position
     targets = torch.full_like(tokens, tokenizer.encode(ANSWER, add_special_tokens=False)[0])
 else:  # the token that really comes next
@@ -164,19 +164,19 @@ if FOIL:
     direction = direction - model.W_U.T[tokenizer.encode(FOIL, add_special_tokens=False)[0]]
 n_pos = targets.shape[1]
 constant = torch.zeros(targets.shape)
-'''
+"""
 
 # LayerNorm with its scale held fixed: centring the stream is centring the direction.
-NORMED_TARGETS = '''
+NORMED_TARGETS = """
 norm = model.ln_final.original_component
 constant = constant + direction @ norm.bias
 direction = direction * norm.weight
 direction = direction - direction.mean(-1, keepdim=True)
 direction = direction / cache["ln_final.hook_scale"][:, :n_pos]
-'''
+"""
 
 # What each component wrote to the stream before the head's layer, and its queries and keys.
-COMPONENTS = '''
+COMPONENTS = """
 def head_write(layer, head):
     return cache[z_hook(layer)][:, :, head] @ model.W_O[layer, head]
 
@@ -195,10 +195,10 @@ keys = {name: write / scale @ W_K[LAYER, HEAD] for name, write in writes.items()
 b_O = sum(model.blocks[layer].attn.b_O for layer in range(LAYER)) + torch.zeros(1)
 queries["Biases"] = (b_O + 0 * writes["Embedding"]) / scale @ W_Q[LAYER, HEAD] + b_Q[LAYER, HEAD]
 keys["Biases"] = (b_O + 0 * writes["Embedding"]) / scale @ W_K[LAYER, HEAD] + b_K[LAYER, HEAD]
-'''
+"""
 
 # Two prompts of the same length; the quantity is the logit difference at the last position.
-PAIR = '''
+PAIR = """
 def encode(text):
     ids = tokenizer.encode(text, add_special_tokens=False)
     return torch.tensor([[tokenizer.bos_token_id] * PREPEND_BOS + ids])
@@ -215,4 +215,4 @@ def difference(logits):
 clean_logits, clean_cache = model.run_with_cache(clean)
 corrupt_logits, corrupt_cache = model.run_with_cache(corrupt)
 m_clean, m_corrupt = difference(clean_logits), difference(corrupt_logits)
-'''
+"""

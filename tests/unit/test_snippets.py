@@ -1,0 +1,177 @@
+"""The code that pages offer gives the numbers that they show."""
+
+import re
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+import torch
+
+import analysis
+from analysis import definitions as d
+from analysis.catalog import BUNDLED, find_model
+from analysis.heads import Head
+from app.selection import PARAMETERS, Selection
+from app.snippets import snippet
+from app.snippets.bodies import BODIES
+
+PROMPT = 'The cat sat.\nThe cat """ sat on the mat\' \u202e'
+CHOSEN, WRITER = Head(1, 4), Head(0, 2)
+
+
+def view(**values) -> Selection:  # noqa: ANN003
+    chosen = {p.key: p.default for p in PARAMETERS}
+    chosen |= {"length": 8, "batch": 3, "layer2": 0, "head2": 2, "prompt": PROMPT, **values}
+    return Selection("induction", MappingProxyType(chosen), find_model(str(chosen["model"])))
+
+
+def run(definition: d.Definition, selection: Selection) -> np.ndarray:
+    code = snippet([definition], selection, CHOSEN)
+    assert code
+    assert str(BUNDLED) not in code
+    # A notebook beside the folder of models; the tests may run from anywhere.
+    code = re.sub(r'Path\("models"\)', f"Path({str(BUNDLED)!r})", code)
+    names: dict = {}
+    before = torch.is_grad_enabled()
+    try:
+        exec(compile(code, definition.name, "exec"), names)
+    finally:
+        torch.set_grad_enabled(before)
+    return names["result"].detach().numpy()
+
+
+def expected(definition: d.Definition, model, tokens, selection):  # noqa: ANN001, ANN202
+    head, at = CHOSEN, (CHOSEN.layer, CHOSEN.head)
+    patterns = analysis.attention_patterns(model, tokens)
+    score = {v: k for k, v in d.SCORES.items()}
+    if definition in score:
+        return analysis.head_scores(model, tokens)[score[definition]]
+    stats = analysis.next_token_stats(model, tokens)
+    eigenvalues = analysis.ov_eigenvalues(model)
+    method = selection["method"]
+    match definition:
+        case d.TOKENS:
+            return tokens.ids
+        case d.LOSS:
+            return stats.loss
+        case d.HALF_LOSS:
+            return stats.half_losses(tokens)
+        case d.PATTERN:
+            return patterns.values
+        case d.PATTERN_CHECK:
+            return analysis.verify_pattern(model, tokens, head.layer).cached
+        case d.COURSE_STRIPE:
+            return analysis.head_scores(model, tokens).course_stripe
+        case d.DISTANCE_PROFILE:
+            return analysis.distance_profile(patterns, tokens)
+        case d.RESTING:
+            resting = analysis.resting_attention(patterns, tokens)
+            return np.stack([resting.first_half, resting.second_half])
+        case d.ATTRIBUTION:
+            return analysis.logit_attribution(model, tokens).values
+        case d.SOURCE_ATTRIBUTION:
+            return analysis.source_attribution(model, tokens, head).values
+        case d.LENS:
+            return analysis.logit_lens(model, tokens).log_probs
+        case d.ABLATION:
+            return analysis.ablation_sweep(model, tokens, method).values
+        case d.ABLATION_ESTIMATE:
+            return analysis.ablation_estimate(model, tokens, method).values
+        case d.JOINT_ABLATION:
+            return analysis.pair_ablation(model, tokens, [WRITER, head], method).excess[0, 1]
+        case d.KEEP_ONLY:
+            return analysis.keep_only(model, tokens, [Head(0, 2), Head(1, 4)])
+        case d.TARGETED_ABLATION:
+            found = analysis.targeted_ablation(model, tokens, head)
+            return found.ablated - found.clean
+        case d.OV_CIRCUIT:
+            return analysis.ov_sample(model, head, ids=[5, 9, 70]).values
+        case d.COPYING:
+            return list(analysis.ov_copying(model, head).accuracy.values())
+        case d.EIGENVALUES:
+            return np.stack([eigenvalues.score, eigenvalues.vocabulary_score])
+        case d.OV_DIRECTIONS:
+            return analysis.ov_svd(model, head).singular_values
+        case d.FACTORED_MATRIX:
+            facts = analysis.factored_matrix_facts(model)
+            return [facts.full_bytes, facts.factored_bytes]
+        case d.POSITIONAL_PATTERN:
+            return analysis.previous_token_circuit(model, *at).values
+        case d.TOKEN_PREFERENCES:
+            (token,) = model.tokenizer.encode(" the", add_special_tokens=False)
+            found = analysis.qk_preferences(model, head, token)
+            return [found.keys.values, found.queries.values]
+        case d.K_COMPOSITION_CIRCUIT:
+            found = analysis.k_composition_circuit(model, WRITER, head)
+            return [found.best_key_hits[0].mean(), found.best_query_hits[0].mean()]
+        case d.COMPOSITION:
+            return analysis.composition_scores(model, "K").values
+        case d.COMPOSITION_BASELINE:
+            baseline = analysis.random_baseline(model.d_model, model.d_head)
+            return [baseline.mean, baseline.std]
+        case d.NEURON_ACTIVATION:
+            return analysis.neuron_activations(model, tokens, head.layer).values
+        case d.NEURON_TOKENS:
+            raised, _ = analysis.promoted_tokens(model, head.layer, 0)
+            return raised.values
+        case d.PARAMETER:
+            return model.bridge.W_Q[head.layer].detach().numpy()
+        case d.ACTIVATION:
+            return analysis.activation(model, tokens, "blocks.1.hook_resid_pre").values
+        case _:
+            ids = [
+                model.tokenizer.encode(selection[k], add_special_tokens=False)[0]
+                for k in ("answer", "foil")
+            ]
+            texts = (analysis.tokenize(model, selection[k]) for k in ("clean", "corrupt"))
+            pair = analysis.prompt_pair(model, *texts, *ids)
+            if definition == d.PATCHING:
+                return analysis.activation_patching(model, pair, "z").values
+            return analysis.attribution_patching(model, pair, ["z"])["z"].values
+
+
+def shown(definition: d.Definition, result: np.ndarray) -> np.ndarray:
+    """The part of a snippet's numbers that is compared."""
+    if definition == d.OV_CIRCUIT:
+        return result[np.ix_([5, 9, 70], [5, 9, 70])]
+    if definition in (d.TOKEN_PREFERENCES, d.NEURON_TOKENS):
+        return -np.sort(-result)[..., :10]
+    return result
+
+
+@pytest.mark.parametrize("definition", BODIES, ids=lambda definition: definition.name)
+@pytest.mark.parametrize("source", ["repeated", "prompt"])
+def test_a_snippet_gives_the_numbers_of_the_page(definition, source):
+    needs = BODIES[definition][0]
+    if source == "prompt" and not {"run"} & set(needs):
+        pytest.skip("it does not depend on the input")
+    if source == "prompt" and "repeated" in needs:
+        pytest.skip("it is about repeated tokens")
+    with_neurons = definition in (d.NEURON_ACTIVATION, d.NEURON_TOKENS)
+    model_name = "gelu-4l" if with_neurons or source == "prompt" else "attn-only-2l"
+    pair = {"answer": " house", "foil": " horse"} if "pair" in needs else {}
+    selection = view(
+        input=source,
+        model=model_name,
+        keep="L0H2,L1H4",
+        method="mean" if source == "repeated" else "zero",
+        **pair,
+    )
+    model = analysis.load_model(model_name, device="cpu")
+    tokens = (
+        analysis.repeated_tokens(model, 8, 3)
+        if source == "repeated"
+        else analysis.tokenize(model, PROMPT)
+    )
+    found = shown(definition, run(definition, selection))
+    np.testing.assert_allclose(
+        found, expected(definition, model, tokens, selection), rtol=2e-4, atol=2e-5
+    )
+
+
+def test_one_program_gives_several_quantities_and_a_checkpoint_has_none():
+    code = snippet([d.PATTERN, *d.SCORES.values()], view(), CHOSEN)
+    assert code
+    assert code.count("run_with_cache") == 1
+    assert code.count("print(result)") == 1 + len(d.SCORES)
+    assert snippet([d.PATH_PATCHING], view(), CHOSEN) is None
