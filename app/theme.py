@@ -28,7 +28,7 @@ class Palette:
 LIGHT = Palette(
     dark=False,
     background="#ffffff",
-    text="#1a1f2b",
+    text="#10141d",
     muted="#5b6577",
     accent="#d9480f",
     first_half="rgba(217, 72, 15, 0.10)",

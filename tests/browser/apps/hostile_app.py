@@ -27,8 +27,8 @@ def main() -> None:
     ):
         page, height = circuitsvis.attention_heads(
             # As many as it draws in good time.
-            np.stack([pattern[:100, :100]] * 3),
-            MANY[-100:],
+            np.stack([pattern[:60, :60]] * 3),
+            MANY[-60:],
             MANY[:3],
             dark=theme.dark,
         )

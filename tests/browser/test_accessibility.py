@@ -1,0 +1,63 @@
+"""Every page in both themes: no serious finding of axe-core, and keys alone reach what matters."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from app.navigation import PAGES
+from tests.browser.conftest import OpenPage, wait_until_done
+
+pytestmark = pytest.mark.browser
+
+
+# Streamlit writes white on the theme's main colour here, which in the dark theme is light because
+# it also stands as text on the dark background.
+_NOT_OURS = {"exclude": [[".stMultiSelect"]]}
+
+
+def findings(page: Page) -> list[str]:
+    """Serious and critical findings: the rule, and where."""
+    response = Axe().run(page, context=_NOT_OURS).response
+    return [
+        f"{found['id']} at {node['target']}: {node['failureSummary']}"
+        for found in response["violations"]
+        if found["impact"] in ("serious", "critical")
+        for node in found["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("info", PAGES, ids=lambda info: info.name)
+def test_axe_finds_nothing_serious(app: str, open_page: OpenPage, info) -> None:  # noqa: ANN001
+    for theme in ("light", "dark"):
+        page = open_page(color_scheme=theme)
+        page.goto(f"{app}/{info.address}")
+        wait_until_done(page)
+        expect(page.get_by_role("heading", name=info.title).first).to_be_visible()
+        assert findings(page) == [], theme
+        page.close()
+
+
+def test_axe_would_find_pale_text_and_a_button_without_a_name(page: Page) -> None:
+    pale = "<p style='color:%23bbb'>pale text</p>"
+    page.goto(f"data:text/html,<html lang=en><title>x</title>{pale}<button></button>")
+    assert {found.split()[0] for found in findings(page)} >= {"color-contrast", "button-name"}
+
+
+def test_the_head_grid_and_the_model_are_reached_and_used_by_keys_alone(
+    app: str, page: Page
+) -> None:
+    page.goto(f"{app}/attention")
+    wait_until_done(page)
+    expect(page.locator(".hg")).to_have_attribute("data-drawn", "16")
+    page.get_by_role("radio", name="All heads").focus()
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if page.locator(".hg [role=option]:focus").count():
+            break
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    expect(page.locator(".hg")).to_have_attribute("data-shown", "L1H1")
+    model = page.get_by_label("Model", exact=True)
+    model.focus()
+    page.keyboard.press("ArrowDown")
+    expect(page.get_by_role("option").first).to_be_visible()
