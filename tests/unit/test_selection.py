@@ -76,6 +76,9 @@ VALUES = {
     "stripes": True,
     "qpart": 0,
     "kpart": 2,
+    "score": "previous",
+    "step": 1221,
+    "scale": "linear",
 }
 
 
