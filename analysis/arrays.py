@@ -3,10 +3,9 @@
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 
-def to_numpy(tensor: Tensor) -> np.ndarray:
+def to_numpy(tensor: Any) -> np.ndarray:
     """A float32 copy of `tensor` (int64 for integers) that owns its memory."""
     array = tensor.detach().cpu().numpy()
     kind = np.float32 if array.dtype.kind == "f" else array.dtype

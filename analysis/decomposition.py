@@ -13,8 +13,8 @@ from analysis.errors import AnalysisError
 from analysis.forward import run
 from analysis.heads import Head, require_heads
 from analysis.inputs import Tokens
+from analysis.limits import MAX_BYTES
 from analysis.models import HeadModel
-from analysis.patterns import MAX_BYTES
 from analysis.weights import circuit_weights, require_learned_positions
 
 RAW = "Raw weights: this model has no norms. Biases, where there are any, are a component."
@@ -148,7 +148,7 @@ def k_composition(model: HeadModel, tokens: Tokens, layer: int, head: int) -> De
 
     Raises:
         AnalysisError: A head that does not exist, rotary positions, or an answer larger than
-            `analysis.patterns.MAX_BYTES`.
+            `analysis.limits.MAX_BYTES`.
     """
     chosen = Head(layer, head)
     parts = _split(model, tokens.tensor, chosen)

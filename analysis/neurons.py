@@ -9,8 +9,8 @@ from analysis.arrays import freeze, to_numpy
 from analysis.errors import AnalysisError
 from analysis.forward import run
 from analysis.inputs import Tokens
+from analysis.limits import MAX_BYTES
 from analysis.models import HeadModel
-from analysis.patterns import MAX_BYTES
 from analysis.ranking import TokenRanking, rank_tokens
 from analysis.weights import circuit_weights
 
@@ -63,7 +63,7 @@ def neuron_peaks(model: HeadModel, tokens: Tokens) -> NeuronPeaks:
 
     Raises:
         AnalysisError: A model without MLPs, or activations larger than
-            `analysis.patterns.MAX_BYTES`.
+            `analysis.limits.MAX_BYTES`.
     """
     _require_neurons(model, 0)
     size = 4 * tokens.batch * tokens.length * model.info.d_mlp * model.n_layers

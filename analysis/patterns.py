@@ -1,37 +1,16 @@
 """Attention patterns."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-import numpy as np
 import torch
-from jaxtyping import Float
 
-from analysis.arrays import freeze, to_numpy
+from analysis.arrays import to_numpy
 from analysis.errors import AnalysisError
 from analysis.forward import run, silence
 from analysis.heads import Head, require_heads
-from analysis.inputs import Tokens
+from analysis.limits import MAX_BYTES
 from analysis.models import HeadModel
-
-# 64 sequences x 144 heads x 201 x 201 float32 would be 1.5 GB; this is what one answer may hold.
-MAX_BYTES = 256 * 2**20
-
-
-@dataclass(frozen=True, eq=False)
-class Patterns:
-    """Attention patterns of `layers`; each row over src is a probability distribution."""
-
-    values: Float[np.ndarray, "batch layer head dest src"]
-    layers: tuple[int, ...]
-
-    def __post_init__(self) -> None:
-        if self.values.shape[1] != len(self.layers):
-            raise ValueError(f"{self.values.shape[1]} layers of values for {len(self.layers)}")
-        worst = float(np.abs(self.values.sum(-1) - 1).max(initial=0))
-        if not worst < 1e-4:
-            raise ValueError(f"pattern rows sum to 1 within {worst:.2g}, not within 1e-4")
-        freeze(self, "values")
+from analysis.results import Patterns, Tokens
 
 
 def attention_patterns(
@@ -54,7 +33,7 @@ def attention_patterns(
 
     Raises:
         AnalysisError: No layer, a layer or head the model lacks, or an answer larger than
-            `MAX_BYTES`.
+            `analysis.limits.MAX_BYTES`.
     """
     chosen = tuple(range(model.n_layers)) if layers is None else tuple(layers)
     if not chosen:

@@ -1,69 +1,17 @@
 """Scores that say what a head attends to, with their chance level and spread over sequences."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from types import MappingProxyType
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from analysis.arrays import freeze
 from analysis.definitions import SCORE_NAMES, TARGETED, ScoreName
 from analysis.heads import Head
-from analysis.inputs import Tokens, repeated_tokens
+from analysis.inputs import repeated_tokens
 from analysis.models import HeadModel
-from analysis.patterns import Patterns, attention_patterns
-
-
-@dataclass(frozen=True, eq=False)
-class HeadScores:
-    """Every score of every head on the same tokens.
-
-    NaN where the tokens cannot show it: `duplicate` and `induction` need a token that occurs
-    twice. `spread` is the sample standard deviation over sequences (NaN for a single one) and
-    `chance` the score of uniform causal attention. `course_stripe` is the course's own average of
-    the induction diagonal, for comparison with published figures (None unless tokens are
-    repeated). `layers` says which layer each row of the arrays is.
-    """
-
-    current: Float[np.ndarray, "layer head"]
-    previous: Float[np.ndarray, "layer head"]
-    first: Float[np.ndarray, "layer head"]
-    duplicate: Float[np.ndarray, "layer head"]
-    induction: Float[np.ndarray, "layer head"]
-    entropy: Float[np.ndarray, "layer head"]
-    spread: Mapping[ScoreName, Float[np.ndarray, "layer head"]]
-    chance: Mapping[ScoreName, float]
-    course_stripe: Float[np.ndarray, "layer head"] | None
-    layers: tuple[int, ...]
-
-    def __post_init__(self) -> None:
-        for name in TARGETED:
-            values = getattr(self, name)
-            if not np.all(np.isnan(values) | ((values > -1e-4) & (values < 1 + 1e-4))):
-                raise ValueError(f"a {name} score lies outside 0..1")
-        if self.current.shape[0] != len(self.layers):
-            raise ValueError(
-                f"{self.current.shape[0]} rows of scores for {len(self.layers)} layers"
-            )
-        freeze(self, *SCORE_NAMES)
-        for array in (*self.spread.values(), self.course_stripe):
-            if array is not None:
-                array.setflags(write=False)
-
-    def __getitem__(self, name: ScoreName) -> Float[np.ndarray, "layer head"]:
-        """The score called `name`."""
-        values: np.ndarray = getattr(self, name)
-        return values
-
-    def above(self, name: ScoreName, threshold: float) -> list[tuple[Head, float]]:
-        """Heads that score more than `threshold`, highest first."""
-        values = self[name]
-        found = [
-            (Head(self.layers[row], int(head)), float(values[row, head]))
-            for row, head in np.argwhere(values > threshold)
-        ]
-        return sorted(found, key=lambda pair: -pair[1])
+from analysis.patterns import attention_patterns
+from analysis.results import HeadScores, Patterns, Tokens
 
 
 def head_scores(

@@ -10,17 +10,24 @@ import re
 import threading
 from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import analysis
+from analysis.catalog import ModelInfo, fingerprint
 from analysis.definitions import SCORES
 from analysis.errors import AnalysisError
 from analysis.heads import Head, all_heads
+from analysis.limits import MAX_BYTES
+from app.admission import Admission, RateLimit, visitor
+from app.config import settings
 from app.selection import Selection
 from app.shared_cache import SharedCache, nbytes
+from app.stored import ResultFolder, from_bytes, key_text, shipped_file, to_bytes
 from app.sweeps import SharedSweep, Sweeps
 
 if TYPE_CHECKING:
@@ -50,13 +57,11 @@ Progress = Callable[[int, int], None]
 
 # Part of every key: raise it when a definition in `analysis` changes what a number means.
 DEFINITION_VERSION = 1
-MAX_MODELS = 2
-MAX_RESULT_BYTES = 256 * 2**20
 # A model runs one thing at a time; a second sweep can be of another model.
 MAX_SWEEPS_AT_ONCE = 2
 MAX_SWEEPS = 32
-# What one request may run through the model: 64 sequences of 101 tokens, 12 of 511.
-MAX_TOKENS = 6500
+# What one request may run through the model.
+MAX_TOKENS = settings().max_tokens
 # Enough work to be measured, and no more than a second or two of it with a large vocabulary.
 TIMED_ROWS = 256
 # Tokens times patches times parameters: about two minutes of one visitor's patches.
@@ -67,8 +72,12 @@ MAX_PATTERN_NUMBERS = 2**24
 MAX_WRITTEN_NUMBERS = 2**26
 
 _importing = threading.Lock()
-_models = SharedCache(MAX_MODELS, size_of=lambda model: 1)
-_results = SharedCache(MAX_RESULT_BYTES, size_of=nbytes)
+_models = SharedCache(settings().models_in_memory, size_of=lambda model: 1)
+_results = SharedCache(settings().cache_mb * 2**20, size_of=nbytes)
+_admission = Admission(
+    settings().memory_mb * 2**20, settings().computations_at_once, settings().max_waiting
+)
+_rate = RateLimit(settings().computations_per_minute)
 _sweeps = Sweeps(MAX_SWEEPS_AT_ONCE, MAX_SWEEPS)
 
 
@@ -89,9 +98,15 @@ def tokens_of(selection: Selection) -> Tokens:
         AnalysisError: The input is not usable; the sentence says what to change.
     """
     if selection["input"] == "prompt":
-        return _result(
+        tokens: Tokens = _result(
             selection, "tokenize", selection["prompt"], prepend_bos=bool(selection["bos"])
         )
+        if tokens.length > MAX_TOKENS:
+            raise AnalysisError(
+                f"The prompt has {tokens.length:,} tokens; at most {MAX_TOKENS:,} are run at once. "
+                "Shorten it."
+            )
+        return tokens
     length, batch, seed = selection["length"], selection["batch"], selection["seed"]
     if batch * (2 * length + 1) > MAX_TOKENS:
         raise AnalysisError(
@@ -478,7 +493,7 @@ def _sweep(selection: Selection, tokens: Tokens, method: str) -> SharedSweep:
 
     return SharedSweep(
         _sweeps,
-        _key("ablate_each", model_of(selection), (tokens, method, seed)),
+        _key("ablate_each", selection.info, (tokens, method, seed)),
         heads=lambda: _estimate(selection, tokens, method).order,
         ablate_each=ablate_each,
     )
@@ -515,12 +530,14 @@ def _model(name: str) -> HeadModel:
 
 def _over_layers(selection: Selection, function: str) -> Any:
     """A summary of the patterns of every layer, which are not themselves kept."""
-    engine, model, tokens = _engine(), model_of(selection), tokens_of(selection)
+    tokens = tokens_of(selection)
 
     def compute() -> Any:
-        return getattr(engine, function)(engine.attention_patterns(model, tokens), tokens)
+        engine = _engine()
+        every_layer = engine.attention_patterns(model_of(selection), tokens)
+        return getattr(engine, function)(every_layer, tokens)
 
-    return _shared(function, model, (tokens,), compute)
+    return _shared(function, selection.info, (tokens,), compute)
 
 
 def _of_sequence(
@@ -554,26 +571,75 @@ def _result(
 
     `progress` says nothing about the result, so it is no part of what is remembered.
     """
-    engine, model = _engine(), model_of(selection)
     reported = {"progress": progress} if progress else {}
     return _shared(
         function,
-        model,
+        selection.info,
         (*arguments, *sorted(options.items())),
-        lambda: getattr(engine, function)(model, *arguments, **options, **reported),
+        lambda: getattr(_engine(), function)(
+            model_of(selection), *arguments, **options, **reported
+        ),
     )
 
 
 def _shared(
-    function: str, model: HeadModel, asked: tuple[Any, ...], compute: Callable[[], Any]
+    function: str, info: ModelInfo, asked: tuple[Any, ...], compute: Callable[[], Any]
 ) -> Any:
-    return _results.get(_key(function, model, asked), compute)
+    """What is remembered costs nothing; what is not is counted, waits its turn, and is computed."""
+    who, key = visitor(), _key(function, info, asked)
+
+    def admitted() -> Any:
+        if who.name is not None:
+            _rate.take(who.name)
+        with _admission.admitted(_bytes_needed(info, asked), who):
+            return compute()
+
+    return _results.get(key, lambda: _stored(info, key, admitted), who.check)
 
 
-def _key(function: str, model: HeadModel, asked: tuple[Any, ...]) -> Hashable:
+def _stored(info: ModelInfo, key: Hashable, compute: Callable[[], Any]) -> Any:
+    """What came with the model or is kept in the folder; else computed, and kept there."""
+    question = key_text(key)
+    if question is None:
+        return compute()
+    file, folder = shipped_file(info.folder, question), _folder()
+    data = file.read_bytes() if file.exists() else folder.get(question) if folder else None
+    if data is not None and (known := from_bytes(question, data)) is not None:
+        return known
+    value = compute()
+    if folder and (data := to_bytes(question, value)) is not None:
+        folder.keep(question, data)
+    return value
+
+
+@cache
+def _folder() -> ResultFolder | None:
+    name, size = settings().cache_folder, settings().cache_folder_mb
+    return ResultFolder(Path(name), size * 2**20) if name else None
+
+
+@cache
+def _fingerprint(info: ModelInfo) -> str:
+    return fingerprint(info.folder)
+
+
+def _bytes_needed(info: ModelInfo, asked: tuple[Any, ...]) -> int:
+    """Memory that a request takes beside the weights, rather too much than too little."""
+    # From the weights alone: a few matrices of the size of the embedding.
+    need = 3 * 4 * info.d_vocab * info.d_model
+    for tokens in (part for part in asked if isinstance(part, analysis.Tokens)):
+        # Logits, their log-probabilities and one more copy; a layer's activations a few times.
+        need += 4 * tokens.ids.size * (3 * info.d_vocab + 8 * max(info.d_mlp, 4 * info.d_model))
+        # Patterns as they are kept and as they are copied out.
+        patterns = info.n_layers * info.n_heads * tokens.batch * tokens.length**2
+        need += min(2 * 4 * patterns, 2 * MAX_BYTES)
+    return need
+
+
+def _key(function: str, info: ModelInfo, asked: tuple[Any, ...]) -> Hashable:
     """What stands for a request in a cache: all that can change its answer."""
     details = tuple(_identity(part) for part in asked)
-    return (function, DEFINITION_VERSION, model.fingerprint, details)
+    return (function, DEFINITION_VERSION, _fingerprint(info), details)
 
 
 def _admit_patches(selection: Selection, pair: PromptPair, patches: int) -> None:

@@ -31,7 +31,7 @@ class Config:
     downloads: bool = False  # whether weights may be fetched from a hub
     max_tokens: int = 6500  # of one request: 64 sequences of 101 tokens, 12 of 511
     max_batch: int = MAX_BATCH  # repeated sequences of one request
-    memory_mb: int = 1024  # of all requests that run at once, by estimate
+    memory_mb: int = 4096  # of all requests that run at once, by estimate
     computations_at_once: int = 4  # further ones wait in a queue
     max_waiting: int = 200  # places in that queue
     computations_per_minute: int = 300  # of one visitor; what is remembered costs none

@@ -10,6 +10,7 @@ from streamlit.navigation.page import Page
 from streamlit.runtime.pages_manager import PagesManager
 
 from analysis.errors import AnalysisError
+from app.visitors import recognise_visitors
 
 _FOLDER = Path(__file__).resolve().parent.parent / "pages"
 _log = logging.getLogger("headscope")
@@ -150,6 +151,7 @@ def run_selected_page() -> None:
     What a visitor can put right is one sentence here, with all inputs left in place. Anything
     else is our fault: it goes to the log, and the page apologises without a traceback.
     """
+    recognise_visitors()
     sections: dict[str, list[Page]] = {}
     for page in PAGES:
         sections.setdefault(page.section, []).append(streamlit_page(page.name))

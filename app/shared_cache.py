@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Hashable, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
 
@@ -10,6 +10,8 @@ import numpy as np
 from cachetools import LRUCache
 
 Value = TypeVar("Value")
+# Seconds between two looks of somebody who waits for another's computation.
+LOOK = 0.25
 
 
 class SharedCache:
@@ -24,8 +26,16 @@ class SharedCache:
         self._in_flight: dict[Hashable, Future[Any]] = {}
         self._lock = threading.Lock()
 
-    def get(self, key: Hashable, compute: Callable[[], Value]) -> Value:
-        """The value of `key`: remembered, or awaited from another thread, or computed here."""
+    def get(
+        self,
+        key: Hashable,
+        compute: Callable[[], Value],
+        check: Callable[[], None] = lambda: None,
+    ) -> Value:
+        """The value of `key`: remembered, or awaited from another thread, or computed here.
+
+        `check` is called now and then while another thread is awaited; it may raise to leave.
+        """
         while True:
             with self._lock:
                 if key in self._values:
@@ -37,7 +47,8 @@ class SharedCache:
                     break
             # The other visitor may leave before the end; then nothing is remembered and the
             # loop comes back to compute it here.
-            waiting.exception()
+            while not wait([waiting], LOOK).done:
+                check()
             if waiting.exception() is None:
                 return waiting.result()
         try:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 import streamlit as st
+
+from app.visitors import visitor_name
 
 if TYPE_CHECKING:
     from app.sweeps import SharedSweep, Snapshot
 
-_VISITOR, _CANCELLED = "headscope.visitor", "headscope.cancelled"
+_CANCELLED = "headscope.cancelled"
 
 
 def watch(sweep: SharedSweep, patience: float = 0.0) -> Snapshot:
@@ -24,7 +25,7 @@ def watch(sweep: SharedSweep, patience: float = 0.0) -> Snapshot:
     if cancelled(sweep):
         return sweep.look()
     until = time.monotonic() + patience
-    while (now := sweep.watch(_visitor())).active and time.monotonic() < until:
+    while (now := sweep.watch(visitor_name())).active and time.monotonic() < until:
         time.sleep(0.02)
     return now
 
@@ -32,7 +33,7 @@ def watch(sweep: SharedSweep, patience: float = 0.0) -> Snapshot:
 def cancel(sweep: SharedSweep) -> None:
     """Watch it no more; without other watchers it stops."""
     st.session_state[_CANCELLED] = sweep.key
-    sweep.leave(_visitor())
+    sweep.leave(visitor_name())
 
 
 def go_on() -> None:
@@ -52,9 +53,4 @@ def is_awaited(sweep: SharedSweep, now: Snapshot) -> bool:
 
 def forget_failure(sweep: SharedSweep) -> None:
     """The next look tries again."""
-    sweep.leave(_visitor())
-
-
-def _visitor() -> str:
-    visitor: str = st.session_state.setdefault(_VISITOR, uuid4().hex)
-    return visitor
+    sweep.leave(visitor_name())

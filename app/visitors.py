@@ -1,0 +1,57 @@
+"""The visitor of the page that runs: who it is, what it sees while it waits, if it has left."""
+
+import time
+from uuid import uuid4
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from app import admission
+from app.progress import PATIENCE
+
+_VISITOR = "headscope.visitor"
+
+
+def visitor_name() -> str:
+    """A name for this browser tab, the same as long as it is open."""
+    name: str = st.session_state.setdefault(_VISITOR, uuid4().hex)
+    return name
+
+
+class PageVisitor:
+    """A visitor in the middle of a page: shows a place in the queue there once it takes long."""
+
+    def __init__(self) -> None:
+        self.name = visitor_name()
+        self._since = time.monotonic()
+        self._message: DeltaGenerator | None = None
+
+    def check(self) -> None:
+        """Streamlit ends the script in here when the tab is closed or another input came."""
+        st.session_state.get(_VISITOR)
+
+    def waits(self, place: int, seconds: float) -> None:
+        """Say which place in the queue this is."""
+        self.check()
+        if time.monotonic() - self._since < PATIENCE:
+            return
+        self._message = self._message or st.empty()
+        self._message.info(
+            f"The server is busy. Your place in the queue: {place}, about "
+            f"{max(1, round(seconds))} s to go.",
+            icon=":material/hourglass_top:",
+        )
+
+    def enters(self) -> None:
+        """Take the message away."""
+        if self._message is not None:
+            self._message.empty()
+            self._message = None
+
+
+def recognise_visitors() -> None:
+    """Let the backend know whose page asks; threads without a page are nobody's."""
+    admission.recognise(
+        lambda: PageVisitor() if get_script_run_ctx(suppress_warning=True) else admission.Nobody()
+    )

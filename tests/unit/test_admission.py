@@ -1,0 +1,176 @@
+"""The queue before work and the budget of a visitor, with a clock of their own."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from analysis.errors import AnalysisError
+from app import admission
+from app.admission import Admission, Nobody, RateLimit
+
+
+class Watcher(Nobody):
+    """A visitor who notes what it is told."""
+
+    def __init__(self, leaves: bool = False):
+        self.told: list[tuple[int, float]] = []
+        self.leaves = leaves
+
+    def waits(self, place: int, seconds: float) -> None:
+        """Note it, and leave or stay."""
+        self.told.append((place, seconds))
+        if self.leaves:
+            raise InterruptedError
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+class Work:
+    """Threads that hold a place until they are let go."""
+
+    def __init__(self, queue: Admission):
+        self.queue, self.entered, self.failed = queue, [], {}
+        self.release: dict[str, threading.Event] = {}
+        self.threads: list[threading.Thread] = []
+
+    def start(self, name: str, need: int, visitor: Nobody) -> None:
+        """Ask for a place in a thread of its own."""
+        self.release[name] = threading.Event()
+
+        def hold() -> None:
+            try:
+                with self.queue.admitted(need, visitor):
+                    self.entered.append(name)
+                    self.release[name].wait(10)
+            except (AnalysisError, InterruptedError) as error:
+                self.failed[name] = error
+
+        self.threads.append(threading.Thread(target=hold))
+        self.threads[-1].start()
+
+    def end(self) -> None:
+        """Let all go."""
+        for event in self.release.values():
+            event.set()
+        for thread in self.threads:
+            thread.join(10)
+
+
+@pytest.fixture(autouse=True)
+def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "LOOK", 0.01)
+
+
+def test_what_can_never_fit_is_refused_with_both_sizes_and_the_fix() -> None:
+    sentence = "about 300 MB of memory; this server gives one request 200. Take fewer sequences"
+    with (
+        pytest.raises(AnalysisError, match=sentence),
+        Admission(200 * 2**20, 4, 10).admitted(300 * 2**20, Nobody()),
+    ):
+        pass
+
+
+def test_who_waits_sees_a_place_that_moves_up_and_enters_in_turn() -> None:
+    work, second, third = Work(Admission(10, 1, 10)), Watcher(), Watcher()
+    work.start("first", 1, Nobody())
+    until(lambda: work.entered == ["first"])
+    work.start("second", 1, second)
+    until(lambda: second.told)
+    work.start("third", 1, third)
+    until(lambda: third.told)
+    assert second.told[0][0] == 1
+    assert third.told[0][0] == 2
+    assert third.told[0][1] == pytest.approx(2 * second.told[0][1])
+    work.release["first"].set()
+    until(lambda: work.entered == ["first", "second"])
+    until(lambda: third.told[-1][0] == 1)
+    work.release["second"].set()
+    until(lambda: work.entered == ["first", "second", "third"])
+    work.end()
+    assert not work.failed
+
+
+def test_bytes_are_bounded_and_given_back() -> None:
+    work, waiting = Work(Admission(10, 5, 10)), Watcher()
+    work.start("large", 7, Nobody())
+    until(lambda: work.entered == ["large"])
+    work.start("other", 4, waiting)
+    until(lambda: waiting.told)
+    assert work.entered == ["large"]
+    work.release["large"].set()
+    until(lambda: work.entered == ["large", "other"])
+    work.end()
+
+
+def test_who_leaves_the_queue_does_not_hold_up_the_next() -> None:
+    work, leaver, stayer = Work(Admission(10, 1, 10)), Watcher(leaves=True), Watcher()
+    work.start("first", 1, Nobody())
+    until(lambda: work.entered == ["first"])
+    work.start("leaver", 1, leaver)
+    until(lambda: "leaver" in work.failed)
+    work.start("stayer", 1, stayer)
+    until(lambda: stayer.told)
+    assert stayer.told[0][0] == 1
+    work.end()
+    assert work.entered == ["first", "stayer"]
+
+
+def test_a_full_queue_refuses() -> None:
+    work, waiting = Work(Admission(10, 1, 1)), Watcher()
+    work.start("first", 1, Nobody())
+    until(lambda: work.entered)
+    work.start("second", 1, waiting)
+    until(lambda: waiting.told)
+    with (
+        pytest.raises(AnalysisError, match="1 requests are waiting"),
+        work.queue.admitted(1, Nobody()),
+    ):
+        pass
+    work.end()
+
+
+def test_the_wait_is_told_by_what_computations_took() -> None:
+    now = [0.0]
+    queue = Admission(10, 1, 10, clock=lambda: now[0])
+    for _ in range(40):
+        with queue.admitted(1, Nobody()):
+            now[0] += 30
+    work, waiting = Work(queue), Watcher()
+    work.start("first", 1, Nobody())
+    until(lambda: work.entered)
+    work.start("second", 1, waiting)
+    until(lambda: waiting.told)
+    assert waiting.told[0][1] == pytest.approx(30, rel=0.01)
+    work.end()
+
+
+def test_a_visitor_has_a_budget_that_fills_up_again() -> None:
+    now = [0.0]
+    limit = RateLimit(60, clock=lambda: now[0])
+    for _ in range(60):
+        limit.take("one")
+    with pytest.raises(AnalysisError, match="more than 60 new results in a minute"):
+        limit.take("one")
+    limit.take("other")
+    now[0] += 2
+    limit.take("one")
+    limit.take("one")
+    with pytest.raises(AnalysisError):
+        limit.take("one")
+
+
+def test_only_so_many_visitors_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "MAX_VISITORS", 2)
+    limit = RateLimit(1, clock=lambda: 0.0)
+    for name in ("a", "b", "c"):
+        limit.take(name)
+    with pytest.raises(AnalysisError):
+        limit.take("c")
+    limit.take("a")
