@@ -4,6 +4,8 @@ from pathlib import Path
 
 import streamlit as st
 
+from analysis.catalog import list_models
+from app import backend
 from app.config import settings
 from app.navigation import run_selected_page
 
@@ -11,3 +13,5 @@ from app.navigation import run_selected_page
 icon = Path(__file__).parent / "app" / "favicon.png"
 st.set_page_config(page_title=settings().title, page_icon=str(icon), layout="wide")
 run_selected_page()
+# Last: the page is on screen before torch and TransformerLens are imported.
+backend.warm_up(list_models()[0].name)

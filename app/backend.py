@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
+import time
+from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -57,6 +58,8 @@ Progress = Callable[[int, int], None]
 
 # Part of every key: raise it when a definition in `analysis` changes what a number means.
 DEFINITION_VERSION = 1
+# Seconds after the first page.
+WARM_UP_AFTER = 2.0
 # A model runs one thing at a time; a second sweep can be of another model.
 MAX_SWEEPS_AT_ONCE = 2
 MAX_SWEEPS = 32
@@ -81,9 +84,16 @@ _rate = RateLimit(settings().computations_per_minute)
 _sweeps = Sweeps(MAX_SWEEPS_AT_ONCE, MAX_SWEEPS)
 
 
+@cache
 def warm_up(name: str) -> None:
     """Load the model called `name` in the background, while the visitor reads the first page."""
-    threading.Thread(target=_model, args=(name,), daemon=True, name="warm-up").start()
+
+    def load() -> None:
+        # An import holds up the server while the browser still fetches the page's scripts.
+        time.sleep(WARM_UP_AFTER)
+        _model(name)
+
+    threading.Thread(target=load, daemon=True, name="warm-up").start()
 
 
 def model_of(selection: Selection) -> HeadModel:
@@ -483,6 +493,13 @@ def one_sequence(tokens: Tokens, index: int) -> Tokens:
     return replace(tokens, ids=tokens.ids[row : row + 1], labels=tokens.labels[row : row + 1])
 
 
+def remembered() -> Iterator[tuple[str, Any]]:
+    """Every result in memory that can be kept, with the question it answers."""
+    for key, value in _results.items():
+        if (question := key_text(key)) is not None:
+            yield question, value
+
+
 def _sweep(selection: Selection, tokens: Tokens, method: str) -> SharedSweep:
     seed = _swap(selection, method)
     # Only what the average needs; a head's effect on every prediction is asked for by itself.
@@ -620,7 +637,7 @@ def _folder() -> ResultFolder | None:
 
 @cache
 def _fingerprint(info: ModelInfo) -> str:
-    return fingerprint(info.folder)
+    return fingerprint(info)
 
 
 def _bytes_needed(info: ModelInfo, asked: tuple[Any, ...]) -> int:

@@ -66,6 +66,11 @@ class SharedCache:
         mine.set_result(value)
         return value
 
+    def items(self) -> list[tuple[Hashable, Any]]:
+        """What is remembered now."""
+        with self._lock:
+            return list(self._values.items())
+
 
 def nbytes(value: Any) -> int:
     """Memory of the arrays in a result, plus a little for the objects around them."""

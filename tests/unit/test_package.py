@@ -52,3 +52,14 @@ def test_an_unknown_name_is_an_attribute_error():
 
 def test_dir_lists_the_public_names():
     assert "head_scores" in dir(analysis)
+
+
+def test_the_first_attention_picture_needs_neither_torch_nor_transformerlens() -> None:
+    """The model's first view comes with it, so that the first screen waits for no library."""
+    code = (
+        "import sys\n"
+        "from app import backend, shipped\n"
+        "shipped.compute_first_view(shipped.first_view())\n"
+        "assert not {'torch', 'transformers', 'transformer_lens'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=FOLDER.parent, check=True, timeout=120)
