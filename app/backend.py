@@ -6,7 +6,9 @@ them. Nothing here calls Streamlit, so nothing of it runs inside a lock or a sha
 
 from __future__ import annotations
 
+import logging
 import re
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
@@ -74,6 +76,7 @@ MAX_PATTERN_NUMBERS = 2**24
 # Numbers in what all heads write to the stream, 256 MiB: edges are found from all of them.
 MAX_WRITTEN_NUMBERS = 2**26
 
+_log = logging.getLogger("headscope")
 _importing = threading.Lock()
 _models = SharedCache(settings().models_in_memory, size_of=lambda model: 1)
 _results = SharedCache(settings().cache_mb * 2**20, size_of=nbytes)
@@ -632,7 +635,11 @@ def _stored(info: ModelInfo, key: Hashable, compute: Callable[[], Any]) -> Any:
 @cache
 def _folder() -> ResultFolder | None:
     name, size = settings().cache_folder, settings().cache_folder_mb
-    return ResultFolder(Path(name), size * 2**20) if name else None
+    try:
+        return ResultFolder(Path(name), size * 2**20) if name else None
+    except (OSError, sqlite3.Error):  # not ours to write to, or damaged
+        _log.exception("results cannot be kept in %s", name)
+        return None
 
 
 @cache
