@@ -685,6 +685,9 @@ def _identity(part: Any) -> Any:
     """What stands for an argument in a key: tokens by their ids, everything else by itself."""
     if isinstance(part, analysis.Tokens):
         return (part.ids.shape, part.ids.tobytes(), part.half_length, part.pairs_from)
+    if part is None or isinstance(part, str | int | float | tuple | Head):
+        return part
+    # Asked last: the class comes with torch.
     if isinstance(part, analysis.PromptPair):
         return (_identity(part.clean), _identity(part.corrupt), part.answer, part.foil)
     return part
