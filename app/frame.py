@@ -29,6 +29,7 @@ from app.export import (
     file_name,
     record_table,
 )
+from app.glossary import glossary_link, linked
 from app.navigation import streamlit_page
 from app.selection import Selection, Value, choose, current_selection, link_parameters
 from app.share import view_link
@@ -62,7 +63,7 @@ def figure_frame(title: str, reading: str, *definitions: Definition) -> Iterator
         tools = bar.container(horizontal=True, width="content", gap="xsmall")
         with tools.popover("Definition", type="tertiary", width="content"):
             for quantity in definitions:
-                st.markdown(f"**{quantity.name}.** {quantity.meaning}")
+                st.markdown(f"**{glossary_link(quantity.name)}.** {linked(quantity.meaning)}")
                 st.code(quantity.formula, language=None, wrap_lines=True)
                 st.markdown(f"Range and unit: {quantity.unit}.  \nSource: {quantity.source}.")
         selection = current_selection()
@@ -70,7 +71,7 @@ def figure_frame(title: str, reading: str, *definitions: Definition) -> Iterator
             with tools.popover("Code", type="tertiary", width="content"):
                 st.caption("The numbers, in a notebook with TransformerLens 4.3:")
                 st.code(code, "python", height=420)
-        st.caption(markdown_text(reading))
+        st.caption(linked(reading))
         exhibits: list[Exhibit] = []
         around = _exhibits.set(exhibits)
         try:

@@ -40,6 +40,20 @@ class PageInfo:
 PAGES = (
     PageInfo("start", "Headscope", ":material/visibility:", "Start", ""),
     PageInfo(
+        "learn",
+        "Learn",
+        ":material/school:",
+        "Start",
+        "How does one find out what a head does?",
+    ),
+    PageInfo(
+        "glossary",
+        "Glossary",
+        ":material/menu_book:",
+        "Start",
+        "What do the words mean?",
+    ),
+    PageInfo(
         "tokens",
         "Tokens",
         ":material/match_word:",

@@ -20,6 +20,7 @@ from analysis.definitions import PROFILE, SCORES
 from analysis.heads import Head
 from analysis.limits import MAX_CHARACTERS, MAX_SEED, MIN_HALF
 from app.config import settings
+from app.glossary import linked
 from app.head_grid.view import MAX_LOCKED, MAX_LOCKED_TOKENS
 from app.navigation import PAGES, ensure_entry_point, page_info, streamlit_page
 from app.share import UnreadableView, draw_file, draw_link, read_view_file
@@ -132,6 +133,12 @@ def _positions(most: int) -> Callable[[str], str]:
         return text
 
     return parse
+
+
+def _answers(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9]{0,8}(,[A-Za-z0-9]{0,8}){0,7}", text):
+        raise Refused("not a list of at most 8 answers such as second,L1H2")
+    return text
 
 
 def _text(longest: int) -> Callable[[str], str]:
@@ -279,6 +286,9 @@ PARAMETERS = (
     Parameter("head2", -1, _whole(0, 999), "the second head: a side, or the writer", _TWO_HEADS),
     Parameter("prompt2", SECOND_PROMPT, _text(MAX_LINK_PROMPT), "the second prompt", ("compare",)),
     Parameter("model2", "", str, "the second side's model", ("compare",)),
+    Parameter("lesson", 1, _whole(1, 8), "step of the lesson", ("learn",)),
+    Parameter("answers", "", _answers, "answers to the lesson's steps", ("learn",)),
+    Parameter("term", "", _text(60), "word that the glossary is searched for", ("glossary",)),
     Parameter(
         "clean", CLEAN_PROMPT, _text(MAX_LINK_PROMPT), "prompt with the answer", ("patching",)
     ),
@@ -302,6 +312,8 @@ PARAMETERS = (
     Parameter("paths", False, _switch, "1 patches every path into it", ("patching",)),
     Parameter("edges", 0, _whole(0, MAX_EDGES), "edges of the circuit, 0: enough", ("patching",)),
 )
+# Pages that are not about a model and an input of the visitor's choice.
+_WITHOUT_INPUT = ("learn", "glossary")
 _BY_KEY = {parameter.key: parameter for parameter in PARAMETERS}
 # Pages whose question is best asked of repeated tokens begin there.
 _PAGE_DEFAULTS: dict[tuple[str, str], Value] = {
@@ -431,7 +443,7 @@ def open_page(name: str) -> Selection:
         _state().link_place = st.empty()
         _draw_link(selection)
         _draw_file(name)
-    st.caption(page.question)
+    st.caption(linked(page.question))
     for note in notes:
         # Quotes what the link held: shown as text, not as markdown.
         st.container(border=True).text(f"⚠ {note}")
@@ -628,6 +640,8 @@ def _go_to_restored_view(page: str) -> None:
 
 
 def _draw_sidebar(selection: Selection) -> None:
+    if selection.page in _WITHOUT_INPUT:
+        return
     st.selectbox(
         "Model",
         _picker(selection.info),

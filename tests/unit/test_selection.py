@@ -79,6 +79,9 @@ VALUES = {
     "score": "previous",
     "step": 1221,
     "scale": "linear",
+    "lesson": 4,
+    "answers": "second,L1H2,,mine",
+    "term": "destination (query)",
 }
 
 
@@ -183,7 +186,7 @@ def test_hostile_text_is_a_prompt_like_any_other_and_nothing_else(text: str) -> 
     values, notes = parse_link("attribution", link)
     assert values.get("prompt") == text
     free_text = {"prompt", "prompt2", "answer", "foil", "token", "model", "model2"}
-    free_text |= {"find", "point", "ids", "clean", "corrupt"}
+    free_text |= {"find", "point", "ids", "clean", "corrupt", "term"}
     assert set(values) <= free_text
     assert not [note for note in notes if set("\x00\x1b\u202e\u2028") & set(note)]
 
