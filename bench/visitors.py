@@ -1,0 +1,142 @@
+"""Visitors without a browser: real websocket sessions that speak Streamlit's protocol.
+
+    with visit(address) as visitor:
+        page = visitor.open("attention", {"seed": "3"})
+
+Only what the server does is measured: the browser's drawing is not part of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlencode, urlsplit
+
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin, Subprotocol
+
+ROOT = Path(__file__).parent.parent
+# Seconds after which a page counts as hanging.
+PATIENCE = 120.0
+
+
+@dataclass(frozen=True)
+class Page:
+    """What one run of a page sent."""
+
+    seconds: float  # from the request to the end of the script
+    elements: tuple[str, ...]  # a digest of every element, in the order of their places
+    alerts: tuple[str, ...]  # errors, warnings, and refusals, as text
+
+
+class Visitor:
+    """One session: opens pages one after the other, as a tab does."""
+
+    def __init__(self, connection: ClientConnection):
+        self._connection = connection
+
+    def open(self, page: str, query: Mapping[str, str] | None = None) -> Page:
+        """Run a page (`""` for the start page) and wait for its end."""
+        request = BackMsg()
+        request.rerun_script.query_string = urlencode(query or {})
+        request.rerun_script.page_name = page
+        start = time.perf_counter()
+        self._connection.send(request.SerializeToString())
+        places: dict[tuple[int, ...], tuple[str, str]] = {}
+        while True:
+            data = self._connection.recv(timeout=PATIENCE)
+            assert isinstance(data, bytes)
+            message = ForwardMsg()
+            message.ParseFromString(data)
+            kind = message.WhichOneof("type")
+            if kind == "delta" and message.delta.WhichOneof("type") == "new_element":
+                place = tuple(message.metadata.delta_path)
+                places[place] = _element(message)
+            elif kind == "script_finished":
+                status = message.ScriptFinishedStatus.Name(message.script_finished)
+                if status == "FINISHED_EARLY_FOR_RERUN":
+                    places.clear()
+                    continue
+                seconds = time.perf_counter() - start
+                # A place taken back (a message of the queue, a progress bar) shows nothing.
+                shown = [places[place] for place in sorted(places) if places[place][0]]
+                return Page(
+                    seconds,
+                    tuple(digest for digest, _ in shown),
+                    tuple(alert for _, alert in shown if alert),
+                )
+
+
+def _element(message: ForwardMsg) -> tuple[str, str]:
+    element = message.delta.new_element
+    kind = element.WhichOneof("type")
+    # The address of a file to download names the session.
+    if kind in (None, "empty", "download_button"):
+        return "", ""
+    alert = ""
+    if kind == "exception":
+        alert = element.exception.message or "exception"
+    elif kind == "alert":
+        alert = element.alert.body
+    elif kind == "text" and element.text.body.startswith("⚠"):
+        alert = element.text.body
+    return hashlib.sha256(element.SerializeToString(deterministic=True)).hexdigest()[:16], alert
+
+
+@contextmanager
+def visit(address: str) -> Iterator[Visitor]:
+    """A new session with the server at `address` (http://host:port)."""
+    host = urlsplit(address).netloc
+    with connect(
+        f"ws://{host}/_stcore/stream",
+        origin=Origin(address),
+        subprotocols=[Subprotocol("streamlit")],
+        max_size=None,
+        open_timeout=PATIENCE,
+    ) as connection:
+        yield Visitor(connection)
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+@contextmanager
+def served(port: int, **environment: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """The app on a port of this machine: its address and its process."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "streamlit", "run", "server.py"]
+        + [f"--server.port={port}", "--server.address=127.0.0.1"],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        stdout=subprocess.DEVNULL,
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        while True:
+            try:
+                with urllib.request.urlopen(f"{address}/_stcore/health", timeout=2):
+                    break
+            except OSError:
+                if process.poll() is not None:
+                    raise RuntimeError("the server did not start") from None
+                time.sleep(0.02)
+        yield address, process
+    finally:
+        process.terminate()
+        process.wait(10)

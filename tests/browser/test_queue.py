@@ -1,0 +1,27 @@
+"""A busy server: who waits sees a place, and a closed tab makes room."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import OpenPage, Serve
+
+pytestmark = pytest.mark.browser
+APP = Path(__file__).parent / "apps" / "queue_app.py"
+
+
+def test_a_busy_server_shows_a_place_and_a_closed_tab_stops_its_work(
+    serve: Serve, open_page: OpenPage
+) -> None:
+    """The work takes two minutes: the second tab gets its turn long before only if it is ended."""
+    address = serve(APP)
+    first, second = open_page(), open_page()
+    first.goto(address)
+    expect(first.get_by_text("Working")).to_be_visible()
+    second.goto(address)
+    expect(second.get_by_text("Your place in the queue: 1")).to_be_visible()
+    expect(second.get_by_text("Working")).to_have_count(0)
+    first.close()
+    expect(second.get_by_text("Working")).to_be_visible()
+    expect(second.get_by_text("Your place in the queue")).to_have_count(0)
