@@ -24,6 +24,7 @@ _HOME = {
     "NextTokenStats": "predictions",
     "next_token_stats": "predictions",
     "HeadScores": "results",
+    "mosaic_scores": "mosaic",
     "head_scores": "scores",
     "Attribution": "attribution",
     "logit_attribution": "attribution",

@@ -7,3 +7,16 @@ MAX_CHARACTERS = 20_000
 # What one answer may hold: 64 sequences x 144 heads x 201 x 201 float32 would be 1.5 GB.
 MAX_BYTES = 256 * 2**20
 MAX_SEED = 2**32 - 1
+# Of the patterns of all layers, held at once where whole models are laid beside each other.
+_MAX_PATTERN_BYTES = 128 * 2**20
+
+
+def mosaic_size(n_layers: int, n_heads: int, n_ctx: int) -> tuple[int, int]:
+    """Tokens in each half and number of sequences that `mosaic_scores` runs a model on.
+
+    50 and 10, as in the course; a shorter half where the context is short, and fewer sequences
+    where the model has many heads.
+    """
+    half = min(50, (n_ctx - 1) // 2)
+    one = 4 * n_layers * n_heads * (2 * half + 1) ** 2
+    return half, max(1, min(10, _MAX_PATTERN_BYTES // one))

@@ -28,6 +28,7 @@ from analysis.heads import Head, all_heads
 from analysis.limits import MAX_BYTES
 from app.admission import Admission, RateLimit, visitor
 from app.config import settings
+from app.mosaic_store import ModelScores, Mosaic
 from app.selection import Selection
 from app.shared_cache import SharedCache, nbytes
 from app.stored import ResultFolder, from_bytes, key_text, shipped_file, to_bytes
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from analysis.ablation import AblationEstimate, HeadAblation, PairAblation, SetAblation
     from analysis.activations import Activation, HookPoint, Parameter, PatternCheck
     from analysis.attribution import Attribution
+    from analysis.catalog import ModelInfo
     from analysis.circuits import Circuit, OVSample, TokenOutputs, TokenPreferences
     from analysis.composition import Composition
     from analysis.copying import Copying, KeyQueryMatch
@@ -158,6 +160,11 @@ def reference_scores(selection: Selection) -> HeadScores:
     """
     length = min(50, (selection.info.n_ctx - 1) // 2)
     return scores(selection.with_values(input="repeated", length=length, batch=10, seed=0))
+
+
+def mosaic(infos: Sequence[ModelInfo]) -> dict[str, ModelScores | str | None]:
+    """The scores of whole models, as far as they are known; see `Mosaic.watch`."""
+    return _mosaic.watch(infos)
 
 
 def next_token_stats(selection: Selection) -> NextTokenStats:
@@ -546,6 +553,14 @@ def _model(name: str) -> HeadModel:
         return _engine().load_model(name)
 
     return _models.get(name, load)
+
+
+def _model_scores(info: ModelInfo) -> ModelScores:
+    found = _engine().mosaic_scores(_model(info.name))
+    return ModelScores({name: found[name] for name in SCORES}, found.chance)
+
+
+_mosaic = Mosaic(_model_scores)
 
 
 def _over_layers(selection: Selection, function: str) -> Any:

@@ -308,7 +308,7 @@ def go_to_head(selection: Selection, head: Head) -> NoReturn:
     """Leave for a head's dossier, with the same model and input; for clicks on tables and dots."""
     values = {**selection.values, "layer": head.layer, "head": head.head}
     # Chosen as well as linked: an empty link (L0H0 on the default input) means "as it was".
-    choose(**{key: values[key] for key in ("input", "layer", "head")})
+    choose(**{key: values[key] for key in ("model", "input", "layer", "head")})
     st.switch_page(streamlit_page("head"), query_params=link_parameters("head", values))
 
 

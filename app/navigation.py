@@ -103,6 +103,13 @@ PAGES = (
         "Which heads continue what has been seen before?",
     ),
     PageInfo(
+        "mosaic",
+        "Mosaic",
+        ":material/apps:",
+        "Find",
+        "Which models have such heads, and where?",
+    ),
+    PageInfo(
         "training",
         "Training",
         ":material/timeline:",

@@ -154,6 +154,7 @@ _PROMPTS = ("prompt", "prompt2", "clean", "corrupt")
 _PROFILE = _choice(*PROFILE)
 _ANSWERS = ("attribution", "head", "patching")
 _TWO_HEADS = ("compare", "circuits", "composition")
+_OVERVIEWS = ("mosaic", "training")
 _THRESHOLD = "scores above it count as that kind of head"
 PARAMETERS = (
     Parameter("model", list_models()[0].name, str, "model, by its name; name@step: a checkpoint"),
@@ -271,7 +272,7 @@ PARAMETERS = (
     Parameter("measured", False, _switch, "1 adds copying and the ablation effect", ("finder",)),
     Parameter("x", "previous", _PROFILE, "score along the horizontal axis", ("finder",)),
     Parameter("y", "induction", _PROFILE, "score along the vertical axis", ("finder",)),
-    Parameter("score", "induction", _choice(*SCORES), "score that is shown", ("training",)),
+    Parameter("score", "induction", _choice(*SCORES), "score that is shown", _OVERVIEWS),
     Parameter("step", -1, _whole(-1, 99_999_999), "step of the checkpoint", ("training",)),
     Parameter("scale", "log", _choice("log", "linear"), "how steps are spaced", ("training",)),
     Parameter(

@@ -1,0 +1,99 @@
+"""The maps of the mosaic page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+import streamlit as st
+
+from analysis.catalog import ModelInfo
+from analysis.definitions import SCORES
+from analysis.heads import Head
+from analysis.limits import mosaic_size
+from app import backend
+from app.figures import add_click_targets, colour_scale, finish
+from app.frame import beside, draw_heads_to_open
+from app.mosaic_store import ModelScores
+from app.selection import Selection
+from app.text import markdown_text
+from app.theme import Palette, palette
+
+# Pixels that a map takes at least; what does not fit in line goes below.
+_WIDTH = 340
+
+
+def draw_models(selection: Selection, infos: Sequence[ModelInfo], waiting: bool) -> None:
+    """One small map for each model; how far the work is where some are not known yet.
+
+    `waiting`: this runs again every second until all are known.
+    """
+    known = backend.mosaic(infos)
+    score = selection["score"]
+    found = {name: part for name, part in known.items() if isinstance(part, ModelScores)}
+    done = sum(part is not None for part in known.values())
+    if done < len(known):
+        st.progress(done / len(known), f"{done} of {len(known)} models")
+    elif waiting:
+        st.rerun()
+    top = 1.0
+    if score == "entropy":
+        top = max((float(part.scores[score].max()) for part in found.values()), default=1.0)
+    cells = beside("mosaic", *[_WIDTH] * len(infos))
+    for cell, info in zip(cells, infos, strict=True):
+        with cell:
+            st.markdown(f"**{markdown_text(info.title)}**")
+            part = known[info.name]
+            if isinstance(part, ModelScores):
+                _draw_model(selection, info, part, top)
+            else:
+                st.text(f"⚠ {part}" if part else "Not computed yet.")
+
+
+def _draw_model(selection: Selection, info: ModelInfo, found: ModelScores, top: float) -> None:
+    score = selection["score"]
+    values = found.scores[score]
+    draw_heads_to_open(
+        model_map(values, SCORES[score].name, top, palette()),
+        f"mosaic-{info.name}",
+        selection.with_values(model=info.name, input="repeated"),
+    )
+    best = Head(*map(int, np.unravel_index(values.argmax(), values.shape)))
+    half, batch = mosaic_size(info.n_layers, info.n_heads, info.n_ctx)
+    st.caption(
+        f"Highest: {best.label} {values.max():.2f}. Chance {found.chance[score]:.3f}. S = {half}, "
+        f"{batch} sequences."
+    )
+
+
+def model_map(values: np.ndarray, unit: str, top: float, palette: Palette) -> go.Figure:
+    """A small map [layer, head] of one model; a point carries `(layer, head)`."""
+    n_layers, n_heads = values.shape
+    figure = go.Figure(
+        go.Heatmap(
+            z=values,
+            colorscale=colour_scale(palette.sequential),
+            zmin=0,
+            zmax=top,
+            xgap=1,
+            ygap=1,
+            hoverinfo="skip",
+            colorbar={"thickness": 8},
+        )
+    )
+    layer, head = np.divmod(np.arange(values.size), n_heads)
+    add_click_targets(
+        figure,
+        rows=layer,
+        columns=head,
+        size=16,
+        hovertext=[
+            f"<b>{Head(a, b).label}</b> {unit} {values[a, b]:.3f}"
+            for a, b in np.ndindex(values.shape)
+        ],
+    )
+    figure.update_xaxes(title="Head", range=[-0.5, n_heads - 0.5], showgrid=False)
+    figure.update_yaxes(title="Layer", range=[n_layers - 0.5, -0.5], showgrid=False)
+    figure.update_layout(clickmode="event+select", hoverdistance=200, dragmode=False)
+    return finish(figure, height=90 + min(24 * n_layers, 300))

@@ -1,0 +1,33 @@
+"""Mosaic: one score of every head of every model that is here."""
+
+import streamlit as st
+
+from analysis.catalog import list_models
+from analysis.definitions import CHANCE, SCORES
+from app import backend
+from app.frame import figure_frame
+from app.mosaic_view import draw_models
+from app.selection import open_page
+
+selection = open_page("mosaic")
+infos = [info for info in list_models() if info.available]
+name = SCORES[selection["score"]].name
+known = backend.mosaic(infos)
+waiting = any(found is None for found in known.values())
+
+st.selectbox(
+    "Score",
+    SCORES,
+    format_func=lambda score: SCORES[score].name,
+    key=selection.key("score"),
+    width=260,
+)
+with figure_frame(
+    f"{name} of every head of every model",
+    "One map for each model, layers downwards, all on random tokens repeated (seed 0) and in the "
+    "same colours. Click a cell to open that head.",
+    SCORES[selection["score"]],
+):
+    # By itself, so that the maps of other models do not flicker while one is computed.
+    st.fragment(draw_models, run_every=1.0 if waiting else None)(selection, infos, waiting)
+    st.caption(CHANCE)
