@@ -93,7 +93,8 @@ def model_map(values: np.ndarray, unit: str, top: float, palette: Palette) -> go
             for a, b in np.ndindex(values.shape)
         ],
     )
-    figure.update_xaxes(title="Head", range=[-0.5, n_heads - 0.5], showgrid=False)
-    figure.update_yaxes(title="Layer", range=[n_layers - 0.5, -0.5], showgrid=False)
+    across, down = max(1, n_heads // 8), max(1, n_layers // 8)
+    figure.update_xaxes(title="Head", dtick=across, range=[-0.5, n_heads - 0.5], showgrid=False)
+    figure.update_yaxes(title="Layer", dtick=down, range=[n_layers - 0.5, -0.5], showgrid=False)
     figure.update_layout(clickmode="event+select", hoverdistance=200, dragmode=False)
     return finish(figure, height=90 + min(24 * n_layers, 300))
