@@ -9,9 +9,10 @@ import numpy as np
 import streamlit as st
 
 from analysis.definitions import PATTERN, SCORES, TARGETED
-from analysis.heads import Head
+from analysis.heads import Head, all_heads
 from app import backend
-from app.frame import figure_frame
+from app.export import Exhibit, pattern_table
+from app.frame import figure_frame, offer
 from app.head_grid import HeadGridState, head_grid
 from app.selection import Selection
 from app.text import display_token
@@ -45,8 +46,15 @@ def draw_grid(
         "what it attends to, click to lock it. Arrow keys move between heads.",
         PATTERN,
     ):
+        every = patterns.values[0]
+        names = [head.label for head in all_heads(info)]
+        offer(
+            Exhibit(
+                "grid", lambda: pattern_table(every.reshape(-1, *every.shape[2:]), names, labels)
+            )
+        )
         view = head_grid(
-            patterns.values[0],
+            every,
             [display_token(label) for label in labels],
             key="head-grid",
             scores=known,

@@ -22,7 +22,6 @@ from app.theme import Palette
 
 Cell = str | int | float | None
 MIME = {
-    "SVG": "image/svg+xml",
     "CSV": "text/csv",
     "JSON": "application/json",
     "HTML": "text/html",
@@ -54,15 +53,13 @@ class About:
 class Exhibit:
     """One thing in a frame that can be taken along.
 
-    `chart` is the CSS class of a Plotly chart on the page, which draws its own PNG and SVG; a view
-    of another kind may have a `picture` instead. `page` is the body of a standalone page, given
-    the name of its file.
+    `chart` is the CSS class of a Plotly chart on the page, which draws its own PNG and SVG.
+    `page` is the body of a standalone page, given the name of its file.
     """
 
     name: str
     table: Callable[[], Table]
     page: Callable[[str], str] | None = None
-    picture: Callable[[], str] | None = None
     chart: str | None = None
 
 
@@ -71,8 +68,6 @@ def exhibit_files(
 ) -> dict[str, Callable[[], bytes]]:
     """The files that can be made of an exhibit, by their kind."""
     files: dict[str, Callable[[], bytes]] = {}
-    if picture := exhibit.picture:
-        files["SVG"] = lambda: picture().encode()
     files["CSV"] = lambda: to_csv(exhibit.table())
     files["JSON"] = lambda: to_json(exhibit.table(), about)
     if page := exhibit.page:

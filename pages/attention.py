@@ -6,7 +6,8 @@ from analysis.definitions import CHANCE, PATTERN, SCORES, ScoreName
 from analysis.heads import Head
 from app import backend, circuitsvis, figures
 from app.attention_grid import draw_grid
-from app.frame import draw, figure_frame, open_head
+from app.export import Exhibit, framed_body, pattern_table
+from app.frame import draw, figure_frame, offer, open_head
 from app.selection import Selection, open_page
 from app.sequences import choose_sequence
 from app.theme import palette
@@ -52,11 +53,20 @@ def draw_circuitsvis(selection: Selection) -> None:
             f"{info.n_heads} heads{first_tokens}: the one in focus and those of lowest entropy."
         )
     with figure_frame(f"Heads of layer {focus.layer}", reading, PATTERN):
+        drawn, texts = pattern[heads, :shown, :shown], labels[:shown]
+        names = [Head(focus.layer, head).label for head in heads]
         page, height = circuitsvis.attention_heads(
-            pattern[heads, :shown, :shown],
-            labels[:shown],
-            [" · ".join([Head(focus.layer, head).label, *marks[head]]) for head in heads],
+            drawn,
+            texts,
+            [" · ".join([name, *marks[head]]) for name, head in zip(names, heads, strict=True)],
             dark=theme.dark,
+        )
+        offer(
+            Exhibit(
+                "circuitsvis",
+                lambda: pattern_table(drawn, names, texts),
+                page=lambda name: framed_body(page, height),
+            )
         )
         st.iframe(page, height=height, alt=f"Attention patterns of layer {focus.layer}")
     with figure_frame(

@@ -39,17 +39,6 @@ model.load_state_dict(load_file(folder / "model.safetensors"))
 n_layers, n_heads, d_head = facts["n_layers"], facts["n_heads"], facts["d_head"]
 """
 
-HUB = """
-import numpy as np
-import torch
-from transformer_lens.model_bridge import TransformerBridge
-
-torch.set_grad_enabled(False)
-model = TransformerBridge.boot_transformers(NAME, device="cpu", dtype=torch.float32).eval()
-tokenizer = model.tokenizer
-n_layers, n_heads, d_head = model.cfg.n_layers, model.cfg.n_heads, model.cfg.d_head
-"""
-
 PROMPT = """
 ids = tokenizer.encode(PROMPT, add_special_tokens=False)
 tokens = torch.tensor([[tokenizer.bos_token_id] * PREPEND_BOS + ids])  # [batch, pos]
@@ -173,28 +162,6 @@ constant = constant + direction @ norm.bias
 direction = direction * norm.weight
 direction = direction - direction.mean(-1, keepdim=True)
 direction = direction / cache["ln_final.hook_scale"][:, :n_pos]
-"""
-
-# What each component wrote to the stream before the head's layer, and its queries and keys.
-COMPONENTS = """
-def head_write(layer, head):
-    return cache[z_hook(layer)][:, :, head] @ model.W_O[layer, head]
-
-
-writes = {
-    "Embedding": cache["hook_embed"],
-    "Positions": cache["hook_pos_embed"].expand_as(cache["hook_embed"]),
-}
-for layer in range(LAYER):
-    writes |= {f"L{layer}H{h}": head_write(layer, h) for h in range(n_heads)}
-    if facts["d_mlp"]:
-        writes[f"MLP{layer}"] = cache[f"blocks.{layer}.hook_mlp_out"]
-scale = cache[f"blocks.{LAYER}.ln1.hook_scale"] if facts["normalization"] else 1
-queries = {name: write / scale @ W_Q[LAYER, HEAD] for name, write in writes.items()}
-keys = {name: write / scale @ W_K[LAYER, HEAD] for name, write in writes.items()}
-b_O = sum(model.blocks[layer].attn.b_O for layer in range(LAYER)) + torch.zeros(1)
-queries["Biases"] = (b_O + 0 * writes["Embedding"]) / scale @ W_Q[LAYER, HEAD] + b_Q[LAYER, HEAD]
-keys["Biases"] = (b_O + 0 * writes["Embedding"]) / scale @ W_K[LAYER, HEAD] + b_K[LAYER, HEAD]
 """
 
 # Two prompts of the same length; the quantity is the logit difference at the last position.
