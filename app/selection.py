@@ -23,6 +23,8 @@ from app.config import settings
 from app.glossary import linked
 from app.head_grid.view import MAX_LOCKED, MAX_LOCKED_TOKENS
 from app.navigation import PAGES, ensure_entry_point, page_info, streamlit_page
+from app.present import current_room, draw_present, publish
+from app.rooms import is_code
 from app.share import UnreadableView, draw_file, draw_link, read_view_file
 from app.text import display_token
 
@@ -138,6 +140,12 @@ def _positions(most: int) -> Callable[[str], str]:
 def _answers(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9]{0,8}(,[A-Za-z0-9]{0,8}){0,7}", text):
         raise Refused("not a list of at most 8 answers such as second,L1H2")
+    return text
+
+
+def _room(text: str) -> str:
+    if text and not is_code(text):
+        raise Refused("not the code of a room")
     return text
 
 
@@ -289,6 +297,7 @@ PARAMETERS = (
     Parameter("model2", "", str, "the second side's model", ("compare",)),
     Parameter("lesson", 1, _whole(1, 8), "step of the lesson", ("learn",)),
     Parameter("answers", "", _answers, "answers to the lesson's steps", ("learn",)),
+    Parameter("room", "", _room, "room of a presenter that is followed"),
     Parameter("term", "", _text(60), "word that the glossary is searched for", ("glossary",)),
     Parameter(
         "clean", CLEAN_PROMPT, _text(MAX_LINK_PROMPT), "prompt with the answer", ("patching",)
@@ -392,6 +401,10 @@ def open_page(name: str) -> Selection:
     page = page_info(name)
     _go_to_restored_view(name)
     values, notes = _read_state(name)
+    values["room"], closed = current_room(str(values["room"]))
+    # Remembered there, so that whoever leaves does not come back with the next click.
+    _state().chosen.pop("room", None)
+    notes += [closed] if closed else []
     try:
         info = find_model(str(values["model"]))
     except ValueError:
@@ -450,6 +463,7 @@ def open_page(name: str) -> Selection:
         st.container(border=True).text(f"⚠ {note}")
     with st.sidebar:
         _draw_sidebar(selection)
+    draw_present(name, _own_view(selection), _go_to_view)
     return selection
 
 
@@ -593,6 +607,21 @@ def _write_state(selection: Selection) -> None:
     state.link = {key: [text] for key, text in link.items()}
     state.page = selection.page
     state.selection = selection
+    publish(selection.page, _own_view(selection))
+
+
+def _own_view(selection: Selection) -> dict[str, str]:
+    """The whole view, but not whom its visitor follows: what is handed on to others."""
+    return _whole_view(selection.page, {**selection.values, "room": ""})
+
+
+def _go_to_view(page: str, view: Mapping[str, str]) -> None:
+    """Let the next run open a view, checked like a link."""
+    state = _state()
+    link = {key: [text] for key, text in view.items()}
+    state.chosen, state.remarks = parse_link(page, link, from_file=True)
+    state.restored, state.touched = page, True
+    _forget_widgets(_BY_KEY)
 
 
 def _draw_link(selection: Selection) -> None:
@@ -602,8 +631,8 @@ def _draw_link(selection: Selection) -> None:
     with place.container():
         draw_link(
             selection.page,
-            link_parameters(selection.page, selection.values),
-            _whole_view(selection.page, selection.values),
+            link_parameters(selection.page, {**selection.values, "room": ""}),
+            _own_view(selection),
         )
 
 
@@ -614,7 +643,7 @@ def _draw_file(page: str) -> None:
 
     def whole() -> dict[str, str]:
         assert state.selection
-        return _whole_view(page, state.selection.values)
+        return _own_view(state.selection)
 
     def restore() -> None:
         if (file := st.session_state.get(key)) is None:

@@ -81,6 +81,7 @@ VALUES = {
     "scale": "linear",
     "lesson": 4,
     "answers": "second,L1H2,,mine",
+    "room": "abcdefgh-_345678",
     "term": "destination (query)",
 }
 
