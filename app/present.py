@@ -76,7 +76,8 @@ def prepared_views(text: str) -> tuple[list[tuple[str, dict[str, str]]], list[st
             lines = [str(line) for line in json.loads(text)]
         except (ValueError, RecursionError):
             return [], ["The list begins with [ and is not JSON."]
-    views, notes = [], []
+    views: list[tuple[str, dict[str, str]]] = []
+    notes = []
     for number, line in enumerate(lines, start=1):
         if not line.strip() or line.startswith("#"):
             continue

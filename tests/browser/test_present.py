@@ -35,6 +35,9 @@ def test_a_follower_is_moved_breaks_away_and_comes_back(app: str, open_page: Ope
     expect(follower).to_have_url(re.compile("/induction"))
     print(f"follower moved {time.monotonic() - start:.2f} s after the presenter's address")
 
+    # A menu that is open while the page changes shuts.
+    expect(follower.locator(".js-plotly-plot").first).to_be_visible(timeout=60_000)
+    wait_until_done(follower)
     open_from_menu(follower, "head")
     expect(follower.get_by_text("Exploring on your own.")).to_be_visible()
     open_from_menu(presenter, "tokens")
