@@ -4,10 +4,12 @@ import sys
 from pathlib import Path
 
 from starlette.middleware import Middleware
+from starlette.routing import Route
 from streamlit.starlette import App
 
 from app.config import ConfigError, settings
 from app.headers import SecurityHeaders
+from app.present import room_version
 
 try:
     settings()
@@ -16,5 +18,6 @@ except ConfigError as error:
 
 app = App(
     Path(__file__).parent / "streamlit_app.py",
+    routes=[Route("/room-version", room_version)],
     middleware=[Middleware(SecurityHeaders)],
 )

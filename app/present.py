@@ -7,19 +7,22 @@ over is a page and the values of its link.
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 from uuid import uuid4
 
 import streamlit as st
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from streamlit.components.v2.types import ComponentRenderer
 
 from app.navigation import PAGES
-from app.rooms import RoomError, Rooms
+from app.rooms import ROOMS, RoomError
 from app.share import qr_code, view_link
 
 MAX_VIEWS = 50
 MAX_LIST = 100_000
-# Seconds between two looks of a follower; a move is seen within it and the time of one run.
-INTERVAL = 0.8
 _STATE = "headscope.present"
 _LIST = "headscope.present.views"
 # Larger type, no sidebar, no menu; the bar at the foot stays.
@@ -51,10 +54,20 @@ class _State:
     refused: str = ""
 
 
-@st.cache_resource
-def all_rooms() -> Rooms:
-    """The rooms of this process."""
-    return Rooms()
+async def room_version(request: Request) -> Response:
+    """Answers followers who ask whether their room has moved: its version, or 410 without one."""
+    query = request.query_params
+    try:
+        shown = ROOMS.look(query.get("code", ""), query.get("who", "")[:32])
+    except RoomError:
+        return Response(status_code=410)
+    return PlainTextResponse(str(shown.version), headers={"Cache-Control": "no-store"})
+
+
+@cache
+def _follow_room() -> ComponentRenderer:
+    script = Path(__file__).parent / "follow_room.js"
+    return st.components.v2.component("follow_room", js=script.read_text(encoding="utf-8"))
 
 
 def _state() -> _State:
@@ -115,7 +128,7 @@ def current_room(code: str) -> tuple[str, str]:
     state = _state()
     if code and code != state.following and code != state.code:
         try:
-            all_rooms().look(code, state.who)
+            ROOMS.look(code, state.who)
         except RoomError as refusal:
             return state.following, str(refusal)
         _leave()
@@ -129,7 +142,7 @@ def publish(page: str, view: Link) -> None:
     if not state.key:
         return
     try:
-        if not all_rooms().show(state.key, page, view):
+        if not ROOMS.show(state.key, page, view):
             state.code = state.key = ""
             state.refused = "Your room has closed."
     except RoomError as refusal:
@@ -168,7 +181,7 @@ def _draw_room(page: str, view: Link) -> None:
     st.code(link, language=None, wrap_lines=True)
     if picture := qr_code(link):
         st.image(picture, caption="Join from a phone", width=220)
-    count = all_rooms().followers(state.key) or 0
+    count = ROOMS.followers(state.key) or 0
     st.caption(f"{count} following. Reloading this page in the browser ends your hold on the room.")
     st.button("Close the room", on_click=_close)
 
@@ -177,21 +190,21 @@ def _open(page: str, view: Link) -> None:
     state = _state()
     _leave()
     try:
-        state.code, state.key = all_rooms().open(page, view)
+        state.code, state.key = ROOMS.open(page, view)
     except RoomError as refusal:
         state.refused = str(refusal)
 
 
 def _close() -> None:
     state = _state()
-    all_rooms().close(state.key)
+    ROOMS.close(state.key)
     state.code = state.key = ""
 
 
 def _leave() -> None:
     state = _state()
     if state.following:
-        all_rooms().leave(state.following, state.who)
+        ROOMS.leave(state.following, state.who)
     state.following, state.taken, state.seen = "", None, 0
 
 
@@ -206,20 +219,26 @@ def _draw_following(page: str, view: Link, go: Go) -> None:
 
     def follow() -> None:
         try:
-            shown = all_rooms().look(state.following, state.who)
+            shown = ROOMS.look(state.following, state.who)
         except RoomError as refusal:
             _leave()
             state.refused = str(refusal)
-            st.rerun()
-        if not state.away and shown.version != state.seen:
-            state.seen, state.taken = shown.version, (shown.page, shown.view)
-            if (shown.page, dict(shown.view)) != (page, dict(view)):
-                go(shown.page, shown.view)
-                st.rerun()
-        st.caption("Exploring on your own." if state.away else "Following the presenter.")
+            return
+        state.seen, state.taken = shown.version, (shown.page, shown.view)
+        go(shown.page, shown.view)
 
     with st.sidebar.container(border=True):
-        st.fragment(follow, run_every=INTERVAL)()
+        st.caption("Exploring on your own." if state.away else "Following the presenter.")
+        _follow_room()(
+            key="headscope.follow",
+            data={
+                "code": state.following,
+                "who": state.who,
+                "seen": state.seen,
+                "away": state.away,
+            },
+            on_moved_change=follow,
+        )
         if state.away:
             st.button("Back to the presenter", on_click=come_back, type="primary")
         st.button("Leave the room", on_click=_leave)

@@ -143,6 +143,10 @@ class Rooms:
             del self._by_code[room.code]
 
 
+# Those of this process; the pages and the route that followers ask share them.
+ROOMS = Rooms()
+
+
 def _present(room: _Room, now: float) -> dict[Hashable, float]:
     return {who: seen for who, seen in room.followers.items() if now - seen <= GONE}
 

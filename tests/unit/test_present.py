@@ -1,8 +1,12 @@
-"""Lists of prepared views: only pages of this app, and not too many."""
+"""Lists of prepared views, bounded and of this app only; what a follower may ask."""
 
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
+from starlette.testclient import TestClient
 
-from app.present import MAX_LIST, MAX_VIEWS, prepared_views
+from app.present import MAX_LIST, MAX_VIEWS, prepared_views, room_version
+from app.rooms import ROOMS
 
 
 def test_links_of_any_server_become_views_of_this_one() -> None:
@@ -38,3 +42,17 @@ def test_lists_are_bounded() -> None:
     assert len(notes) == 1
     assert prepared_views("x" * (MAX_LIST + 1))[0] == []
     assert len(prepared_views("nowhere\n" * 1000)[1]) == 5
+
+
+def test_a_follower_is_told_the_version_and_nothing_else() -> None:
+    client = TestClient(Starlette(routes=[Route("/room-version", room_version)]))
+    code, key = ROOMS.open("head", {"prompt": "secret"})
+    answer = client.get("/room-version", params={"code": code, "who": "a" * 999})
+    assert (answer.status_code, answer.text) == (200, "1")
+    ROOMS.show(key, "tokens", {})
+    assert client.get("/room-version", params={"code": code, "who": "b"}).text == "2"
+    assert ROOMS.followers(key) == 2
+    ROOMS.close(key)
+    for wrong in (code, key, "", "../../etc/passwd"):
+        answer = client.get("/room-version", params={"code": wrong})
+        assert (answer.status_code, answer.text) == (410, "")

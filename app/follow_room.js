@@ -1,0 +1,36 @@
+/**
+ * Asks now and then whether a room has moved, and tells the app once for each move.
+ *
+ * The question goes past Streamlit: no script runs on the server while nothing happens, and a
+ * page that is just being changed is not disturbed.
+ */
+
+const EVERY = 800; // milliseconds
+const AGAIN = 4000; // after which a move that was told and not taken is told again
+
+export default function followRoom({ parentElement, data, setTriggerValue }) {
+  clearInterval(parentElement.followTimer);
+  const address = new URL("room-version", window.location.href);
+  address.search = new URLSearchParams({ code: data.code, who: data.who });
+  let told = { version: "", at: 0 };
+
+  async function look() {
+    let version;
+    try {
+      const answer = await fetch(address, { cache: "no-store" });
+      version = answer.ok ? await answer.text() : answer.status === 410 ? "closed" : undefined;
+    } catch {
+      return; // the network is gone for a moment
+    }
+    if (version === undefined || version === String(data.seen)) return;
+    if (data.away && version !== "closed") return;
+    if (told.version === version && performance.now() - told.at < AGAIN) return;
+    told = { version, at: performance.now() };
+    setTriggerValue("moved", version);
+  }
+
+  const timer = setInterval(look, EVERY);
+  parentElement.followTimer = timer;
+  look();
+  return () => clearInterval(timer);
+}
