@@ -20,6 +20,7 @@ from streamlit.components.v2.types import ComponentRenderer
 from app.navigation import PAGES
 from app.rooms import ROOMS, RoomError
 from app.share import qr_code, view_link
+from app.theme import palette
 
 MAX_VIEWS = 50
 MAX_LIST = 100_000
@@ -30,7 +31,7 @@ _STAGE = """<style>
 html{font-size:20px}
 [data-testid=stSidebar],[data-testid=stExpandSidebarButton],[data-testid=stHeader]{display:none}
 .st-key-stage{position:fixed;bottom:.5rem;right:1rem;width:auto;z-index:99;
-background:var(--st-background-color);border-radius:.5rem;padding:.25rem .5rem}
+background:BACKGROUND;border-radius:.5rem;padding:.25rem .5rem}
 </style>"""
 
 Link = Mapping[str, str]
@@ -274,7 +275,7 @@ def _draw_bar(go: Go) -> None:
     def stop() -> None:
         state.stage = False
 
-    st.html(_STAGE)
+    st.html(_STAGE.replace("BACKGROUND", palette().background))
     with st.container(key="stage", horizontal=True, vertical_alignment="center"):
         if state.views:
             st.button("Previous view", on_click=step, args=(-1,), shortcut="PageUp")
