@@ -1,25 +1,47 @@
 """Which models there are: the allow-list and the facts a page needs before any weights are loaded.
 
-Free of torch, so that the first screen can show a model card at once.
+Free of torch, so that the first screen can show a model card at once. Nothing here reaches a
+network: a model counts as here when its files are.
 """
 
 import hashlib
 import json
-from collections.abc import Sequence
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any, Literal
 
 from analysis.errors import AnalysisError
 
 BUNDLED = Path(__file__).resolve().parent.parent / "models"
-# The only names `load_model` accepts: each is a folder of `models/` with safetensors weights.
-ALLOWED = ("attn-only-2l", "gelu-4l")
+REGISTRY = Path(__file__).with_name("registry.toml")
+# A folder of a user's own, with one Hugging Face folder for each model; see `list_models`.
+OWN_MODELS = "HEADSCOPE_MODELS"
+# float32 weights, and as much again in part while they are read and for the largest results.
+BYTES_PER_PARAMETER = 4 * 1.5
+# Tokens that a model in a user's own folder is run on at most.
+DEFAULT_CONTEXT = 512
+_WEIGHTS = "model.safetensors"
+_INDEX = "model.safetensors.index.json"
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+# As sidebar, links and file names show it; a folder of another name is left out.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
+
+Positions = Literal["learned", "rotary", "shortformer"]
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """Sizes of a model and where its files are; `available` when they are on this machine."""
+    """Sizes of a model and where its files are; `available` when they are here and complete.
+
+    `positions`: learned vectors added to the stream, rotary, or shortformer (learned vectors that
+    only queries and keys see). `problem` says why files that are here cannot be used. Of a model
+    that is not here, `d_model`, `d_head`, `d_mlp` and `d_vocab` are 0: not known.
+    """
 
     name: str
     title: str
@@ -34,6 +56,18 @@ class ModelInfo:
     d_vocab: int
     n_params: int
     normalization: str | None
+    family: str = "Headscope"
+    kind: str = "native"  # native, or Hugging Face's name of the architecture
+    positions: Positions = "learned"
+    n_kv_heads: int = 0  # 0: each head has its own keys and values
+    has_bos: bool = True
+    act_fn: str = "gelu"
+    source: str = ""
+    revision: str = ""
+    licence: str = "MIT"
+    download_mb: int = 0
+    notes: str = ""
+    problem: str = ""
     step: int | None = None  # of a checkpoint of its training; None: the finished model
 
     @property
@@ -43,20 +77,39 @@ class ModelInfo:
 
     @property
     def weights(self) -> Path:
-        """The file that its weights are in."""
-        if self.step is None:
-            return self.folder / "model.safetensors"
-        return self.folder / "checkpoints" / f"step-{self.step:06d}.safetensors"
+        """The file that its weights are in, or where they are in several, the list of those."""
+        if self.step is not None:
+            return self.folder / "checkpoints" / f"step-{self.step:06d}.safetensors"
+        index = self.folder / _INDEX
+        return index if index.exists() else self.folder / _WEIGHTS
+
+    @property
+    def memory_bytes(self) -> int:
+        """Main memory that working with the model takes, roughly."""
+        return int(self.n_params * BYTES_PER_PARAMETER)
+
+    @property
+    def fits(self) -> bool:
+        """Whether this machine has the memory for it."""
+        return self.memory_bytes <= machine_memory()
 
 
-_offered: tuple[str, ...] = ALLOWED
+_offered: tuple[str, ...] | None = None
 
 
 @cache
 def list_models() -> tuple[ModelInfo, ...]:
-    """The models of the allow-list that are here, in the order the picker shows them."""
-    folders = (BUNDLED / name for name in _offered)
-    return tuple(read_info(folder) for folder in folders if folder.is_dir())
+    """The allow-list, then a user's own folders, in the order the picker shows them.
+
+    A model is found bundled, in the app's store (`store()`), in the folder that the environment
+    variable HEADSCOPE_MODELS names, or in the hub's cache on this machine. `refresh` looks anew.
+    """
+    entries = registry()
+    if _offered is not None:
+        return tuple(_of_entry(name, entries[name]) for name in _offered)
+    found = [_of_entry(name, entry) for name, entry in entries.items()]
+    own = [folder for folder in _own_folders() if folder.name not in entries]
+    return (*found, *(read_info(folder) for folder in own))
 
 
 def offer_only(names: Sequence[str]) -> None:
@@ -66,26 +119,54 @@ def offer_only(names: Sequence[str]) -> None:
         AnalysisError: A name that the allow-list lacks, or a model that is not here.
     """
     global _offered
+    entries = registry()
     for name in names:
-        if name not in ALLOWED or not (BUNDLED / name).is_dir():
-            raise AnalysisError(f"There is no model {name!r}; there are {', '.join(ALLOWED)}.")
+        if name not in entries:
+            raise AnalysisError(f"There is no model {name!r}; there are {', '.join(entries)}.")
+        if not _of_entry(name, entries[name]).available:
+            raise AnalysisError(f"The model {name!r} is not on this machine.")
     _offered = tuple(names)
+    refresh()
+
+
+def offer_everything() -> None:
+    """List the whole allow-list and a user's own folders again."""
+    global _offered
+    _offered = None
+    refresh()
+
+
+def refresh() -> None:
+    """Look for files again, after some have come or gone."""
     list_models.cache_clear()
 
 
+def available_models() -> tuple[ModelInfo, ...]:
+    """The models that can be loaded now."""
+    return tuple(info for info in list_models() if info.available)
+
+
 def find_model(name: str) -> ModelInfo:
-    """The allowed model called `name`; AnalysisError, listing the allowed ones, otherwise.
+    """The allowed model called `name` whose files are here.
 
     `attn-only-2l@1221` is the checkpoint of that model at that step of its training.
+
+    Raises:
+        AnalysisError: An unknown name (the sentence lists those that are here), or a model whose
+            files are not here or not usable (it says why).
     """
     model, at, step = name.partition("@")
     for info in list_models():
-        if info.name == model and not at:
+        if info.name != model:
+            continue
+        if not info.available:
+            raise AnalysisError(info.problem or f"{info.name} is not on this machine.")
+        if not at:
             return info
         # As text: of all the ways to write a number only one is a name.
-        if info.name == model and step in map(str, checkpoints(info)):
+        if step in map(str, checkpoints(info)):
             return checkpoint(info, int(step))
-    allowed = ", ".join(info.name for info in list_models())
+    allowed = ", ".join(info.name for info in available_models())
     raise AnalysisError(f"There is no model of that name here. Pick one of: {allowed}.")
 
 
@@ -107,35 +188,261 @@ def finished_model(info: ModelInfo) -> ModelInfo:
     return info if info.step is None else find_model(info.name.partition("@")[0])
 
 
-def read_info(folder: Path) -> ModelInfo:
-    """The model in `folder`, from its config.json."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    sizes = {
-        key: config[key]
-        for key in (
-            "n_layers",
-            "n_heads",
-            "d_model",
-            "d_head",
-            "d_mlp",
-            "n_ctx",
-            "d_vocab",
-            "n_params",
-        )
-    }
-    return ModelInfo(
-        name=folder.name,
-        title=config["title"],
-        folder=folder,
-        available=(folder / "model.safetensors").exists(),
-        normalization=config["normalization"],
-        **sizes,
-    )
-
-
 def fingerprint(info: ModelInfo) -> str:
     """What tells weights and tokenizer from all others: it changes with any of their bytes."""
     digest = hashlib.sha256()
-    for file in (info.folder / "config.json", info.weights, info.folder / "tokenizer.json"):
-        digest.update(file.read_bytes())
+    parts = sorted(info.folder.glob("model-*.safetensors"))
+    for path in (
+        info.folder / "config.json",
+        info.weights,
+        *parts,
+        info.folder / "tokenizer.json",
+    ):
+        if path.is_file():  # tokenizers come in other files too
+            with path.open("rb") as file:
+                while chunk := file.read(2**20):
+                    digest.update(chunk)
     return digest.hexdigest()[:16]
+
+
+@cache
+def registry() -> Mapping[str, Mapping[str, Any]]:
+    """The allow-list as it is written, by name."""
+    return tomllib.loads(REGISTRY.read_text(encoding="utf-8"))
+
+
+def store() -> Path:
+    """Where downloaded and converted models and kept results are: a cache of this user's."""
+    if own := os.environ.get("HEADSCOPE_CACHE"):
+        return Path(own)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "headscope"
+
+
+def read_info(folder: Path, entry: Mapping[str, Any] | None = None) -> ModelInfo:
+    """The model in `folder`, from its config.json; `problem` says what is wrong with its files."""
+    facts = dict(entry or {})
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if not isinstance(config, dict):
+            raise ValueError("not an object")
+        hugging_face = "model_type" in config
+        sizes = _hugging_face_sizes(config, folder, facts) if hugging_face else _own_sizes(config)
+    except _Unsupported as refusal:
+        return _without_files(folder.name, facts, folder, str(refusal))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        reason = f"The config.json of {folder.name} is missing or damaged. Copy the model anew."
+        return _without_files(folder.name, facts, folder, reason)
+    problem = _problem(folder) if hugging_face else _own_problem(folder)
+    info = ModelInfo(
+        name=folder.name,
+        title=str(facts.get("title", config.get("title", folder.name))),
+        folder=folder,
+        available=not problem,
+        problem=problem,
+        **_listed(facts, own="Your folder" if hugging_face else "Headscope"),
+        **sizes,
+    )
+    if info.available and not info.fits:
+        needed, there = info.memory_bytes / 2**30, machine_memory() / 2**30
+        reason = f"{info.name} needs about {needed:.1f} GB of memory; this machine has {there:.1f}."
+        return _without_files(folder.name, facts, folder, f"{reason} Choose a smaller model.")
+    return info
+
+
+@cache
+def machine_memory() -> int:
+    """Main memory of this machine, bytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+class _Unsupported(ValueError):
+    """A kind of model that is not analysed; the message says so."""
+
+
+def _of_entry(name: str, entry: Mapping[str, Any]) -> ModelInfo:
+    for folder in _places(name, entry):
+        if (folder / "config.json").exists():
+            info = read_info(folder, entry)
+            # The hub's cache calls its folders by revision.
+            return info if info.name == name else _renamed(info, name)
+    return _without_files(name, entry, store() / "models" / name, "")
+
+
+def _renamed(info: ModelInfo, name: str) -> ModelInfo:
+    return replace(info, name=name, problem=info.problem.replace(info.name, name))
+
+
+def _places(name: str, entry: Mapping[str, Any]) -> Iterator[Path]:
+    yield BUNDLED / name
+    yield store() / "models" / name
+    yield from (folder for folder in _own_folders() if folder.name == name)
+    if entry["format"] == "hf":
+        yield from _hub_cache(str(entry["source"]))
+
+
+def _own_folders() -> list[Path]:
+    root = os.environ.get(OWN_MODELS)
+    if not root or not Path(root).is_dir():
+        return []
+    return sorted(f for f in Path(root).iterdir() if f.is_dir() and _NAME.fullmatch(f.name))
+
+
+def _hub_cache(source: str) -> list[Path]:
+    """Snapshots of a repository that the hub's own client has left on this machine."""
+    home = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))
+    hub = Path(os.environ.get("HF_HUB_CACHE", home / "hub"))
+    snapshots = hub / f"models--{source.replace('/', '--')}" / "snapshots"
+    return sorted(snapshots.iterdir()) if snapshots.is_dir() else []
+
+
+def _listed(facts: Mapping[str, Any], own: str) -> dict[str, Any]:
+    """What the allow-list says of a model, whether or not it is here."""
+    return {
+        "family": str(facts.get("family", own)),
+        "source": str(facts.get("source", "")),
+        "revision": str(facts.get("revision", "")),
+        "licence": str(facts.get("licence", "not known")),
+        "download_mb": int(facts.get("size", 0)),
+        "notes": str(facts.get("notes", "")),
+    }
+
+
+def _without_files(name: str, facts: Mapping[str, Any], folder: Path, problem: str) -> ModelInfo:
+    return ModelInfo(
+        name=name,
+        title=str(facts.get("title", name)),
+        folder=folder,
+        available=False,
+        n_layers=int(facts.get("layers", 0)),
+        n_heads=int(facts.get("heads", 0)),
+        d_model=0,
+        d_head=0,
+        d_mlp=0,
+        n_ctx=int(facts.get("context", 0)),
+        d_vocab=0,
+        n_params=int(facts.get("parameters", 0)) * 1_000_000,
+        normalization=None,
+        kind=str(facts.get("format", "hf")),
+        problem=problem,
+        **_listed(facts, own="Your folder"),
+    )
+
+
+def _own_sizes(config: Mapping[str, Any]) -> dict[str, Any]:
+    numbers = ("n_layers", "n_heads", "d_model", "d_head", "d_mlp", "n_ctx", "d_vocab", "n_params")
+    optional = {key: config[key] for key in ("positions", "act_fn") if key in config}
+    return {
+        "kind": "native",
+        "normalization": config["normalization"],
+        **{key: int(config[key]) for key in numbers},
+        **optional,
+    }
+
+
+def _hugging_face_sizes(
+    config: Mapping[str, Any], folder: Path, facts: Mapping[str, Any]
+) -> dict[str, Any]:
+    kind = config["model_type"]
+    known = {
+        "gpt2": _gpt2_sizes,
+        "gpt_neox": _neox_sizes,
+        **dict.fromkeys(("llama", "qwen2", "qwen3", "gemma2", "gemma3_text"), _llama_sizes),
+    }
+    if kind not in known:
+        raise _Unsupported(
+            f"{folder.name} is of a kind that is not supported; supported are {', '.join(known)}."
+        )
+    sizes = known[kind](config)
+    if not all(isinstance(value, (int, str)) and value for value in sizes.values()):
+        raise ValueError("a size is missing")
+    longest = int(facts.get("context", DEFAULT_CONTEXT))
+    return {
+        **sizes,
+        "kind": kind,
+        "normalization": "LN" if kind in ("gpt2", "gpt_neox") else "RMS",
+        "n_ctx": min(sizes["n_ctx"], longest),
+        "n_params": int(facts.get("parameters", 0)) * 1_000_000 or _parameters(folder),
+        "has_bos": _has_bos(folder),
+    }
+
+
+def _gpt2_sizes(config: Mapping[str, Any]) -> dict[str, Any]:
+    width, heads = config["n_embd"], config["n_head"]
+    return {
+        "n_layers": config["n_layer"],
+        "n_heads": heads,
+        "d_model": width,
+        "d_head": width // heads,
+        "d_mlp": config.get("n_inner") or 4 * width,
+        "n_ctx": config["n_positions"],
+        "d_vocab": config["vocab_size"],
+        "positions": "learned",
+    }
+
+
+def _neox_sizes(config: Mapping[str, Any]) -> dict[str, Any]:
+    width, heads = config["hidden_size"], config["num_attention_heads"]
+    return {
+        "n_layers": config["num_hidden_layers"],
+        "n_heads": heads,
+        "d_model": width,
+        "d_head": config.get("head_dim") or width // heads,
+        "d_mlp": config["intermediate_size"],
+        "n_ctx": config["max_position_embeddings"],
+        "d_vocab": config["vocab_size"],
+        "positions": "rotary",
+    }
+
+
+def _llama_sizes(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **_neox_sizes(config),
+        "n_kv_heads": config.get("num_key_value_heads") or config["num_attention_heads"],
+    }
+
+
+def _has_bos(folder: Path) -> bool:
+    try:
+        config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+        return bool(config.get("bos_token"))
+    except (OSError, ValueError, AttributeError):
+        return True  # said by the tokenizer itself when it is loaded
+
+
+def _parameters(folder: Path) -> int:
+    """Numbers in the weights, from the size of their files: 2 bytes each at the least."""
+    return sum(file.stat().st_size for file in folder.glob("*.safetensors")) // 2
+
+
+def _own_problem(folder: Path) -> str:
+    return "" if (folder / _WEIGHTS).exists() else f"The weights {_WEIGHTS} are missing or damaged."
+
+
+def _problem(folder: Path) -> str:
+    """Why the files of a Hugging Face folder cannot be loaded, or nothing."""
+    name = folder.name
+    index = folder / _INDEX
+    if index.exists():
+        try:
+            weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+            files = {str(file) for file in weight_map.values()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return f"{name}: the list of its weight files is damaged. Copy the model anew."
+        if any("/" in file or "\\" in file for file in files):
+            return f"{name}: its list of weight files names files elsewhere, which are not read."
+        missing = [file for file in files if not (folder / file).is_file()]
+        if missing:
+            return (
+                f"{name} is only partly here: {len(missing)} of {len(files)} weight files are "
+                "missing. Finish the download."
+            )
+        return ""
+    if (folder / _WEIGHTS).is_file():
+        return ""
+    if any(next(folder.glob(pattern), None) for pattern in _PICKLES):
+        return (
+            f"{name} keeps its weights in a pickle, which can run code when it is read. Only "
+            "safetensors are read: save it again with safe_serialization."
+        )
+    return f"{name} has no {_WEIGHTS}. Finish the download."

@@ -1,5 +1,6 @@
-"""Loading a model: weights from safetensors into TransformerLens's native bridge, with its lock."""
+"""Loading a model: weights from safetensors into a TransformerLens bridge, with its lock."""
 
+import os
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,12 +9,23 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from transformer_lens.config import TransformerBridgeConfig
-from transformer_lens.model_bridge import TransformerBridge
-from transformers import PreTrainedTokenizerFast
 
 from analysis.catalog import ModelInfo, find_model, fingerprint
 from analysis.errors import AnalysisError
+
+# Before the first import of a client of the hub, which reads it once: loading never reaches out.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+from transformer_lens.config import TransformerBridgeConfig  # noqa: E402
+from transformer_lens.model_bridge import TransformerBridge  # noqa: E402
+from transformers import (  # noqa: E402
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
+
+from analysis.shortformer import shortformer_bridge  # noqa: E402
 
 BOS = "<|endoftext|>"
 
@@ -29,7 +41,7 @@ class HeadModel:
 
     info: ModelInfo
     bridge: TransformerBridge
-    tokenizer: PreTrainedTokenizerFast
+    tokenizer: PreTrainedTokenizerBase
     fingerprint: str  # of weights and tokenizer; part of every cache key
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -70,10 +82,15 @@ class HeadModel:
 
     @property
     def bos_id(self) -> int:
-        """Token id put in front of every input."""
-        bos_id = self.tokenizer.bos_token_id
-        assert isinstance(bos_id, int)
-        return bos_id
+        """Token id put in front of every input.
+
+        Where the model has no BOS token its end-of-text token, which stood between documents in
+        training, takes that place in repeated tokens; prompts go without (`info.has_bos`).
+        """
+        first = self.tokenizer.bos_token_id
+        first = self.tokenizer.eos_token_id if first is None else first
+        assert isinstance(first, int)
+        return first
 
 
 def load_model(name_or_path: str | Path, device: str = "auto") -> HeadModel:
@@ -97,15 +114,69 @@ def load_model(name_or_path: str | Path, device: str = "auto") -> HeadModel:
         raise AnalysisError(f"Device {device!r} is not supported. Use 'cpu' or 'cuda'.")
     if device == "cuda" and not torch.cuda.is_available():
         raise AnalysisError("This machine has no CUDA device. Use 'cpu'.")
+    load = _load_native if info.kind == "native" else _load_hugging_face
+    bridge, tokenizer = load(info, device)
+    if tokenizer.bos_token_id is None and tokenizer.eos_token_id is None:
+        raise AnalysisError(f"The tokenizer of {info.name} has neither a BOS nor an EOS token.")
+    # Frozen one by one: `requires_grad_` is not wrapped by the bridge.
+    for parameter in bridge.parameters():
+        parameter.requires_grad_(False)
+    return HeadModel(info, bridge, tokenizer, fingerprint=fingerprint(info))
+
+
+def _load_native(info: ModelInfo, device: str) -> tuple[TransformerBridge, PreTrainedTokenizerBase]:
     tokenizer = load_tokenizer(info.folder / "tokenizer.json")
-    if len(tokenizer) > info.d_vocab:
-        raise AnalysisError(
-            f"tokenizer.json has {len(tokenizer)} tokens, but {info.name} takes {info.d_vocab}. "
-            "It belongs to another model."
-        )
+    _require_known_ids(info, len(tokenizer))
     bridge = native_bridge(info, tokenizer, device)
     load_weights(bridge, info.weights)
-    return HeadModel(info, bridge, tokenizer, fingerprint=fingerprint(info))
+    return bridge, tokenizer
+
+
+def _load_hugging_face(
+    info: ModelInfo, device: str
+) -> tuple[TransformerBridge, PreTrainedTokenizerBase]:
+    local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(info.folder, **local)
+    except Exception as error:  # the Rust parser raises bare Exception for any unreadable file
+        raise AnalysisError(f"The tokenizer of {info.name} is missing or damaged.") from error
+    # Embeddings are often padded beyond the last token; the other way round ids would be missing.
+    _require_known_ids(info, len(tokenizer))
+    try:
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            info.folder,
+            dtype=torch.float32,
+            use_safetensors=True,
+            attn_implementation="eager",
+            output_loading_info=True,
+            **local,
+        )
+    # What it raises for files that are cut off or of other sizes is not documented.
+    except (OSError, SafetensorError, ValueError, RuntimeError, KeyError) as error:
+        raise AnalysisError(
+            f"The weights of {info.name} are missing or damaged, or do not fit its config.json. "
+            "Copy the model anew."
+        ) from error
+    inner, report = loaded
+    if report["missing_keys"] or report.get("mismatched_keys"):
+        # transformers would fill them at random, and every figure would be of that.
+        count = len(report["missing_keys"]) + len(report.get("mismatched_keys", ()))
+        raise AnalysisError(
+            f"The weights of {info.name} lack {count} of its tensors. Copy the model anew."
+        )
+    inner.config.architectures = [type(inner).__name__]  # TransformerLens goes by this name
+    bridge = TransformerBridge.boot_transformers(
+        str(info.folder), hf_model=inner, tokenizer=tokenizer, device=device, dtype=torch.float32
+    ).eval()
+    return bridge, tokenizer
+
+
+def _require_known_ids(info: ModelInfo, n_tokens: int) -> None:
+    if n_tokens > info.d_vocab:
+        raise AnalysisError(
+            f"tokenizer.json has {n_tokens} tokens, but {info.name} takes {info.d_vocab}. "
+            "It belongs to another model."
+        )
 
 
 def _same_file(path: Path, folder: Path) -> bool:
@@ -142,11 +213,13 @@ def native_bridge(
         "attn_only": not info.has_mlp,
         "normalization_type": info.normalization,
         "positional_embedding_type": "standard",
-        "act_fn": "gelu",
+        "act_fn": info.act_fn,
         "seed": 0,
     }
     if info.has_mlp:
         config["d_mlp"] = info.d_mlp
+    if info.positions == "shortformer":
+        return shortformer_bridge(TransformerBridgeConfig(**config), tokenizer, device)
     # Attached to the class at import, where a type checker cannot see it.
     bridge = TransformerBridge.boot_native(  # type: ignore[attr-defined]
         TransformerBridgeConfig(**config), tokenizer=tokenizer, device=device, model_name=info.name

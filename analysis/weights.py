@@ -5,7 +5,7 @@ LayerNorm, what a head reads is not the residual stream x but (x - mean x) / sca
 linear part of the norm belongs to the matrices that read it: `circuit_weights` puts it there.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -15,6 +15,11 @@ from analysis.errors import AnalysisError
 from analysis.models import HeadModel
 
 RAW = "Raw weights: this model has no norms. Biases are left out of circuits."
+FOLDED_RMS = (
+    "Folded weights: the weight of each RMS norm is multiplied into the matrices that read the "
+    "stream. The norm's scale depends on the prompt; here it counts as 1. Biases are left out of "
+    "circuits."
+)
 FOLDED = (
     "Folded weights: the linear part of each LayerNorm (its weight, its bias and the subtraction "
     "of the mean) is multiplied into the matrices that read the stream, and what is written to the "
@@ -31,7 +36,7 @@ class Weights:
     """
 
     W_E: Float[Tensor, "d_vocab d_model"]
-    W_pos: Float[Tensor, "n_ctx d_model"]
+    W_pos: Float[Tensor, "n_ctx d_model"] | None  # None: no position vectors are added
     W_Q: Float[Tensor, "layer head d_model d_head"]
     W_K: Float[Tensor, "layer head d_model d_head"]
     W_V: Float[Tensor, "layer head d_model d_head"]
@@ -43,34 +48,58 @@ class Weights:
 
 
 def circuit_weights(model: HeadModel) -> Weights:
-    """The weights of `model` as its circuits use them: raw without norms, folded with LayerNorm.
+    """The weights of `model` as its circuits use them: raw without norms, else with them folded.
+
+    Where a group of heads shares keys and values, each head has a copy of its group's.
 
     Raises:
-        AnalysisError: A norm other than LayerNorm.
+        AnalysisError: Heads that write something else than z W_O (Gemma's norm after attention).
     """
-    bridge = model.bridge
+    bridge, info = model.bridge, model.info
+    if info.kind in ("gemma2", "gemma3_text"):
+        raise AnalysisError(
+            f"In {model.name} a norm follows the heads' sum, so no head has a fixed OV circuit. "
+            "Choose another model."
+        )
     weights = Weights(
         W_E=bridge.W_E,
-        W_pos=bridge.W_pos,
+        W_pos=bridge.W_pos if info.positions == "learned" else None,
         W_Q=bridge.W_Q,
-        W_K=bridge.W_K,
-        W_V=bridge.W_V,
+        W_K=_for_each_head(bridge.W_K, model),
+        W_V=_for_each_head(bridge.W_V, model),
         W_O=bridge.W_O,
         W_U=bridge.W_U,
-        b_Q=bridge.b_Q,
-        b_K=bridge.b_K,
+        b_Q=_biases(model, "b_Q"),
+        b_K=_biases(model, "b_K"),
         assumes=RAW,
     )
-    match model.info.normalization:
+    match info.normalization:
         case None:
             return weights
         case "LN":
             return _fold(model, weights)
+        case "RMS":
+            return _fold_scale(model, weights)
         case other:
             raise AnalysisError(
                 f"{model.name} uses {other} norms; circuits are defined here for models with "
-                "LayerNorm or none. Choose one of those."
+                "LayerNorm, RMS norms or none. Choose one of those."
             )
+
+
+def _for_each_head(
+    shared: Float[Tensor, "layer kv_head d_model d_head"], model: HeadModel
+) -> Float[Tensor, "layer head d_model d_head"]:
+    return shared.repeat_interleave(model.n_heads // shared.shape[1], 1)
+
+
+def _biases(model: HeadModel, name: str) -> Float[Tensor, "layer head d_head"]:
+    # One by one: the bridge's stacked form raises where a layer has none.
+    width = (model.n_heads, model.d_head)
+    found = [getattr(block.attn, name) for block in model.bridge.blocks]
+    zero = torch.zeros(width, device=model.bridge.W_E.device)
+    each = [zero if bias is None else bias.view(-1, model.d_head) for bias in found]
+    return torch.stack([b.repeat_interleave(model.n_heads // len(b), 0) for b in each])
 
 
 def require_learned_positions(model: HeadModel, wanted: str) -> None:
@@ -90,7 +119,7 @@ def require_learned_positions(model: HeadModel, wanted: str) -> None:
 
 def _fold(model: HeadModel, raw: Weights) -> Weights:
     norms = [block.ln1.original_component for block in model.bridge.blocks]
-    scale = torch.stack([norm.weight for norm in norms])[:, None, :, None]
+    scale = _norm_weights(model)
     shift = torch.stack([norm.bias for norm in norms])
 
     def bias(b: Tensor, w: Tensor) -> Tensor:
@@ -98,7 +127,7 @@ def _fold(model: HeadModel, raw: Weights) -> Weights:
 
     return Weights(
         W_E=_centred(raw.W_E, -1),
-        W_pos=_centred(raw.W_pos, -1),
+        W_pos=None if raw.W_pos is None else _centred(raw.W_pos, -1),
         W_Q=_centred(raw.W_Q * scale, -2),
         W_K=_centred(raw.W_K * scale, -2),
         W_V=_centred(raw.W_V * scale, -2),
@@ -108,6 +137,23 @@ def _fold(model: HeadModel, raw: Weights) -> Weights:
         b_K=bias(raw.b_K, raw.W_K),
         assumes=FOLDED,
     )
+
+
+def _fold_scale(model: HeadModel, raw: Weights) -> Weights:
+    scale = _norm_weights(model)
+    return replace(
+        raw,
+        W_Q=raw.W_Q * scale,
+        W_K=raw.W_K * scale,
+        W_V=raw.W_V * scale,
+        W_U=raw.W_U * model.bridge.ln_final.original_component.weight[:, None],
+        assumes=FOLDED_RMS,
+    )
+
+
+def _norm_weights(model: HeadModel) -> Float[Tensor, "layer 1 d_model 1"]:
+    norms = [block.ln1.original_component for block in model.bridge.blocks]
+    return torch.stack([norm.weight for norm in norms])[:, None, :, None]
 
 
 def _centred(matrix: Float[Tensor, "*shape"], d_model_axis: int) -> Float[Tensor, "*shape"]:

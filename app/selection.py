@@ -407,9 +407,9 @@ def open_page(name: str) -> Selection:
     notes += [closed] if closed else []
     try:
         info = find_model(str(values["model"]))
-    except ValueError:
+    except AnalysisError as refusal:
         values["model"], info = _BY_KEY["model"].default, list_models()[0]
-        notes.append(f"There is no model of that name here, so this is {info.name}.")
+        notes.append(f"{refusal} This is {info.name}.")
     second = _second_model(values, info)
     for key, what, owner, count in (
         ("layer", "layer", info, info.n_layers),

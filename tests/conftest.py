@@ -1,13 +1,21 @@
 """Fixtures shared by every layer of tests: tiny models of random weights, and the bundled one."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import torch
 
-from analysis.catalog import BUNDLED, ModelInfo
+from analysis.catalog import BUNDLED, ModelInfo, store
 from analysis.models import HeadModel, load_model, load_tokenizer, native_bridge
+
+# What this user has installed or kept is no part of a test: its pages would differ by machine.
+_empty = TemporaryDirectory(prefix="headscope-tests-")
+OWN_STORE = store()
+os.environ.update(HEADSCOPE_CACHE=_empty.name, HEADSCOPE_MODELS=_empty.name)
+os.environ["HF_HUB_CACHE"] = _empty.name
 
 # Tests run side by side in several processes: threads of their own would only wait for each other.
 torch.set_num_threads(1)

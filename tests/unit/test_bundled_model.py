@@ -17,7 +17,7 @@ from training.train import sampled_rows
 
 ROOT = BUNDLED.parent
 NOVELS = ROOT.parent / "shared" / "corpus" / "novels.txt.xz"
-NAMES = [info.name for info in list_models()]
+NAMES = [info.name for info in list_models() if info.family == "Headscope"]
 # All weights of a model, and how many checkpoints it has to come with.
 LIMITS = {"attn-only-2l": (60e6, 8), "gelu-4l": (40e6, 4)}
 

@@ -5,19 +5,34 @@ import json
 import pytest
 
 from analysis import catalog
-from analysis.catalog import ALLOWED, BUNDLED, find_model, list_models
+from analysis.catalog import BUNDLED, find_model, list_models, registry
 from analysis.errors import AnalysisError
 
 
-def test_the_list_is_the_allow_list_in_its_order():
-    assert tuple(info.name for info in list_models()) == ALLOWED
+@pytest.fixture
+def nothing_else(tmp_path, monkeypatch):
+    """A machine with the bundled models and empty folders of every other kind."""
+    monkeypatch.setenv("HEADSCOPE_CACHE", str(tmp_path / "store"))
+    monkeypatch.setenv("HEADSCOPE_MODELS", str(tmp_path / "own"))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    (tmp_path / "own").mkdir()
+    catalog.refresh()
+    yield tmp_path
+    catalog.refresh()
+
+
+def test_the_list_is_the_allow_list_in_its_order(nothing_else):
+    assert tuple(info.name for info in list_models()) == tuple(registry())
+    here = [info.name for info in list_models() if info.available]
+    assert here == ["attn-only-2l", "gelu-4l"]
 
 
 def test_a_card_repeats_the_config_file():
     config = json.loads((BUNDLED / "attn-only-2l" / "config.json").read_text(encoding="utf-8"))
     info = find_model("attn-only-2l")
     for key, value in config.items():
-        assert getattr(info, key) == value
+        if key != "title":  # the allow-list's
+            assert getattr(info, key) == value
 
 
 def test_a_card_counts_the_parameters():
@@ -64,18 +79,18 @@ def test_an_unknown_name_is_not_repeated_on_the_page():
     assert "<img" not in str(raised.value)
 
 
-def test_a_model_without_weights_is_listed_as_unavailable(tmp_path, monkeypatch):
-    """The picker shows it greyed out; the page must not crash on a partial download."""
-    folder = tmp_path / ALLOWED[0]
+def test_a_model_without_weights_is_listed_as_unavailable(tmp_path):
+    """The picker names it; the page must not crash on a partial download."""
+    folder = tmp_path / "attn-only-2l"
     folder.mkdir()
-    config = (BUNDLED / ALLOWED[0] / "config.json").read_bytes()
+    config = (BUNDLED / "attn-only-2l" / "config.json").read_bytes()
     (folder / "config.json").write_bytes(config)
     assert not catalog.read_info(folder).available
     (folder / "model.safetensors").write_bytes(b"")
     assert catalog.read_info(folder).available
 
 
-@pytest.mark.parametrize("info", list_models(), ids=lambda info: info.name)
+@pytest.mark.parametrize("info", list_models()[:2], ids=lambda info: info.name)
 def test_every_shipped_checkpoint_is_a_model_by_its_step(info):
     files = sorted((info.folder / "checkpoints").iterdir())
     steps = catalog.checkpoints(info)
@@ -87,3 +102,100 @@ def test_every_shipped_checkpoint_is_a_model_by_its_step(info):
         assert catalog.finished_model(found) == info
         assert catalog.checkpoint(found, steps[0]).name == f"{info.name}@{steps[0]}"
     assert catalog.finished_model(info) is info
+
+
+LLAMA = {
+    "model_type": "llama",
+    "vocab_size": 100,
+    "hidden_size": 32,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "intermediate_size": 48,
+    "max_position_embeddings": 4096,
+}
+INDEX = {"weight_map": {"a": "one.safetensors", "b": "two.safetensors"}}
+
+
+def own_model(root, files, config=LLAMA, name="mine"):
+    """What is said of a user's folder that holds these files."""
+    folder = root / "own" / name
+    folder.mkdir()
+    for file, content in {"config.json": json.dumps(config), **files}.items():
+        (folder / file).write_text(content)
+    catalog.refresh()
+    (info,) = (info for info in list_models() if info.name == name)
+    return info
+
+
+def test_a_users_own_folder_is_read_by_its_config(nothing_else):
+    info = own_model(nothing_else, {"model.safetensors": "x" * 2000})
+    assert info.available and info.kind == "llama" and info.family == "Your folder"
+    assert (info.n_layers, info.n_heads, info.n_kv_heads, info.d_head) == (3, 4, 2, 8)
+    assert (info.n_ctx, info.normalization, info.positions) == (512, "RMS", "rotary")
+    assert find_model("mine") is info
+
+
+@pytest.mark.parametrize(
+    ("files", "config", "said"),
+    [
+        ({}, LLAMA, "no model.safetensors"),
+        ({"pytorch_model.bin": "x"}, LLAMA, "pickle"),
+        (
+            {"model.safetensors.index.json": json.dumps(INDEX), "one.safetensors": "x"},
+            LLAMA,
+            "1 of 2 weight files are missing",
+        ),
+        ({"model.safetensors.index.json": "{"}, LLAMA, "list of its weight files|list of"),
+        (
+            {"model.safetensors.index.json": '{"weight_map": {"a": "../../secret"}}'},
+            LLAMA,
+            "files elsewhere",
+        ),
+        ({"model.safetensors": "x"}, {"model_type": "mamba"}, "not supported"),
+        ({"model.safetensors": "x"}, {"model_type": "llama"}, "config.json .* damaged"),
+        ({"model.safetensors": "x"}, {**LLAMA, "hidden_size": None}, "config.json .* damaged"),
+        ({"model.safetensors": "x"}, [1], "config.json .* damaged"),
+        ({"model.safetensors": "x"}, {"n_layers": "two"}, "config.json .* damaged"),
+    ],
+)
+def test_a_folder_that_cannot_be_used_says_why(nothing_else, files, config, said):
+    info = own_model(nothing_else, files, config)
+    assert not info.available
+    with pytest.raises(AnalysisError, match=said) as raised:
+        find_model("mine")
+    assert str(nothing_else) not in str(raised.value)
+
+
+def test_a_model_too_large_for_the_machine_says_so(nothing_else, monkeypatch):
+    monkeypatch.setattr(catalog, "machine_memory", lambda: 2**20)
+    info = own_model(nothing_else, {"model.safetensors": "x" * 2**20})
+    assert not info.available
+    assert "needs about" in info.problem
+
+
+def test_the_hubs_own_cache_is_looked_at(nothing_else):
+    """Who has a model from another project need not fetch it twice."""
+    folder = nothing_else / "hub" / "models--openai-community--gpt2" / "snapshots" / "607a30"
+    folder.mkdir(parents=True)
+    config = {
+        "model_type": "gpt2",
+        "vocab_size": 50257,
+        "n_embd": 768,
+        "n_layer": 12,
+        "n_head": 12,
+        "n_positions": 1024,
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "model.safetensors").write_text("x")
+    catalog.refresh()
+    info = find_model("gpt2")
+    assert (info.folder, info.d_mlp, info.normalization) == (folder, 3072, "LN")
+
+
+def test_folders_of_odd_names_are_left_out(nothing_else):
+    """A name goes into links, file names and sentences."""
+    for name in ("<img src=x>", ".hidden", "a" * 61):
+        (nothing_else / "own" / name).mkdir()
+    catalog.refresh()
+    assert tuple(info.name for info in list_models()) == tuple(registry())

@@ -66,7 +66,7 @@ def test_only_the_models_of_the_settings_are_offered(
         with pytest.raises(ConfigError, match="There is no model '../secret'"):
             settings.__wrapped__()
     finally:
-        catalog.offer_only(catalog.ALLOWED)
+        catalog.offer_everything()
 
 
 def test_a_server_with_a_wrong_file_says_so_and_ends(tmp_path: Path) -> None:

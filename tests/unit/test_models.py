@@ -39,15 +39,15 @@ def folder(tmp_path, monkeypatch):
     shutil.copy(BUNDLED / NAME / "tokenizer.json", folder)
     save_file(make_model(seed=3).bridge.state_dict(), folder / "model.safetensors")
     monkeypatch.setattr(catalog, "BUNDLED", folder.parent)
-    catalog.list_models.cache_clear()
+    catalog.refresh()
     yield folder
-    catalog.list_models.cache_clear()
+    catalog.refresh()
 
 
 def write_config(folder, **changed):
     config = {"title": "Small", "n_params": 0, "normalization": None, **SIZES, **changed}
     (folder / "config.json").write_text(json.dumps(config))
-    catalog.list_models.cache_clear()
+    catalog.refresh()
 
 
 def rewrite(folder, change):
@@ -206,7 +206,7 @@ DAMAGES = [truncated, emptied, garbled, header_only, huge_header, removed, a_fol
 def test_damaged_weights_are_named_in_a_sentence(folder, damage):
     """A download that broke off: the page says which file, and shows no traceback."""
     damage(folder / "model.safetensors")
-    catalog.list_models.cache_clear()
+    catalog.refresh()
     with pytest.raises(AnalysisError, match="model.safetensors.*missing or damaged"):
         load_model(NAME)
 
