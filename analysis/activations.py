@@ -7,13 +7,13 @@ import torch
 from jaxtyping import Float
 
 from analysis.arrays import freeze, to_numpy
+from analysis.capabilities import require_learned_positions
 from analysis.circuits import causal_softmax
 from analysis.errors import AnalysisError
 from analysis.forward import run
 from analysis.inputs import Tokens
 from analysis.models import HeadModel
 from analysis.patterns import MAX_BYTES
-from analysis.weights import require_learned_positions
 
 _Row = tuple[str, str, tuple[str, ...], str]  # name, short name, axes, meaning
 
@@ -263,7 +263,7 @@ def verify_pattern(model: HeadModel, tokens: Tokens, layer: int) -> PatternCheck
         raise AnalysisError(
             f"Layer {layer} was asked for; {model.name} has layers 0 to {model.n_layers - 1}."
         )
-    require_learned_positions(model, "a pattern from the queries and keys before rotation")
+    require_learned_positions(model.info, "a pattern from the queries and keys before rotation")
     names = [f"blocks.{layer}.attn.hook_{part}" for part in ("q", "k", "pattern")]
     _, kept = run(model, tokens.tensor, capture=names)
     q, k, pattern = (kept[name] for name in names)

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from analysis.arrays import freeze, to_numpy
+from analysis.capabilities import require_head_writes
 from analysis.errors import AnalysisError
 from analysis.forward import run
 from analysis.heads import Head
@@ -74,12 +75,15 @@ def logit_attribution(
         AnalysisError: An id outside the vocabulary; targets that cover neither every position nor
             all but the last; foils of another shape than the targets.
     """
+    require_head_writes(model.info)
     target_ids, foil_ids = resolve_targets(model, tokens, targets, foils)
     n_pos = target_ids.shape[1]
 
     bridge = model.bridge
     layers = range(model.n_layers)
-    stream = ["hook_embed", "hook_pos_embed"]
+    stream = ["hook_embed"]
+    if model.info.positions == "learned":  # others add nothing to the stream
+        stream.append("hook_pos_embed")
     stream += [f"blocks.{layer}.hook_mlp_out" for layer in layers if model.info.has_mlp]
     heads = [f"blocks.{layer}.attn.hook_z" for layer in layers]
     scale = ["ln_final.hook_scale"] if model.info.normalization else []
@@ -100,10 +104,9 @@ def logit_attribution(
     def along(write: Float[Tensor, "... d_model"]) -> Float[Tensor, "batch pos"]:
         return einops.einsum(write.expand(direction.shape), direction, "b p m, b p m -> b p")
 
-    parts = {
-        "Direct": along(kept["hook_embed"]),
-        "Positions": along(kept["hook_pos_embed"]),
-    }
+    parts = {"Direct": along(kept["hook_embed"])}
+    if "hook_pos_embed" in kept:
+        parts["Positions"] = along(kept["hook_pos_embed"])
     for layer in layers:
         attention = bridge.blocks[layer].attn
         by_head = einops.einsum(
@@ -111,7 +114,8 @@ def logit_attribution(
         )
         for head in range(model.n_heads):
             parts[Head(layer, head).label] = by_head[..., head]
-        constant = constant + along(attention.b_O)
+        if attention.b_O is not None:
+            constant = constant + along(attention.b_O)
         if model.info.has_mlp:
             parts[f"MLP{layer}"] = along(kept[f"blocks.{layer}.hook_mlp_out"])
     if constant.abs().max() > 0:
@@ -167,9 +171,13 @@ def read_direction(
         # LayerNorm(x) = (x - mean x) / scale * w + b, with the scale frozen: centring x is the
         # same as centring the direction it is read in.
         norm = model.bridge.ln_final.original_component
-        constant = constant + direction @ norm.bias
-        direction = direction * norm.weight
-        direction = (direction - direction.mean(-1, keepdim=True)) / scale
+        if model.info.normalization == "LN":
+            constant = constant + direction @ norm.bias
+            direction = direction * norm.weight
+            direction = direction - direction.mean(-1, keepdim=True)
+        else:  # an RMS norm takes no mean and has no bias
+            direction = direction * norm.weight
+        direction = direction / scale
     return direction, constant
 
 

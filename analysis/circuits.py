@@ -9,12 +9,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from analysis.arrays import freeze, to_numpy
+from analysis.capabilities import require_learned_positions
 from analysis.errors import AnalysisError
 from analysis.heads import Head, require_heads
 from analysis.inputs import token_text
 from analysis.models import HeadModel
 from analysis.ranking import TokenRanking, rank_tokens, require_token
-from analysis.weights import Weights, circuit_weights, require_learned_positions
+from analysis.weights import Weights, circuit_weights
 
 MAX_SAMPLE = 1000
 
@@ -161,8 +162,9 @@ def previous_token_circuit(model: HeadModel, layer: int, head: int) -> Circuit:
     """
     chosen = Head(layer, head)
     require_heads(model.info, chosen)
-    require_learned_positions(model, "a positional pattern")
+    require_learned_positions(model.info, "a positional pattern")
     weights = circuit_weights(model)
+    assert weights.W_pos is not None  # learned, as was required
     queries = weights.W_pos @ weights.W_Q[layer, head]
     keys = weights.W_pos @ weights.W_K[layer, head]
     pattern = causal_softmax(queries @ keys.T / model.d_head**0.5)
@@ -186,7 +188,7 @@ def qk_preferences(model: HeadModel, head: Head, token_id: int, top: int = 10) -
     """
     require_heads(model.info, head)
     require_token(model, token_id)
-    require_learned_positions(model, "a token-to-token score free of position")
+    require_learned_positions(model.info, "a token-to-token score free of position")
     weights = circuit_weights(model)
     w_q, w_k = weights.W_Q[head.layer, head.head], weights.W_K[head.layer, head.head]
     embedding = weights.W_E[token_id]

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from analysis.arrays import freeze, to_numpy
+from analysis.capabilities import require_fixed_qk
 from analysis.errors import AnalysisError
 from analysis.heads import Head
 from analysis.models import HeadModel
@@ -100,6 +101,8 @@ def composition_scores(
         raise AnalysisError(
             f"{model.name} has one layer, so no head can read another. Choose a deeper model."
         )
+    if kind != "V":
+        require_fixed_qk(model.info)
     weights = circuit_weights(model)
     return Composition(
         kind,

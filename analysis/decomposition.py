@@ -9,13 +9,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from analysis.arrays import freeze, to_numpy
+from analysis.capabilities import require_learned_positions
 from analysis.errors import AnalysisError
 from analysis.forward import run
 from analysis.heads import Head, require_heads
 from analysis.inputs import Tokens
 from analysis.limits import MAX_BYTES
 from analysis.models import HeadModel
-from analysis.weights import circuit_weights, require_learned_positions
+from analysis.weights import circuit_weights
 
 RAW = "Raw weights: this model has no norms. Biases, where there are any, are a component."
 SCALED = (
@@ -206,7 +207,7 @@ def score_split(
 
 def _split(model: HeadModel, ids: Tensor, head: Head) -> _Parts:
     require_heads(model.info, head)
-    require_learned_positions(model, "a split of its scores by component")
+    require_learned_positions(model.info, "a split of its scores by component")
     components = 3 + head.layer * (model.n_heads + model.info.has_mlp)
     size = 4 * 2 * components * ids.numel() * model.d_head
     if size > MAX_BYTES:

@@ -185,7 +185,9 @@ def offset_ablation(
         for head in range(model.n_heads):
             if progress:
                 progress(row * model.n_heads + head, values.size)
-            values[row, head] = _loss(model, tokens, _restricted(layer, head, offsets)) - clean
+            values[row, head] = (
+                _loss(model, tokens, _restricted(model, layer, head, offsets)) - clean
+            )
     if progress:
         progress(values.size, values.size)
     return OffsetAblation(layer, wanted, values, clean_loss=clean)
@@ -196,12 +198,15 @@ def _loss(model: HeadModel, tokens: Tokens, hooks: Sequence[tuple[str, Hook]]) -
     return -float(next_token_log_probs(logits, tokens.tensor)[:, tokens.scored].mean())
 
 
-def _restricted(layer: int, head: int, offsets: Sequence[int]) -> list[tuple[str, Hook]]:
+def _restricted(
+    model: HeadModel, layer: int, head: int, offsets: Sequence[int]
+) -> list[tuple[str, Hook]]:
     """Hooks that note the head's values and pattern on the way, then rebuild its z from them."""
     seen: dict[str, Tensor] = {}
 
-    def note_values(v: Float[Tensor, "batch pos head d_head"], hook: object) -> None:
-        seen["v"] = v[:, :, head]
+    def note_values(v: Float[Tensor, "batch pos kv_head d_head"], hook: object) -> None:
+        # Of the head's group, where several heads share their values.
+        seen["v"] = v[:, :, head * v.shape[2] // model.n_heads]
 
     def note_pattern(pattern: Float[Tensor, "batch head dest src"], hook: object) -> None:
         seen["pattern"] = pattern[:, head]

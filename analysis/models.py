@@ -118,9 +118,7 @@ def load_model(name_or_path: str | Path, device: str = "auto") -> HeadModel:
     bridge, tokenizer = load(info, device)
     if tokenizer.bos_token_id is None and tokenizer.eos_token_id is None:
         raise AnalysisError(f"The tokenizer of {info.name} has neither a BOS nor an EOS token.")
-    # Frozen one by one: `requires_grad_` is not wrapped by the bridge.
-    for parameter in bridge.parameters():
-        parameter.requires_grad_(False)
+    freeze_weights(bridge)
     return HeadModel(info, bridge, tokenizer, fingerprint=fingerprint(info))
 
 
@@ -218,16 +216,22 @@ def native_bridge(
     }
     if info.has_mlp:
         config["d_mlp"] = info.d_mlp
+    sizes = TransformerBridgeConfig(**config)
     if info.positions == "shortformer":
-        return shortformer_bridge(TransformerBridgeConfig(**config), tokenizer, device)
-    # Attached to the class at import, where a type checker cannot see it.
-    bridge = TransformerBridge.boot_native(  # type: ignore[attr-defined]
-        TransformerBridgeConfig(**config), tokenizer=tokenizer, device=device, model_name=info.name
-    ).eval()  # boot_native returns training mode
-    # `requires_grad_` is not wrapped by the bridge, so the parameters are frozen one by one.
+        bridge = shortformer_bridge(sizes, tokenizer, device)
+    else:
+        # Attached to the class at import, where a type checker cannot see it.
+        bridge = TransformerBridge.boot_native(  # type: ignore[attr-defined]
+            sizes, tokenizer=tokenizer, device=device, model_name=info.name
+        ).eval()  # boot_native returns training mode
+    freeze_weights(bridge)
+    return bridge
+
+
+def freeze_weights(bridge: TransformerBridge) -> None:
+    """No gradients for weights; one by one, since the bridge does not wrap `requires_grad_`."""
     for parameter in bridge.parameters():
         parameter.requires_grad_(False)
-    return bridge
 
 
 def load_weights(bridge: TransformerBridge, file: Path) -> None:

@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 
 from analysis.arrays import freeze, to_numpy
 from analysis.attribution import read_direction, resolve_targets
+from analysis.capabilities import require_head_writes
 from analysis.errors import AnalysisError
 from analysis.forward import run
 from analysis.heads import Head, require_heads
@@ -68,13 +69,17 @@ def source_attribution(
             f"This split would take {size / 2**20:,.0f} MiB; the limit is "
             f"{MAX_BYTES / 2**20:,.0f}. Use fewer sequences or tokens."
         )
+    require_head_writes(model.info)
     target_ids, foil_ids = resolve_targets(model, tokens, targets, foils)
     n_pos = target_ids.shape[1]
     names = [f"blocks.{head.layer}.attn.hook_{part}" for part in ("pattern", "v", "z")]
     scale = ["ln_final.hook_scale"] if model.info.normalization else []
     _, kept = run(model, tokens.tensor, capture=[*names, *scale])
     pattern = kept[names[0]][:, head.head, :n_pos, :n_pos]
-    value, z = (kept[name][:, :n_pos, head.head] for name in names[1:])
+    # Of the head's group, where several heads share their values.
+    shared = head.head * kept[names[1]].shape[2] // model.n_heads
+    value = kept[names[1]][:, :n_pos, shared]
+    z = kept[names[2]][:, :n_pos, head.head]
     direction, _ = read_direction(
         model, target_ids, foil_ids, kept[scale[0]][:, :n_pos] if scale else None
     )

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from analysis.capabilities import require_head_writes
 from analysis.errors import AnalysisError
 from analysis.models import HeadModel
 
@@ -56,11 +57,7 @@ def circuit_weights(model: HeadModel) -> Weights:
         AnalysisError: Heads that write something else than z W_O (Gemma's norm after attention).
     """
     bridge, info = model.bridge, model.info
-    if info.kind in ("gemma2", "gemma3_text"):
-        raise AnalysisError(
-            f"In {model.name} a norm follows the heads' sum, so no head has a fixed OV circuit. "
-            "Choose another model."
-        )
+    require_head_writes(info)
     weights = Weights(
         W_E=bridge.W_E,
         W_pos=bridge.W_pos if info.positions == "learned" else None,
@@ -100,21 +97,6 @@ def _biases(model: HeadModel, name: str) -> Float[Tensor, "layer head d_head"]:
     zero = torch.zeros(width, device=model.bridge.W_E.device)
     each = [zero if bias is None else bias.view(-1, model.d_head) for bias in found]
     return torch.stack([b.repeat_interleave(model.n_heads // len(b), 0) for b in each])
-
-
-def require_learned_positions(model: HeadModel, wanted: str) -> None:
-    """Refuse a model whose queries and keys are rotated by position: `wanted` is undefined there.
-
-    Raises:
-        AnalysisError: The positions are not learned vectors added to the stream.
-    """
-    kind = model.bridge.cfg.positional_embedding_type
-    if kind != "standard":
-        raise AnalysisError(
-            f"{model.name} has {kind} positions: its queries and keys are turned by an angle that "
-            f"depends on the distance, so {wanted} does not exist as a product of fixed matrices. "
-            "Choose a model with learned positions."
-        )
 
 
 def _fold(model: HeadModel, raw: Weights) -> Weights:

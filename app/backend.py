@@ -114,7 +114,7 @@ def tokens_of(selection: Selection) -> Tokens:
     """
     if selection["input"] == "prompt":
         tokens: Tokens = _result(
-            selection, "tokenize", selection["prompt"], prepend_bos=bool(selection["bos"])
+            selection, "tokenize", selection["prompt"], prepend_bos=selection.bos
         )
         if tokens.length > MAX_TOKENS:
             raise AnalysisError(
@@ -326,7 +326,7 @@ def patched_prompts(selection: Selection) -> tuple[Tokens, Tokens]:
     Raises:
         AnalysisError: One of them is not usable, or too long for the patterns of all heads.
     """
-    bos, info = bool(selection["bos"]), selection.info
+    bos, info = selection.bos, selection.info
     prompts = [
         _result(selection, "tokenize", selection[name], prepend_bos=bos)
         for name in ("clean", "corrupt")

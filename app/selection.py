@@ -17,6 +17,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from analysis.catalog import ModelInfo, find_model, finished_model, list_models
 from analysis.definitions import PROFILE, SCORES
+from analysis.errors import AnalysisError
 from analysis.heads import Head
 from analysis.limits import MAX_CHARACTERS, MAX_SEED, MIN_HALF
 from app.config import settings
@@ -361,6 +362,11 @@ class Selection:
     def __getitem__(self, key: str) -> Any:
         return self.values[key]
 
+    @property
+    def bos(self) -> bool:
+        """Whether a prompt begins with BOS: as chosen, where the model has such a token."""
+        return bool(self.values["bos"]) and self.info.has_bos
+
     def with_values(self, **values: Value) -> "Selection":
         """A view beside this one: what to run instead, without a link of its own."""
         changed = MappingProxyType({**self.values, **values})
@@ -678,6 +684,7 @@ def _draw_sidebar(selection: Selection) -> None:
         format_func=lambda name: find_model(name).title,
         key=selection.key("model"),
     )
+    _draw_other_models()
     st.segmented_control(
         "Input",
         ["prompt", "repeated"],
@@ -689,11 +696,14 @@ def _draw_sidebar(selection: Selection) -> None:
     )
     if selection["input"] == "prompt":
         st.text_area("Prompt", height=160, key=selection.key("prompt"))
-        st.toggle(
-            "BOS token in front",
-            key=selection.key("bos"),
-            help="The model was trained with it at position 0; heads rest on it.",
-        )
+        if selection.info.has_bos:
+            st.toggle(
+                "BOS token in front",
+                key=selection.key("bos"),
+                help="The model was trained with it at position 0; heads rest on it.",
+            )
+        else:
+            st.caption("This model has no BOS token, so the prompt begins with its own first.")
         if len(selection["prompt"]) > MAX_LINK_PROMPT:
             st.caption(
                 f"This prompt is too long for a link ({len(selection['prompt']):,} characters; "
@@ -711,6 +721,32 @@ def _draw_sidebar(selection: Selection) -> None:
     )
     st.slider("Sequences", 1, MAX_BATCH, key=selection.key("batch"))
     st.number_input("Seed", 0, MAX_SEED, step=1, key=selection.key("seed"))
+
+
+def _draw_other_models() -> None:
+    """The models that are not here or not usable, and what would bring them."""
+    others = [info for info in list_models() if not info.available]
+    if not others:
+        return
+    with st.popover("Other models", type="tertiary"):
+        st.caption(
+            "These are supported and not on this machine. A folder in Hugging Face's format with "
+            "safetensors weights is offered once it lies in the folder that HEADSCOPE_MODELS "
+            "names; SmolLM2 comes with `make smollm2`."
+        )
+        st.dataframe(
+            [
+                {
+                    "Model": info.title,
+                    "Download, MB": info.download_mb or None,
+                    "Memory, GB": info.memory_bytes / 1e9 or None,
+                    "Note": info.problem or ("" if info.fits else "too large for this machine"),
+                }
+                for info in others
+            ],
+            hide_index=True,
+            column_config={"Memory, GB": st.column_config.NumberColumn(format="%.1f")},
+        )
 
 
 def _picker(shown: ModelInfo) -> list[str]:

@@ -9,7 +9,7 @@ from transformer_lens.model_bridge import TransformerBridge
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from analysis.catalog import BUNDLED, ModelInfo
-from analysis.models import HeadModel, load_tokenizer
+from analysis.models import HeadModel, freeze_weights, load_tokenizer
 from tests.conftest import make_model
 
 D_VOCAB = 4096
@@ -31,6 +31,8 @@ _CONFIGS: dict[str, dict[str, Any]] = {
         "n_positions": 64,
     },
     "llama": {**_SIZES, "model_type": "llama", "num_key_value_heads": 2},
+    "qwen2": {**_SIZES, "model_type": "qwen2", "num_key_value_heads": 2},
+    "qwen3": {**_SIZES, "model_type": "qwen3", "num_key_value_heads": 2, "head_dim": 8},
     "neox": {**_SIZES, "model_type": "gpt_neox", "rotary_pct": 0.5},
     "gemma3": {
         **_SIZES,
@@ -69,6 +71,7 @@ def tiny(architecture: str) -> HeadModel:
 def from_config(name: str, settings: dict[str, Any], scale: float = 0.2) -> HeadModel:
     """A bridge around a Hugging Face model that is made here, from its configuration alone."""
     settings = dict(settings)
+    kind = str(settings["model_type"])
     config = AutoConfig.for_model(settings.pop("model_type"), **settings)
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -83,6 +86,7 @@ def from_config(name: str, settings: dict[str, Any], scale: float = 0.2) -> Head
     bridge = TransformerBridge.boot_transformers(
         f"tiny/{name}", hf_model=inner, tokenizer=tokenizer, device="cpu", dtype=torch.float32
     ).eval()
+    freeze_weights(bridge)
     cfg = bridge.cfg
     info = ModelInfo(
         name=name,
@@ -98,5 +102,8 @@ def from_config(name: str, settings: dict[str, Any], scale: float = 0.2) -> Head
         d_vocab=cfg.d_vocab,
         n_params=0,
         normalization=cfg.normalization_type,
+        kind=kind,
+        positions="learned" if kind == "gpt2" else "rotary",
+        n_kv_heads=cfg.n_key_value_heads or cfg.n_heads,
     )
     return HeadModel(info, bridge, tokenizer, fingerprint=name)

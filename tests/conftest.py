@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 import pytest
 import torch
 
-from analysis.catalog import BUNDLED, ModelInfo, store
+from analysis.catalog import BUNDLED, ModelInfo, Positions, store
 from analysis.models import HeadModel, load_model, load_tokenizer, native_bridge
 
 # What this user has installed or kept is no part of a test: its pages would differ by machine.
@@ -32,6 +32,7 @@ def make_model(
     d_mlp: int = 0,
     n_ctx: int = 64,
     normalization: str | None = None,
+    positions: Positions = "learned",
     seed: int = 0,
 ) -> HeadModel:
     """A tiny native model of random weights (biases too) with the bundled tokenizer."""
@@ -49,6 +50,7 @@ def make_model(
         d_vocab=4096,
         n_params=0,
         normalization=normalization,
+        positions=positions,
     )
     tokenizer = load_tokenizer(BUNDLED / "attn-only-2l" / "tokenizer.json")
     bridge = native_bridge(info, tokenizer, "cpu")

@@ -1,6 +1,6 @@
 """OV and QK circuits: known answers, an independent way for each number, and refusals."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -50,7 +50,8 @@ def rotary_model() -> HeadModel:
         seed=0,
     )
     bridge = TransformerBridge.boot_native(config, tokenizer=model.tokenizer).eval()
-    return HeadModel(model.info, bridge, model.tokenizer, fingerprint="rotary")
+    info = replace(model.info, positions="rotary")
+    return HeadModel(info, bridge, model.tokenizer, fingerprint="rotary")
 
 
 def dense_ov(model: HeadModel, *heads: Head) -> torch.Tensor:
@@ -100,13 +101,13 @@ def test_other_norms_are_refused() -> None:
     odd = HeadModel(
         type(model.info)(
             **{f.name: getattr(model.info, f.name) for f in fields(model.info)}
-            | {"normalization": "RMS"}
+            | {"normalization": "LNPre"}
         ),
         model.bridge,
         model.tokenizer,
         fingerprint="rms",
     )
-    with pytest.raises(AnalysisError, match="RMS"):
+    with pytest.raises(AnalysisError, match="LNPre"):
         circuit_weights(odd)
 
 
