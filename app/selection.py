@@ -753,7 +753,8 @@ def _picker(shown: ModelInfo) -> list[str]:
     """The models to choose from, and the checkpoint that is shown, if it is one."""
     names = [info.name for info in list_models() if info.available]
     if shown.name not in names:
-        names.insert(names.index(finished_model(shown).name) + 1, shown.name)
+        finished = finished_model(shown).name
+        names.insert(names.index(finished) + 1 if finished in names else 0, shown.name)
     return names
 
 
