@@ -25,7 +25,7 @@ from app.theme import palette
 MAX_VIEWS = 50
 MAX_LIST = 100_000
 _STATE = "headscope.present"
-_LIST = "headscope.present.views"
+_LIST, _FILE = "headscope.present.views", "headscope.present.file"
 # Larger type, no sidebar, no menu; the bar at the foot stays.
 _STAGE = """<style>
 html{font-size:20px}
@@ -249,20 +249,24 @@ def _draw_stage(go: Go) -> None:
     state = _state()
     st.markdown("**Presenter mode**")
     st.caption("Larger type and nothing around the view. Page Down and Page Up step through these:")
-    file = st.file_uploader("A list as a file", type=["txt", "json"], max_upload_size=1)
-    text = st.text_area("Prepared views, one link a line", key=_LIST, max_chars=MAX_LIST)
-    views, notes = prepared_views(
-        file.getvalue().decode("utf-8", errors="replace") if file else text
-    )
-    for note in notes:
+    st.file_uploader("A list as a file", type=["txt", "json"], max_upload_size=1, key=_FILE)
+    st.text_area("Prepared views, one link a line", key=_LIST, max_chars=MAX_LIST)
+    for note in _listed_views()[1]:
         st.caption(note)
 
     def start() -> None:
-        state.stage, state.views, state.place = True, list(views), 0
-        if views:
-            go(*views[0])
+        # Read now: what has just been typed arrives together with the click.
+        state.stage, state.views, state.place = True, list(_listed_views()[0]), 0
+        if state.views:
+            go(*state.views[0])
 
     st.button("Start presenting", on_click=start, type="primary")
+
+
+def _listed_views() -> tuple[list[tuple[str, dict[str, str]]], list[str]]:
+    file = st.session_state.get(_FILE)
+    text = file.getvalue().decode("utf-8", errors="replace") if file else st.session_state[_LIST]
+    return prepared_views(text)
 
 
 def _draw_bar(go: Go) -> None:
