@@ -6,10 +6,12 @@ Stands for a model whose vocabulary holds such strings whole, which no real toke
 import numpy as np
 import streamlit as st
 
+from analysis.catalog import list_models
 from analysis.definitions import Definition
-from app import circuitsvis, figures
+from app import circuitsvis, figures, selection
 from app.chips import Chip, chips_html
 from app.frame import draw, figure_frame
+from app.selection import PARAMETERS
 from app.text import display_token
 from app.theme import palette
 from tests.hostile import MANY
@@ -18,6 +20,9 @@ from tests.hostile import MANY
 def main() -> None:
     """Draw the page."""
     st.set_page_config(layout="wide")
+    # A frame's export names the view it stands in.
+    defaults = {parameter.key: parameter.default for parameter in PARAMETERS}
+    selection._state().selection = selection.Selection("start", defaults, list_models()[0])
     theme, n = palette(), len(MANY)
     pattern = np.tril(np.ones((n, n))) / np.arange(1, n + 1)[:, None]
     log_probs = -np.ones((1, n - 1))
