@@ -9,6 +9,7 @@ import streamlit as st
 
 from analysis.heads import Head, all_heads
 from app import backend
+from app.progress import wanted
 from app.selection import Selection
 from app.theme import Palette, palette
 from app.watching import is_awaited, watch
@@ -19,11 +20,6 @@ if TYPE_CHECKING:
 
 # Seconds that a sweep is awaited: a page that is drawn twice at once flickers.
 AT_ONCE = 0.5
-# Seconds of work that a page begins without being asked.
-UNASKED = 20
-# Floating-point operations a second of two older cores: an estimate of time that errs on the long
-# side.
-SPEED = 2e10
 
 
 @dataclass(frozen=True)
@@ -74,22 +70,4 @@ def asked_for(view: AblationView, button: str, passes: float) -> bool:
     if view.sweeping:
         st.caption("This follows when the sweep above is done or cancelled.")
         return False
-    operations = 2 * view.selection.info.n_params * view.tokens.ids.size
-    seconds = passes * operations / SPEED
-    if seconds < UNASKED:
-        return True
-    # For this model and input only: the next may be another matter.
-    subject = (view.selection.info.name, view.tokens.ids.tobytes())
-    key = f"asked: {button}"
-
-    def ask() -> None:
-        st.session_state[key] = subject
-
-    if st.session_state.get(key) == subject:
-        return True
-    st.button(f"{button} (about {_rounded(seconds)})", on_click=ask)
-    return False
-
-
-def _rounded(seconds: float) -> str:
-    return f"{seconds / 60:.0f} min" if seconds > 90 else f"{seconds:.0f} s"
+    return wanted(view.selection.info, view.tokens.ids, button, passes)

@@ -16,7 +16,7 @@ from analysis.heads import Head
 from app import backend, composition_figures, figures
 from app.chosen_heads import INDUCTION
 from app.frame import METRIC, draw, draw_choice, draw_head_graph, figure_frame, open_head, part
-from app.progress import progress_bar
+from app.progress import progress_bar, wanted
 from app.selection import MAX_JOINT, MAX_PAIRS, Selection
 from app.sequences import choose_sequence
 from app.theme import palette
@@ -132,6 +132,10 @@ def draw_targeted(selection: Selection, target: Head) -> None:
         ),
         part(),
     ):
+        earlier = target.layer * selection.info.n_heads
+        ids = backend.tokens_of(selection).ids
+        if not wanted(selection.info, ids, "Silence the earlier heads", earlier):
+            return
         with progress_bar(f"Silencing every head before {target.label}") as progress:
             result = backend.targeted_ablation(selection, target, progress)
         strongest = int(np.abs(result.values).argmax())
@@ -158,6 +162,10 @@ def _draw_every_stripe(selection: Selection) -> None:
     targets = [head for head, _ in found if head.layer > 0][:MAX_JOINT]
     if not targets:
         st.caption(f"No head of a later layer has an induction score above {INDUCTION}.")
+        return
+    earlier = sum(target.layer for target in targets) * selection.info.n_heads
+    ids = backend.tokens_of(selection).ids
+    if not wanted(selection.info, ids, "Silence them for each stripe", earlier):
         return
     results = []
     for target in targets:
