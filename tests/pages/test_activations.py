@@ -112,11 +112,11 @@ def test_the_pattern_worked_out_by_hand_is_the_cached_one(open_at: Open, model: 
 
 def test_the_lists_are_filtered_by_layer_and_text(open_at: Open) -> None:
     app = open_at("activations", list="parameters", within="1", find="w_o")
-    table = app.dataframe[-1].value
+    table = app.main.dataframe[-1].value
     assert list(table["Short name"]) == ["W_O[1]"]
     assert table["Shape"][0] == "8, 32, 256"
     app = open_at("activations", within="0", find="resid")
-    assert list(app.dataframe[-1].value["Name"]) == [
+    assert list(app.main.dataframe[-1].value["Name"]) == [
         "blocks.0.hook_resid_pre",
         "blocks.0.hook_resid_post",
     ]
