@@ -151,7 +151,7 @@ def test_a_prompt_has_ticks_and_says_what_it_cannot_have(open_at: Open) -> None:
 def test_exact_values_take_the_place_of_estimates(open_at: Open) -> None:  # noqa: F811
     app = opened(open_at, **SMALL)
     expect_well(app)
-    heads = app.dataframe[0].value
+    heads = app.main.dataframe[0].value
     assert heads["Head"][0] == "L0H0"
     assert len(heads) == 16
     assert list(heads["Exact"]) == sorted(heads["Exact"], reverse=True)
@@ -175,7 +175,7 @@ def test_a_cancelled_sweep_keeps_what_it_has_and_goes_on_when_asked(
     monkeypatch.setattr(analysis, "ablate_each", held, raising=False)
     # A prompt: on repeated tokens another section would wait for a sweep of its own.
     app = open_at("ablation", input="prompt", prompt="The cat sat. The cat")
-    assert app.dataframe[0].value["Exact"].isna().all()
+    assert app.main.dataframe[0].value["Exact"].isna().all()
     assert "This follows when the sweep above is done or cancelled." in captions(app)
     press(app, "Cancel")
     app.run()
@@ -186,7 +186,7 @@ def test_a_cancelled_sweep_keeps_what_it_has_and_goes_on_when_asked(
     press(app, "Continue")
     over(app.run())
     expect_well(app)
-    assert not app.dataframe[0].value["Exact"].isna().any()
+    assert not app.main.dataframe[0].value["Exact"].isna().any()
 
 
 def test_a_sweep_that_fails_is_an_apology_and_the_next_try_works(
@@ -203,13 +203,13 @@ def test_a_sweep_that_fails_is_an_apology_and_the_next_try_works(
         assert "secret detail" not in str(app)
     over(app.run())
     expect_well(app)
-    assert len(app.dataframe[0].value) == 16
+    assert len(app.main.dataframe[0].value) == 16
 
 
 def test_resampling_has_a_seed_and_needs_two_sequences(open_at: Open) -> None:  # noqa: F811
     app = opened(open_at, method="resample", length="12", batch="6")
     expect_well(app)
-    first = list(app.dataframe[0].value["Exact"])
+    first = list(app.main.dataframe[0].value["Exact"])
     app.number_input(key="view.swap").set_value(5).run()
     assert address(app)["swap"] == "5"
     assert list(over(app).dataframe[0].value["Exact"]) != first

@@ -141,7 +141,7 @@ def test_the_strongest_neuron_of_the_text_is_the_default(open_at: Open) -> None:
     app = open_at("neurons", model=GELU)
     expect_well(app)
     assert said(app) == []
-    table = app.dataframe[0].value
+    table = app.main.dataframe[0].value
     assert (np.diff(table["Activation"]) <= 0).all()
     assert f"What {table['Neuron'][0]} says" in titles(app)
     assert charts(app) == 1
@@ -152,7 +152,7 @@ def test_the_strongest_neuron_of_the_text_is_the_default(open_at: Open) -> None:
 def test_a_neuron_of_the_link_is_shown(open_at: Open) -> None:
     app = open_at("neurons", model=GELU, layer="1", neuron="17")
     assert "Where L1N17 fires" in titles(app)
-    promoted, suppressed = (app.dataframe[i].value for i in (1, 2))
+    promoted, suppressed = (app.main.dataframe[i].value for i in (1, 2))
     assert (promoted["Logits"] > 0).all()
     assert (suppressed["Logits"] < 0).all()
     app.number_input(key="view.neuron").set_value(18).run()
@@ -176,7 +176,7 @@ def test_every_page_works_on_the_model_with_norms_and_mlps(open_at: Open, name: 
     app = open_at(name, model=GELU, input="repeated", length="10", batch="2")
     expect_well(app)
     assert said(app) == []
-    assert charts(app) or app.dataframe
+    assert charts(app) or app.main.dataframe
     assert ("scale is frozen" in captions(app)) == (name in ("attribution", "head"))
 
 

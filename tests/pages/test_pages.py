@@ -84,7 +84,7 @@ def test_a_page_works_on_a_prompt_and_on_repeated_tokens(
     expect_well(app)
     assert said(app) == []
     assert app.segmented_control(key="view.input").value == source
-    assert charts(app) or app.dataframe
+    assert charts(app) or app.main.dataframe
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.title)
@@ -92,7 +92,7 @@ def test_a_preset_opens_a_finished_view(open_at: Open, preset) -> None:  # noqa:
     app = open_at(preset.page, **link_parameters(preset.page, preset.values))
     expect_well(app)
     assert said(app) == []
-    assert charts(app) or app.dataframe
+    assert charts(app) or app.main.dataframe
 
 
 # One by one where tokens are listed; everywhere else in two prompts, to be quick.
@@ -250,7 +250,7 @@ def test_two_sides_are_compared_and_stay_in_the_link(
     expect_well(app)
     assert said(app) == []
     assert [heading for heading in app.subheader if title in text_of(heading.value)]
-    scores = app.dataframe[0].value
+    scores = app.main.dataframe[0].value
     assert list(scores.columns)[3] == "B − A"
     np.testing.assert_allclose(scores.iloc[:, 3], scores.iloc[:, 2] - scores.iloc[:, 1])
     kept = {"by": "ablate"} | address(app)
@@ -299,7 +299,7 @@ def test_a_bad_side_in_the_link_is_one_sentence(open_at: Open, key: str, text: s
 def test_two_prompts_of_different_length_are_shown_side_by_side(open_at: Open) -> None:
     app = open_at("compare", by="prompt", input="prompt", prompt2="Alice met Alice")
     expect_well(app)
-    assert len(app.dataframe[0].value) == 6
+    assert len(app.main.dataframe[0].value) == 6
 
 
 def test_choosing_two_prompts_turns_the_sidebar_to_the_prompt(open_at: Open) -> None:

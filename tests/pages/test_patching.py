@@ -51,7 +51,7 @@ def test_the_defaults_show_a_large_difference_and_the_circuit(open_at: Open) -> 
     assert float(shown["Logit difference, corrupt"]) < -5
     assert shown["Edges kept"] == "8 of 208"
     assert shown["Heads that write them"] == "5"
-    edges = app.dataframe[-1].value
+    edges = app.main.dataframe[-1].value
     assert set(edges["Edge"][:4]) == {f"L0H0 → L1H{head}.K" for head in (1, 2, 4, 6)}
     assert address(app) == {}
 
@@ -86,7 +86,7 @@ def test_estimates_become_exact_and_stay_in_the_link(open_at: Open) -> None:  # 
     app.number_input(key="view.top").set_value(6).run()
     expect_well(app)
     assert address(app) == {**SMALL, "patch": "resid_pre", "exact": "top", "top": "6"}
-    table = app.dataframe[0].value
+    table = app.main.dataframe[0].value
     assert len(table) in (6, 7)  # the chosen cell may be one of them
     np.testing.assert_allclose(
         table["Estimate − exact"], table["≈ estimate"] - table["Exact"], atol=1e-6

@@ -18,7 +18,7 @@ needs_second_model = pytest.mark.skipif(not SECOND, reason="only one model is he
 def test_the_finder_shows_the_heads_of_one_layer_above_a_score(open_at: Open) -> None:
     app = open_at("finder", only="1", minimum="0.5", length="20", batch="3")
     expect_well(app)
-    table = app.dataframe[0].value
+    table = app.main.dataframe[0].value
     assert len(table)
     assert set(table["Head"].str[:2]) == {"L1"}
     assert (table["Induction"] >= 0.5).all()
@@ -37,15 +37,17 @@ def test_copying_and_ablation_are_columns_when_they_are_asked_for(
         "app.backend.ov_copying",
         lambda selection, heads: SimpleNamespace(accuracy={1: shares[heads[0]]}),
     )
+    done = SimpleNamespace(values=lambda info: effects)
     monkeypatch.setattr(
-        "app.backend.ablation", lambda selection, method, progress: SimpleNamespace(values=effects)
+        "app.backend.ablation_sweep",
+        lambda selection, method: SimpleNamespace(wait=lambda progress: done),
     )
     app = open_at("finder", rank="ablation", length="20", batch="3")
-    assert "Copying" not in app.dataframe[0].value
+    assert "Copying" not in app.main.dataframe[0].value
     assert [caption for caption in app.caption if "is not measured yet" in caption.value]
     app.toggle(key="view.measured").set_value(True).run()
     expect_well(app)
-    table = app.dataframe[0].value.set_index("Head")
+    table = app.main.dataframe[0].value.set_index("Head")
     assert list(table["Ablation"]) == sorted(effects.ravel(), reverse=True)
     assert table.loc["L1H3", "Copying"] == pytest.approx(0.11)
     assert address(app)["measured"] == "1"
@@ -73,7 +75,7 @@ def test_heads_and_tokens_that_are_not_there_are_said_and_leave_the_link(open_at
 def test_two_prompts_show_a_difference_at_first_look(open_at: Open) -> None:
     """A head that does the same on both would be an empty difference map."""
     app = open_at("compare", by="prompt", input="prompt")
-    scores = app.dataframe[0].value.set_index("Score")
+    scores = app.main.dataframe[0].value.set_index("Score")
     assert scores.loc["Induction score", "B − A"] < -0.02
 
 
@@ -96,4 +98,4 @@ def test_a_page_works_on_the_second_model(open_at: Open, name: str) -> None:
     app = open_at(name, model=SECOND[0].name, length="20", batch="2")
     expect_well(app)
     assert said(app) == []
-    assert charts(app) or app.dataframe
+    assert charts(app) or app.main.dataframe

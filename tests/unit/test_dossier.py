@@ -5,6 +5,7 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 
+from analysis.ablation import ablation_sweep
 from analysis.catalog import find_model
 from analysis.heads import Head
 from app import backend
@@ -25,7 +26,8 @@ def selection(request) -> Selection:
 def test_a_heads_ablation_is_its_entry_of_the_sweep(selection, head, method) -> None:  # noqa: ANN001
     if method == "mean" and selection["input"] == "prompt":
         pytest.skip("refused: one sequence has no mean over sequences")
-    sweep = backend.ablation(selection, method, lambda done, total: None)
+    model, tokens = backend.model_of(selection), backend.tokens_of(selection)
+    sweep = ablation_sweep(model, tokens, method)
     mine = backend.head_ablation(selection, head, method)
     assert mine.value == pytest.approx(sweep.values[head.layer, head.head], abs=1e-6)
     assert mine.clean_loss == pytest.approx(sweep.clean_loss, abs=1e-6)
