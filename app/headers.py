@@ -12,6 +12,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app import circuitsvis
 
 
+# The script that Streamlit 1.67 itself puts into a frame without a fixed height, to tell its height;
+# it lies in Streamlit's minified bundle, so that it is known by its hash alone.
+_FRAME_HEIGHT = "'sha256-DDFiVuFZGZu7dauH2HVkuyGeSeHw5ZgKt70bMpVHIwk='"
+
+
 @cache
 def security_headers() -> dict[str, str]:
     """Name and value of each header.
@@ -23,7 +28,7 @@ def security_headers() -> dict[str, str]:
     policy = {
         "default-src": "'none'",
         # blob: Streamlit hands the browser the scripts of components that way.
-        "script-src": " ".join(["'self'", "blob:", *map(_source_hash, known)]),
+        "script-src": " ".join(["'self'", "blob:", *map(_source_hash, known), _FRAME_HEIGHT]),
         # Streamlit, Plotly and CircuitsVis all write styles into the page.
         "style-src": "'self' 'unsafe-inline'",
         "img-src": "'self' data: blob:",

@@ -45,7 +45,7 @@ def test_a_cell_of_the_quick_look_chooses_what_is_patched(app: str, page: Page) 
     # By position: resid_pre above the attention output; layer 0 of it at position 2.
     click_in_plot(page, BY_POSITION, 2.5 / 19, 0.25)
     heading(page, "Patching resid_pre, exactly")
-    expect(page.get_by_text("layer 0, position 2 “·red”")).to_be_visible()
+    expect(page.get_by_text("layer 0, position 2 “·red”", exact=True)).to_be_visible()
     expect(page).to_have_url(re.compile("patch=resid_pre"))
 
 
