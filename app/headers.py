@@ -11,8 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import circuitsvis
 
-
-# The script that Streamlit 1.67 itself puts into a frame without a fixed height, to tell its height;
+# The script that Streamlit 1.67 itself puts into a frame of no fixed height, to tell its height;
 # it lies in Streamlit's minified bundle, so that it is known by its hash alone.
 _FRAME_HEIGHT = "'sha256-DDFiVuFZGZu7dauH2HVkuyGeSeHw5ZgKt70bMpVHIwk='"
 
