@@ -13,7 +13,8 @@ from analysis.models import HeadModel, load_model, load_tokenizer, native_bridge
 
 # What this user has installed or kept is no part of a test: its pages would differ by machine.
 _empty = TemporaryDirectory(prefix="headscope-tests-")
-OWN_STORE = store()
+# A worker of pytest-xdist inherits an environment in which the lines below have run already.
+OWN_STORE = Path(os.environ.setdefault("HEADSCOPE_OWN_STORE", str(store())))
 os.environ.update(HEADSCOPE_CACHE=_empty.name, HEADSCOPE_MODELS=_empty.name)
 os.environ["HF_HUB_CACHE"] = _empty.name
 

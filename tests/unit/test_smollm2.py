@@ -31,6 +31,10 @@ def smollm2() -> HeadModel:
     return model
 
 
+def test_the_users_own_store_is_known_in_every_worker_of_the_tests() -> None:
+    assert catalog.store() != OWN_STORE
+
+
 def test_its_induction_heads_stand_out(smollm2: HeadModel) -> None:
     tokens = repeated_tokens(smollm2, length=50, batch=2)
     scores = head_scores(smollm2, tokens)
