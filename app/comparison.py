@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from analysis.catalog import ModelInfo, list_models
+from analysis.catalog import ModelInfo, available_models
 from analysis.heads import Head, all_heads
 from app import backend
 from app.chosen_heads import ablated_head, completed, focus_head, pick_head, second_head
@@ -59,7 +59,7 @@ class Side:
 
 def other_models(selection: Selection) -> list[ModelInfo]:
     """The models that the one of the view can be compared with."""
-    return [info for info in list_models() if info.available and info.name != selection.info.name]
+    return [info for info in available_models() if info.name != selection.info.name]
 
 
 def choose_sides(selection: Selection) -> tuple[Side, Side]:

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import streamlit as st
 
-from analysis.catalog import list_models
+from analysis.catalog import available_models
 from analysis.definitions import ABLATION, COMPOSITION, COPYING, LOSS, PATTERN, SCORES
 from analysis.errors import AnalysisError
 from analysis.heads import Head
@@ -95,7 +95,7 @@ def read_lesson(selection: Selection) -> Lesson:
     Raises:
         AnalysisError: This instance does not offer the model.
     """
-    if MODEL not in [info.name for info in list_models() if info.available]:
+    if MODEL not in [info.name for info in available_models()]:
         raise AnalysisError(f"The lesson is about {MODEL}, which is not offered here.")
     view = selection.with_values(model=MODEL, **INPUT)
     return Lesson(view, read_answers(selection["answers"]), selection["lesson"])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from analysis.catalog import list_models
+from analysis.catalog import available_models
 from analysis.definitions import NEURON_ACTIVATION, NEURON_TOKENS
 from app import activation_figures, backend, circuitsvis
 from app.frame import draw, draw_rows_to_choose, figure_frame
@@ -66,7 +66,7 @@ def explain_absence(selection: Selection) -> None:
         "its heads writes to the residual stream. Open the page with a model that has MLPs.",
         NEURON_ACTIVATION,
     ):
-        models = [info for info in list_models() if info.available]
+        models = available_models()
         st.dataframe(
             [
                 {

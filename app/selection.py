@@ -15,7 +15,7 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from analysis.catalog import ModelInfo, find_model, finished_model, list_models
+from analysis.catalog import ModelInfo, available_models, find_model, finished_model, list_models
 from analysis.definitions import PROFILE, SCORES
 from analysis.errors import AnalysisError
 from analysis.heads import Head
@@ -751,7 +751,7 @@ def _draw_other_models() -> None:
 
 def _picker(shown: ModelInfo) -> list[str]:
     """The models to choose from, and the checkpoint that is shown, if it is one."""
-    names = [info.name for info in list_models() if info.available]
+    names = [info.name for info in available_models()]
     if shown.name not in names:
         finished = finished_model(shown).name
         names.insert(names.index(finished) + 1 if finished in names else 0, shown.name)
@@ -760,7 +760,7 @@ def _picker(shown: ModelInfo) -> list[str]:
 
 def _second_model(values: Mapping[str, Value], info: ModelInfo) -> ModelInfo:
     """The model that `layer2` and `head2` are about: another one only where two are compared."""
-    others = [other for other in list_models() if other.available and other.name != info.name]
+    others = [other for other in available_models() if other.name != info.name]
     if values["by"] != "model" or not others:
         return info
     return next((other for other in others if other.name == values["model2"]), others[0])

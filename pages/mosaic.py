@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from analysis.catalog import list_models
+from analysis.catalog import available_models
 from analysis.definitions import CHANCE, SCORES
 from app import backend
 from app.frame import figure_frame
@@ -10,7 +10,7 @@ from app.mosaic_view import draw_models
 from app.selection import open_page
 
 selection = open_page("mosaic")
-infos = [info for info in list_models() if info.available]
+infos = available_models()
 name = SCORES[selection["score"]].name
 known = backend.mosaic(infos)
 waiting = any(found is None for found in known.values())

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from analysis.catalog import list_models
+from analysis.catalog import available_models
 from app.navigation import PAGES
 from app.presets import PRESETS
 from app.selection import link_parameters
@@ -268,8 +268,8 @@ def test_without_the_previous_token_head_the_induction_stripe_is_gone(open_at: O
 def test_a_second_model_that_is_not_there_is_said(
     open_at: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    only = list_models()[:1]
-    monkeypatch.setattr("app.comparison.list_models", lambda: only)
+    only = available_models()[:1]
+    monkeypatch.setattr("app.comparison.available_models", lambda: only)
     app = open_at("compare", by="model")
     expect_well(app)
     assert [info for info in app.info if "no second model" in info.value]

@@ -5,13 +5,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from analysis.catalog import list_models
+from analysis.catalog import available_models
 from analysis.heads import Head
 from tests.pages.test_pages import Open, address, charts, expect_well, open_at, said, text_of
 
 __all__ = ["open_at"]
 
-SECOND = [info for info in list_models() if info.available][1:]
+SECOND = available_models()[1:]
 needs_second_model = pytest.mark.skipif(not SECOND, reason="only one model is here")
 
 
