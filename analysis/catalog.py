@@ -21,7 +21,7 @@ BUNDLED = Path(__file__).resolve().parent.parent / "models"
 REGISTRY = Path(__file__).with_name("registry.toml")
 # A folder of a user's own, with one Hugging Face folder for each model; see `list_models`.
 OWN_MODELS = "HEADSCOPE_MODELS"
-# float32 weights, and as much again in part while they are read and for the largest results.
+# float32 weights, and half as much again while they are read and for the largest results.
 BYTES_PER_PARAMETER = 4 * 1.5
 # Tokens that a model in a user's own folder is run on at most.
 DEFAULT_CONTEXT = 512
@@ -82,6 +82,11 @@ class ModelInfo:
             return self.folder / "checkpoints" / f"step-{self.step:06d}.safetensors"
         index = self.folder / _INDEX
         return index if index.exists() else self.folder / _WEIGHTS
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of its float32 weights, roughly."""
+        return 4 * self.n_params
 
     @property
     def memory_bytes(self) -> int:

@@ -81,6 +81,13 @@ class HeadModel:
         return self.info.d_vocab
 
     @property
+    def nbytes(self) -> int:
+        """Bytes of weights and buffers, tied ones counted once."""
+        tensors = (*self.bridge.parameters(), *self.bridge.buffers())
+        storages = {s.data_ptr(): s.nbytes() for s in (t.untyped_storage() for t in tensors)}
+        return sum(storages.values())
+
+    @property
     def bos_id(self) -> int:
         """Token id put in front of every input.
 

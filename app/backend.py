@@ -21,13 +21,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import analysis
-from analysis.catalog import ModelInfo, fingerprint
+from analysis.catalog import ModelInfo, find_model, fingerprint, machine_memory
 from analysis.definitions import SCORES
 from analysis.errors import AnalysisError
 from analysis.heads import Head, all_heads
 from analysis.limits import MAX_BYTES
 from app.admission import Admission, RateLimit, visitor
 from app.config import settings
+from app.loaded_models import LoadedModels
 from app.mosaic_store import ModelScores, Mosaic
 from app.selection import Selection
 from app.shared_cache import SharedCache, nbytes
@@ -67,6 +68,8 @@ WARM_UP_AFTER = 2.0
 # A model runs one thing at a time; a second sweep can be of another model.
 MAX_SWEEPS_AT_ONCE = 2
 MAX_SWEEPS = 32
+# Of the main memory, for loaded models: as for `ModelInfo.fits`.
+SHARE_OF_MEMORY = 2 / 3
 # What one request may run through the model.
 MAX_TOKENS = settings().max_tokens
 # Enough work to be measured, and no more than a second or two of it with a large vocabulary.
@@ -80,7 +83,11 @@ MAX_WRITTEN_NUMBERS = 2**26
 
 _log = logging.getLogger("headscope")
 _importing = threading.Lock()
-_models = SharedCache(settings().models_in_memory, size_of=lambda model: 1)
+_models = LoadedModels(
+    settings().models_in_memory,
+    settings().models_mb * 2**20 or int(machine_memory() * SHARE_OF_MEMORY),
+    load=lambda info: _engine().load_model(info.name),
+)
 _results = SharedCache(settings().cache_mb * 2**20, size_of=nbytes)
 _admission = Admission(
     settings().memory_mb * 2**20, settings().computations_at_once, settings().max_waiting
@@ -96,14 +103,14 @@ def warm_up(name: str) -> None:
     def load() -> None:
         # An import holds up the server while the browser still fetches the page's scripts.
         time.sleep(WARM_UP_AFTER)
-        _model(name)
+        _model(find_model(name))
 
     threading.Thread(target=load, daemon=True, name="warm-up").start()
 
 
 def model_of(selection: Selection) -> HeadModel:
     """The loaded model of a view."""
-    return _model(selection.info.name)
+    return _model(selection.info)
 
 
 def tokens_of(selection: Selection) -> Tokens:
@@ -548,15 +555,12 @@ def _engine() -> ModuleType:
     return analysis
 
 
-def _model(name: str) -> HeadModel:
-    def load() -> HeadModel:
-        return _engine().load_model(name)
-
-    return _models.get(name, load)
+def _model(info: ModelInfo) -> HeadModel:
+    return _models.get(info, visitor())
 
 
 def _model_scores(info: ModelInfo) -> ModelScores:
-    found = _engine().mosaic_scores(_model(info.name))
+    found = _engine().mosaic_scores(_model(info))
     return ModelScores({name: found[name] for name in SCORES}, found.chance)
 
 

@@ -35,7 +35,8 @@ class Config:
     computations_at_once: int = 4  # further ones wait in a queue
     max_waiting: int = 200  # places in that queue
     computations_per_minute: int = 300  # of one visitor; what is remembered costs none
-    models_in_memory: int = 2
+    models_in_memory: int = 8
+    models_mb: int = 0  # of their weights together; 0: two thirds of this machine's memory
     cache_mb: int = 256  # results kept in memory, for all visitors
     cache_folder: str = ""  # where results outlive a restart; empty: nowhere
     cache_folder_mb: int = 512
@@ -52,6 +53,7 @@ _BOUNDS = {
     # A page may take a dozen.
     "computations_per_minute": (20, 1_000_000),
     "models_in_memory": (1, 64),
+    "models_mb": (0, 1_000_000),
     "cache_mb": (16, 1_000_000),
     "cache_folder_mb": (16, 1_000_000),
 }
