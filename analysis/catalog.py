@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from analysis.errors import AnalysisError
 
@@ -30,6 +30,22 @@ _INDEX = "model.safetensors.index.json"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 # As sidebar, links and file names show it; a folder of another name is left out.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
+_CHECKPOINT = re.compile(r"step-([0-9]{1,8})\.safetensors")
+LONGEST_TITLE = 80
+# What reading a file that is not what it should be raises: no file, no JSON, other keys and types,
+# no heads to divide by, lists so deep that they exhaust the parser's stack.
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
+# Of what a config.json may say: links count layers and heads in three digits.
+MOST_HEADS = 1000
+MOST_WIDTH = 10_000_000
 
 Positions = Literal["learned", "rotary", "shortformer"]
 
@@ -178,7 +194,8 @@ def find_model(name: str) -> ModelInfo:
 def checkpoints(info: ModelInfo) -> tuple[int, ...]:
     """The steps of a model's training whose weights are here, first to last."""
     files = (info.folder / "checkpoints").glob("step-*.safetensors")
-    return tuple(sorted(int(file.stem.removeprefix("step-")) for file in files))
+    named = (_CHECKPOINT.fullmatch(file.name) for file in files)
+    return tuple(sorted(int(match[1]) for match in named if match))
 
 
 def checkpoint(info: ModelInfo, step: int) -> ModelInfo:
@@ -235,13 +252,13 @@ def read_info(folder: Path, entry: Mapping[str, Any] | None = None) -> ModelInfo
         sizes = _hugging_face_sizes(config, folder, facts) if hugging_face else _own_sizes(config)
     except _Unsupported as refusal:
         return _without_files(folder.name, facts, folder, str(refusal))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except _UNREADABLE:
         reason = f"The config.json of {folder.name} is missing or damaged. Copy the model anew."
         return _without_files(folder.name, facts, folder, reason)
     problem = _problem(folder) if hugging_face else _own_problem(folder)
     info = ModelInfo(
         name=folder.name,
-        title=str(facts.get("title", config.get("title", folder.name))),
+        title=_title(facts.get("title", config.get("title")), folder.name),
         folder=folder,
         available=not problem,
         problem=problem,
@@ -334,15 +351,43 @@ def _without_files(name: str, facts: Mapping[str, Any], folder: Path, problem: s
     )
 
 
+def _title(title: Any, name: str) -> str:
+    """A title that is one short line of visible characters, else the folder's name."""
+    fits = isinstance(title, str) and 0 < len(title) <= LONGEST_TITLE and title.isprintable()
+    return str(title) if fits else name
+
+
+def _checked_sizes(sizes: dict[str, Any]) -> dict[str, Any]:
+    """Sizes from a config.json, if they are numbers that a model can have.
+
+    Raises:
+        ValueError: One is missing, not a whole number, or out of all bounds.
+    """
+    for key, value in sizes.items():
+        most = MOST_HEADS if key in ("n_layers", "n_heads", "n_kv_heads") else MOST_WIDTH
+        if type(value) is not int or not (key != "d_mlp") <= value <= most:
+            raise ValueError(f"{key} is no size")
+    return sizes
+
+
 def _own_sizes(config: Mapping[str, Any]) -> dict[str, Any]:
-    numbers = ("n_layers", "n_heads", "d_model", "d_head", "d_mlp", "n_ctx", "d_vocab", "n_params")
-    optional = {key: config[key] for key in ("positions", "act_fn") if key in config}
-    return {
-        "kind": "native",
-        "normalization": config["normalization"],
-        **{key: int(config[key]) for key in numbers},
-        **optional,
+    numbers = ("n_layers", "n_heads", "d_model", "d_head", "d_mlp", "n_ctx", "d_vocab")
+    sizes = _checked_sizes({key: config[key] for key in numbers})
+    choices = {
+        "normalization": (None, "LN"),
+        "positions": get_args(Positions),
+        "act_fn": ("relu", "gelu", "gelu_new", "silu", "solu_ln"),
     }
+    options = {"normalization": config["normalization"]}
+    options |= {key: config[key] for key in ("positions", "act_fn") if key in config}
+    for key, value in options.items():
+        if value not in choices[key]:
+            raise ValueError(f"{key} is not known")
+    per_layer = 4 * sizes["n_heads"] * sizes["d_head"] + 2 * sizes["d_mlp"]
+    rows = 2 * sizes["d_vocab"] + sizes["n_ctx"] + sizes["n_layers"] * per_layer
+    # Not less than the matrices: what a file claims decides whether memory is asked for.
+    n_params = max(int(config["n_params"]), rows * sizes["d_model"])
+    return {"kind": "native", "n_params": n_params, **options, **sizes}
 
 
 def _hugging_face_sizes(
@@ -359,8 +404,7 @@ def _hugging_face_sizes(
             f"{folder.name} is of a kind that is not supported; supported are {', '.join(known)}."
         )
     sizes = known[kind](config)
-    if not all(isinstance(value, (int, str)) and value for value in sizes.values()):
-        raise ValueError("a size is missing")
+    _checked_sizes({key: value for key, value in sizes.items() if key != "positions"})
     longest = int(facts.get("context", DEFAULT_CONTEXT))
     return {
         **sizes,
@@ -411,7 +455,7 @@ def _has_bos(folder: Path) -> bool:
     try:
         config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
         return bool(config.get("bos_token"))
-    except (OSError, ValueError, AttributeError):
+    except _UNREADABLE:
         return True  # said by the tokenizer itself when it is loaded
 
 
@@ -432,7 +476,7 @@ def _problem(folder: Path) -> str:
         try:
             weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
             files = {str(file) for file in weight_map.values()}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except _UNREADABLE:
             return f"{name}: the list of its weight files is damaged. Copy the model anew."
         if any("/" in file or "\\" in file for file in files):
             return f"{name}: its list of weight files names files elsewhere, which are not read."

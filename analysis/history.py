@@ -62,11 +62,11 @@ def training_history(info: ModelInfo) -> TrainingHistory:
         raise AnalysisError(
             f"{info.name} comes without a history of its training. Models with one: {names}."
         )
-    return _read(info.folder / _FILE)
+    return _read(info.folder / _FILE, info.n_layers, info.n_heads)
 
 
 @cache
-def _read(file: Path) -> TrainingHistory:
+def _read(file: Path, n_layers: int, n_heads: int) -> TrainingHistory:
     try:
         records = json.loads(file.read_text(encoding="utf-8"))
 
@@ -87,9 +87,13 @@ def _read(file: Path) -> TrainingHistory:
             second_half_loss=column("second_half_loss"),
             scores=MappingProxyType(scores),
         )
-        if not records or any(values.ndim != 3 for values in scores.values()):
-            raise ValueError("no records, or scores of another shape")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        shape = len(records), n_layers, n_heads
+        if not records or any(values.shape != shape for values in scores.values()):
+            raise ValueError("no records, or scores of other heads")
+        if (np.diff(history.steps) <= 0).any() or history.steps[0] < 0:
+            raise ValueError("records out of order")
+    # Numbers too large for an array, and lists too deep for the parser, have kinds of their own.
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise AnalysisError(f"{file.parent.name}/{_FILE} is damaged.") from error
     for values in scores.values():
         values.setflags(write=False)

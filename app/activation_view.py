@@ -16,7 +16,7 @@ from app import activation_figures, backend, figures
 from app.chosen_heads import previous_token_head
 from app.frame import draw, draw_options, draw_rows_to_choose, figure_frame, part
 from app.pattern_pair import Pane, pattern_pair
-from app.selection import Selection, Value
+from app.selection import MAX_WORD, Selection, Value
 from app.text import display_token, markdown_text, plotly_text, short_token
 from app.theme import Palette, palette
 
@@ -248,7 +248,11 @@ def draw_lists(view: ActivationView) -> None:
             width=110,
         )
         bar.text_input(
-            "Search", key=selection.key("find"), placeholder="resid, W_O, key", width=200
+            "Search",
+            key=selection.key("find"),
+            max_chars=MAX_WORD,
+            placeholder="resid, W_O, key",
+            width=200,
         )
         of_activations = selection["list"] == "activations"
         every: Sequence[HookPoint | Parameter] = (

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app import backend
-from app.selection import Selection
+from app.selection import MAX_WORD, Selection
 
 
 def choose_answer_and_foil(
@@ -18,12 +18,14 @@ def choose_answer_and_foil(
     answer = left.text_input(
         "Answer token",
         key=selection.key("answer"),
+        max_chars=MAX_WORD,
         placeholder=unless[0],
         help="One token whose logit the page is about. A space in front belongs to it.",
     )
     foil = right.text_input(
         "Foil token",
         key=selection.key("foil"),
+        max_chars=MAX_WORD,
         placeholder=unless[1],
         help="One token to compare with: why the answer rather than the foil?",
     )

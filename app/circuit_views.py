@@ -22,7 +22,7 @@ from app.chosen_heads import joint_heads, pick_joint_heads
 from app.dossier_weights import draw_token_circuits
 from app.frame import METRIC, draw, draw_head_map, figure_frame, part
 from app.progress import progress_bar
-from app.selection import MAX_SAMPLE, MIN_SAMPLE, Selection
+from app.selection import MAX_SAMPLE, MAX_WORD, MIN_SAMPLE, Selection
 from app.text import display_token, short_token
 from app.theme import palette
 
@@ -181,6 +181,7 @@ def draw_token(selection: Selection, head: Head) -> None:
         text = st.text_input(
             "Token",
             key=selection.key("token"),
+            max_chars=MAX_WORD,
             placeholder="a token of the input",
             help="One token to look up. A space in front belongs to it.",
         )

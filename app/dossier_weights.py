@@ -18,7 +18,7 @@ from analysis.heads import Head, all_heads
 from app import backend, head_figures
 from app.dossier import HeadView
 from app.frame import draw_choice, figure_frame, part
-from app.selection import Selection
+from app.selection import MAX_WORD, Selection
 from app.text import display_token, markdown_text
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def draw_circuits(view: HeadView, src: int) -> None:
         text = st.text_input(
             "Token",
             key=selection.key("token"),
+            max_chars=MAX_WORD,
             placeholder=f"the source chosen above: {display_token(view.labels[src])}",
             help="One token to look up. A space in front belongs to it.",
         )

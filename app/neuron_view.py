@@ -13,7 +13,7 @@ from analysis.definitions import NEURON_ACTIVATION, NEURON_TOKENS
 from app import activation_figures, backend, circuitsvis
 from app.frame import draw, draw_rows_to_choose, figure_frame
 from app.selection import Selection, choose
-from app.text import display_token
+from app.text import display_token, markdown_text
 from app.theme import Palette, palette
 
 if TYPE_CHECKING:
@@ -83,7 +83,8 @@ def explain_absence(selection: Selection) -> None:
             if info.has_mlp:
                 # Not a link: to the page it stands on, that would leave the address as it was.
                 st.button(
-                    f"Open the neurons of {info.title}",
+                    f"Open the neurons of {markdown_text(info.title)}",
+                    key=f"neurons of {info.name}",
                     icon=":material/arrow_forward:",
                     on_click=choose,
                     kwargs={"model": info.name},

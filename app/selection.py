@@ -7,6 +7,7 @@ changed widget is in the selection and in the link at the start of the next run.
 """
 
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -46,6 +47,7 @@ MAX_JOINT = 8  # heads taken together; more bars than these cannot be told apart
 MIN_SAMPLE, MAX_SAMPLE = 10, 200
 MAX_PAIRS = 40
 MAX_IDS = 200
+MAX_WORD = 40  # of one token, or of a search
 MAX_KEPT = 300
 MAX_EDGES = 80
 MAX_PATCHES = 40
@@ -200,8 +202,8 @@ PARAMETERS = (
         "position of the bar chart, -1 for the last",
         ("attribution",),
     ),
-    Parameter("answer", "", _text(40), "token whose logit is split", _ANSWERS),
-    Parameter("foil", "", _text(40), "token it is compared with", _ANSWERS),
+    Parameter("answer", "", _text(MAX_WORD), "token whose logit is split", _ANSWERS),
+    Parameter("foil", "", _text(MAX_WORD), "token it is compared with", _ANSWERS),
     Parameter(
         "view", "grid", _choice("grid", "circuitsvis"), "how patterns are drawn", ("attention",)
     ),
@@ -244,7 +246,9 @@ PARAMETERS = (
     Parameter("ids", "", _text(MAX_IDS), "token ids to turn into text", ("tokens",)),
     Parameter("dest", -1, _whole(-1, 9999), "destination explained, -1: strongest", ("head",)),
     Parameter("src", -1, _whole(-1, 9999), "its source, -1: the strongest", ("head",)),
-    Parameter("token", "", _text(40), "token to look up in the circuits", ("head", "circuits")),
+    Parameter(
+        "token", "", _text(MAX_WORD), "token to look up in the circuits", ("head", "circuits")
+    ),
     Parameter("heads", "", _heads(MAX_JOINT), "heads whose OV is taken jointly", ("circuits",)),
     Parameter(
         "sample",
@@ -273,7 +277,7 @@ PARAMETERS = (
         ("activations",),
     ),
     Parameter("within", -1, _whole(0, 999), "layer that the list is about", ("activations",)),
-    Parameter("find", "", _text(40), "text that the list is searched for", ("activations",)),
+    Parameter("find", "", _text(MAX_WORD), "text that the list is searched for", ("activations",)),
     Parameter("neuron", -1, _whole(0, 999_999), "neuron of the layer, from 0", ("neurons",)),
     Parameter("rank", "induction", _PROFILE, "score that heads are ranked by", ("finder",)),
     Parameter("minimum", -1.0, _decimal(-1, 99), "least score of heads shown", ("finder",)),
@@ -592,7 +596,7 @@ def _read_state(page: str) -> tuple[dict[str, Value], list[str]]:
     if new_address and not from_menu:
         state.chosen, notes = parse_link(page, link)
     else:
-        state.chosen.update(changed)
+        notes = _take_changes(changed)
     if new_address or state.page != page:
         # A widget of another page has the same key and is not the same widget: it would start
         # empty unless its value is set anew.
@@ -601,6 +605,25 @@ def _read_state(page: str) -> tuple[dict[str, Value], list[str]]:
     notes += state.remarks
     state.remarks = []
     return {p.key: _value(page, p, state.chosen) for p in PARAMETERS}, notes
+
+
+def _take_changes(changed: Mapping[str, Value]) -> list[str]:
+    """Take what widgets report, checked like a link; a sentence for each that is refused.
+
+    A browser shows what a widget allows, but what it sends is what its visitor makes it send.
+    """
+    notes = []
+    for key, value in changed.items():
+        try:
+            # A prompt that is too long for a link is no mistake; one too long to read is said so
+            # where it is read, with the text left in its place.
+            parse = _text(sys.maxsize) if key in _PROMPTS else _BY_KEY[key].parse
+            _state().chosen[key] = parse(_format(value))
+        except Refused as refusal:
+            shown = display_token(_format(value)[:40])
+            notes.append(f"{key} cannot be “{shown}”, {refusal}; it stays as it was.")
+            _forget_widgets([key])
+    return notes
 
 
 def _write_state(selection: Selection) -> None:

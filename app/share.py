@@ -14,7 +14,12 @@ from app.text import escape_html
 MAX_QR = 1000
 MAX_FILE = 200_000
 _FORMAT = "headscope-view"
-_NAMES = {"prompt": "prompt", "prompt2": "second prompt"}
+_NAMES = {
+    "prompt": "prompt",
+    "prompt2": "second prompt",
+    "clean": "clean prompt",
+    "corrupt": "corrupt prompt",
+}
 
 
 class UnreadableView(ValueError):

@@ -10,6 +10,7 @@ from app.frame import figure_frame, open_head
 from app.pattern_pair import pattern_pair
 from app.selection import choose, open_page
 from app.sequences import choose_sequence
+from app.text import markdown_text
 from app.theme import palette
 
 CHOICES = {
@@ -42,8 +43,8 @@ if selection["model2"] and selection["model2"] not in [m.name for m in other_mod
     st.text("⚠ The link's second model is not here, or is the first one again.")
 if selection["by"] == "model" and not other_models(selection):
     st.info(
-        f"There is no second model yet: {selection.info.title} is the only one here. Compare two "
-        "heads or two prompts of it instead."
+        f"There is no second model yet: {markdown_text(selection.info.title)} is the only one "
+        "here. Compare two heads or two prompts of it instead."
     )
     st.stop()
 a, b = choose_sides(selection)

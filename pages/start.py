@@ -2,10 +2,12 @@
 
 import streamlit as st
 
+from analysis.catalog import BUNDLED
 from app import backend
 from app.navigation import streamlit_page
 from app.presets import PRESETS
 from app.selection import link_parameters, open_page
+from app.text import markdown_text
 
 selection = open_page("start")
 info = selection.info
@@ -28,7 +30,7 @@ for row in (PRESETS[:2], PRESETS[2:]):
                 query_params=link_parameters(preset.page, preset.values),
             )
 
-st.subheader(f"The model: {info.title}", anchor=False)
+st.subheader(f"The model: {markdown_text(info.title)}", anchor=False)
 facts: dict[str, str | int] = {
     "Layers": info.n_layers,
     "Heads per layer": info.n_heads,
@@ -43,8 +45,10 @@ facts: dict[str, str | int] = {
 cells = st.columns(3)
 for index, (name, value) in enumerate(facts.items()):
     cells[index % 3].metric(name, value, border=True)
-with st.expander("How the model was made"):
-    st.markdown((info.folder / "README.md").read_text(encoding="utf-8"))
+# Of a folder from elsewhere not: its card may load pictures of another host.
+if info.folder.parent == BUNDLED:
+    with st.expander("How the model was made"):
+        st.markdown((info.folder / "README.md").read_text(encoding="utf-8"))
 
 # Last, so that the page is on screen before torch and TransformerLens are imported.
 backend.warm_up(info.name)

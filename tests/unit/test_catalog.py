@@ -1,12 +1,14 @@
 """The allow-list and the model cards."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from analysis import catalog
 from analysis.catalog import BUNDLED, find_model, list_models, registry
 from analysis.errors import AnalysisError
+from tests.hostile import MANY
 
 
 @pytest.fixture
@@ -126,6 +128,60 @@ def own_model(root, files, config=LLAMA, name="mine"):
     catalog.refresh()
     (info,) = (info for info in list_models() if info.name == name)
     return info
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"num_hidden_layers": 10**9},
+        {"num_hidden_layers": -1},
+        {"num_attention_heads": 0},
+        {"hidden_size": 10**40},
+        {"hidden_size": "32"},
+        {"vocab_size": 1e300},
+        {"vocab_size": True},
+        {"max_position_embeddings": None},
+        {"num_key_value_heads": [2]},
+    ],
+)
+def test_sizes_that_no_model_has_are_one_sentence(nothing_else, sizes):
+    info = own_model(nothing_else, {"model.safetensors": "x"}, {**LLAMA, **sizes})
+    assert not info.available
+    assert "missing or damaged" in info.problem
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"n_layers": 10**9},
+        {"d_mlp": -1},
+        {"normalization": "<b>"},
+        {"positions": "file:///etc/passwd"},
+        {"act_fn": "__import__"},
+        {"n_params": 1, "d_vocab": 9_999_999, "d_model": 9_999_999},
+    ],
+)
+def test_the_same_of_a_folder_in_our_own_format(nothing_else, other):
+    ours = json.loads((BUNDLED / "attn-only-2l" / "config.json").read_text(encoding="utf-8"))
+    info = own_model(nothing_else, {"model.safetensors": "x"}, {**ours, **other})
+    assert not info.available
+    assert "damaged" in info.problem or "memory" in info.problem
+
+
+def test_a_title_is_one_short_visible_line_or_the_folders_name():
+    for title in (*MANY, None, 7, ["x"]):
+        shown = catalog._title(title, "folder")
+        assert shown in (title, "folder")
+        assert len(shown) <= catalog.LONGEST_TITLE
+        assert shown.isprintable()
+
+
+def test_a_file_beside_the_checkpoints_is_none(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    for name in ("step-000007", "step-<script>", "step-", "step-٣", "step-7 "):
+        (tmp_path / "checkpoints" / f"{name}.safetensors").touch()
+    info = replace(find_model("attn-only-2l"), folder=tmp_path)
+    assert catalog.checkpoints(info) == (7,)
 
 
 def test_a_users_own_folder_is_read_by_its_config(nothing_else):

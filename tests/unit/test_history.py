@@ -32,7 +32,7 @@ def write(folder, best):
     ]
     file = folder / "history.json"
     file.write_text(json.dumps(records))
-    return replace(find_model("attn-only-2l"), folder=folder)
+    return replace(find_model("attn-only-2l"), folder=folder, n_layers=1, n_heads=2)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,32 @@ def test_a_step_between_two_records_belongs_to_the_earlier(tmp_path):
     assert [history.record(step) for step in (0, 9, 10, 39, 40, 10**9)] == [0, 0, 1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", "[1]", '[{"step": 0}]', "[[]]", "\x00"])
+def changed(**values):
+    """A history of one record with other values."""
+    record = json.loads((find_model("attn-only-2l").folder / "history.json").read_text())[0]
+    return json.dumps([{**record, **values}])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        "[]",
+        "[1]",
+        '[{"step": 0}]',
+        "[[]]",
+        "\x00",
+        "[" * 100_000,
+        changed(step=10**30),
+        changed(step=-1),
+        changed(step="<script>"),
+        changed(text_loss="<img src=x>"),
+        changed(scores=[]),
+        changed(scores={name: [[0.5]] for name in SCORE_NAMES}),
+        f"[{changed()[1:-1]}, {changed()[1:-1]}]",
+    ],
+)
 def test_a_damaged_history_is_one_sentence(tmp_path, text):
     (tmp_path / "history.json").write_text(text)
     info = replace(find_model("attn-only-2l"), folder=tmp_path)

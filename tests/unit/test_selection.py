@@ -2,6 +2,7 @@
 
 import pytest
 
+from app import selection
 from app.navigation import PAGES
 from app.selection import (
     MAX_LINK_PROMPT,
@@ -200,3 +201,25 @@ def test_a_key_that_stands_twice_counts_once_and_is_said() -> None:
 
 def test_unknown_keys_are_ignored() -> None:
     assert parse_link("tokens", {"utm_source": ["x"], "embed": ["true"]}) == ({}, [])
+
+
+def test_what_a_widget_reports_is_checked_like_a_link(monkeypatch):
+    """A browser sends what its visitor makes it send; Streamlit's own checks are not ours."""
+    state = selection._State(chosen={"seed": 3})
+    monkeypatch.setattr(selection, "_state", lambda: state)
+    changed = {
+        "seed": -5,
+        "length": 10**9,
+        "bos": "<b>",
+        "layer": None,
+        "ids": "7" * 1000,
+        "input": "\u202efile",
+        "batch": 4,
+        "threshold": 0.15000000000000002,
+        "prompt": "the sea " * 10_000,
+    }
+    notes = selection._take_changes(changed)
+    assert [note.split()[0] for note in notes] == list(changed)[:6]
+    assert all(note.isprintable() and note.endswith("it stays as it was.") for note in notes)
+    kept = {"batch": 4, "threshold": 0.15, "prompt": changed["prompt"]}
+    assert state.chosen == {"seed": 3, **kept}

@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from app import selection, share
 from app.selection import parse_link
 from app.share import (
     MAX_FILE,
@@ -59,6 +60,10 @@ def test_a_view_file_gives_the_same_view_whatever_its_length():
     values, notes = parse_link(page, link, from_file=True)
     assert (page, values, notes) == ("tokens", {"prompt": prompt, "bos": False}, [])
     assert parse_link(page, link)[1], "a link does not take so long a prompt"
+
+
+def test_every_text_that_can_be_too_long_for_a_link_has_a_name():
+    assert set(share._NAMES) == set(selection._PROMPTS)
 
 
 def test_values_of_a_view_file_are_checked_like_those_of_a_link():
