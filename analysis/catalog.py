@@ -6,6 +6,7 @@ network: a model counts as here when its files are.
 
 import hashlib
 import json
+import math
 import os
 import re
 import tomllib
@@ -27,6 +28,7 @@ BYTES_PER_PARAMETER = 4 * 1.5
 DEFAULT_CONTEXT = 512
 _WEIGHTS = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
+_MAX_HEADER = 16 * 2**20
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 # As sidebar, links and file names show it; a folder of another name is left out.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
@@ -460,8 +462,19 @@ def _has_bos(folder: Path) -> bool:
 
 
 def _parameters(folder: Path) -> int:
-    """Numbers in the weights, from the size of their files: 2 bytes each at the least."""
-    return sum(file.stat().st_size for file in folder.glob("*.safetensors")) // 2
+    """Numbers in the weights, from the headers of their files."""
+    return sum(map(_numbers_in, folder.glob("*.safetensors")))
+
+
+def _numbers_in(file: Path) -> int:
+    try:
+        with file.open("rb") as opened:
+            # The format: the header's length in 8 bytes, then the header, which is JSON.
+            size = min(int.from_bytes(opened.read(8), "little"), _MAX_HEADER)
+            header = json.loads(opened.read(size))
+        return sum(math.prod(v["shape"]) for k, v in header.items() if k != "__metadata__")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return file.stat().st_size // 2  # damaged, which loading says; 2 bytes each at the least
 
 
 def _own_problem(folder: Path) -> str:

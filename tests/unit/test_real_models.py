@@ -175,6 +175,7 @@ def test_a_users_own_model_loads_and_runs(folder):
     tokens = repeated_tokens(model, length=6, batch=2)
     assert model.bos_id == 0 and tokens.has_bos
     reference = _fresh_llama().eval()
+    assert model.info.n_params == reference.num_parameters()
     with torch.no_grad():
         logits = reference(tokens.tensor).logits[:, :-1].log_softmax(-1)
     expected = logits.gather(-1, tokens.tensor[:, 1:, None])[..., 0]
