@@ -29,6 +29,7 @@ def draw_offsets(view: AblationView) -> None:
         "the one before); all others hold their mean over sequences. A pale cell: those "
         "distances are all it needs.",
         OFFSET_ABLATION,
+        focus=Head(layer, 0),
     ):
         if view.tokens.batch < 2:
             st.info(

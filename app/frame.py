@@ -50,10 +50,13 @@ _exhibits: ContextVar[list[Exhibit] | None] = ContextVar("exhibits", default=Non
 
 
 @contextmanager
-def figure_frame(title: str, reading: str, *definitions: Definition) -> Iterator[None]:
+def figure_frame(
+    title: str, reading: str, *definitions: Definition, focus: Head | None = None
+) -> Iterator[None]:
     """Title, one sentence on how to read the figure, the figure itself, and what it is.
 
-    Title and sentence may quote tokens: they are shown as text, whatever they hold.
+    Title and sentence may quote tokens: they are shown as text, whatever they hold. `focus` is the
+    head that the figure is about where neither the title nor the link names it.
     """
     with st.container(border=True):
         bar = st.container(
@@ -67,7 +70,7 @@ def figure_frame(title: str, reading: str, *definitions: Definition) -> Iterator
                 st.code(quantity.formula, language=None, wrap_lines=True)
                 st.markdown(f"Range and unit: {quantity.unit}.  \nSource: {quantity.source}.")
         selection = current_selection()
-        if code := snippet(definitions, selection, _head_of(title, selection)):
+        if code := snippet(definitions, selection, focus or _head_of(title, selection)):
             with tools.popover("Code", type="tertiary", width="content"):
                 st.caption("The numbers, in a notebook with TransformerLens 4.3:")
                 st.code(code, "python", height=420)

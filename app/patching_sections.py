@@ -385,6 +385,7 @@ def _draw_table(view: PatchView, kind: PatchKind, exact: np.ndarray) -> None:
 def draw_paths(view: PatchView) -> None:
     """How much of the answer comes back along each path into one head."""
     selection, info = view.selection, view.selection.info
+    reader = _reader(view)
     with (
         figure_frame(
             "Which earlier head does it come through?",
@@ -392,13 +393,15 @@ def draw_paths(view: PatchView) -> None:
             "is taken from the clean run. Blue: the answer comes back along it. Click a cell to "
             "open that head.",
             PATH_PATCHING,
+            focus=reader,
         ),
         part(),
     ):
         if info.n_layers < 2:
             st.info("This model has one layer: no head reads what another one writes.")
             return
-        reader = _reader(view)
+        if selection["reader"] not in ("", reader.label):
+            st.caption(f"Nothing writes before {selection['reader']}, so this is a later head.")
         bar = st.container(horizontal=True, vertical_alignment="bottom")
         labels = [
             Head(layer, head).label
@@ -453,7 +456,6 @@ def _reader(view: PatchView) -> Head:
         head = Head.parse(view.selection["reader"])
         if head.layer > 0:
             return head
-        st.caption(f"Nothing writes before {head.label}, so this is a later head.")
     values = np.array(view.estimates["z"].values)
     values[0] = -np.inf
     layer, number = np.unravel_index(int(values.argmax()), values.shape)

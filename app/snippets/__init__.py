@@ -7,10 +7,13 @@ from analysis.catalog import BUNDLED as BUNDLED_MODELS
 from analysis.definitions import Definition
 from analysis.heads import Head
 from app.selection import NO_HEAD, Selection, heads_in
-from app.snippets import parts
+from app.snippets import parts, paths
 from app.snippets.bodies import BODIES
 
-_ORDER = ("run", "pattern", "score", "loss", "ablate", "weights", "targets", "pair")
+_ORDER = (
+    *("run", "pattern", "score", "loss", "ablate", "cut", "edges"),
+    *("weights", "parts", "targets", "pair"),
+)
 
 
 def snippet(definitions: Sequence[Definition], selection: Selection, head: Head) -> str | None:
@@ -22,8 +25,7 @@ def snippet(definitions: Sequence[Definition], selection: Selection, head: Head)
         head: What `LAYER` and `HEAD` are.
     """
     known = [definition for definition in dict.fromkeys(definitions) if definition in BODIES]
-    # A checkpoint lies in its model's folder under another name.
-    if not known or selection.info.folder != BUNDLED_MODELS / selection.info.name:
+    if not known or selection.info.folder.parent != BUNDLED_MODELS:
         return None
     needs = {need for definition in known for need in BODIES[definition][0]}
     blocks = [parts.BUNDLED]
@@ -48,7 +50,8 @@ def _constants(selection: Selection, head: Head, only_repeated: bool) -> dict[st
     second = Head(max(selection["layer2"], 0), max(selection["head2"], 0))
     kept = heads_in(selection["keep"]) if selection["keep"] != NO_HEAD else ()
     return {
-        "NAME": selection.info.name,
+        "NAME": selection.info.folder.name,
+        "WEIGHTS": str(selection.info.weights.relative_to(selection.info.folder)),
         "LAYER": head.layer,
         "HEAD": head.head,
         "S": selection["length"] if repeated else None,
@@ -65,6 +68,12 @@ def _constants(selection: Selection, head: Head, only_repeated: bool) -> dict[st
         "NEURON": max(selection["neuron"], 0),
         "CLEAN": selection["clean"],
         "CORRUPT": selection["corrupt"],
+        "INTO": selection["into"],
+        "EDGES": selection["edges"],
+        "OFFSETS": sorted({int(at) for at in selection["offsets"].split(",") if at}),
+        "ROW": min(selection["sequence"], selection["batch"] - 1) if repeated else 0,
+        "DEST": selection["dest"],
+        "SRC": selection["src"],
     }
 
 
@@ -81,8 +90,16 @@ def _part(need: str, selection: Selection) -> str:
             return parts.LOSS
         case "ablate":
             return parts.REPLACEMENTS[selection["method"]] + parts.ABLATE
+        case "cut":
+            # A mean over sequences needs several.
+            several = selection["input"] == "repeated" and selection["batch"] > 1
+            return parts.CUTS["mean" if several else "zero"]
+        case "edges":
+            return paths.EDGES
         case "weights":
             return parts.FOLDED_WEIGHTS if normed else parts.WEIGHTS
+        case "parts":
+            return parts.PARTS
         case "targets":
             return parts.TARGETS + (parts.NORMED_TARGETS if normed else "")
         case _:

@@ -5,6 +5,7 @@ set by `app.snippets` from the view.
 """
 
 from analysis import definitions as d
+from app.snippets import paths
 
 Row = tuple[tuple[str, ...], str]  # the parts it needs, and its own lines
 
@@ -56,6 +57,29 @@ result = attention_on(after.tril(-1))
     d.SCORES["entropy"]: (
         ("run", "pattern"),
         "result = -(pattern * pattern.clamp(min=1e-30).log()).sum(-1).mean((0, -1))",
+    ),
+    d.SIMILARITY: (
+        ("run", "pattern", "score", "weights"),
+        """
+n_pos = tokens.shape[1]
+after = torch.zeros_like(earlier_copies)
+after[:, :, 1:] = earlier_copies[:, :, :-1]
+sources = [
+    torch.eye(n_pos, dtype=bool)[None],  # the token itself
+    torch.ones(n_pos, n_pos, dtype=bool).tril(-1).triu(-1)[None],  # the one before
+    (torch.arange(n_pos) == 0).expand(1, n_pos, n_pos),  # the first
+    earlier_copies,
+    after.tril(-1),  # what came after the copies: induction
+]
+scores = [attention_on(each.expand_as(earlier_copies)) for each in sources]
+scores.append(-(pattern * pattern.clamp(min=1e-30).log()).sum(-1).mean((0, -1)))  # entropy
+eigenvalues = torch.linalg.eigvals(W_O @ (W_U @ W_E) @ W_V)
+scores.append(eigenvalues.real.sum(-1) / eigenvalues.abs().sum(-1))
+# Copying and the ablation effect, where the page has measured them, are two more.
+profiles = [score / score.std(correction=0) for score in scores if score.std() > 0]
+own = torch.stack(profiles)  # [score, layer, head]
+result = (own - own[:, LAYER, HEAD, None, None]).norm(dim=0)  # [layer, head]
+""",
     ),
     d.COURSE_STRIPE: (
         ("repeated", "run", "pattern"),
@@ -158,6 +182,67 @@ result = torch.stack([(c * s).sum((0, 1, 3)) for c, s in zip(changes, slopes)]) 
 first, second = WRITER, (LAYER, HEAD)
 both, one, other = (loss(ablated(heads)) for heads in ([first, second], [first], [second]))
 result = (both - loss()) - (one - loss()) - (other - loss())
+""",
+    ),
+    d.PAIR_ABLATION: (
+        ("repeated",),
+        """
+rows = []
+for index, row in enumerate(tokens.tolist()):
+    half, pairs = row[1 : S + 1], []
+    random = np.random.default_rng([SEED, index, 1])
+    start = S
+    while len(pairs) < S:  # no pair continues the one before it
+        start = int(random.choice([i for i in range(S - 1) if i != start + 2]))
+        pairs += half[start : start + 2]
+    rows.append([row[0], *half, *pairs[:S]])
+paired = torch.tensor(rows)
+
+
+def loss_on_pairs(hooks=()):  # of the second token of each pair
+    log_probs = model.run_with_hooks(paired, fwd_hooks=list(hooks))[:, :-1].log_softmax(-1)
+    return -log_probs.gather(-1, paired[:, 1:, None])[:, S + 1 : 2 * S : 2].mean()
+
+
+result = torch.zeros(n_layers, n_heads)
+for layer in range(n_layers):
+    for head in range(n_heads):
+
+        def replace(z, hook):
+            new = z.clone()
+            new[:, :, head] = z[:, :, head].mean(0)  # over sequences, at each position
+            return new
+
+        hooks = [(f"blocks.{layer}.attn.hook_z", replace)]
+        result[layer, head] = loss_on_pairs(hooks) - loss_on_pairs()
+""",
+    ),
+    d.OFFSET_ABLATION: (
+        ("run", "loss"),
+        """
+position = torch.arange(tokens.shape[1])
+distance = position[:, None] - position  # [dest, src]
+attention = cache[f"blocks.{LAYER}.attn.hook_pattern"]
+values = cache[f"blocks.{LAYER}.attn.hook_v"]
+
+
+def restricted(head, kept):  # hooks that let a head read values only at these distances
+    def rebuild(z, hook):
+        real = torch.isin(distance, torch.tensor(kept))
+        own = values[:, :, head]
+        new = z.clone()
+        new[:, :, head] = (attention[:, head] * real) @ own
+        new[:, :, head] += (attention[:, head] * ~real) @ own.mean(0)  # says nothing of the text
+        return new
+
+    return [(z_hook(LAYER), rebuild)]
+
+
+kept_sets = [[], [0], [1], [2], [3], [1, 2], [1, 2, 3]]
+if OFFSETS not in kept_sets:
+    kept_sets.append(OFFSETS)
+effects = [[loss(restricted(h, kept)) - loss() for h in range(n_heads)] for kept in kept_sets]
+result = torch.tensor(effects)  # [distances kept, head]
 """,
     ),
     d.KEEP_ONLY: (
@@ -295,6 +380,43 @@ for _ in range(6):  # 300 random pairs
 result = torch.stack([torch.stack(sample).mean(), torch.stack(sample).std()])
 """,
     ),
+    d.DECOMPOSITION: (
+        ("run", "weights", "parts"),
+        """
+# Only places that may be looked at; the mean over sequences.
+seen = torch.ones(tokens.shape[1], tokens.shape[1], dtype=bool).tril()
+spread = [
+    [(a @ b.mT / d_head**0.5)[:, seen].std(-1).mean() for b in keys.values()]
+    for a in queries.values()
+]
+print(list(queries))
+result = torch.tensor(spread)  # [component of the query, component of the key]
+""",
+    ),
+    d.SCORE_SPLIT: (
+        ("run", "weights", "parts"),
+        """
+attention = cache[f"blocks.{LAYER}.attn.hook_pattern"][ROW, HEAD].clone()
+attention[1:, 0] = 0  # most heads rest on the first token
+dest = DEST if DEST >= 0 else int(attention[1:].max(-1).values.argmax()) + 1
+src = SRC if SRC >= 0 else int(attention[dest].argmax())
+query = cache[f"blocks.{LAYER}.attn.hook_q"][ROW, dest, HEAD]
+key = cache[f"blocks.{LAYER}.attn.hook_k"][ROW, src, HEAD]
+print(list(queries), dest, src, query @ key / d_head**0.5)
+query_side = [part[ROW, dest] @ key / d_head**0.5 for part in queries.values()]
+key_side = [query @ part[ROW, src] / d_head**0.5 for part in keys.values()]
+result = torch.tensor([query_side, key_side])  # each sums to the score
+""",
+    ),
+    d.TRANSITION: (
+        (),
+        """
+records = json.loads((folder / "history.json").read_text())  # noted while the model was trained
+best = torch.tensor([record["scores"]["induction"] for record in records]).amax((1, 2))
+formed = int((best >= best[-1] / 2).int().argmax())
+result = torch.tensor(records[formed]["step"])
+""",
+    ),
     d.NEURON_ACTIVATION: (("run",), 'result = cache[f"blocks.{LAYER}.mlp.hook_post"]'),
     d.NEURON_TOKENS: (
         ("weights",),
@@ -302,46 +424,5 @@ result = torch.stack([torch.stack(sample).mean(), torch.stack(sample).std()])
     ),
     d.PARAMETER: ((), "result = model.W_Q[LAYER]  # [head, d_model, d_head]; likewise the others"),
     d.ACTIVATION: (("run",), 'result = cache[f"blocks.{LAYER}.hook_resid_pre"]'),
-    d.PATCHING: (
-        ("pair",),
-        """
-shares = torch.zeros(n_layers, n_heads)
-for layer in range(n_layers):
-    name = f"blocks.{layer}.attn.hook_z"
-    for head in range(n_heads):
-
-        def patch(z, hook):
-            new = z.clone()
-            new[:, :, head] = clean_cache[name][:, :, head]
-            return new
-
-        m = difference(model.run_with_hooks(corrupt, fwd_hooks=[(name, patch)]))
-        shares[layer, head] = (m - m_corrupt) / (m_clean - m_corrupt)
-result = shares
-""",
-    ),
-    d.ATTRIBUTION_PATCHING: (
-        ("pair",),
-        """
-corrupt_z = {}
-
-
-def note_of(layer):
-    def note(activation, hook):
-        corrupt_z[layer] = activation.clone()
-        return corrupt_z[layer]
-
-    return f"blocks.{layer}.attn.hook_z", note
-
-
-with torch.enable_grad():
-    m = difference(model.run_with_hooks(corrupt, fwd_hooks=[note_of(i) for i in range(n_layers)]))
-    slopes = torch.autograd.grad(m, list(corrupt_z.values()))
-estimates = []
-for layer, slope in enumerate(slopes):
-    change = clean_cache[f"blocks.{layer}.attn.hook_z"] - corrupt_z[layer].detach()
-    estimates.append((change * slope).sum((0, 1, 3)) / (m_clean - m_corrupt))
-result = torch.stack(estimates)
-""",
-    ),
+    **paths.BODIES,
 }

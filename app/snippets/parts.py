@@ -35,7 +35,7 @@ config = TransformerBridgeConfig(
     act_fn="gelu",
 )
 model = TransformerBridge.boot_native(config, tokenizer=tokenizer, device="cpu").eval()
-model.load_state_dict(load_file(folder / "model.safetensors"))
+model.load_state_dict(load_file(folder / WEIGHTS))
 n_layers, n_heads, d_head = facts["n_layers"], facts["n_heads"], facts["d_head"]
 """
 
@@ -107,6 +107,17 @@ def replacement(z):  # z in another sequence of the batch
 """,
 }
 
+CUTS = {
+    "zero": """
+def cut(z):  # what an edge that is cut carries
+    return torch.zeros_like(z)
+""",
+    "mean": """
+def cut(z):  # what an edge that is cut carries: the mean over sequences, at each position
+    return z.mean(0, keepdim=True).expand_as(z)
+""",
+}
+
 ABLATE = """
 def ablated(heads):  # hooks that replace z of these heads, each given as (layer, head)
     def hook_of(layer, some):
@@ -143,6 +154,29 @@ b_Q = model.b_Q + torch.einsum("lm,lhmd->lhd", shift, model.W_Q)
 b_K = model.b_K + torch.einsum("lm,lhmd->lhd", shift, model.W_K)
 """
 
+# What a head's queries and keys are made of. LayerNorm's scale is the one that each position had.
+PARTS = """
+writes = {
+    "Embedding": cache["hook_embed"],
+    "Positions": cache["hook_pos_embed"].expand_as(cache["hook_embed"]),
+}
+constant = torch.zeros_like(cache["hook_embed"])
+for layer in range(LAYER):
+    z = cache[f"blocks.{layer}.attn.hook_z"]
+    for head in range(n_heads):
+        writes[f"L{layer}H{head}"] = z[:, :, head] @ model.W_O[layer, head]
+    constant = constant + model.blocks[layer].attn.b_O
+    if facts["d_mlp"]:
+        writes[f"MLP{layer}"] = cache[f"blocks.{layer}.hook_mlp_out"]
+scale = cache[f"blocks.{LAYER}.ln1.hook_scale"] if facts["normalization"] else 1
+queries = {name: write / scale @ W_Q[LAYER, HEAD] for name, write in writes.items()}
+keys = {name: write / scale @ W_K[LAYER, HEAD] for name, write in writes.items()}
+biases = constant / scale @ W_Q[LAYER, HEAD] + b_Q[LAYER, HEAD]
+biases_of_keys = constant / scale @ W_K[LAYER, HEAD] + b_K[LAYER, HEAD]
+if max(constant.abs().max(), biases.abs().max(), biases_of_keys.abs().max()) > 0:
+    queries["Biases"], keys["Biases"] = biases, biases_of_keys
+"""
+
 TARGETS = """
 if ANSWER:  # that token at every position
     targets = torch.full_like(tokens, tokenizer.encode(ANSWER, add_special_tokens=False)[0])
@@ -172,7 +206,14 @@ def encode(text):
 
 
 clean, corrupt = encode(CLEAN), encode(CORRUPT)
-answer, foil = (tokenizer.encode(t, add_special_tokens=False)[0] for t in (ANSWER, FOIL))
+first = int((clean != corrupt)[0].int().argmax())  # where the prompts part
+
+
+def one_token(text, otherwise):
+    return tokenizer.encode(text, add_special_tokens=False)[0] if text else otherwise[0, first]
+
+
+answer, foil = one_token(ANSWER, clean), one_token(FOIL, corrupt)
 
 
 def difference(logits):

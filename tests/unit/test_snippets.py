@@ -11,6 +11,7 @@ import analysis
 from analysis import definitions as d
 from analysis.catalog import BUNDLED, find_model
 from analysis.heads import Head
+from analysis.history import training_history
 from app.selection import PARAMETERS, Selection
 from app.snippets import snippet
 from app.snippets.bodies import BODIES
@@ -21,7 +22,8 @@ CHOSEN, WRITER = Head(1, 4), Head(0, 2)
 
 def view(**values) -> Selection:  # noqa: ANN003
     chosen = {p.key: p.default for p in PARAMETERS}
-    chosen |= {"length": 8, "batch": 3, "layer2": 0, "head2": 2, "prompt": PROMPT, **values}
+    chosen |= {"length": 8, "batch": 3, "layer2": 0, "head2": 2, "prompt": PROMPT, "edges": 6}
+    chosen |= values
     return Selection("induction", MappingProxyType(chosen), find_model(str(chosen["model"])))
 
 
@@ -60,6 +62,14 @@ def expected(definition: d.Definition, model, tokens, selection):  # noqa: ANN00
             return patterns.values
         case d.PATTERN_CHECK:
             return analysis.verify_pattern(model, tokens, head.layer).cached
+        case d.SIMILARITY:
+            scores = analysis.head_scores(model, tokens)
+            profiles = {name: scores[name] for name in d.SCORES}
+            profiles["eigenvalue"] = eigenvalues.vocabulary_score
+            distances = np.zeros((model.n_layers, model.n_heads))
+            for other, distance in analysis.similar_heads(profiles, head):
+                distances[other.layer, other.head] = distance
+            return distances
         case d.COURSE_STRIPE:
             return analysis.head_scores(model, tokens).course_stripe
         case d.DISTANCE_PROFILE:
@@ -79,6 +89,12 @@ def expected(definition: d.Definition, model, tokens, selection):  # noqa: ANN00
             return analysis.ablation_estimate(model, tokens, method).values
         case d.JOINT_ABLATION:
             return analysis.pair_ablation(model, tokens, [WRITER, head], method).excess[0, 1]
+        case d.PAIR_ABLATION:
+            pairs = analysis.paired_tokens(model, 8, 3)
+            return analysis.ablation_sweep(model, pairs, "mean").values
+        case d.OFFSET_ABLATION:
+            kept = ((), (0,), (1,), (2,), (3,), (1, 2), (1, 2, 3), (0, 7))
+            return analysis.offset_ablation(model, tokens, head.layer, kept).values
         case d.KEEP_ONLY:
             return analysis.keep_only(model, tokens, [Head(0, 2), Head(1, 4)])
         case d.TARGETED_ABLATION:
@@ -109,6 +125,26 @@ def expected(definition: d.Definition, model, tokens, selection):  # noqa: ANN00
         case d.COMPOSITION_BASELINE:
             baseline = analysis.random_baseline(model.d_model, model.d_head)
             return [baseline.mean, baseline.std]
+        case d.DECOMPOSITION:
+            return analysis.k_composition(model, tokens, *at).score_std
+        case d.SCORE_SPLIT:
+            row = selection["sequence"] if tokens.batch > 1 else 0
+            pattern = np.array(patterns.values[row, head.layer, head.head])
+            pattern[1:, 0] = 0
+            dest, src = np.unravel_index(pattern[1:].argmax(), pattern[1:].shape)
+            split = analysis.score_split(model, tokens, head, int(dest) + 1, int(src), row)
+            return [split.query_side, split.key_side]
+        case d.EDGE_ATTRIBUTION:
+            found = analysis.edge_attribution(model, tokens, cut_by(tokens))
+            return sorted(edge.score for edge in found.edges)
+        case d.FAITHFULNESS:
+            found = analysis.edge_attribution(model, tokens, cut_by(tokens))
+            kept = found.above(abs(found.edges[selection["edges"] - 1].score))
+            return analysis.faithfulness(model, tokens, kept, cut_by(tokens)).recovered
+        case d.TRANSITION:
+            history = training_history(model.info)
+            assert history.transition is not None
+            return history.steps[history.transition]
         case d.NEURON_ACTIVATION:
             return analysis.neuron_activations(model, tokens, head.layer).values
         case d.NEURON_TOKENS:
@@ -125,9 +161,15 @@ def expected(definition: d.Definition, model, tokens, selection):  # noqa: ANN00
             ]
             texts = (analysis.tokenize(model, selection[k]) for k in ("clean", "corrupt"))
             pair = analysis.prompt_pair(model, *texts, *ids)
+            if definition == d.PATH_PATCHING:
+                return analysis.path_patching(model, pair, head, "k").values
             if definition == d.PATCHING:
                 return analysis.activation_patching(model, pair, "z").values
             return analysis.attribution_patching(model, pair, ["z"])["z"].values
+
+
+def cut_by(tokens) -> str:  # noqa: ANN001
+    return "mean" if tokens.batch > 1 else "zero"
 
 
 def shown(definition: d.Definition, result: np.ndarray) -> np.ndarray:
@@ -136,6 +178,8 @@ def shown(definition: d.Definition, result: np.ndarray) -> np.ndarray:
         return result[np.ix_([5, 9, 70], [5, 9, 70])]
     if definition in (d.TOKEN_PREFERENCES, d.NEURON_TOKENS):
         return -np.sort(-result)[..., :10]
+    if definition == d.EDGE_ATTRIBUTION:
+        return np.sort(result)
     return result
 
 
@@ -143,7 +187,9 @@ def shown(definition: d.Definition, result: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("source", ["repeated", "prompt"])
 def test_a_snippet_gives_the_numbers_of_the_page(definition, source):
     needs = BODIES[definition][0]
-    if source == "prompt" and not {"run"} & set(needs):
+    if source == "prompt" and definition == d.OFFSET_ABLATION:
+        pytest.skip("a mean over sequences needs several")
+    if source == "prompt" and not {"run", "pair"} & set(needs):
         pytest.skip("it does not depend on the input")
     if source == "prompt" and "repeated" in needs:
         pytest.skip("it is about repeated tokens")
@@ -154,6 +200,8 @@ def test_a_snippet_gives_the_numbers_of_the_page(definition, source):
         input=source,
         model=model_name,
         keep="L0H2,L1H4",
+        offsets="7,0",
+        sequence=1,
         method="mean" if source == "repeated" else "zero",
         **pair,
     )
@@ -169,9 +217,38 @@ def test_a_snippet_gives_the_numbers_of_the_page(definition, source):
     )
 
 
-def test_one_program_gives_several_quantities_and_a_checkpoint_has_none():
+# Quantities that a page shows and no snippet gives, with the reason.
+WITHOUT_CODE: dict[d.Definition, str] = {}
+
+
+def test_every_definition_has_a_snippet_or_a_reason_to_have_none():
+    every = {value for value in vars(d).values() if isinstance(value, d.Definition)}
+    every |= set(d.PROFILE.values())
+    assert every - BODIES.keys() == WITHOUT_CODE.keys()
+
+
+def test_one_program_gives_several_quantities():
     code = snippet([d.PATTERN, *d.SCORES.values()], view(), CHOSEN)
     assert code
     assert code.count("run_with_cache") == 1
     assert code.count("print(result)") == 1 + len(d.SCORES)
-    assert snippet([d.PATH_PATCHING], view(), CHOSEN) is None
+
+
+def test_the_code_of_a_checkpoint_takes_the_weights_of_that_step():
+    name = "attn-only-2l@1221"
+    tokens = analysis.repeated_tokens(model := analysis.load_model(name, device="cpu"), 8, 3)
+    scores = analysis.head_scores(model, tokens)["previous"]
+    found = run(d.SCORES["previous"], view(model=name, input="repeated"))
+    np.testing.assert_allclose(found, scores, rtol=2e-4, atol=2e-5)
+
+
+def test_patching_without_a_typed_answer_takes_the_tokens_in_which_the_prompts_part():
+    model = analysis.load_model("attn-only-2l", device="cpu")
+    selection = view(answer="", foil="")
+    clean, corrupt = (analysis.tokenize(model, selection[k]) for k in ("clean", "corrupt"))
+    first = int((clean.ids != corrupt.ids)[0].argmax())
+    answer, foil = (int(t.ids[0, first]) for t in (clean, corrupt))
+    pair = analysis.prompt_pair(model, clean, corrupt, answer, foil)
+    expected = analysis.attribution_patching(model, pair, ["z"])["z"].values
+    found = run(d.ATTRIBUTION_PATCHING, selection)
+    np.testing.assert_allclose(found, expected, rtol=2e-4, atol=2e-5)
