@@ -9,8 +9,11 @@ import json
 import math
 import os
 import re
+import shutil
+import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -26,6 +29,8 @@ OWN_MODELS = "HEADSCOPE_MODELS"
 BYTES_PER_PARAMETER = 4 * 1.5
 # Tokens that a model in a user's own folder is run on at most.
 DEFAULT_CONTEXT = 512
+# Beside the weights of a download: the repository and the commit that they came from.
+ORIGIN = "origin.json"
 _WEIGHTS = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
 _MAX_HEADER = 16 * 2**20
@@ -86,6 +91,8 @@ class ModelInfo:
     download_mb: int = 0
     notes: str = ""
     problem: str = ""
+    gated: bool = False  # a hub hands it out only to accounts that have accepted its licence
+    commit: str = ""  # of the source that the files were fetched from; empty: not known
     step: int | None = None  # of a checkpoint of its training; None: the finished model
 
     @property
@@ -115,6 +122,11 @@ class ModelInfo:
     def fits(self) -> bool:
         """Whether this machine has the memory for it."""
         return self.memory_bytes <= machine_memory()
+
+    @property
+    def downloadable(self) -> bool:
+        """Whether its files are not here, and a hub hands them out to everybody."""
+        return bool(self.source) and not self.gated and not self.available
 
 
 _offered: tuple[str, ...] | None = None
@@ -229,6 +241,20 @@ def fingerprint(info: ModelInfo) -> str:
     return digest.hexdigest()[:16]
 
 
+@contextmanager
+def new_folder(name: str) -> Iterator[Path]:
+    """A model's folder that stands in the store once it is complete, in place of an older one."""
+    models = store() / "models"
+    models.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=models, prefix=".unfinished-") as aside:
+        made = Path(aside) / name
+        made.mkdir()
+        yield made
+        shutil.rmtree(models / name, ignore_errors=True)
+        made.rename(models / name)
+    refresh()
+
+
 @cache
 def registry() -> Mapping[str, Mapping[str, Any]]:
     """The allow-list as it is written, by name."""
@@ -264,6 +290,7 @@ def read_info(folder: Path, entry: Mapping[str, Any] | None = None) -> ModelInfo
         folder=folder,
         available=not problem,
         problem=problem,
+        commit=_commit(folder),
         **_listed(facts, own="Your folder" if hugging_face else "Headscope"),
         **sizes,
     )
@@ -320,6 +347,15 @@ def _hub_cache(source: str) -> list[Path]:
     return sorted(snapshots.iterdir()) if snapshots.is_dir() else []
 
 
+def _commit(folder: Path) -> str:
+    """The commit that a folder is from: as noted at the download, or by the hub's own cache."""
+    try:
+        noted = str(json.loads((folder / ORIGIN).read_text(encoding="utf-8"))["commit"])
+    except (OSError, ValueError, KeyError, TypeError):
+        noted = folder.name if folder.parent.name == "snapshots" else ""
+    return noted if re.fullmatch("[0-9a-f]{40}", noted) else ""
+
+
 def _listed(facts: Mapping[str, Any], own: str) -> dict[str, Any]:
     """What the allow-list says of a model, whether or not it is here."""
     return {
@@ -329,6 +365,7 @@ def _listed(facts: Mapping[str, Any], own: str) -> dict[str, Any]:
         "licence": str(facts.get("licence", "not known")),
         "download_mb": int(facts.get("size", 0)),
         "notes": str(facts.get("notes", "")),
+        "gated": bool(facts.get("gated", False)),
     }
 
 
@@ -413,7 +450,7 @@ def _hugging_face_sizes(
         "kind": kind,
         "normalization": "LN" if kind in ("gpt2", "gpt_neox") else "RMS",
         "n_ctx": min(sizes["n_ctx"], longest),
-        "n_params": int(facts.get("parameters", 0)) * 1_000_000 or _parameters(folder),
+        "n_params": _parameters(folder) or int(facts.get("parameters", 0)) * 1_000_000,
         "has_bos": _has_bos(folder),
     }
 
@@ -472,7 +509,9 @@ def _numbers_in(file: Path) -> int:
             # The format: the header's length in 8 bytes, then the header, which is JSON.
             size = min(int.from_bytes(opened.read(8), "little"), _MAX_HEADER)
             header = json.loads(opened.read(size))
-        return sum(math.prod(v["shape"]) for k, v in header.items() if k != "__metadata__")
+        shapes = [value["shape"] for key, value in header.items() if key != "__metadata__"]
+        # Older files also hold masks, one for each layer; weights have one or two dimensions.
+        return sum(math.prod(shape) for shape in shapes if len(shape) <= 2)
     except (ValueError, KeyError, TypeError, AttributeError):
         return file.stat().st_size // 2  # damaged, which loading says; 2 bytes each at the least
 

@@ -13,9 +13,6 @@ import importlib.util
 import json
 import shutil
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +23,7 @@ from transformer_lens.config import TransformerBridgeConfig
 from transformer_lens.utilities.tl_checkpoint_conversion import convert_tl_checkpoint
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from analysis.catalog import refresh, registry, store
+from analysis.catalog import ORIGIN, new_folder, registry, store
 from analysis.errors import AnalysisError
 
 SMOLLM2 = "SmolLM2-135M-Instruct"
@@ -48,10 +45,26 @@ def convert_smollm2() -> Path:
     # Its 4-bit weights are float32 now; transformers would refuse to save them all the same.
     del model.config.quantization_config
     model.is_quantized, model.hf_quantizer = False, None
-    with _new_folder(SMOLLM2) as folder:
+    with new_folder(SMOLLM2) as folder:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
     return store() / "models" / SMOLLM2
+
+
+def read_state_dict(file: Path) -> dict[str, Tensor]:
+    """The tensors in a file of torch's, by name; nothing in it is run.
+
+    Raises:
+        AnalysisError: The file cannot be read, or holds something else.
+    """
+    try:
+        weights = torch.load(file, map_location="cpu", weights_only=True)
+        return {str(name): value for name, value in weights.items() if isinstance(value, Tensor)}
+    # Pickles that are cut off raise whatever their next byte happens to mean.
+    except Exception as error:
+        raise AnalysisError(
+            f"{file.name} is damaged or holds something else than weights."
+        ) from error
 
 
 def convert_state_dict(name: str, weights: dict[str, Tensor], tokenizer: Path) -> Path:
@@ -92,25 +105,15 @@ def convert_state_dict(name: str, weights: dict[str, Tensor], tokenizer: Path) -
         "normalization": normalization,
         "positions": str(entry.get("positions", "learned")),
     }
-    with _new_folder(name) as folder:
+    with new_folder(name) as folder:
         (folder / "config.json").write_text(json.dumps(described, indent=2), encoding="utf-8")
         save_file({k: v.contiguous() for k, v in converted.items()}, folder / "model.safetensors")
         shutil.copy(tokenizer, folder / "tokenizer.json")
+        # What may lie beside it: which token is BOS, and where a download came from.
+        for beside in (tokenizer.with_name("tokenizer_config.json"), tokenizer.with_name(ORIGIN)):
+            if beside.is_file():
+                shutil.copy(beside, folder)
     return store() / "models" / name
-
-
-@contextmanager
-def _new_folder(name: str) -> Iterator[Path]:
-    """A folder that stands in the store once it is complete, in place of an older one."""
-    models = store() / "models"
-    models.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=models, prefix=".unfinished-") as aside:
-        made = Path(aside) / name
-        made.mkdir()
-        yield made
-        shutil.rmtree(models / name, ignore_errors=True)
-        made.rename(models / name)
-    refresh()
 
 
 def main(arguments: list[str]) -> int:
@@ -120,8 +123,7 @@ def main(arguments: list[str]) -> int:
             case ["smollm2"]:
                 folder = convert_smollm2()
             case [name, file, tokenizer]:
-                weights = torch.load(file, map_location="cpu", weights_only=True)
-                folder = convert_state_dict(name, weights, Path(tokenizer))
+                folder = convert_state_dict(name, read_state_dict(Path(file)), Path(tokenizer))
             case _:
                 print(__doc__)
                 return 2

@@ -1,5 +1,6 @@
 """Loading a model: weights from safetensors into a TransformerLens bridge, with its lock."""
 
+import json
 import os
 import threading
 from dataclasses import dataclass, field
@@ -130,7 +131,7 @@ def load_model(name_or_path: str | Path, device: str = "auto") -> HeadModel:
 
 
 def _load_native(info: ModelInfo, device: str) -> tuple[TransformerBridge, PreTrainedTokenizerBase]:
-    tokenizer = load_tokenizer(info.folder / "tokenizer.json")
+    tokenizer = load_tokenizer(info.folder / "tokenizer.json", _named_bos(info.folder))
     _require_known_ids(info, len(tokenizer))
     bridge = native_bridge(info, tokenizer, device)
     load_weights(bridge, info.weights)
@@ -191,13 +192,23 @@ def _same_file(path: Path, folder: Path) -> bool:
         return False
 
 
-def load_tokenizer(file: Path) -> PreTrainedTokenizerFast:
-    """The byte-level tokenizer in `file`, with its end-of-text token as BOS."""
+def _named_bos(folder: Path) -> str:
+    """The BOS that a tokenizer_config.json names; some tokenizers have no end-of-text token."""
+    try:
+        named = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+        bos = named["bos_token"]
+        return str(bos["content"] if isinstance(bos, dict) else bos or BOS)
+    except (OSError, ValueError, KeyError, TypeError):
+        return BOS
+
+
+def load_tokenizer(file: Path, bos: str = BOS) -> PreTrainedTokenizerFast:
+    """The byte-level tokenizer in `file`, with `bos` for its BOS, EOS and padding."""
     try:
         tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(file))
     except Exception as error:  # the Rust parser raises bare Exception for any unreadable file
         raise AnalysisError(f"The tokenizer {file.name} is missing or damaged.") from error
-    tokenizer.add_special_tokens({"bos_token": BOS, "eos_token": BOS, "pad_token": BOS})
+    tokenizer.add_special_tokens({"bos_token": bos, "eos_token": bos, "pad_token": bos})
     # TransformerLens reloads a tokenizer that has a BOS from the name it remembers. An empty name
     # and an explicit flag keep it from looking one up on a hub.
     tokenizer.init_kwargs.update(name_or_path="", add_bos_token=True)

@@ -17,6 +17,8 @@ _empty = TemporaryDirectory(prefix="headscope-tests-")
 OWN_STORE = Path(os.environ.setdefault("HEADSCOPE_OWN_STORE", str(store())))
 os.environ.update(HEADSCOPE_CACHE=_empty.name, HEADSCOPE_MODELS=_empty.name)
 os.environ["HF_HUB_CACHE"] = _empty.name
+# Nobody answers there: a test that reached for a hub would fail and not fetch.
+os.environ.update(HF_ENDPOINT="http://127.0.0.1:9", NO_PROXY="127.0.0.1")
 
 # Tests run side by side in several processes: threads of their own would only wait for each other.
 torch.set_num_threads(1)

@@ -1,6 +1,7 @@
 """The allow-list and the model cards."""
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -27,6 +28,17 @@ def test_the_list_is_the_allow_list_in_its_order(nothing_else):
     assert tuple(info.name for info in list_models()) == tuple(registry())
     here = [info.name for info in list_models() if info.available]
     assert here == ["attn-only-2l", "gelu-4l"]
+
+
+@pytest.mark.parametrize(
+    "entry", [pytest.param(e, id=n) for n, e in registry().items() if e.get("source")]
+)
+def test_an_entry_says_all_that_a_download_needs(entry):
+    """A size in other units than the parameters' would have every download refused."""
+    assert 1.9 <= entry["size"] / entry["parameters"] <= 4.5
+    assert entry["format"] == "hf" or {"weights", "tokenizer"} <= set(entry)
+    assert re.fullmatch("main|[0-9a-f]{40}", entry["revision"])
+    assert entry["licence"] and entry["layers"] and entry["heads"]
 
 
 def test_a_card_repeats_the_config_file():
