@@ -6,6 +6,7 @@ them. Nothing here calls Streamlit, so nothing of it runs inside a lock or a sha
 
 from __future__ import annotations
 
+import gc
 import logging
 import re
 import sqlite3
@@ -550,8 +551,17 @@ def _engine() -> ModuleType:
     names missing.
     """
     with _importing:
-        for name in analysis.__all__:
-            getattr(analysis, name)
+        return _import_all()
+
+
+@cache
+def _import_all() -> ModuleType:
+    for name in analysis.__all__:
+        getattr(analysis, name)
+    # What has been imported stays: no collection of garbage has to walk through it again. Before
+    # any model is loaded, because what is set apart is never collected.
+    gc.collect()
+    gc.freeze()
     return analysis
 
 
