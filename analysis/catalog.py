@@ -147,8 +147,10 @@ def list_models() -> tuple[ModelInfo, ...]:
     return (*found, *(read_info(folder) for folder in own))
 
 
-def offer_only(names: Sequence[str]) -> None:
+def offer_only(names: Sequence[str], downloads: bool = False) -> None:
     """List and load only these models of the allow-list from now on, in this order.
+
+    With `downloads` all but the first, which every page can open, may still have to come.
 
     Raises:
         AnalysisError: A name that the allow-list lacks, or a model that is not here.
@@ -158,7 +160,8 @@ def offer_only(names: Sequence[str]) -> None:
     for name in names:
         if name not in entries:
             raise AnalysisError(f"There is no model {name!r}; there are {', '.join(entries)}.")
-        if not _of_entry(name, entries[name]).available:
+        info = _of_entry(name, entries[name])
+        if not info.available and not (downloads and info.downloadable and name != names[0]):
             raise AnalysisError(f"The model {name!r} is not on this machine.")
     _offered = tuple(names)
     refresh()

@@ -1,6 +1,7 @@
 """Settings of a hosted instance, from the one file that `HEADSCOPE_CONFIG` names.
 
-Without that file the defaults hold: safe for one person or a class on one machine.
+Without that file the defaults hold: safe for one person or a class on one machine, who may also
+download models; a file has to allow that.
 `deploy/README.md` says what to change for a public one.
 """
 
@@ -67,10 +68,10 @@ def settings() -> Config:
         ConfigError: The file cannot be read, or does not say what it has to.
     """
     name = os.environ.get(VARIABLE)
-    config = read_config(Path(name)) if name else Config()
+    config = read_config(Path(name)) if name else Config(downloads=True)
     if config.models:
         try:
-            offer_only(config.models)
+            offer_only(config.models, downloads=config.downloads)
         except AnalysisError as error:
             raise ConfigError(f"models in {name}: {error}") from error
     return config

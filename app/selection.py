@@ -25,6 +25,7 @@ from app.config import settings
 from app.glossary import linked
 from app.head_grid.view import MAX_LOCKED, MAX_LOCKED_TOKENS
 from app.navigation import PAGES, ensure_entry_point, page_info, streamlit_page
+from app.other_models import draw_other_models
 from app.present import current_room, draw_present, publish
 from app.rooms import is_code
 from app.share import UnreadableView, draw_file, draw_link, read_view_file
@@ -707,7 +708,7 @@ def _draw_sidebar(selection: Selection) -> None:
         format_func=lambda name: find_model(name).title,
         key=selection.key("model"),
     )
-    _draw_other_models()
+    draw_other_models(lambda name: choose(model=name))
     st.segmented_control(
         "Input",
         ["prompt", "repeated"],
@@ -744,32 +745,6 @@ def _draw_sidebar(selection: Selection) -> None:
     )
     st.slider("Sequences", 1, MAX_BATCH, key=selection.key("batch"))
     st.number_input("Seed", 0, MAX_SEED, step=1, key=selection.key("seed"))
-
-
-def _draw_other_models() -> None:
-    """The models that are not here or not usable, and what would bring them."""
-    others = [info for info in list_models() if not info.available]
-    if not others:
-        return
-    with st.popover("Other models", type="tertiary"):
-        st.caption(
-            "These are supported and not on this machine. A folder in Hugging Face's format with "
-            "safetensors weights is offered once it lies in the folder that HEADSCOPE_MODELS "
-            "names; SmolLM2 comes with `make smollm2`."
-        )
-        st.dataframe(
-            [
-                {
-                    "Model": info.title,
-                    "Download, MB": info.download_mb or None,
-                    "Memory, GB": info.memory_bytes / 1e9 or None,
-                    "Note": info.problem or ("" if info.fits else "too large for this machine"),
-                }
-                for info in others
-            ],
-            hide_index=True,
-            column_config={"Memory, GB": st.column_config.NumberColumn(format="%.1f")},
-        )
 
 
 def _picker(shown: ModelInfo) -> list[str]:

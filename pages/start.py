@@ -45,6 +45,10 @@ facts: dict[str, str | int] = {
 cells = st.columns(3)
 for index, (name, value) in enumerate(facts.items()):
     cells[index % 3].metric(name, value, border=True)
+if info.source:
+    commit = f" at commit {info.commit[:12]}" if info.commit else ""
+    where = f"{markdown_text(info.source)} on the model hub{commit}"
+    st.caption(f"Weights: {where}; licence {markdown_text(info.licence)}.")
 # Of a folder from elsewhere not: its card may load pictures of another host.
 if info.folder.parent == BUNDLED:
     with st.expander("How the model was made"):

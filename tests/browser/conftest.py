@@ -47,7 +47,7 @@ def serve() -> Iterator[Serve]:
 
     def start(script: Path, *arguments: str) -> str:
         if (script, *arguments) not in running:
-            running[script, *arguments] = _start_streamlit(script, arguments)
+            running[script, *arguments] = start_streamlit(script, arguments)
         return running[script, *arguments][1]
 
     yield start
@@ -112,9 +112,10 @@ def open_from_menu(page: Page, name: str) -> None:
     page.get_by_test_id("stTopNavDropdownLink").get_by_text(info.title, exact=True).click()
 
 
-def _start_streamlit(
+def start_streamlit(
     script: Path, arguments: tuple[str, ...]
 ) -> tuple[subprocess.Popen[bytes], str]:
+    """A server of that script, and its address once it answers."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -62,9 +62,28 @@ def test_only_the_models_of_the_settings_are_offered(
         assert [info.name for info in catalog.list_models()] == ["gelu-4l"]
         with pytest.raises(AnalysisError, match="Pick one of: gelu-4l"):
             catalog.find_model("attn-only-2l")
+        # What is to come can be offered; what every page opens with has to be here.
+        written(tmp_path, 'downloads = true\nmodels = ["gelu-4l", "gpt2"]')
+        assert settings.__wrapped__().downloads
+        assert [info.available for info in catalog.list_models()] == [True, False]
+        for text in ('models = ["gelu-4l", "gpt2"]', 'downloads = true\nmodels = ["gpt2"]'):
+            written(tmp_path, text)
+            with pytest.raises(ConfigError, match="'gpt2' is not on this machine"):
+                settings.__wrapped__()
         written(tmp_path, 'models = ["../secret"]')
         with pytest.raises(ConfigError, match="There is no model '../secret'"):
             settings.__wrapped__()
+    finally:
+        catalog.offer_everything()
+
+
+def test_only_who_runs_it_for_himself_may_download_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HEADSCOPE_CONFIG", raising=False)
+    assert settings.__wrapped__().downloads
+    monkeypatch.setenv("HEADSCOPE_CONFIG", str(ROOT / "deploy" / "public.toml"))
+    try:
+        assert not settings.__wrapped__().downloads
+        assert not Config().downloads
     finally:
         catalog.offer_everything()
 
