@@ -22,7 +22,7 @@ def draw_other_models(open_model: Callable[[str], None]) -> None:
     under_way = _downloads.look(visitor_name())
     if not others and not under_way:
         return
-    with st.popover("Other models", type="tertiary"):
+    with st.popover("Other models", width="stretch"):
         awaited = any(download.active for download in under_way)
         # By itself, so that the page is not drawn anew every second.
         st.fragment(_draw, run_every=1.0 if awaited else None)(open_model, awaited)
@@ -80,7 +80,7 @@ def _draw_choice(infos: Sequence[ModelInfo]) -> None:
         f"{info.memory_bytes / _GB:.1f} GB of this machine's {machine_memory() / _GB:.0f} GB of "
         "memory."
     )
-    if st.button("Download", type="primary", icon=":material/download:"):
+    if st.button("Download", icon=":material/download:"):
         for old in _downloads.look(visitor_name()):
             if not old.active:
                 _downloads.leave(old.name, visitor_name())
