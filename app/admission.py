@@ -29,6 +29,10 @@ class Visitor(Protocol):
     def name(self) -> str | None:
         """What tells this visitor from others; None: nobody, who is not counted."""
 
+    @property
+    def address(self) -> str | None:
+        """Where the visitor's requests come from, as far as that is known."""
+
     def check(self) -> None:
         """Called now and then while this visitor waits."""
 
@@ -43,6 +47,7 @@ class Nobody:
     """Work that no page waits for, such as a sweep in the background."""
 
     name = None
+    address = None
 
     def check(self) -> None:
         """Nobody cannot leave."""
@@ -89,8 +94,10 @@ class Admission:
         self._usual = 0.5  # seconds that a computation takes, lately
 
     @contextmanager
-    def admitted(self, need: int, visitor: Visitor) -> Iterator[None]:
+    def admitted(self, need: int, visitor: Visitor, slots: int = 1) -> Iterator[None]:
         """Wait until `need` bytes are free and it is this one's turn; gives them back at the end.
+
+        With 0 `slots` only the bytes count: for work in the background, which lets others go first.
 
         Raises:
             AnalysisError: It can never fit, or too many wait already.
@@ -100,18 +107,18 @@ class Admission:
                 f"This would take about {need / 2**20:,.0f} MB of memory; this server gives one "
                 f"request {self._max_bytes / 2**20:,.0f}. Take fewer sequences or a shorter text."
             )
-        self._enter(need, visitor)
+        self._enter(need, visitor, slots)
         start = self._clock()
         try:
             yield
         finally:
             with self._changed:
-                self._running -= 1
+                self._running -= slots
                 self._bytes -= need
-                self._usual += _RECENT * (self._clock() - start - self._usual)
+                self._usual += slots * _RECENT * (self._clock() - start - self._usual)
                 self._changed.notify_all()
 
-    def _enter(self, need: int, visitor: Visitor) -> None:
+    def _enter(self, need: int, visitor: Visitor, slots: int) -> None:
         me = object()
         with self._changed:
             if len(self._line) >= self._max_waiting:
@@ -120,7 +127,7 @@ class Admission:
                 )
             self._line.append(me)
         try:
-            while not self._takes_its_turn(me, need):
+            while not self._takes_its_turn(me, need, slots):
                 # Outside the lock: showing it can take a while, and may raise.
                 visitor.waits(*self._place(me))
         except BaseException:
@@ -131,20 +138,21 @@ class Admission:
         finally:
             visitor.enters()
 
-    def _takes_its_turn(self, me: object, need: int) -> bool:
+    def _takes_its_turn(self, me: object, need: int, slots: int) -> bool:
         """Leave the line for work if that is possible within a look's time."""
         with self._changed:
-            if not self._changed.wait_for(lambda: self._may_enter(me, need), LOOK):
+            if not self._changed.wait_for(lambda: self._may_enter(me, need, slots), LOOK):
                 return False
             self._line.popleft()
-            self._running += 1
+            self._running += slots
             self._bytes += need
             # Whoever is first now may fit as well.
             self._changed.notify_all()
             return True
 
-    def _may_enter(self, me: object, need: int) -> bool:
-        fits = self._bytes + need <= self._max_bytes and self._running < self._at_once
+    def _may_enter(self, me: object, need: int, slots: int) -> bool:
+        free = self._running + slots <= self._at_once
+        fits = self._bytes + need <= self._max_bytes and free
         return self._line[0] is me and fits
 
     def _place(self, me: object) -> tuple[int, float]:
@@ -154,10 +162,16 @@ class Admission:
 
 
 class RateLimit:
-    """So many computations a minute for each visitor; what was not used adds up to one minute's."""
+    """So many computations a minute for each name; what was not used adds up to one minute's.
 
-    def __init__(self, per_minute: int, clock: Clock = time.monotonic):
-        self._per_minute, self._clock = per_minute, clock
+    Args:
+        per_minute: How many; 0: no limit.
+        who: Who they are for, for the refusal.
+        clock: Seconds, for tests.
+    """
+
+    def __init__(self, per_minute: int, who: str = "each visitor", clock: Clock = time.monotonic):
+        self._per_minute, self._who, self._clock = per_minute, who, clock
         self._lock = threading.Lock()
         # What each visitor had left, and when; who took last stands at the end.
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
@@ -166,8 +180,10 @@ class RateLimit:
         """Count one computation.
 
         Raises:
-            AnalysisError: The visitor has none left.
+            AnalysisError: There are none left.
         """
+        if not self._per_minute:
+            return
         now = self._clock()
         with self._lock:
             left, since = self._left.pop(name, (float(self._per_minute), now))
@@ -178,6 +194,6 @@ class RateLimit:
                 self._left.popitem(last=False)
         if not enough:
             raise AnalysisError(
-                f"You have asked for more than {self._per_minute} new results in a minute, which "
-                "is what each visitor of this server gets. Wait a few seconds, then go on."
+                f"More than {self._per_minute} new results were asked for in a minute, which is "
+                f"what {self._who} of this server gets. Wait a few seconds, then go on."
             )

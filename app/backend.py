@@ -27,7 +27,7 @@ from analysis.definitions import SCORES
 from analysis.errors import AnalysisError
 from analysis.heads import Head, all_heads
 from analysis.limits import MAX_BYTES
-from app.admission import Admission, RateLimit, visitor
+from app.admission import Admission, Nobody, RateLimit, visitor
 from app.config import settings
 from app.loaded_models import LoadedModels
 from app.mosaic_store import ModelScores, Mosaic
@@ -94,6 +94,8 @@ _admission = Admission(
     settings().memory_mb * 2**20, settings().computations_at_once, settings().max_waiting
 )
 _rate = RateLimit(settings().computations_per_minute)
+# Opening many tabs does not multiply it.
+_address_rate = RateLimit(settings().computations_per_minute_and_address, "each network address")
 _sweeps = Sweeps(MAX_SWEEPS_AT_ONCE, MAX_SWEEPS)
 
 
@@ -519,16 +521,20 @@ def remembered() -> Iterator[tuple[str, Any]]:
 
 
 def _sweep(selection: Selection, tokens: Tokens, method: str) -> SharedSweep:
-    seed = _swap(selection, method)
+    seed, info = _swap(selection, method), selection.info
     # Only what the average needs; a head's effect on every prediction is asked for by itself.
     options = {"method": method, "seed": seed, "scored_only": True}
 
     def ablate_each(heads: Sequence[Head]) -> Generator[HeadAblation, None, None]:
-        return _engine().ablate_each(model_of(selection), tokens, heads, **options)
+        # Its memory counts for as long as it runs, and none of the places for computations: these
+        # are for visitors who wait. `Sweeps` bounds how many run, and lets others at the model
+        # after every head.
+        with _admission.admitted(_bytes_needed(info, (tokens,)), Nobody(), slots=0):
+            yield from _engine().ablate_each(model_of(selection), tokens, heads, **options)
 
     return SharedSweep(
         _sweeps,
-        _key("ablate_each", selection.info, (tokens, method, seed)),
+        _key("ablate_each", info, (tokens, method, seed)),
         heads=lambda: _estimate(selection, tokens, method).order,
         ablate_each=ablate_each,
     )
@@ -640,6 +646,8 @@ def _shared(
     def admitted() -> Any:
         if who.name is not None:
             _rate.take(who.name)
+        if who.address is not None:
+            _address_rate.take(who.address)
         with _admission.admitted(_bytes_needed(info, asked), who):
             return compute()
 

@@ -36,6 +36,7 @@ class Config:
     computations_at_once: int = 4  # further ones wait in a queue
     max_waiting: int = 200  # places in that queue
     computations_per_minute: int = 300  # of one visitor; what is remembered costs none
+    computations_per_minute_and_address: int = 0  # of one network address; 0: no limit
     models_in_memory: int = 8
     models_mb: int = 0  # of their weights together; 0: two thirds of this machine's memory
     cache_mb: int = 256  # results kept in memory, for all visitors
@@ -53,6 +54,7 @@ _BOUNDS = {
     "max_waiting": (1, 10_000),
     # A page may take a dozen.
     "computations_per_minute": (20, 1_000_000),
+    "computations_per_minute_and_address": (0, 1_000_000),
     "models_in_memory": (1, 64),
     "models_mb": (0, 1_000_000),
     "cache_mb": (16, 1_000_000),

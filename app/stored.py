@@ -102,7 +102,7 @@ def _digest(question: str, content: bytes) -> bytes:
 def _tree(value: Any, arrays: dict[str, np.ndarray]) -> Any:
     """A value as JSON, with its arrays put aside by name."""
     if isinstance(value, np.ndarray):
-        if value.dtype.kind not in "biuf":
+        if value.dtype.kind not in "biufc":
             raise _Unstorable
         name = f"a{len(arrays)}"
         arrays[name] = value

@@ -24,6 +24,8 @@ class PageVisitor:
 
     def __init__(self) -> None:
         self.name = visitor_name()
+        # Of the websocket, or what a trusted proxy says; None on this machine.
+        self.address = st.context.ip_address
         self._since = time.monotonic()
         self._message: DeltaGenerator | None = None
 

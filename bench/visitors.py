@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
+from streamlit.proto.Alert_pb2 import Alert
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.sync.client import ClientConnection, connect
@@ -37,7 +38,7 @@ class Page:
 
     seconds: float  # from the request to the end of the script
     elements: tuple[str, ...]  # a digest of every element, in the order of their places
-    alerts: tuple[str, ...]  # errors, warnings, and refusals, as text
+    alerts: tuple[str, ...]  # errors, warnings and refusals, as text; not what is only said
 
 
 class Visitor:
@@ -87,7 +88,7 @@ def _element(message: ForwardMsg) -> tuple[str, str]:
     alert = ""
     if kind == "exception":
         alert = element.exception.message or "exception"
-    elif kind == "alert":
+    elif kind == "alert" and element.alert.format in (Alert.ERROR, Alert.WARNING):
         alert = element.alert.body
     elif kind == "text" and element.text.body.startswith("⚠"):
         alert = element.text.body

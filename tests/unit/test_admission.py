@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from analysis.catalog import list_models
 from analysis.errors import AnalysisError
-from app import admission
+from app import admission, backend
 from app.admission import Admission, Nobody, RateLimit
 
 
@@ -151,12 +152,51 @@ def test_the_wait_is_told_by_what_computations_took() -> None:
     work.end()
 
 
+def test_work_in_the_background_counts_its_bytes_and_takes_no_place() -> None:
+    work, waiting = Work(Admission(10, 1, 10)), Watcher()
+    with work.queue.admitted(6, Nobody(), slots=0):
+        work.start("small", 4, Nobody())
+        until(lambda: work.entered == ["small"])
+        work.start("large", 5, waiting)
+        work.release["small"].set()
+        until(lambda: waiting.told)
+        assert work.entered == ["small"]
+    until(lambda: work.entered == ["small", "large"])
+    work.end()
+
+
+def test_a_limit_of_0_is_none() -> None:
+    limit = RateLimit(0, clock=lambda: 0.0)
+    for _ in range(1000):
+        limit.take("one")
+
+
+def test_tabs_of_one_address_share_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Tab(Nobody):
+        def __init__(self, name: str, address: str | None):
+            self.name, self.address = name, address
+
+    info = list_models()[0]
+    monkeypatch.setattr(backend, "_address_rate", RateLimit(2, "each network address"))
+
+    def ask(tab: Tab, question: int) -> object:
+        monkeypatch.setattr(backend, "visitor", lambda: tab)
+        return backend._shared("tabs", info, (question,), lambda: question)
+
+    assert [ask(Tab("a", "192.0.2.1"), 1), ask(Tab("b", "192.0.2.1"), 2)] == [1, 2]
+    with pytest.raises(AnalysisError, match="each network address of this server"):
+        ask(Tab("c", "192.0.2.1"), 3)
+    # What is remembered costs nothing, another address has its own, and this machine has none.
+    assert ask(Tab("c", "192.0.2.1"), 2) == 2
+    assert [ask(Tab("d", "192.0.2.2"), 4), ask(Tab("e", None), 5)] == [4, 5]
+
+
 def test_a_visitor_has_a_budget_that_fills_up_again() -> None:
     now = [0.0]
     limit = RateLimit(60, clock=lambda: now[0])
     for _ in range(60):
         limit.take("one")
-    with pytest.raises(AnalysisError, match="more than 60 new results in a minute"):
+    with pytest.raises(AnalysisError, match="More than 60 new results were asked for"):
         limit.take("one")
     limit.take("other")
     now[0] += 2
