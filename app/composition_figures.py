@@ -271,6 +271,10 @@ def head_graph(
             yanchor="bottom",
             font_size=_FONT,
         )
+    rows = n_layers + to_logits
+    # Room for a label below each dot, and no more than a screen or so for many layers.
+    row_height = min(130, max(34, 1000 / rows))
+    below = max(0.35, 26 / row_height)
     top = n_layers - (-0.25 if to_logits else 0.65)
     figure.update_xaxes(
         title="Head",
@@ -281,13 +285,13 @@ def head_graph(
     )
     figure.update_yaxes(
         title="Layer",
-        range=[-0.35, top],
+        range=[-below, top],
         tickvals=list(range(n_layers)),
         showgrid=False,
         zeroline=False,
     )
     figure.update_layout(clickmode="event+select", dragmode=False, hoverdistance=20)
-    return finish(figure, height=max(340, 130 * (n_layers + to_logits)), top=30)
+    return finish(figure, height=round(max(340, row_height * rows)), top=30)
 
 
 def change_bars(values: np.ndarray, labels: Sequence[str], palette: Palette) -> go.Figure:

@@ -170,3 +170,11 @@ def test_no_figure_of_circuits_holds_markup_from_tokens(palette) -> None:  # noq
         for tag in ("script", "img", "svg", "iframe"):
             assert f"<{tag}" not in text
             assert f"\\u003c{tag}" not in text
+
+
+@pytest.mark.parametrize(("n_layers", "least", "most"), [(2, 340, 400), (30, 900, 1100)])
+def test_the_graph_of_many_layers_still_fits_a_screen(n_layers, least, most) -> None:
+    pairs = [(Head(0, 0), Head(n_layers - 1, 1), 0.5)]
+    links = composition_figures.composition_links(pairs, (0.1, 0.01), LIGHT, pairs[0][:2])
+    figure = composition_figures.head_graph(links, (n_layers, 4), LIGHT)
+    assert least <= figure.layout.height <= most
