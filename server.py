@@ -9,7 +9,7 @@ from streamlit.starlette import App
 
 from app.config import ConfigError, settings
 from app.headers import SecurityHeaders
-from app.present import room_version
+from app.present import keep_room_key, room_version
 
 try:
     settings()
@@ -18,6 +18,9 @@ except ConfigError as error:
 
 app = App(
     Path(__file__).parent / "streamlit_app.py",
-    routes=[Route("/room-version", room_version)],
+    routes=[
+        Route("/room-version", room_version),
+        Route("/room-key", keep_room_key, methods=["POST"]),
+    ],
     middleware=[Middleware(SecurityHeaders)],
 )

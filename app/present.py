@@ -18,14 +18,18 @@ from starlette.responses import PlainTextResponse, Response
 from streamlit.components.v2.types import ComponentRenderer
 
 from app.navigation import PAGES
-from app.rooms import ROOMS, RoomError
+from app.rooms import LONGEST, ROOMS, RoomError
 from app.share import qr_code, view_link
+from app.text import is_text
 from app.theme import palette
 
 MAX_VIEWS = 50
 MAX_LIST = 100_000
 _STATE = "headscope.present"
+# What a presenter's browser keeps over a reload, out of reach of any script; and how it comes here.
+_COOKIE, _HEADER = "headscope_room", "X-Room-Key"
 _LIST, _FILE = "headscope.present.views", "headscope.present.file"
+_KEYS = "headscope.present.keys"
 # Larger type, no sidebar, no menu; the bar at the foot stays.
 _STAGE = """<style>
 html{font-size:20px}
@@ -65,10 +69,33 @@ async def room_version(request: Request) -> Response:
     return PlainTextResponse(str(shown.version), headers={"Cache-Control": "no-store"})
 
 
+async def keep_room_key(request: Request) -> Response:
+    """Hands a presenter's browser the key of their room as a cookie, so that a reload keeps it.
+
+    The key comes in a header: a page of another site cannot have a visitor's browser send one.
+    """
+    key = request.headers.get(_HEADER, "")
+    if ROOMS.followers(key) is None:
+        return Response(status_code=410)
+    answer = Response(status_code=204)
+    # Without a path: a proxy may serve the app from a folder, which the browser fills in.
+    encrypted = request.headers.get("Origin", "").startswith("https:")
+    answer.set_cookie(
+        _COOKIE,
+        key,
+        max_age=int(LONGEST),
+        path=None,
+        secure=encrypted,
+        httponly=True,
+        samesite="strict",
+    )
+    return answer
+
+
 @cache
-def _follow_room() -> ComponentRenderer:
-    script = Path(__file__).parent / "follow_room.js"
-    return st.components.v2.component("follow_room", js=script.read_text(encoding="utf-8"))
+def _component(name: str) -> ComponentRenderer:
+    script = Path(__file__).parent / f"{name}.js"
+    return st.components.v2.component(name, js=script.read_text(encoding="utf-8"))
 
 
 def _state() -> _State:
@@ -84,6 +111,8 @@ def prepared_views(text: str) -> tuple[list[tuple[str, dict[str, str]]], list[st
     """
     if len(text) > MAX_LIST:
         return [], [f"The list is longer than {MAX_LIST:,} characters."]
+    if "\0" in text:
+        return [], ["The list is not text."]
     lines = text.splitlines()
     if text.lstrip().startswith("["):
         try:
@@ -107,6 +136,8 @@ def prepared_views(text: str) -> tuple[list[tuple[str, dict[str, str]]], list[st
 
 
 def _view(link: str) -> tuple[str, dict[str, str]] | None:
+    if not is_text(link):
+        return None
     try:
         parts = urlsplit(link)
         query = dict(parse_qsl(parts.query, max_num_fields=100))
@@ -145,7 +176,7 @@ def publish(page: str, view: Link) -> None:
     try:
         if not ROOMS.show(state.key, page, view):
             state.code = state.key = ""
-            state.refused = "Your room has closed."
+            state.refused = "Your room has closed, or is presented from another tab."
     except RoomError as refusal:
         state.refused = str(refusal)
 
@@ -159,8 +190,11 @@ def draw_present(page: str, view: Link, go: Go) -> None:
         go: Moves the visitor to another view.
     """
     state = _state()
-    if state.following:
-        _draw_following(page, view, go)
+    # Always there: an element before the menu that comes or goes would shut it.
+    with st.sidebar.container():
+        if state.following:
+            _draw_following(page, view, go)
+        _draw_held()
     with st.sidebar.popover("Present", icon=":material/co_present:", width="stretch"):
         _draw_room(page, view)
         _draw_stage(go)
@@ -183,8 +217,29 @@ def _draw_room(page: str, view: Link) -> None:
     if picture := qr_code(link):
         st.image(picture, caption="Join from a phone", width=220)
     count = ROOMS.followers(state.key) or 0
-    st.caption(f"{count} following. Reloading this page in the browser ends your hold on the room.")
+    st.caption(f"{count} following.")
     st.button("Close the room", on_click=_close)
+
+
+def _draw_held() -> None:
+    """Keeps a room over a reload: its key for the browser, or the way back to presenting it."""
+    state = _state()
+    if state.key:
+        _component("keep_room")(key="headscope.keep", data={"key": state.key})
+        return
+    key = st.context.cookies.get(_COOKIE, "")
+    if state.following or ROOMS.followers(key) is None:
+        return
+
+    def take_over() -> None:
+        if held := ROOMS.take_over(key):
+            state.code, state.key, views = held
+            state.views, state.stage, state.place = list(views), bool(views), 0
+
+    with st.container(border=True):
+        st.caption("You have a room open. A tab that presents it hands over to this one.")
+        st.button("Go on presenting", on_click=take_over, type="primary")
+        st.button("Close the room", on_click=ROOMS.close, args=(key,), key="headscope.close")
 
 
 def _open(page: str, view: Link) -> None:
@@ -192,6 +247,7 @@ def _open(page: str, view: Link) -> None:
     _leave()
     try:
         state.code, state.key = ROOMS.open(page, view)
+        ROOMS.prepare(state.key, state.views)
     except RoomError as refusal:
         state.refused = str(refusal)
 
@@ -228,9 +284,9 @@ def _draw_following(page: str, view: Link, go: Go) -> None:
         state.seen, state.taken = shown.version, (shown.page, shown.view)
         go(shown.page, shown.view)
 
-    with st.sidebar.container(border=True):
+    with st.container(border=True):
         st.caption("Exploring on your own." if state.away else "Following the presenter.")
-        _follow_room()(
+        _component("follow_room")(
             key="headscope.follow",
             data={
                 "code": state.following,
@@ -248,7 +304,10 @@ def _draw_following(page: str, view: Link, go: Go) -> None:
 def _draw_stage(go: Go) -> None:
     state = _state()
     st.markdown("**Presenter mode**")
-    st.caption("Larger type and nothing around the view. Page Down and Page Up step through these:")
+    st.caption(
+        "Larger type and nothing around the view. The arrow keys, or Page Down and Page Up of a "
+        "clicker, step through these:"
+    )
     st.file_uploader("A list as a file", type=["txt", "json"], max_upload_size=1, key=_FILE)
     st.text_area("Prepared views, one link a line", key=_LIST, max_chars=MAX_LIST)
     for note in _listed_views()[1]:
@@ -257,6 +316,7 @@ def _draw_stage(go: Go) -> None:
     def start() -> None:
         # Read now: what has just been typed arrives together with the click.
         state.stage, state.views, state.place = True, list(_listed_views()[0]), 0
+        ROOMS.prepare(state.key, state.views)
         if state.views:
             go(*state.views[0])
 
@@ -265,24 +325,40 @@ def _draw_stage(go: Go) -> None:
 
 def _listed_views() -> tuple[list[tuple[str, dict[str, str]]], list[str]]:
     file = st.session_state.get(_FILE)
-    text = file.getvalue().decode("utf-8", errors="replace") if file else st.session_state[_LIST]
-    return prepared_views(text)
+    if file is None:
+        return prepared_views(st.session_state[_LIST])
+    try:
+        return prepared_views(file.getvalue().decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        return [], ["The file is not text, so it holds no list."]
 
 
 def _draw_bar(go: Go) -> None:
     state = _state()
 
-    def step(by: int) -> None:
-        state.place = min(max(state.place + by, 0), len(state.views) - 1)
+    def step_to(place: int) -> None:
+        state.place = min(max(place, 0), len(state.views) - 1)
         go(*state.views[state.place])
 
+    def pressed() -> None:
+        # What a browser sends may be anything.
+        number = st.session_state[_KEYS].get("number")
+        if isinstance(number, int | float) and number in range(1, len(state.views) + 1):
+            step_to(int(number) - 1)
+
     def stop() -> None:
-        state.stage = False
+        state.stage, state.views = False, []
+        ROOMS.prepare(state.key, [])
 
     st.html(_STAGE.replace("BACKGROUND", palette().background))
     with st.container(key="stage", horizontal=True, vertical_alignment="center"):
         if state.views:
-            st.button("Previous view", on_click=step, args=(-1,), shortcut="PageUp")
+            st.button("Previous view", on_click=step_to, args=(state.place - 1,))
             st.caption(f"{state.place + 1} of {len(state.views)}")
-            st.button("Next view", on_click=step, args=(1,), shortcut="PageDown")
+            st.button("Next view", on_click=step_to, args=(state.place + 1,))
+            _component("step_views")(
+                key=_KEYS,
+                data={"place": state.place, "count": len(state.views)},
+                on_number_change=pressed,
+            )
         st.button("End presenter mode", on_click=stop)

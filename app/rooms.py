@@ -1,14 +1,14 @@
 """Rooms in which a presenter's view is followed: who may move one, and what it shows now.
 
 No Streamlit in here. A room is found by its code, which the join link holds, and moved only with
-its key, which never leaves the presenter's session. All rooms live in this process.
+its key, which only the presenter's session and browser hold. All rooms live in this process.
 """
 
 import re
 import secrets
 import threading
 import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -21,8 +21,11 @@ IDLE, LONGEST = 3600.0, 8 * 3600.0
 # Seconds without a look after which a follower counts as gone.
 GONE = 10.0
 # 96 bits: no one finds a room by trying.
-_CODE_BYTES = 12
+_CODE_BYTES, _KEY_BYTES = 12, 32
 _CODE = re.compile(r"[A-Za-z0-9_-]{16}")
+
+
+View = tuple[str, Mapping[str, str]]  # page, and the values of its link
 
 
 class RoomError(ValueError):
@@ -44,6 +47,7 @@ class _Room:
     opened: float
     used: float
     shown: Shown
+    prepared: tuple[View, ...] = ()
     followers: dict[Hashable, float] = field(default_factory=dict)  # when each looked last
 
 
@@ -79,7 +83,7 @@ class Rooms:
                     f"{MAX_ROOMS} rooms are open, and there cannot be more. Close one, or try "
                     "again later."
                 )
-            code, key = secrets.token_urlsafe(_CODE_BYTES), secrets.token_urlsafe(32)
+            code, key = secrets.token_urlsafe(_CODE_BYTES), secrets.token_urlsafe(_KEY_BYTES)
             self._by_key[key] = _Room(code, now, now, _shown(1, page, view))
             self._by_code[code] = key
             return code, key
@@ -111,6 +115,26 @@ class Rooms:
             room.followers = {**_present(room, now), follower: now}
             room.used = now
             return room.shown
+
+    def prepare(self, key: str, views: Sequence[View]) -> None:
+        """Remember the views that its presenter steps through, should they have to come back."""
+        with self._lock:
+            if room := self._open_room(key):
+                room.prepared = tuple(views)
+
+    def take_over(self, key: str) -> tuple[str, str, tuple[View, ...]] | None:
+        """Move the room from here on: its code, a new key, and its prepared views.
+
+        The old key moves nothing any more: of two tabs of one presenter only one is followed.
+        """
+        with self._lock:
+            room = self._open_room(key)
+            if room is None:
+                return None
+            new = secrets.token_urlsafe(_KEY_BYTES)
+            self._by_key[new] = self._by_key.pop(key)
+            self._by_code[room.code] = new
+            return room.code, new, room.prepared
 
     def followers(self, key: str) -> int | None:
         """How many follow now; None if the room is closed."""

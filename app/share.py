@@ -8,7 +8,7 @@ import segno
 import streamlit as st
 
 from app.navigation import PAGES, page_info
-from app.text import escape_html
+from app.text import escape_html, is_text
 
 # Bytes; a code of more has modules too small for a phone before a projector.
 MAX_QR = 1000
@@ -78,7 +78,10 @@ def read_view_file(data: bytes) -> tuple[str, dict[str, list[str]]]:
     page, view = document.get("page"), document.get("view")
     if page not in [known.name for known in PAGES] or not isinstance(view, dict):
         raise UnreadableView("The file is a view of a page that is not here.")
-    return page, {key: [text] for key, text in view.items() if isinstance(text, str)}
+    texts = {key: text for key, text in view.items() if isinstance(text, str)}
+    if not all(map(is_text, [*texts, *texts.values()])):
+        raise UnreadableView("The file holds what is no text, so it is no view.")
+    return page, {key: [text] for key, text in texts.items()}
 
 
 def draw_link(page: str, link: Mapping[str, str], whole: Mapping[str, str]) -> None:

@@ -37,6 +37,15 @@ def short_token(token: str, width: int = 12) -> str:
     return shown if len(shown) <= width else f"{shown[: width - 1]}…"
 
 
+def is_text(text: str) -> bool:
+    """Whether `text` can be sent anywhere: JSON may hold halves of characters."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def escape_html(text: str) -> str:
     """`text` for HTML, between tags or in a quoted attribute."""
     return html.escape(text, quote=True)

@@ -1,12 +1,16 @@
 """Lists of prepared views, bounded and of this app only; what a follower may ask."""
 
+from urllib.parse import urlencode
+
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from app.present import MAX_LIST, MAX_VIEWS, prepared_views, room_version
+from app.present import MAX_LIST, MAX_VIEWS, keep_room_key, prepared_views, room_version
 from app.rooms import ROOMS
+from app.selection import parse_link
+from tests.hostile import HOSTILE
 
 
 def test_links_of_any_server_become_views_of_this_one() -> None:
@@ -28,12 +32,24 @@ def test_links_of_any_server_become_views_of_this_one() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["javascript:alert(1)", "/etc/passwd", "file:///head", "http://[", "../../x", "[1, 2", "hello"],
+    ["javascript:alert(1)", "/etc/passwd", "file:///head", "http://[", "../../x", "[1, 2", "hello"]
+    + ["<script>alert(1)</script>", "\u202e/head\u202c", "[" * 9999, "[" + "9" * 9999 + "]"]
+    + ["GIF89a\x01\x00\xff", "[{}]", '["/head?answer=\\ud800"]'],
 )
 def test_what_is_no_page_of_this_app_is_said(line: str) -> None:
     views, notes = prepared_views(line)
     assert views == []
     assert len(notes) == 1
+    assert len(notes[0]) < 80
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_hostile_value_in_a_list_is_checked_as_in_a_link(text: str) -> None:
+    [(page, view)], notes = prepared_views(f"/head?{urlencode({'answer': text, 'layer': text})}")
+    assert (page, notes) == ("head", [])
+    values, refused = parse_link(page, {key: [value] for key, value in view.items()})
+    assert "layer" not in values
+    assert [note for note in refused if note.startswith("layer in the link is")]
 
 
 def test_lists_are_bounded() -> None:
@@ -56,3 +72,25 @@ def test_a_follower_is_told_the_version_and_nothing_else() -> None:
     for wrong in (code, key, "", "../../etc/passwd"):
         answer = client.get("/room-version", params={"code": wrong})
         assert (answer.status_code, answer.text) == (410, "")
+
+
+def test_only_a_room_s_key_is_kept_and_no_script_reads_it() -> None:
+    route = Route("/room-key", keep_room_key, methods=["POST"])
+    client = TestClient(Starlette(routes=[route]))
+    code, key = ROOMS.open("head", {})
+    answer = client.post("/room-key", headers={"X-Room-Key": key, "Origin": "https://a.example"})
+    assert answer.status_code == 204
+    cookie = answer.headers["Set-Cookie"]
+    assert cookie.startswith(f"headscope_room={key};")
+    assert {"HttpOnly", "SameSite=strict", "Secure", "Max-Age=28800"} <= set(cookie.split("; "))
+    assert (
+        "Secure" not in client.post("/room-key", headers={"X-Room-Key": key}).headers["Set-Cookie"]
+    )
+    ROOMS.close(key)
+    for wrong in (key, code, "", "x; Domain=example"):
+        answer = client.post("/room-key", headers={"X-Room-Key": wrong})
+        assert answer.status_code == 410
+        assert "Set-Cookie" not in answer.headers
+    # What another site could send unasked.
+    assert client.get("/room-key").status_code == 405
+    assert client.post("/room-key", data={"X-Room-Key": key}).status_code == 410

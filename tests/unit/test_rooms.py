@@ -46,6 +46,23 @@ def test_the_code_neither_moves_nor_closes_a_room() -> None:
         all_rooms.look(code, "a")
 
 
+def test_who_takes_a_room_over_moves_it_alone() -> None:
+    all_rooms = Rooms()
+    code, old = all_rooms.open("head", {})
+    all_rooms.prepare(old, [("tokens", {"seed": "3"})])
+    taken = all_rooms.take_over(old)
+    assert taken
+    assert (taken[0], taken[2]) == (code, (("tokens", {"seed": "3"}),))
+    assert not all_rooms.show(old, "tokens", {})
+    assert all_rooms.take_over(old) is all_rooms.take_over(code) is None
+    all_rooms.close(old)
+    assert all_rooms.show(taken[1], "tokens", {})
+    assert all_rooms.look(code, "a").version == 2
+    all_rooms.close(taken[1])
+    with pytest.raises(RoomError, match="closed"):
+        all_rooms.look(code, "a")
+
+
 def test_rooms_and_followers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rooms, "MAX_ROOMS", 2)
     monkeypatch.setattr(rooms, "MAX_FOLLOWERS", 2)

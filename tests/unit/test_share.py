@@ -80,6 +80,7 @@ def test_values_of_a_view_file_are_checked_like_those_of_a_link():
         b"\xff\xfe",
         b"[" * 100_000,
         b"[]",
+        rb'{"format": "headscope-view", "page": "tokens", "view": {"prompt": "\ud800"}}',
         b'{"page": "tokens", "view": {}}',
         json.dumps({"format": "headscope-view", "page": "../x", "view": {}}).encode(),
         json.dumps({"format": "headscope-view", "page": ["tokens"], "view": {}}).encode(),

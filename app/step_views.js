@@ -1,0 +1,32 @@
+/**
+ * Steps through prepared views by the arrow keys, and by the page keys that clickers send.
+ */
+
+const STEPS = { PageDown: 1, ArrowRight: 1, PageUp: -1, ArrowLeft: -1 };
+// Arrows have a use of their own in these, page keys only where text is written.
+const WITH_ARROWS = "input, select, [role=slider], [role=toolbar], [role=grid], [role=tablist]";
+const WITH_TEXT = "textarea, [contenteditable=true], [role=dialog] *";
+
+export default function stepViews({ parentElement, data, setTriggerValue }) {
+  document.removeEventListener("keydown", parentElement.stepByKey);
+  let place = data.place;
+
+  function step(event) {
+    const by = STEPS[event.key];
+    if (!by || event.defaultPrevented || event.ctrlKey || event.altKey || event.metaKey) return;
+    const target = event.composedPath()[0];
+    const used = event.key.startsWith("Arrow") ? `${WITH_ARROWS}, ${WITH_TEXT}` : WITH_TEXT;
+    if (target instanceof Element && target.closest(used)) return;
+    event.preventDefault();
+    const next = Math.min(Math.max(place + by, 0), data.count - 1);
+    if (next === place) return;
+    // The view's number (0 would count as nothing) and not the step: of two quick presses the
+    // server may see only the last.
+    place = next;
+    setTriggerValue("number", place + 1);
+  }
+
+  parentElement.stepByKey = step;
+  document.addEventListener("keydown", step);
+  return () => document.removeEventListener("keydown", step);
+}
