@@ -564,6 +564,10 @@ def _engine() -> ModuleType:
 def _import_all() -> ModuleType:
     for name in analysis.__all__:
         getattr(analysis, name)
+    if settings().threads:
+        import torch
+
+        torch.set_num_threads(settings().threads)
     # What has been imported stays: no collection of garbage has to walk through it again. Before
     # any model is loaded, because what is set apart is never collected.
     gc.collect()

@@ -34,6 +34,7 @@ class Config:
     max_batch: int = MAX_BATCH  # repeated sequences of one request
     memory_mb: int = 4096  # of all requests that run at once, by estimate
     computations_at_once: int = 4  # further ones wait in a queue
+    threads: int = 0  # of one computation; 0: as many as there are cores
     max_waiting: int = 200  # places in that queue
     computations_per_minute: int = 300  # of one visitor; what is remembered costs none
     computations_per_minute_and_address: int = 0  # of one network address; 0: no limit
@@ -51,6 +52,7 @@ _BOUNDS = {
     "max_batch": (10, MAX_BATCH),
     "memory_mb": (64, 1_000_000),
     "computations_at_once": (1, 256),
+    "threads": (0, 256),
     "max_waiting": (1, 10_000),
     # A page may take a dozen.
     "computations_per_minute": (20, 1_000_000),

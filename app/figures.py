@@ -357,13 +357,12 @@ def signed_colours(values: np.ndarray, palette: Palette) -> list[str]:
 
 def finish(figure: go.Figure, height: int, top: int = 20) -> go.Figure:
     """Size, margins and a transparent background: the last step of every figure."""
-    figure.update_layout(
-        height=height,
-        margin={"l": 10, "r": 10, "t": top, "b": 10},
-        font_size=_FONT,
-        plot_bgcolor="rgba(0,0,0,0)",
-        paper_bgcolor="rgba(0,0,0,0)",
-    )
+    # One by one: `update_layout` takes four times as long, on every figure of every page.
+    layout = figure.layout
+    layout.height = height
+    layout.margin = {"l": 10, "r": 10, "t": top, "b": 10}
+    layout.font.size = _FONT
+    layout.plot_bgcolor = layout.paper_bgcolor = "rgba(0,0,0,0)"
     figure.update_xaxes(automargin=True)
     figure.update_yaxes(automargin=True)
     return figure

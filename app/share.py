@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from urllib.parse import urlencode, urlsplit
 
 import segno
@@ -47,6 +48,7 @@ def iframe_code(link: str, title: str) -> str:
     )
 
 
+@lru_cache(128)
 def qr_code(link: str) -> str | None:
     """A QR code as SVG, black on white in either theme; None if the link is too long."""
     if len(link.encode()) > MAX_QR:
