@@ -463,7 +463,8 @@ def _numbers(writer: Head, reader: Head) -> list[int]:
 def _curve(writer: Head, reader: Head) -> tuple[list[float], list[float]]:
     """A line between two heads, bent where it would run over the layers in between."""
     t = np.linspace(0, 1, 17)
-    bend = 0.45 * (reader.layer - writer.layer - 1)
+    # At most half a column in the middle, so that it stays within the figure.
+    bend = min(0.45 * (reader.layer - writer.layer - 1), 1.1)
     across = writer.head + (reader.head - writer.head) * t + bend * 2 * t * (1 - t)
     up = writer.layer + (reader.layer - writer.layer) * t
     return across.tolist(), up.tolist()

@@ -174,7 +174,9 @@ def test_no_figure_of_circuits_holds_markup_from_tokens(palette) -> None:  # noq
 
 @pytest.mark.parametrize(("n_layers", "least", "most"), [(2, 340, 400), (30, 900, 1100)])
 def test_the_graph_of_many_layers_still_fits_a_screen(n_layers, least, most) -> None:
-    pairs = [(Head(0, 0), Head(n_layers - 1, 1), 0.5)]
+    pairs = [(Head(0, 3), Head(n_layers - 1, 3), 0.5)]
     links = composition_figures.composition_links(pairs, (0.1, 0.01), LIGHT, pairs[0][:2])
     figure = composition_figures.head_graph(links, (n_layers, 4), LIGHT)
     assert least <= figure.layout.height <= most
+    low, high = figure.layout.xaxis.range
+    assert all(low <= across <= high for trace in figure.data for across in trace.x)
