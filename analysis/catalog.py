@@ -31,6 +31,8 @@ BYTES_PER_PARAMETER = 4 * 1.5
 DEFAULT_CONTEXT = 512
 # Beside the weights of a download: the repository and the commit that they came from.
 ORIGIN = "origin.json"
+# Of which every Pythia model has a revision on the hub: `step0`, `step1`, `step2`, `step4`, ...
+_PYTHIA_STEPS = (0, *(2**power for power in range(10)), *range(1000, 144_000, 1000))
 _WEIGHTS = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
 _MAX_HEADER = 16 * 2**20
@@ -220,6 +222,12 @@ def checkpoint(info: ModelInfo, step: int) -> ModelInfo:
     finished = finished_model(info)
     title = f"{finished.title}, step {step:,}"
     return replace(finished, name=f"{finished.name}@{step}", title=title, step=step)
+
+
+def published_steps(info: ModelInfo) -> tuple[int, ...]:
+    """The steps of a model's training that its authors publish; the last is the finished model."""
+    entry = registry().get(info.name.partition("@")[0], {})
+    return _PYTHIA_STEPS if entry.get("family") == "Pythia" else ()
 
 
 def finished_model(info: ModelInfo) -> ModelInfo:

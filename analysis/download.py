@@ -1,6 +1,6 @@
 """Downloading a model of the allow-list into the store; nothing here runs unless it is asked to.
 
-    python -m analysis.download NAME      # such as gpt2
+    python -m analysis.download NAME      # such as gpt2, or pythia-14m@512: one of its checkpoints
 
 What is fetched stands in the store once it is complete and not before: files are gathered in a
 folder aside, their sizes and checksums compared with the hub's list, and the folder renamed. From
@@ -25,9 +25,11 @@ from typing import Any
 from analysis.catalog import (
     ORIGIN,
     ModelInfo,
+    checkpoint,
     find_model,
     list_models,
     new_folder,
+    published_steps,
     refresh,
     registry,
     store,
@@ -82,7 +84,8 @@ def download_model(name: str, progress: Progress = lambda done, total: None) -> 
     """Fetch a model of the allow-list that is not here, and list it.
 
     Args:
-        name: Its name on the allow-list.
+        name: Its name on the allow-list; with `@step` one of the checkpoints that the authors of
+            a downloaded model publish.
         progress: Called with bytes done and bytes in all, several times a second; it may raise to
             cancel, which ends the transfer and leaves nothing behind.
 
@@ -91,6 +94,9 @@ def download_model(name: str, progress: Progress = lambda done, total: None) -> 
             memory or disk, or a hub that cannot be reached, refuses, breaks off, or sends
             something else than it lists. The sentence says which.
     """
+    if "@" in name:
+        _download_checkpoint(name, progress)
+        return find_model(name)
     info = _checked(name)
     entry = registry()[name]
     progress(0, info.download_mb * _MB)
@@ -118,6 +124,24 @@ def _checked(name: str) -> ModelInfo:
     if not info.fits:
         raise AnalysisError(f"{name} is too large for this machine's memory.")
     return info
+
+
+def _download_checkpoint(name: str, progress: Progress) -> None:
+    model, _, step = name.partition("@")
+    info = find_model(model)
+    if step not in map(str, published_steps(info)[:-1]):
+        raise AnalysisError(f"{model} has no such checkpoint to download.")
+    if info.folder.parent != store() / "models":
+        raise AnalysisError(
+            f"{model} lies in a folder that is not the app's own, so nothing is added to it."
+        )
+    place = checkpoint(info, int(step)).weights
+    part = {"source": info.source, "revision": f"step{step}", "files": ["model.safetensors"]}
+    with _scratch_folder() as folder:
+        _fetch(info, [part], folder, progress)
+        place.parent.mkdir(exist_ok=True)
+        (folder / "model.safetensors").rename(place)
+    refresh()
 
 
 def _download_state_dict(info: ModelInfo, entry: Mapping[str, Any], progress: Progress) -> None:

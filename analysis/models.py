@@ -2,7 +2,10 @@
 
 import json
 import os
+import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +32,7 @@ from transformers import (  # noqa: E402
 from analysis.shortformer import shortformer_bridge  # noqa: E402
 
 BOS = "<|endoftext|>"
+_FILE = "model.safetensors"
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,14 +153,15 @@ def _load_hugging_face(
     # Embeddings are often padded beyond the last token; the other way round ids would be missing.
     _require_known_ids(info, len(tokenizer))
     try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            info.folder,
-            dtype=torch.float32,
-            use_safetensors=True,
-            attn_implementation="eager",
-            output_loading_info=True,
-            **local,
-        )
+        with _weights_folder(info) as folder:
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                folder,
+                dtype=torch.float32,
+                use_safetensors=True,
+                attn_implementation="eager",
+                output_loading_info=True,
+                **local,
+            )
     # What it raises for files that are cut off or of other sizes is not documented.
     except (OSError, SafetensorError, ValueError, RuntimeError, KeyError) as error:
         raise AnalysisError(
@@ -175,6 +180,18 @@ def _load_hugging_face(
         str(info.folder), hf_model=inner, tokenizer=tokenizer, device=device, dtype=torch.float32
     ).eval()
     return bridge, tokenizer
+
+
+@contextmanager
+def _weights_folder(info: ModelInfo) -> Iterator[Path]:
+    """A folder with the config and the weights under the names that transformers knows."""
+    if info.step is None:
+        yield info.folder
+        return
+    with tempfile.TemporaryDirectory() as aside:
+        for name, file in (("config.json", info.folder / "config.json"), (_FILE, info.weights)):
+            (Path(aside) / name).symlink_to(file.resolve())
+        yield Path(aside)
 
 
 def _require_known_ids(info: ModelInfo, n_tokens: int) -> None:

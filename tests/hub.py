@@ -137,14 +137,30 @@ def running_hub() -> Iterator[FakeHub]:
 @cache
 def tiny_gpt2() -> dict[str, bytes]:
     """The files of a small GPT-2 of random weights, as a hub lists them."""
-    config = AutoConfig.for_model(
-        "gpt2", vocab_size=4096, n_embd=32, n_layer=3, n_head=4, n_positions=64
-    )
+    sizes = {"vocab_size": 4096, "n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 64}
+    files = _saved("gpt2", sizes, seed=0)
+    return {**files, "pytorch_model.bin": b"a pickle", "onnx/model.safetensors": b"not this one"}
+
+
+@cache
+def tiny_pythia(seed: int) -> dict[str, bytes]:
+    """The files of a small Pythia of random weights; each seed stands for a checkpoint."""
+    sizes = {
+        "vocab_size": 4096,
+        "hidden_size": 32,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "intermediate_size": 48,
+        "max_position_embeddings": 64,
+    }
+    return _saved("gpt_neox", sizes, seed)
+
+
+def _saved(kind: str, sizes: dict[str, int], seed: int) -> dict[str, bytes]:
     with torch.random.fork_rng(), TemporaryDirectory() as made:
-        torch.manual_seed(0)
-        AutoModelForCausalLM.from_config(config).save_pretrained(made)
+        torch.manual_seed(seed)
+        AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **sizes)).save_pretrained(made)
         PreTrainedTokenizerFast(
             tokenizer_file=str(TOKENIZER), bos_token="<|endoftext|>"
         ).save_pretrained(made)
-        files = {file.name: file.read_bytes() for file in Path(made).iterdir()}
-    return {**files, "pytorch_model.bin": b"a pickle", "onnx/model.safetensors": b"not this one"}
+        return {file.name: file.read_bytes() for file in Path(made).iterdir()}

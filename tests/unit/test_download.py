@@ -16,7 +16,7 @@ from analysis.inputs import tokenize
 from analysis.models import load_model
 from analysis.predictions import next_token_stats
 from tests.conftest import make_model
-from tests.hub import COMMIT, TOKENIZER, running_hub, tiny_gpt2
+from tests.hub import COMMIT, TOKENIZER, running_hub, tiny_gpt2, tiny_pythia
 
 GPT2 = "openai-community/gpt2"
 
@@ -65,6 +65,38 @@ def test_a_downloaded_model_can_be_loaded_at_once(hub):
     assert done[-1] == sum((info.folder / n).stat().st_size for n in names - {catalog.ORIGIN})
     with pytest.raises(AnalysisError, match="here already"):
         download_model("gpt2")
+
+
+def test_a_checkpoint_is_the_same_model_with_its_own_weights(hub, tmp_path):
+    source = "EleutherAI/pythia-14m"
+    hub.files |= {source: tiny_pythia(0), f"{source}@step512": tiny_pythia(1)}
+    with pytest.raises(AnalysisError, match="not on this machine"):
+        download_model("pythia-14m@512")
+    download_model("pythia-14m")
+    info = download_model("pythia-14m@512")
+    assert (info.name, info.step, info.title) == ("pythia-14m@512", 512, "Pythia 14M, step 512")
+    assert catalog.checkpoints(find_model("pythia-14m")) == (512,)
+    finished, earlier = load_model("pythia-14m"), load_model("pythia-14m@512")
+    assert finished.fingerprint != earlier.fingerprint
+    # Against a folder of its own that holds that step's files.
+    (tmp_path / "own" / "alone").mkdir(parents=True)
+    for name, content in tiny_pythia(1).items():
+        (tmp_path / "own" / "alone" / name).write_bytes(content)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HEADSCOPE_MODELS", str(tmp_path / "own"))
+        catalog.refresh()
+        alone = load_model("alone")
+    losses = [
+        next_token_stats(model, tokenize(model, "The cat sat.")).loss
+        for model in (finished, earlier, alone)
+    ]
+    assert losses[1] == pytest.approx(losses[2], abs=1e-5) and abs(losses[0] - losses[1]) > 1e-3
+    for step in ("513", "0512", "143000", "../x"):
+        with pytest.raises(AnalysisError, match="no such checkpoint"):
+            download_model(f"pythia-14m@{step}")
+    info.weights.write_bytes(info.weights.read_bytes()[:-100])
+    with pytest.raises(AnalysisError, match="missing or damaged"):
+        load_model("pythia-14m@512")
 
 
 def test_a_pinned_revision_is_asked_for(hub):
