@@ -12,7 +12,7 @@ from analysis.heads import Head
 from app import ablation_figures, backend, figures
 from app.ablation_view import AblationView
 from app.chosen_heads import completed
-from app.frame import beside, draw, draw_choice, draw_head_map, figure_frame, open_head
+from app.frame import beside, draw, draw_choice, draw_head_map, draw_table, figure_frame, open_head
 from app.selection import newly_chosen
 from app.text import display_token
 from app.watching import cancel, cancelled, forget_failure, go_on, is_awaited, watch
@@ -98,7 +98,7 @@ def _draw_ranking(view: AblationView, estimate: np.ndarray, exact: np.ndarray) -
         order = np.lexsort((-_merged(estimate, exact).ravel(), ~known.ravel()))
         ranking = [view.every_head[i] for i in order[:MOST_IMPORTANT]]
         number = st.column_config.NumberColumn(format="%+.3f")
-        st.dataframe(
+        draw_table(
             [
                 {
                     "Head": head.label,
@@ -108,10 +108,10 @@ def _draw_ranking(view: AblationView, estimate: np.ndarray, exact: np.ndarray) -
                 for head in ranking
                 for at in [(head.layer, head.head)]
             ],
-            hide_index=True,
+            "ranking",
+            {"Exact": number, "Estimate": number},
             height=420,
             placeholder="…",
-            column_config={"Exact": number, "Estimate": number},
         )
 
 

@@ -14,8 +14,16 @@ from analysis.definitions import ACTIVATION, PARAMETER, PATTERN, PATTERN_CHECK
 from analysis.heads import Head
 from app import activation_figures, backend, figures
 from app.chosen_heads import previous_token_head
-from app.frame import draw, draw_options, draw_rows_to_choose, figure_frame, part
-from app.pattern_pair import Pane, pattern_pair
+from app.frame import (
+    draw,
+    draw_options,
+    draw_rows_to_choose,
+    draw_table,
+    figure_frame,
+    part,
+)
+from app.pair_exhibits import draw_pair
+from app.pattern_pair import Pane
 from app.selection import MAX_WORD, Selection, Value
 from app.text import display_token, markdown_text, plotly_text, short_token
 from app.theme import Palette, palette
@@ -211,10 +219,11 @@ def draw_check(view: ActivationView) -> None:
             _tiny(check.difference),
             border=True,
         )
-        pattern_pair(
+        draw_pair(
             Pane("softmax(mask(q·k) / √d_head)", "Worked out by hand", computed, view.labels),
             Pane(f'cache["pattern", {head.layer}]', "What the model used", cached, view.labels),
             view.theme,
+            models=(view.selection.info.title,) * 2,
             key="check",
         )
 
@@ -275,7 +284,7 @@ def draw_lists(view: ActivationView) -> None:
             places = [_place(entry) for entry in found]
             draw_rows_to_choose(rows, places, key="activations")
         else:
-            st.dataframe(rows, hide_index=True)
+            draw_table(rows, "parameters")
         st.caption(
             f"{len(found)} of {len(every)} {selection['list']}."
             + (" A question mark depends on the input." if of_activations else "")

@@ -14,11 +14,39 @@ from app import backend
 from app.export import Exhibit, pattern_table
 from app.frame import figure_frame, offer
 from app.head_grid import HeadGridState, head_grid
+from app.paper import head_pictures, inline_svg, paper_pattern
 from app.selection import Selection
 from app.text import display_token
+from app.theme import palette
 
 if TYPE_CHECKING:
+    from analysis.catalog import ModelInfo
     from analysis.scores import HeadScores
+
+
+def _offer_grid(every: np.ndarray, labels: Sequence[str], focus: Head, info: ModelInfo) -> None:
+    heads, theme = every.reshape(-1, *every.shape[2:]), palette()
+    names = [head.label for head in all_heads(info)]
+    chosen = every[focus.layer, focus.head]
+    offer(
+        Exhibit(
+            "grid",
+            lambda: pattern_table(heads, names, labels),
+            page=lambda name: head_pictures(heads, names, theme),
+        )
+    )
+
+    def paper() -> bytes:
+        return paper_pattern(chosen, labels, focus.label, info.title)
+
+    offer(
+        Exhibit(
+            focus.label,
+            lambda: pattern_table(chosen[None], [focus.label], labels),
+            page=lambda name: inline_svg(paper()),
+            paper=paper,
+        )
+    )
 
 
 def draw_grid(
@@ -47,12 +75,6 @@ def draw_grid(
         PATTERN,
     ):
         every = patterns.values[0]
-        names = [head.label for head in all_heads(info)]
-        offer(
-            Exhibit(
-                "grid", lambda: pattern_table(every.reshape(-1, *every.shape[2:]), names, labels)
-            )
-        )
         view = head_grid(
             every,
             [display_token(label) for label in labels],
@@ -66,7 +88,8 @@ def draw_grid(
                 direction=selection["direction"],
             ),
         )
-    assert view.focus
+        assert view.focus
+        _offer_grid(every, labels, view.focus, info)
     return selection.moved_to(
         layer=view.focus.layer,
         head=view.focus.head,

@@ -20,7 +20,8 @@ from analysis.heads import Head
 from app import backend, circuit_figures, figures
 from app.chosen_heads import joint_heads, pick_joint_heads
 from app.dossier_weights import draw_token_circuits
-from app.frame import METRIC, draw, draw_head_map, figure_frame, part
+from app.export import as_rows
+from app.frame import METRIC, draw, draw_head_map, draw_table, figure_frame, part
 from app.progress import progress_bar
 from app.selection import MAX_SAMPLE, MAX_WORD, MIN_SAMPLE, Selection
 from app.text import display_token, short_token
@@ -157,11 +158,11 @@ def draw_directions(selection: Selection, head: Head) -> None:
                 ("-", direction.opposite_read, direction.opposite_written),
             )
         ]
-        st.dataframe(
+        draw_table(
             rows,
-            hide_index=True,
+            "directions",
+            {"Direction": st.column_config.TextColumn(width=70)},
             height="content",
-            column_config={"Direction": st.column_config.TextColumn(width=70)},
         )
         st.caption(result.assumes)
 
@@ -260,9 +261,9 @@ def draw_factored(selection: Selection, head: Head) -> None:
             timing = backend.factored_timing(selection, head, again)
             whole = facts.d_vocab / timing.rows
             n, thin = facts.d_vocab, facts.d_head
-            st.dataframe(
+            sizes = as_rows(
                 {
-                    "": [
+                    "Quantity": [
                         "Shape",
                         "Numbers held",
                         "Memory",
@@ -286,10 +287,9 @@ def draw_factored(selection: Selection, head: Head) -> None:
                         _time(timing.factored_seconds),
                         _time(timing.factored_seconds * whole),
                     ],
-                },
-                hide_index=True,
-                height="content",
+                }
             )
+            draw_table(sizes, "sizes", height="content")
             st.caption(
                 "The factors are A = W_E W_V and B = W_O W_U. "
                 f"{facts.full_bytes / facts.factored_bytes:,.0f} times less memory, "

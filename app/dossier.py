@@ -22,7 +22,8 @@ from analysis.heads import Head
 from app import backend, figures, head_figures
 from app.ablation_method import METHODS, choose_method
 from app.answer_foil import choose_answer_and_foil
-from app.frame import METRIC, draw, draw_choice, figure_frame, part
+from app.frame import METRIC, draw, draw_choice, draw_table, figure_frame, part
+from app.paper import paper_pattern
 from app.selection import Selection, choose
 from app.text import display_token, markdown_text
 from app.theme import Palette, palette
@@ -107,7 +108,12 @@ def draw_pattern(view: HeadView, cell: tuple[int, int]) -> None:
         PATTERN,
     ):
         figure = head_figures.pattern_cells(view.pattern, view.labels, view.theme, cell)
-        draw_choice(figure, "pattern", ("dest", "src"))
+        pattern, title, model = view.pattern, view.head.label, view.selection.info.title
+
+        def paper() -> bytes:
+            return paper_pattern(pattern, view.labels, title, model)
+
+        draw_choice(figure, "pattern", ("dest", "src"), paper)
 
 
 def draw_scores(view: HeadView) -> None:
@@ -132,12 +138,10 @@ def draw_scores(view: HeadView) -> None:
         "Rank 1 is the highest of all heads." + (" No token comes twice here." * missing),
         *SCORES.values(),
     ):
-        st.dataframe(
+        draw_table(
             rows,
-            hide_index=True,
-            column_config={
-                name: st.column_config.NumberColumn(format="%.3f") for name in ("Value", "Chance")
-            },
+            "scores",
+            {name: st.column_config.NumberColumn(format="%.3f") for name in ("Value", "Chance")},
         )
         st.caption(CHANCE)
 

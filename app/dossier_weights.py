@@ -17,7 +17,8 @@ from analysis.definitions import (
 from analysis.heads import Head, all_heads
 from app import backend, head_figures
 from app.dossier import HeadView
-from app.frame import draw_choice, figure_frame, part
+from app.export import as_rows
+from app.frame import draw_choice, draw_table, figure_frame, part
 from app.selection import MAX_WORD, Selection
 from app.text import display_token, markdown_text
 
@@ -153,11 +154,11 @@ def _draw_copying(view: HeadView) -> None:
 def _draw_rankings(tables: list[tuple[str, str, TokenRanking, int]]) -> None:
     for column, (title, unit, ranking, sign) in zip(st.columns(2), tables, strict=True):
         column.markdown(f"**{markdown_text(title)}**")
-        column.dataframe(
+        rows = as_rows(
             {
                 "Token": [display_token(label) for label in ranking.labels],
-                unit: sign * ranking.values,
-            },
-            hide_index=True,
-            column_config={unit: st.column_config.NumberColumn(format="%+.2f")},
+                unit: (sign * ranking.values).tolist(),
+            }
         )
+        with column:
+            draw_table(rows, title, {unit: st.column_config.NumberColumn(format="%+.2f")})

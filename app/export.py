@@ -25,9 +25,13 @@ MIME = {
     "CSV": "text/csv",
     "JSON": "application/json",
     "HTML": "text/html",
+    "Paper SVG": "image/svg+xml",
 }
+_ENDING = {"CSV": "csv", "JSON": "json", "HTML": "html", "Paper SVG": "paper.svg"}
 # Rows of one file: 16 heads on 300 tokens are 722,400.
 MAX_ROWS = 1_000_000
+# Of a table that a page shows: a browser lays all of them out at once.
+MAX_ROWS_SHOWN = 5_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,13 +58,14 @@ class Exhibit:
     """One thing in a frame that can be taken along.
 
     `chart` is the CSS class of a Plotly chart on the page, which draws its own PNG and SVG.
-    `page` is the body of a standalone page, given the name of its file.
+    `page` is the body of a standalone page, given the name of its file. `paper` draws it for print.
     """
 
     name: str
     table: Callable[[], Table]
     page: Callable[[str], str] | None = None
     chart: str | None = None
+    paper: Callable[[], bytes] | None = None
 
 
 def exhibit_files(
@@ -72,7 +77,14 @@ def exhibit_files(
     files["JSON"] = lambda: to_json(exhibit.table(), about)
     if page := exhibit.page:
         files["HTML"] = lambda: standalone_page(page(name), about, palette, link)
+    if exhibit.paper:
+        files["Paper SVG"] = exhibit.paper
     return files
+
+
+def file_of(name: str, kind: str) -> str:
+    """The full name of a file of one of the kinds of `exhibit_files`."""
+    return f"{name}.{_ENDING[kind]}"
 
 
 def file_name(model: str, heads: Sequence[str], quantity: str) -> str:
@@ -108,6 +120,12 @@ def pattern_table(pattern: np.ndarray, heads: Sequence[str], labels: Sequence[st
     places = [f"{i} {display_token(label)}" for i, label in enumerate(labels)]
     names = ("head", "destination (query)", "source (key)", "attention")
     return array_table(pattern, (heads, places, places), names)
+
+
+def as_rows(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """Columns of one length as rows."""
+    names = tuple(columns)
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def record_table(rows: Sequence[Mapping[str, Any]]) -> Table:
@@ -211,6 +229,8 @@ def standalone_page(body: str, about: About, palette: Palette, link: str) -> byt
         "font:16px/1.5 system-ui,sans-serif}"
         "h2{font-size:1rem;margin:1.5rem 0 0}pre{white-space:pre-wrap}"
         "iframe{width:100%;border:0}svg{max-width:100%;height:auto}"
+        "table{border-collapse:collapse}th,td{padding:.2rem .7rem;text-align:left;"
+        f"border-bottom:1px solid {palette.muted}}}"
     )
     # Nothing from elsewhere even if a text got through as markup: no host is allowed.
     policy = (
@@ -228,6 +248,16 @@ def standalone_page(body: str, about: About, palette: Palette, link: str) -> byt
         f"<h1>{escape_html(about.title)}</h1><p>{escape_html(about.reading)}</p>"
         f"{body}{facts}{origin}</body></html>"
     ).encode()
+
+
+def table_body(table: Table) -> str:
+    """A table as HTML; of a very long one the first rows."""
+    head = "".join(f"<th>{escape_html(name)}</th>" for name in table.columns)
+    rows = "".join(
+        f"<tr>{''.join(f'<td>{_shown(cell)}</td>' for cell in row)}</tr>"
+        for row in islice(table.rows(), MAX_ROWS_SHOWN)
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
 def framed_body(page: str, height: int) -> str:
@@ -255,6 +285,12 @@ def _points(trace: go.Scatter | go.Bar) -> Iterator[tuple[Cell, ...]]:
     y = range(n) if trace.y is None else trace.y
     for place in range(n):
         yield _place(y[place]), _place(x[place]), None, _note(trace, (place,))
+
+
+def _shown(cell: Cell) -> str:
+    return (
+        "" if cell is None else escape_html(f"{cell:.4g}" if isinstance(cell, float) else str(cell))
+    )
 
 
 def _note(trace: Any, place: tuple[int, ...]) -> str:

@@ -23,11 +23,14 @@ from app.export import (
     MIME,
     About,
     Exhibit,
+    Table,
     exhibit_files,
     figure_body,
     figure_table,
     file_name,
+    file_of,
     record_table,
+    table_body,
 )
 from app.glossary import glossary_link, linked
 from app.navigation import streamlit_page
@@ -100,21 +103,33 @@ def offer(exhibit: Exhibit) -> None:
         exhibits.append(exhibit)
 
 
-def draw(figure: go.Figure, key: str) -> None:
-    """A Plotly figure at full width."""
-    _offer_figure(figure, key)
+def draw(figure: go.Figure, key: str, paper: Callable[[], bytes] | None = None) -> None:
+    """A Plotly figure at full width; `paper` draws it for print."""
+    _offer_figure(figure, key, paper)
     st.plotly_chart(figure, key=key, config=_CHART)
 
 
 def draw_table(
-    rows: Sequence[Mapping[str, object]], key: str, column_config: Mapping[str, Any] | None = None
+    rows: Sequence[Mapping[str, object]],
+    key: str,
+    column_config: Mapping[str, Any] | None = None,
+    **options: Any,
 ) -> None:
-    """A table with a name for each column."""
-    offer(Exhibit(key, lambda: record_table(rows)))
-    st.dataframe(rows, hide_index=True, column_config=column_config)
+    """A table with a name for each column; `options` are those of `st.dataframe`."""
+    offer_rows(rows, key)
+    st.dataframe(rows, hide_index=True, column_config=column_config, **options)
 
 
-def _offer_figure(figure: go.Figure, key: str) -> None:
+def offer_rows(rows: Sequence[Mapping[str, object]], key: str) -> None:
+    """Let the frame that is open export rows, as a table."""
+
+    def table() -> Table:
+        return record_table(rows)
+
+    offer(Exhibit(key, table, page=lambda name: table_body(table())))
+
+
+def _offer_figure(figure: go.Figure, key: str, paper: Callable[[], bytes] | None = None) -> None:
     theme = palette()
     chart = f"st-key-{re.sub('[^a-zA-Z0-9_-]', '-', key.strip())}"
     offer(
@@ -123,6 +138,7 @@ def _offer_figure(figure: go.Figure, key: str) -> None:
             lambda: figure_table(figure),
             page=lambda name: figure_body(figure, theme, name),
             chart=chart,
+            paper=paper,
         )
     )
 
@@ -168,7 +184,7 @@ def _draw_exports(
                 st.download_button(
                     kind,
                     make,
-                    file_name=f"{name}.{kind.lower()}",
+                    file_name=file_of(name, kind),
                     mime=MIME[kind],
                     key=f"{kind} {exhibit.name}",
                     on_click="ignore",
@@ -186,7 +202,12 @@ def _whole_numbers(point: Mapping[str, Any]) -> list[int]:
     return [int(value) for value in (data.values() if isinstance(data, Mapping) else data)]
 
 
-def _draw_clickable(figure: go.Figure, key: str, act: Callable[[list[int]], None]) -> Any:
+def _draw_clickable(
+    figure: go.Figure,
+    key: str,
+    act: Callable[[list[int]], None],
+    paper: Callable[[], bytes] | None = None,
+) -> Any:
     """A figure that hands the whole numbers of a clicked point to `act`, before the next run."""
 
     def take() -> None:
@@ -194,14 +215,19 @@ def _draw_clickable(figure: go.Figure, key: str, act: Callable[[list[int]], None
         if points:
             act(_whole_numbers(points[0]))
 
-    _offer_figure(figure, key)
+    _offer_figure(figure, key, paper)
     return st.plotly_chart(figure, key=key, config=_CHART, on_select=take, selection_mode="points")
 
 
-def draw_choice(figure: go.Figure, key: str, parameters: tuple[str, ...]) -> None:
+def draw_choice(
+    figure: go.Figure,
+    key: str,
+    parameters: tuple[str, ...],
+    paper: Callable[[], bytes] | None = None,
+) -> None:
     """A figure whose points carry a whole number for each of `parameters`; a click sets those."""
     _draw_clickable(
-        figure, key, lambda numbers: choose(**dict(zip(parameters, numbers, strict=True)))
+        figure, key, lambda numbers: choose(**dict(zip(parameters, numbers, strict=True))), paper
     )
 
 
@@ -250,7 +276,7 @@ def draw_rows_to_choose(
         if ticked := st.session_state[key]["selection"]["rows"]:
             choose(**options[ticked[0]])
 
-    offer(Exhibit(key, lambda: record_table(rows)))
+    offer_rows(rows, key)
     st.dataframe(
         rows,
         hide_index=True,
@@ -269,7 +295,7 @@ def draw_rows_to_open(
 ) -> None:
     """A table with one row for each of `heads`; a tick opens that head's dossier."""
     numbers = {name for row in rows for name, value in row.items() if isinstance(value, float)}
-    offer(Exhibit(key, lambda: record_table(rows)))
+    offer_rows(rows, key)
     event = st.dataframe(
         rows,
         hide_index=True,

@@ -11,7 +11,8 @@ import streamlit as st
 from analysis.catalog import available_models
 from analysis.definitions import NEURON_ACTIVATION, NEURON_TOKENS
 from app import activation_figures, backend, circuitsvis
-from app.frame import draw, draw_rows_to_choose, figure_frame
+from app.export import Exhibit, Table, array_table, as_rows, framed_body
+from app.frame import draw, draw_rows_to_choose, draw_table, figure_frame, offer
 from app.selection import Selection, choose
 from app.text import display_token, markdown_text
 from app.theme import Palette, palette
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 STRONGEST = 12
 # CircuitsVis gets these many of the layer: the one in focus and the strongest others.
 IN_CIRCUITSVIS = 10
+# Pixels of a frame on a page of its own, which cannot measure what is inside.
+FRAME_HEIGHT = 560
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def explain_absence(selection: Selection) -> None:
         NEURON_ACTIVATION,
     ):
         models = available_models()
-        st.dataframe(
+        draw_table(
             [
                 {
                     "Model": info.title,
@@ -77,7 +80,7 @@ def explain_absence(selection: Selection) -> None:
                 }
                 for info in models
             ],
-            hide_index=True,
+            "models",
         )
         for info in models:
             if info.has_mlp:
@@ -139,14 +142,14 @@ def draw_promoted(view: NeuronView) -> None:
         raised, lowered = backend.promoted_tokens(view.selection, view.layer, view.neuron)
         sides = (("Promotes", raised, 1), ("Suppresses", lowered, -1))
         for column, (side, ranking, sign) in zip(st.columns(2), sides, strict=True):
-            column.dataframe(
+            rows = as_rows(
                 {
                     side: [display_token(label) for label in ranking.labels],
-                    "Logits": sign * ranking.values,
-                },
-                hide_index=True,
-                column_config={"Logits": st.column_config.NumberColumn(format="%+.2f")},
+                    "Logits": (sign * ranking.values).tolist(),
+                }
             )
+            with column:
+                draw_table(rows, side, {"Logits": st.column_config.NumberColumn(format="%+.2f")})
 
 
 def draw_activation(view: NeuronView) -> None:
@@ -171,6 +174,15 @@ def draw_circuitsvis(view: NeuronView) -> None:
     shown = min(len(view.labels), circuitsvis.MAX_TOKENS)
     cut = f" The first {shown} of {len(view.labels)} tokens." if shown < len(view.labels) else ""
     values, labels = view.values[:shown, neurons], view.labels[:shown]
+    table = array_table(
+        values,
+        (
+            [f"{i} {display_token(label)}" for i, label in enumerate(labels)],
+            [f"L{view.layer}N{neuron}" for neuron in neurons],
+        ),
+        ("token", "neuron", "activation"),
+        causal=False,
+    )
     with figure_frame(
         "The text, coloured by one neuron",
         f"CircuitsVis: {view.name} first, and the {len(others)} strongest others of layer "
@@ -181,7 +193,7 @@ def draw_circuitsvis(view: NeuronView) -> None:
         frame = circuitsvis.text_neuron_activations(
             values, labels, view.layer, neurons, dark=view.theme.dark
         )
-        st.iframe(frame, alt=f"Activations of {view.name} on the text")
+        _draw_frame(frame, f"Activations of {view.name} on the text", table)
     with figure_frame(
         "Tokens each neuron fires on",
         f"CircuitsVis: for {view.name} and the strongest others of layer {view.layer}, the tokens "
@@ -191,4 +203,9 @@ def draw_circuitsvis(view: NeuronView) -> None:
         NEURON_ACTIVATION,
     ):
         frame = circuitsvis.topk_tokens(values, labels, view.layer, neurons, dark=view.theme.dark)
-        st.iframe(frame, alt=f"Tokens that neurons of layer {view.layer} fire on")
+        _draw_frame(frame, f"Tokens that neurons of layer {view.layer} fire on", table)
+
+
+def _draw_frame(frame: str, alt: str, table: Table) -> None:
+    st.iframe(frame, alt=alt)
+    offer(Exhibit(alt, lambda: table, page=lambda name: framed_body(frame, FRAME_HEIGHT)))

@@ -7,7 +7,8 @@ from analysis.heads import Head
 from app import backend, circuitsvis, figures
 from app.attention_grid import draw_grid
 from app.export import Exhibit, framed_body, pattern_table
-from app.frame import draw, figure_frame, offer, open_head
+from app.frame import draw, draw_table, figure_frame, offer, open_head
+from app.paper import paper_pattern
 from app.selection import Selection, open_page
 from app.sequences import choose_sequence
 from app.theme import palette
@@ -74,7 +75,12 @@ def draw_circuitsvis(selection: Selection) -> None:
         "Each row is a destination and shows where it looks back to; hover a cell for both tokens.",
         PATTERN,
     ):
-        draw(figures.pattern_map(pattern[focus.head], labels, theme), key="pattern")
+        chosen = pattern[focus.head]
+        draw(
+            figures.pattern_map(chosen, labels, theme),
+            key="pattern",
+            paper=lambda: paper_pattern(chosen, labels, focus.label, info.title),
+        )
 
 
 threshold = selection["threshold"]
@@ -95,11 +101,12 @@ with figure_frame(
         found = scores.above(kind, threshold)
         column.markdown(f"**{SCORES[kind].name}** · chance {scores.chance[kind]:.2f}")
         if found:
-            column.dataframe(
-                [{"Head": head.label, "Score": value} for head, value in found],
-                hide_index=True,
-                column_config={"Score": st.column_config.NumberColumn(format="%.3f")},
-            )
+            with column:
+                draw_table(
+                    [{"Head": head.label, "Score": value} for head, value in found],
+                    SCORES[kind].name,
+                    {"Score": st.column_config.NumberColumn(format="%.3f")},
+                )
         else:
             column.caption("No head. Lower the threshold to see the nearest ones.")
     st.caption(CHANCE)

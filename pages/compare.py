@@ -6,8 +6,9 @@ import streamlit as st
 from analysis.definitions import HALF_LOSS, LOSS, PATTERN, SCORES
 from app import backend
 from app.comparison import choose_sides, other_models, remark
-from app.frame import figure_frame, open_head
-from app.pattern_pair import pattern_pair
+from app.export import as_rows
+from app.frame import draw_table, figure_frame, open_head
+from app.pair_exhibits import draw_pair
 from app.selection import choose, open_page
 from app.sequences import choose_sequence
 from app.text import markdown_text
@@ -60,7 +61,8 @@ with figure_frame(
     LOSS,
     HALF_LOSS,
 ):
-    pattern_pair(a.pane(row), b.pane(row), palette(), key="pair")
+    models = (a.selection.info.title, b.selection.info.title)
+    draw_pair(a.pane(row), b.pane(row), palette(), models=models, key="pair")
     shown = dict.fromkeys((side.selection.info.name, side.head) for side in (a, b))
     for column, (model, head) in zip(st.columns(2), shown, strict=False):
         with column:
@@ -74,16 +76,19 @@ with figure_frame(
     "Over all sequences. An empty cell cannot be known from these tokens: no token comes twice.",
     *SCORES.values(),
 ):
-    st.dataframe(
+    columns = as_rows(
         {
             "Score": [definition.name for definition in SCORES.values()],
             f"A: {a.name}": ours,
             f"B: {b.name}": theirs,
             "B − A": theirs - ours,
             "Chance in A": [scores_a.chance[name] for name in SCORES],
-        },
-        hide_index=True,
-        column_config={
+        }
+    )
+    draw_table(
+        columns,
+        "scores",
+        {
             f"A: {a.name}": st.column_config.NumberColumn(format="%.3f"),
             f"B: {b.name}": st.column_config.NumberColumn(format="%.3f"),
             "B − A": st.column_config.NumberColumn(format="%+.3f"),

@@ -6,7 +6,8 @@ import streamlit as st
 from analysis.definitions import LOSS, TOKENS
 from app import backend
 from app.chips import Chip, chips_html
-from app.frame import figure_frame, part
+from app.export import Exhibit, as_rows, record_table
+from app.frame import draw_table, figure_frame, offer, offer_rows, part
 from app.selection import MAX_IDS, open_page
 from app.sequences import choose_sequence
 from app.text import display_token
@@ -39,31 +40,36 @@ def chip(position: int) -> Chip:
     return Chip(labels[position], bool(correct[position - 1]), card, heading)
 
 
+rows = as_rows(
+    {
+        "Position": range(len(labels)),
+        "Token": [display_token(label) for label in labels],
+        "Id": ids.tolist(),
+        "Log-probability (nats)": [None, *log_probs.tolist()],
+        "Probability": [None, *np.exp(log_probs).tolist()],
+        "Top guess": [None, *(display_token(guesses[0]) for guesses in top_labels[:-1])],
+        "Right": [None, *correct.tolist()],
+    }
+)
 with figure_frame(
     f"The text in {len(labels)} tokens",
     "A coloured token was the model's top guess. Hover a token for the ten best guesses in its "
     "place; · is a space and ↵ a new line.",
     LOSS,
 ):
-    st.html(chips_html([chip(position) for position in range(len(labels))], palette()))
+    chips = chips_html([chip(position) for position in range(len(labels))], palette())
+    st.html(chips)
+    offer(Exhibit("text", lambda: record_table(rows), page=lambda name: chips))
 
 with figure_frame(
     "Every token",
     "Each row is a token and what the model thought before it came; sort by a column's head.",
     LOSS,
 ):
-    st.dataframe(
+    draw_table(
+        rows,
+        "tokens",
         {
-            "Position": np.arange(len(labels)),
-            "Token": [display_token(label) for label in labels],
-            "Id": ids,
-            "Log-probability (nats)": [None, *log_probs.tolist()],
-            "Probability": [None, *np.exp(log_probs).tolist()],
-            "Top guess": [None, *(display_token(guesses[0]) for guesses in top_labels[:-1])],
-            "Right": [None, *correct.tolist()],
-        },
-        hide_index=True,
-        column_config={
             "Log-probability (nats)": st.column_config.NumberColumn(format="%.3f"),
             "Probability": st.column_config.NumberColumn(format="percent"),
         },
@@ -74,6 +80,7 @@ with figure_frame(
     "own to see which text they stand for.",
     TOKENS,
 ):
+    offer_rows([{"Token": row["Token"], "Id": row["Id"]} for row in rows], "ids")
     st.code(f"[{', '.join(map(str, ids))}]", language=None, wrap_lines=True)
     st.text_input(
         "Ids of your own", key=selection.key("ids"), max_chars=MAX_IDS, placeholder="[264, 1009]"
@@ -86,10 +93,10 @@ with figure_frame(
 
 guesses = zip(top_labels[-1], stats.top_probs[row, -1], strict=True)
 with figure_frame("What comes next", "The ten most likely tokens after the end of the text.", LOSS):
-    st.dataframe(
+    draw_table(
         [{"Token": display_token(label), "Probability": float(p)} for label, p in guesses],
-        hide_index=True,
-        column_config={
+        "next",
+        {
             "Probability": st.column_config.ProgressColumn(
                 min_value=0, max_value=1, format="percent"
             )

@@ -1,0 +1,228 @@
+"""Pictures for papers and slides: patterns as vector drawings in millimetres, and as small images.
+
+Built with the standard library, which escapes every text; nothing refers to anything outside.
+"""
+
+import base64
+import math
+import struct
+import unicodedata
+import zlib
+from collections.abc import Sequence
+from xml.etree import ElementTree as ET
+
+import numpy as np
+
+from app.text import escape_html, short_token
+from app.theme import LIGHT, Palette
+
+# Widths of one and of two columns of a printed page, mm.
+COLUMN, PAGE = 85.0, 178.0
+_POINT = 25.4 / 72  # mm
+_TITLE, _AXIS, _LABEL = 8 * _POINT, 7 * _POINT, 6 * _POINT
+_LINE = 1.05 * _LABEL  # nearer than this labels would touch
+# Right of the map: the colour scale, its numbers and its name.
+_SCALE = 14.0
+_SVG = "http://www.w3.org/2000/svg"
+_FONTS = "Helvetica, Arial, 'Liberation Sans', sans-serif"
+_STEPS = 64  # colours of the scale
+
+
+def paper_pattern(
+    pattern: np.ndarray, labels: Sequence[str], title: str, model: str, diverging: bool = False
+) -> bytes:
+    """One head's pattern [dest, src] as SVG of one column's width, or of two for a longer text.
+
+    Letters are text of 6 to 8 points. Where not every token can have a label of that size, every
+    second one has, and so on. Cells of the colour of 0 are one triangle, not drawn one by one.
+
+    Args:
+        pattern: Attention, 0 to 1; with `diverging` differences, -1 to 1.
+        labels: The tokens.
+        title: What is drawn, such as a head's label.
+        model: The model's name.
+        diverging: Colours on both sides of 0.
+    """
+    n = len(labels)
+    if pattern.shape != (n, n) or n == 0:
+        raise ValueError(f"a pattern of shape {pattern.shape} for {n} labels")
+    shown = [short_token(label) for label in labels]
+    margin = _AXIS * 1.6 + 1.2 + max(map(_width, shown))
+    left, top = margin, 2.2 * _TITLE + _AXIS
+    fits = (COLUMN - left - _SCALE) / n >= _LINE
+    width = COLUMN if fits else PAGE
+    side = width - left - _SCALE
+    cell, height = side / n, top + side + margin
+    drawing = _element(
+        None,
+        "svg",
+        xmlns=_SVG,
+        width=f"{width:g}mm",
+        height=f"{height:.2f}mm",
+        viewBox=f"0 0 {width:g} {height:.2f}",
+        font_family=_FONTS,
+        role="img",
+    )
+    title, model = ("".join(filter(str.isprintable, text)) for text in (title, model))
+    _element(drawing, "title").text = f"{title}, {model}"
+    _element(drawing, "rect", width=_mm(width), height=_mm(height), fill="#fff")
+    _text(drawing, title, 1.5, _TITLE + 0.5, _TITLE, weight="bold")
+    _text(drawing, model, 1.5, 2 * _TITLE + 0.8, _AXIS)
+    colours = LIGHT.diverging if diverging else LIGHT.sequential
+    _draw_cells(drawing, pattern, (left, top), cell, colours, diverging)
+    every = math.ceil(_LINE / cell)
+    for i in range(0, n, every):
+        middle = (i + 0.5) * cell
+        _text(drawing, shown[i], left - 1, top + middle + 0.35 * _LABEL, _LABEL, anchor="end")
+        x, y = left + middle + 0.35 * _LABEL, top + side + 1
+        turned = _text(drawing, shown[i], x, y, _LABEL, anchor="end")
+        turned.set("transform", f"rotate(-90 {_mm(x)} {_mm(y)})")
+    x, y = _AXIS, top + side / 2
+    turned = _text(drawing, "Destination (query)", x, y, _AXIS, anchor="middle")
+    turned.set("transform", f"rotate(-90 {_mm(x)} {_mm(y)})")
+    _text(drawing, "Source (key)", left + side / 2, height - 0.8, _AXIS, anchor="middle")
+    _draw_scale(drawing, left + side + 2.5, top, min(side, 30), colours, diverging)
+    return ET.tostring(drawing, encoding="utf-8", xml_declaration=True)
+
+
+def inline_svg(drawing: bytes) -> str:
+    """A drawing for the middle of an HTML page."""
+    return drawing.decode().partition("?>")[2]
+
+
+def head_pictures(patterns: np.ndarray, names: Sequence[str], palette: Palette) -> str:
+    """Patterns [head, dest, src] as small pictures with their names, for a page of its own."""
+    size = max(96, patterns.shape[-1])
+    figures = "".join(
+        f'<figure style="margin:0"><img alt="" width="{size}" height="{size}" '
+        f'style="image-rendering:pixelated" src="{_picture(pattern, palette)}">'
+        f"<figcaption>{escape_html(name)}</figcaption></figure>"
+        for pattern, name in zip(patterns, names, strict=True)
+    )
+    return f'<div style="display:flex;flex-wrap:wrap;gap:.7rem">{figures}</div>'
+
+
+def _draw_cells(
+    drawing: ET.Element,
+    pattern: np.ndarray,
+    corner: tuple[float, float],
+    cell: float,
+    colours: Sequence[str],
+    diverging: bool,
+) -> None:
+    n, (left, top) = len(pattern), corner
+    cells = _element(drawing, "g", id="cells", shape_rendering="crispEdges")
+    zero = _colour(colours, 0.5 if diverging else 0)
+    steps = " ".join(
+        f"V{_mm(top + (i + 1) * cell)}H{_mm(left + (i + 2) * cell)}" for i in range(n - 1)
+    )
+    # Rows get longer downwards: the outline goes down the stairs and back along the left side.
+    outline = f"M{_mm(left)} {_mm(top)}H{_mm(left + cell)}{steps}V{_mm(top + n * cell)}"
+    _element(cells, "path", d=f"{outline}H{_mm(left)}Z", fill=zero)
+    for dest, src in zip(*np.tril_indices(n), strict=True):
+        value = float(pattern[dest, src])
+        colour = _colour(colours, (value + 1) / 2 if diverging else value)
+        if colour != zero:
+            _element(
+                cells,
+                "rect",
+                x=_mm(left + src * cell),
+                y=_mm(top + dest * cell),
+                width=_mm(cell),
+                height=_mm(cell),
+                fill=colour,
+            )
+
+
+def _draw_scale(
+    drawing: ET.Element, x: float, y: float, height: float, colours: Sequence[str], diverging: bool
+) -> None:
+    scale = _element(drawing, "g", id="scale", shape_rendering="crispEdges")
+    step, (low, high) = height / _STEPS, (-1 if diverging else 0, 1)
+    for i in range(_STEPS):
+        fill = _colour(colours, 1 - i / (_STEPS - 1))
+        _element(
+            scale, "rect", x=_mm(x), y=_mm(y + i * step), width="2", height=_mm(step), fill=fill
+        )
+    for share in (0, 0.5, 1):
+        text = f"{low + share * (high - low):g}".replace("-", "−")
+        _text(drawing, text, x + 2.8, y + (1 - share) * height + 0.35 * _LABEL, _LABEL)
+    name_x, name_y = x + 9, y + height / 2
+    name = "difference" if diverging else "attention"
+    turned = _text(drawing, name, name_x, name_y, _AXIS, anchor="middle")
+    turned.set("transform", f"rotate(-90 {_mm(name_x)} {_mm(name_y)})")
+
+
+def _text(
+    drawing: ET.Element,
+    text: str,
+    x: float,
+    y: float,
+    size: float,
+    anchor: str = "start",
+    weight: str = "normal",
+) -> ET.Element:
+    element = _element(
+        drawing,
+        "text",
+        x=_mm(x),
+        y=_mm(y),
+        font_size=_mm(size),
+        text_anchor=anchor,
+        font_weight=weight,
+        fill="#000",
+    )
+    element.text = text
+    return element
+
+
+def _element(parent: ET.Element | None, tag: str, **attributes: str) -> ET.Element:
+    named = {key.replace("_", "-"): value for key, value in attributes.items()}
+    return ET.Element(tag, named) if parent is None else ET.SubElement(parent, tag, named)
+
+
+def _mm(length: float) -> str:
+    return f"{length:.2f}".rstrip("0").rstrip(".")
+
+
+def _width(text: str) -> float:
+    """Room for a label, mm: rather too much, since fonts differ."""
+    wide = sum(1.0 if unicodedata.east_asian_width(c) in "WF" else 0.6 for c in text)
+    return wide * _LABEL
+
+
+def _colour(colours: Sequence[str], share: float) -> str:
+    """The colour at a share of the way along a scale."""
+    place = min(max(share, 0.0), 1.0) * (len(colours) - 1)
+    first = min(int(place), len(colours) - 2)
+    below, above = (_rgb(colour) for colour in colours[first : first + 2])
+    mixed = below + (above - below) * (place - first)
+    return "#" + "".join(f"{round(float(part)):02x}" for part in mixed)
+
+
+def _rgb(colour: str) -> np.ndarray:
+    return np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)], float)
+
+
+def _picture(pattern: np.ndarray, palette: Palette) -> str:
+    """One pattern as a PNG of a pixel for each cell, in an address that holds all of it."""
+    n = len(pattern)
+    table = [_colour(palette.sequential, i / 254) for i in range(255)]
+    # The last colour is that of the page, for sources ahead of the destination.
+    colours = np.array([_rgb(colour) for colour in (*table, palette.background)], np.uint8)
+    shades = np.where(np.tri(n, dtype=bool), np.rint(pattern * 254), 255).astype(np.uint8)
+    rows = np.concatenate([np.zeros((n, 1), np.uint8), shades], 1)  # 0: a row without a filter
+    png = b"\x89PNG\r\n\x1a\n" + b"".join(
+        (
+            _chunk(b"IHDR", struct.pack(">IIBBBBB", n, n, 8, 3, 0, 0, 0)),
+            _chunk(b"PLTE", colours.tobytes()),
+            _chunk(b"IDAT", zlib.compress(rows.tobytes(), 9)),
+            _chunk(b"IEND", b""),
+        )
+    )
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    check = zlib.crc32(kind + data)
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", check)

@@ -1,0 +1,88 @@
+"""Pictures of patterns for print: their cells, letters and sizes, and that no text in them acts."""
+
+import base64
+import re
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+
+from app.paper import COLUMN, PAGE, head_pictures, paper_pattern
+from app.text import short_token
+from app.theme import LIGHT
+from tests.hostile import HOSTILE
+
+SVG = "{http://www.w3.org/2000/svg}"
+POINT = 25.4 / 72
+
+
+def drawn(n: int, labels: list[str] | None = None, **options) -> ET.Element:  # noqa: ANN003
+    pattern = np.tril(np.full((n, n), 0.5, np.float32))
+    return ET.fromstring(paper_pattern(pattern, labels or ["x"] * n, "L1H4", "Tiny", **options))
+
+
+def texts(drawing: ET.Element) -> list[str]:
+    return [element.text or "" for element in drawing.iter(f"{SVG}text")]
+
+
+def cells(drawing: ET.Element) -> list[ET.Element]:
+    group = next(g for g in drawing.iter(f"{SVG}g") if g.get("id") == "cells")
+    return group.findall(f"{SVG}rect")
+
+
+def test_every_cell_up_to_the_destination_is_drawn_in_its_colour():
+    pattern = np.array([[1, 0, 0], [0.25, 0.75, 0], [0, 0, 1]], np.float32)
+    found = cells(ET.fromstring(paper_pattern(pattern, ["a", "b", "c"], "L1H4", "Tiny")))
+    # Cells of attention 0 have the colour of the triangle behind them.
+    fills = [cell.get("fill") for cell in found]
+    assert fills == [LIGHT.sequential[i] for i in (4, 1, 3, 4)]
+    xs = [float(cell.get("x", "")) for cell in found]
+    assert xs[0] == xs[1] < xs[2] < xs[3]
+
+
+def test_a_difference_has_a_colour_for_either_sign():
+    pattern = np.array([[0, 0], [-1, 1]], np.float32)
+    drawing = ET.fromstring(paper_pattern(pattern, ["a", "b"], "B − A", "Tiny", diverging=True))
+    assert [cell.get("fill") for cell in cells(drawing)] == [LIGHT.diverging[0], LIGHT.diverging[4]]
+    assert {"−1", "0", "1", "difference"} <= set(texts(drawing))
+
+
+@pytest.mark.parametrize(("tokens", "width"), [(20, COLUMN), (60, PAGE), (200, PAGE)])
+def test_letters_have_the_size_of_print_and_do_not_touch(tokens, width):
+    drawing = drawn(tokens)
+    assert drawing.get("width") == f"{width:g}mm"
+    assert drawing.get("viewBox", "").startswith(f"0 0 {width:g} ")
+    sizes = {float(t.get("font-size", "")) / POINT for t in drawing.iter(f"{SVG}text")}
+    assert min(sizes) > 5.9
+    assert max(sizes) < 8.1
+    rows = [t for t in drawing.iter(f"{SVG}text") if t.text == "x" and not t.get("transform")]
+    assert (len(rows) == tokens) == (tokens <= 60)
+    heights = [float(t.get("y", "")) for t in rows]
+    assert min(np.diff(heights)) > 6 * POINT
+    assert {"L1H4", "Tiny", "Destination (query)", "Source (key)", "attention"} <= set(
+        texts(drawing)
+    )
+
+
+def test_hostile_tokens_are_text_and_nothing_comes_from_elsewhere():
+    labels = [*HOSTILE, "\ufffe", "\ud800", "]]>", "<script>alert(1)</script>", " a", "a"][:60]
+    n = len(labels)
+    data = paper_pattern(np.eye(n, dtype=np.float32), labels, "L0H0 <b>\x00", "M & <i>")
+    drawing = ET.fromstring(data)
+    tags = {element.tag.removeprefix(SVG) for element in drawing.iter()}
+    assert tags <= {"svg", "title", "rect", "g", "path", "text"}
+    assert {short_token(label) for label in labels} <= set(texts(drawing))
+    for element in drawing.iter():
+        assert not [key for key in element.attrib if key.startswith("on") or "href" in key]
+        assert not [value for value in element.attrib.values() if "url(" in value]
+    assert re.findall("https?://[^\"' ]+", data.decode()) == ["http://www.w3.org/2000/svg"] or (
+        any("http" in label for label in labels)
+    )
+
+
+def test_small_pictures_hold_their_pixels_and_escape_their_names():
+    page = head_pictures(np.eye(3, dtype=np.float32)[None], ["<b>"], LIGHT)
+    assert "<b>" not in page
+    (address,) = re.findall('src="([^"]*)"', page)
+    assert address.startswith("data:image/png;base64,")
+    assert base64.b64decode(address.partition(",")[2]).startswith(b"\x89PNG")
