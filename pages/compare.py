@@ -79,9 +79,9 @@ with figure_frame(
     columns = as_rows(
         {
             "Score": [definition.name for definition in SCORES.values()],
-            f"A: {a.name}": ours,
-            f"B: {b.name}": theirs,
-            "B − A": theirs - ours,
+            f"A: {a.name}": ours.tolist(),
+            f"B: {b.name}": theirs.tolist(),
+            "B − A": (theirs - ours).tolist(),
             "Chance in A": [scores_a.chance[name] for name in SCORES],
         }
     )

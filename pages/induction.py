@@ -6,7 +6,7 @@ import streamlit as st
 from analysis.definitions import CHANCE, COURSE_STRIPE, HALF_LOSS, LOSS, PATTERN, SCORES
 from app import backend, figures
 from app.chosen_heads import focus_head
-from app.frame import draw, draw_head_map, figure_frame, open_head
+from app.frame import draw, draw_head_map, draw_table, figure_frame, open_head
 from app.induction_sections import draw_distances, draw_resting, explain_two_layers
 from app.selection import open_page
 from app.sequences import choose_sequence
@@ -72,12 +72,10 @@ with heads, figure_frame("Induction heads", "Heads above the threshold.", SCORES
     st.slider("Threshold", 0.0, 1.0, step=0.05, key=selection.key("threshold"))
     found = scores.above("induction", selection["threshold"])
     if found:
-        st.dataframe(
+        draw_table(
             [{"Head": head.label, "Score": value, "Chance": chance} for head, value in found],
-            hide_index=True,
-            column_config={
-                name: st.column_config.NumberColumn(format="%.3f") for name in ("Score", "Chance")
-            },
+            "induction heads",
+            {name: st.column_config.NumberColumn(format="%.3f") for name in ("Score", "Chance")},
         )
     else:
         st.caption("No head. Lower the threshold, or take more sequences.")

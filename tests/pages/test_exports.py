@@ -13,7 +13,6 @@ __all__ = ["open_at"]
 
 # Frames in which nothing is drawn on the defaults: numbers alone, or work that is asked for first.
 WITHOUT_FIGURE = {
-    "induction": {"Induction heads"},
     "ablation": {
         "Where the estimate is wrong",
         "Heads ablated together",
