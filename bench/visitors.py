@@ -46,10 +46,19 @@ class Visitor:
 
     def __init__(self, connection: ClientConnection):
         self._connection = connection
+        self._buttons: dict[str, str] = {}  # label: widget
+        self.code: list[str] = []  # every block of code that was shown
 
-    def open(self, page: str, query: Mapping[str, str] | None = None) -> Page:
-        """Run a page (`""` for the start page) and wait for its end."""
+    def open(self, page: str, query: Mapping[str, str] | None = None, press: str = "") -> Page:
+        """Run a page (`""` for the start page) and wait for its end.
+
+        `press` is the label of a button that was shown before, and is pressed.
+        """
         request = BackMsg()
+        if press:
+            request.rerun_script.widget_states.widgets.add(
+                id=self._buttons[press], trigger_value=True
+            )
         request.rerun_script.query_string = urlencode(query or {})
         request.rerun_script.page_name = page
         start = time.perf_counter()
@@ -63,6 +72,7 @@ class Visitor:
             kind = message.WhichOneof("type")
             if kind == "delta" and message.delta.WhichOneof("type") == "new_element":
                 place = tuple(message.metadata.delta_path)
+                self._notice(message)
                 places[place] = _element(message)
             elif kind == "script_finished":
                 status = message.ScriptFinishedStatus.Name(message.script_finished)
@@ -77,6 +87,13 @@ class Visitor:
                     tuple(digest for digest, _ in shown),
                     tuple(alert for _, alert in shown if alert),
                 )
+
+    def _notice(self, message: ForwardMsg) -> None:
+        element = message.delta.new_element
+        if element.WhichOneof("type") == "button":
+            self._buttons[element.button.label] = element.button.id
+        elif element.WhichOneof("type") == "code":
+            self.code.append(element.code.code_text)
 
 
 def _element(message: ForwardMsg) -> tuple[str, str]:

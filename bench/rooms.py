@@ -1,0 +1,140 @@
+"""A class that follows a presenter: how soon pages move, and what the room costs while it rests.
+
+Claim: with 30 followers on 2 cores and the bundled model, 95 of 100 followers' pages have asked for
+the presenter's new view within 2 s of the presenter's asking for it, and at rest the questions of
+all followers take less than 10 % of one core.
+
+    python -m bench.rooms [--quick]
+
+Real websocket sessions (`bench.visitors`), and for each follower what a browser does beside one: it
+asks `/room-version` every 0.8 s, and opens the new view once that has changed. "Asked for" is that
+moment, "finished" the end of the page's run on the server; drawing in a browser is in neither.
+All followers ask at once and the numbers of a view are computed once for all, but each follower's
+page runs by itself. `--quick`: 5 followers, 3 moves.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from urllib.parse import urlencode, urlsplit
+
+import numpy as np
+import psutil
+
+from bench.load import memory
+from bench.visitors import PATIENCE, Visitor, free_port, served, visit
+
+EVERY = 0.8  # seconds between two questions, see app/follow_room.js
+REST = 20.0
+MAX_SECONDS, MAX_SHARE = 2.0, 0.10
+PAGES = ("tokens", "attention", "induction", "head")
+
+
+@dataclass
+class Lesson:
+    """What the presenter shows now, and how long each follower took to see it."""
+
+    code: str
+    page: str = "tokens"
+    query: dict[str, str] = field(default_factory=dict)
+    began: float = 0.0
+    over: bool = False
+    ready: list[int] = field(default_factory=list)
+    asked: list[float] = field(default_factory=list)
+    finished: list[float] = field(default_factory=list)
+
+
+def follow(address: str, lesson: Lesson, number: int) -> None:
+    """One follower, from joining to the end of the lesson."""
+    draw = random.Random(number)
+    time.sleep(draw.uniform(0, EVERY))
+    path = f"/room-version?{urlencode({'code': lesson.code, 'who': f'follower {number}'})}"
+    questions = HTTPConnection(urlsplit(address).netloc, timeout=PATIENCE)
+    with visit(address) as visitor:
+        visitor.open(lesson.page, {"room": lesson.code})
+        seen = ""
+        while not lesson.over:
+            questions.request("GET", path)
+            version = questions.getresponse().read().decode()
+            if seen and version != seen:
+                lesson.asked.append(time.perf_counter() - lesson.began)
+                visitor.open(lesson.page, lesson.query)
+                lesson.finished.append(time.perf_counter() - lesson.began)
+            elif not seen:
+                lesson.ready.append(number)
+            seen = version
+            time.sleep(EVERY)
+    questions.close()
+
+
+def open_room(visitor: Visitor) -> str:
+    """Press the button; the code of the room."""
+    visitor.open("tokens")
+    visitor.open("tokens", press="Open a room")
+    found = [re.search(r"[?&]room=([\w-]+)", text) for text in visitor.code]
+    return next(match[1] for match in found if match)
+
+
+def cpu_share(pid: int, seconds: float) -> float:
+    """Share of one core that the server takes meanwhile."""
+    server = psutil.Process(pid)
+
+    def used() -> float:
+        times = server.cpu_times()
+        return float(times.user + times.system)
+
+    before = used()
+    time.sleep(seconds)
+    return (used() - before) / seconds
+
+
+def main(followers: int, moves: int) -> int:
+    """Print the table, and whether each part of the claim holds."""
+    with served(free_port()) as (address, process), visit(address) as presenter:
+        lesson = Lesson(open_room(presenter))
+        alone, size = cpu_share(process.pid, REST / 2), memory(process.pid)
+        crowd = [
+            threading.Thread(target=follow, args=(address, lesson, i)) for i in range(followers)
+        ]
+        for thread in crowd:
+            thread.start()
+        while len(lesson.ready) < followers:
+            time.sleep(0.1)
+        resting = cpu_share(process.pid, REST)
+        for move in range(moves):
+            lesson.page, lesson.query = PAGES[move % len(PAGES)], {"seed": str(move + 1)}
+            lesson.query["input"] = "repeated"
+            lesson.began = time.perf_counter()
+            presenter.open(lesson.page, lesson.query)
+            while len(lesson.finished) < (move + 1) * followers:
+                time.sleep(0.05)
+            time.sleep(EVERY)
+        grown = memory(process.pid)
+        lesson.over = True
+        for thread in crowd:
+            thread.join()
+    for name, seconds in (("asked for", lesson.asked), ("finished", lesson.finished)):
+        middle, late = np.percentile(seconds, [50, 95])
+        print(f"  page {name}: median {middle:.2f} s, p95 {late:.2f} s, last {max(seconds):.2f} s")
+    print(f"  memory {size / 2**20:,.0f} MiB before, {grown / 2**20:,.0f} with all followers")
+    p95 = float(np.percentile(lesson.asked, 95))
+    held = {
+        f"p95 of {len(lesson.asked)} pages asked for after {p95:.2f} s (at most {MAX_SECONDS:g})": (
+            p95 <= MAX_SECONDS
+        ),
+        f"at rest {resting:.1%} of a core with {followers} followers, {alone:.1%} without "
+        f"(at most {MAX_SHARE:.0%})": resting <= MAX_SHARE,
+    }
+    for claim, holds in held.items():
+        print(f"{'holds' if holds else 'FAILS'}  {claim}")
+    return 0 if all(held.values()) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(5, 3) if "--quick" in sys.argv[1:] else main(30, 12))
