@@ -66,6 +66,25 @@ def test_a_figure_is_saved_in_every_form_and_its_page_needs_no_network(
     assert download.value.suggested_filename.endswith(".svg")
 
 
+def test_a_pattern_is_saved_for_print_and_a_pair_of_patterns_as_a_page(
+    app: str, page: Page, open_page: OpenPage, tmp_path: Path
+) -> None:
+    page.goto(f"{app}/compare?input=prompt&embed=true")
+    wait_until_done(page)
+    alone = open_page(offline=True)
+    alone.goto(save(page, "HTML", tmp_path).as_uri())
+    expect(alone.locator("svg #cells rect").first).to_be_visible()
+    drawing = save(page, "Paper SVG", tmp_path)
+    assert drawing.name.endswith(".paper.svg")
+    alone.goto(drawing.as_uri())
+    expect(alone.get_by_text("Destination (query)")).to_be_visible()
+    # Millimetres, at 96 pixels to the inch.
+    assert alone.evaluate("document.documentElement.getBoundingClientRect().width") in (
+        pytest.approx(85 * 96 / 25.4, abs=1),
+        pytest.approx(178 * 96 / 25.4, abs=1),
+    )
+
+
 def test_the_shared_link_brings_the_view_back_and_can_be_embedded(
     app: str, page: Page, open_page: OpenPage, slides: Callable[[str], str]
 ) -> None:
