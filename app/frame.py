@@ -173,7 +173,7 @@ def _draw_exports(
         name = file_name(selection.info.name, heads, quantity)
         if len(exhibits) > 1:
             name = f"{name}_{number + 1}"
-            st.markdown(f"**{markdown_text(exhibit.name.replace('-', ' ').capitalize())}**")
+            st.markdown(f"**{markdown_text(_heading(exhibit.name))}**")
         files = exhibit_files(exhibit, about, theme, name, link)
         with st.container(horizontal=True, vertical_alignment="center"):
             if exhibit.chart:
@@ -189,6 +189,12 @@ def _draw_exports(
                     key=f"{kind} {exhibit.name}",
                     on_click="ignore",
                 )
+
+
+def _heading(name: str) -> str:
+    """An exhibit's name as a heading; heads in it keep their capitals."""
+    text = name.replace("-", " ")
+    return text[:1].upper() + text[1:]
 
 
 def draw_head_map(figure: go.Figure, key: str) -> None:
