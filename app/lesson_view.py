@@ -230,7 +230,7 @@ def _draw_wire(lesson: Lesson) -> None:
     if not lesson.answer:
         _draw_pattern(lesson, lesson.head)
         return
-    for place, without in zip(beside("lesson-wire", 420, 420), ((), (lesson.feeder,)), strict=True):
+    for place, without in zip(beside("lesson-wire", 360, 360), ((), (lesson.feeder,)), strict=True):
         with place:
             _draw_pattern(lesson, lesson.head, without)
 

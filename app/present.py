@@ -356,9 +356,10 @@ def _draw_bar(go: Go) -> None:
             st.button("Previous view", on_click=step_to, args=(state.place - 1,))
             st.caption(f"{state.place + 1} of {len(state.views)}")
             st.button("Next view", on_click=step_to, args=(state.place + 1,))
+        st.button("End presenter mode", on_click=stop)
+        if state.views:
             _component("step_views")(
                 key=_KEYS,
                 data={"place": state.place, "count": len(state.views)},
                 on_number_change=pressed,
             )
-        st.button("End presenter mode", on_click=stop)

@@ -64,6 +64,8 @@ def follow(address: str, lesson: Lesson, number: int) -> None:
             version = questions.getresponse().read().decode()
             if seen and version != seen:
                 lesson.asked.append(time.perf_counter() - lesson.began)
+                # The server shuts a connection that rests for long; a browser opens another.
+                questions.close()
                 visitor.open(lesson.page, lesson.query)
                 lesson.finished.append(time.perf_counter() - lesson.began)
             elif not seen:
@@ -100,7 +102,8 @@ def main(followers: int, moves: int) -> int:
         lesson = Lesson(open_room(presenter))
         alone, size = cpu_share(process.pid, REST / 2), memory(process.pid)
         crowd = [
-            threading.Thread(target=follow, args=(address, lesson, i)) for i in range(followers)
+            threading.Thread(target=follow, args=(address, lesson, i), daemon=True)
+            for i in range(followers)
         ]
         for thread in crowd:
             thread.start()
@@ -113,6 +116,7 @@ def main(followers: int, moves: int) -> int:
             lesson.began = time.perf_counter()
             presenter.open(lesson.page, lesson.query)
             while len(lesson.finished) < (move + 1) * followers:
+                assert all(thread.is_alive() for thread in crowd), "a follower is lost"
                 time.sleep(0.05)
             time.sleep(EVERY)
         grown = memory(process.pid)

@@ -18,7 +18,7 @@ definitions = [PROFILE[name] for name in profiles]
 
 with figure_frame(
     "Every head, every score",
-    "Sort by a column's head; tick a row to open that head.",
+    "Sort by a column's title; tick a row to open that head.",
     *definitions,
 ):
     finder.choose_filter(selection)

@@ -63,7 +63,7 @@ with figure_frame(
 
 with figure_frame(
     "Every token",
-    "Each row is a token and what the model thought before it came; sort by a column's head.",
+    "Each row is a token and what the model thought before it came; sort by a column's title.",
     LOSS,
 ):
     draw_table(
