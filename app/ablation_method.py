@@ -5,7 +5,8 @@ import streamlit as st
 from analysis.limits import MAX_SEED
 from app.selection import Selection
 
-METHODS = {"zero": "Zero", "mean": "Its mean over sequences", "resample": "Another sequence's"}
+# Short: the three have to fit side by side on a phone.
+METHODS = {"zero": "Zero", "mean": "Its mean", "resample": "Another sequence's"}
 
 
 def choose_method(selection: Selection, label: str) -> str:

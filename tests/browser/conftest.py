@@ -42,13 +42,17 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def serve() -> Iterator[Serve]:
-    """`serve(script, *streamlit_arguments)`: the address of that script, served until the end."""
+    """`serve(script, *streamlit_arguments)`: the address of that script, served until the end.
+
+    Keywords are variables of its environment.
+    """
     running: dict[tuple[Any, ...], tuple[subprocess.Popen[bytes], str]] = {}
 
-    def start(script: Path, *arguments: str) -> str:
-        if (script, *arguments) not in running:
-            running[script, *arguments] = start_streamlit(script, arguments)
-        return running[script, *arguments][1]
+    def start(script: Path, *arguments: str, **environment: str) -> str:
+        key = (script, *arguments, *environment.items())
+        if key not in running:
+            running[key] = start_streamlit(script, arguments, environment)
+        return running[key][1]
 
     yield start
     for process, _ in running.values():
@@ -113,7 +117,7 @@ def open_from_menu(page: Page, name: str) -> None:
 
 
 def start_streamlit(
-    script: Path, arguments: tuple[str, ...]
+    script: Path, arguments: tuple[str, ...], environment: dict[str, str] | None = None
 ) -> tuple[subprocess.Popen[bytes], str]:
     """A server of that script, and its address once it answers."""
     with socket.socket() as probe:
@@ -124,7 +128,7 @@ def start_streamlit(
         + [f"--server.port={port}", "--server.address=127.0.0.1", "--server.headless=true"]
         + ["--server.fileWatcherType=none", "--browser.gatherUsageStats=false", *arguments],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
     )
     address = f"http://127.0.0.1:{port}"
     deadline = time.monotonic() + 60

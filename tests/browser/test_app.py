@@ -1,7 +1,6 @@
 """What a person does with the app, in real Chromium, with no network but this machine."""
 
 import re
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -10,10 +9,8 @@ from playwright.sync_api import Page, expect
 from app.navigation import PAGES
 from app.presets import PRESETS
 from tests.browser.conftest import ROOT, OpenPage, Serve, open_from_menu, wait_until_done
-from tests.hostile import MANY
 
 pytestmark = pytest.mark.browser
-HOSTILE_APP = Path(__file__).parent / "apps" / "hostile_app.py"
 
 
 def go(page: Page, address: str) -> None:
@@ -170,16 +167,3 @@ def test_leaving_during_a_sweep_harms_nobody(app: str, open_page: OpenPage) -> N
     leaving.close()
     go(staying, f"{app}/ablation?length=60&batch=50&seed=11")
     heading(staying, "Loss increase without each head")
-
-
-def test_hostile_tokens_run_nothing_in_any_view(serve: Serve, page: Page) -> None:
-    go(page, serve(HOSTILE_APP))
-    frame = page.frame_locator("iframe").first
-    expect(frame.get_by_text("Head Selector")).to_be_visible(timeout=60_000)
-    expect(page.locator(".hs-chip")).to_have_count(len(MANY))
-    expect(page.locator(".js-plotly-plot")).to_have_count(4)
-    page.locator(".hs-chip").nth(1).hover()
-    page.locator(".js-plotly-plot").first.hover()
-    frame.locator("canvas").last.hover()
-    assert page.evaluate("window.canary") is None
-    assert frame.locator("body").evaluate("window.canary") is None
