@@ -86,6 +86,7 @@ class ModelInfo:
     positions: Positions = "learned"
     n_kv_heads: int = 0  # 0: each head has its own keys and values
     has_bos: bool = True
+    window: int = 0  # tokens that some layers see back at most; 0: every layer sees all
     act_fn: str = "gelu"
     source: str = ""
     revision: str = ""
@@ -456,11 +457,16 @@ def _hugging_face_sizes(
     sizes = known[kind](config)
     _checked_sizes({key: value for key, value in sizes.items() if key != "positions"})
     longest = int(facts.get("context", DEFAULT_CONTEXT))
+    # Qwen's files name a window and say that it is not used.
+    slides = config.get("use_sliding_window", kind in ("gemma2", "gemma3_text"))
+    window = int(config.get("sliding_window") or 0) if slides else 0
     return {
         **sizes,
         "kind": kind,
+        "window": window,
         "normalization": "LN" if kind in ("gpt2", "gpt_neox") else "RMS",
-        "n_ctx": min(sizes["n_ctx"], longest),
+        # Within the window every layer sees all, so what is defined by chance stays so.
+        "n_ctx": min(sizes["n_ctx"], longest, window or longest),
         "n_params": _parameters(folder) or int(facts.get("parameters", 0)) * 1_000_000,
         "has_bos": _has_bos(folder),
     }

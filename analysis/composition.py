@@ -10,7 +10,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from analysis.arrays import freeze, to_numpy
-from analysis.capabilities import require_fixed_qk
+from analysis.capabilities import (
+    require_fixed_qk,
+    require_head_writes,
+    require_two_layers,
+    rotary_note,
+)
 from analysis.errors import AnalysisError
 from analysis.heads import Head
 from analysis.models import HeadModel
@@ -91,16 +96,15 @@ def composition_scores(
         seed: Seed of those.
 
     Raises:
-        AnalysisError: An unknown kind, fewer than 2 draws, or a model with one layer only.
+        AnalysisError: An unknown kind, fewer than 2 draws, a model with one layer only, or one
+            whose architecture has no such matrices (see `analysis.capabilities`).
     """
     if kind not in KINDS:
         raise AnalysisError(f"Kind {kind!r} is unknown. Choose one of: {', '.join(KINDS)}.")
     if draws < 2:
         raise AnalysisError(f"{draws} draws give no standard deviation. Use at least 2.")
-    if model.n_layers < 2:
-        raise AnalysisError(
-            f"{model.name} has one layer, so no head can read another. Choose a deeper model."
-        )
+    require_two_layers(model.info)
+    require_head_writes(model.info)
     if kind != "V":
         require_fixed_qk(model.info)
     weights = circuit_weights(model)
@@ -108,7 +112,7 @@ def composition_scores(
         kind,
         to_numpy(_all_pairs(weights, kind)),
         random_baseline(model.d_model, model.d_head, draws, seed),
-        weights.assumes,
+        weights.assumes if kind == "V" else f"{weights.assumes} {rotary_note(model.info)}".strip(),
     )
 
 

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from analysis.arrays import freeze
+from analysis.capabilities import require_fixed_qk, require_head_writes, rotary_note
 from analysis.errors import AnalysisError
 from analysis.heads import Head, require_heads
 from analysis.models import HeadModel
@@ -131,8 +132,8 @@ def k_composition_circuit(
         progress: Called as `progress(tokens done, tokens in all)`, counting both directions.
 
     Raises:
-        AnalysisError: A head that does not exist, a writer that is not in an earlier layer, or k
-            outside 1..d_vocab.
+        AnalysisError: A head that does not exist, a writer that is not in an earlier layer, k
+            outside 1..d_vocab, or queries and keys that are normalised.
     """
     require_heads(model.info, writer)
     require_heads(model.info, reader)
@@ -140,6 +141,8 @@ def k_composition_circuit(
         raise AnalysisError(
             f"{reader.label} cannot read {writer.label}: the writer must be in an earlier layer."
         )
+    require_head_writes(model.info)
+    require_fixed_qk(model.info)
     weights = circuit_weights(model)
     queries = weights.W_E @ weights.W_Q[reader.layer, reader.head]
     written = weights.W_O[writer.layer, writer.head] @ weights.W_K[reader.layer, reader.head]
@@ -155,7 +158,7 @@ def k_composition_circuit(
         tuple(k),
         best_key_hits=diagonal_hits(queries, keys.T, k, shifted(0)),
         best_query_hits=diagonal_hits(keys, queries.T, k, shifted(model.d_vocab)),
-        assumes=weights.assumes,
+        assumes=f"{weights.assumes} {rotary_note(model.info)}".strip(),
     )
 
 

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from analysis.ablation import Method, check_method, replacement
+from analysis.capabilities import require_head_writes
 from analysis.errors import AnalysisError
 from analysis.forward import (
     Hook,
@@ -20,7 +21,7 @@ from analysis.forward import (
 from analysis.heads import Head
 from analysis.inputs import Tokens
 from analysis.models import HeadModel
-from analysis.suffix import Recording, kv_heads, record, require_plain_writes, z_points
+from analysis.suffix import Recording, kv_heads, record, z_points
 
 EdgeInput = Literal["q", "k", "v", "logits"]
 _INPUTS: tuple[EdgeInput, ...] = ("q", "k", "v")
@@ -140,13 +141,12 @@ def edge_attribution(
         AnalysisError: As `ablation_sweep`, or a model whose heads do not write z W_O.
     """
     check_method(method, tokens)
+    require_head_writes(model.info)
     last = f"blocks.{model.n_layers - 1}.hook_resid_post"
     layers = range(model.n_layers)
     names = [f"blocks.{layer}.hook_resid_pre" for layer in layers] + [last]
     names += [f"blocks.{layer}.attn.hook_{each}" for layer in layers for each in ("q", "k", "v")]
     names += z_points(model)
-    recording = record(model, tokens.tensor, z_points(model))
-    require_plain_writes(model, recording)
     loss, seen, slopes = run_with_gradients(
         model, tokens.tensor, names, lambda logits: _loss(logits, tokens)
     )
@@ -202,9 +202,9 @@ def faithfulness(
         AnalysisError: As `edge_attribution`.
     """
     check_method(method, tokens)
+    require_head_writes(model.info)
     kept = {(edge.writer, edge.reader) for edge in edges}
     recording = record(model, tokens.tensor, z_points(model))
-    require_plain_writes(model, recording)
     cut = _Cut(model, tokens, recording, method, seed)
     total = len(cut.every)
     if unknown := kept - cut.every:

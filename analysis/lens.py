@@ -42,9 +42,10 @@ def logit_lens(model: HeadModel, tokens: Tokens, top_k: int = 5) -> Lens:
     """The most likely next tokens, read from the residual stream after each block.
 
     p[depth, pos] = softmax(norm(resid[depth, pos]) W_U + b_U), with the model's own final norm,
-    applied with the scale that this stream has; after the last block it is the model's own
-    prediction. Streams of early layers were never trained to be read like this: a flat or odd
-    row need not mean that nothing is known there. Source: nostalgebraist 2020.
+    applied with the scale that this stream has, and its soft cap of logits where it has one;
+    after the last block it is the model's own prediction. Streams of early layers were never
+    trained to be read like this: a flat or odd row need not mean that nothing is known there.
+    Source: nostalgebraist 2020.
 
     Args:
         model: The model.
@@ -61,7 +62,7 @@ def logit_lens(model: HeadModel, tokens: Tokens, top_k: int = 5) -> Lens:
     names += [f"blocks.{layer}.hook_resid_post" for layer in range(model.n_layers)]
     own, streams = run(model, tokens.tensor, capture=names)
     bridge = model.bridge
-    unembed, bias = bridge.W_U, bridge.b_U
+    unembed, bias, cap = bridge.W_U, bridge.b_U, bridge.cfg.output_logits_soft_cap
     ids, probs, log_probs = [], [], []
     # One depth at a time: logits of all at once would be the largest array by far.
     for name in names:
@@ -71,6 +72,8 @@ def logit_lens(model: HeadModel, tokens: Tokens, top_k: int = 5) -> Lens:
                 # The module inside the bridge's: it has no hooks, so no lock is needed.
                 stream = bridge.ln_final.original_component(stream)
             logits = stream @ unembed + bias
+            if cap > 0:  # Gemma 2 bends its logits
+                logits = cap * (logits / cap).tanh()
         top = logits.topk(min(top_k, model.d_vocab), dim=-1)
         ids.append(to_numpy(top.indices))
         probs.append(to_numpy(logits.log_softmax(-1).gather(-1, top.indices).exp()))

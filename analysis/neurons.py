@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from analysis.arrays import freeze, to_numpy
+from analysis.capabilities import require_mlps
 from analysis.errors import AnalysisError
 from analysis.forward import run
 from analysis.inputs import Tokens
@@ -122,10 +123,7 @@ def promoted_tokens(
 
 
 def _require_neurons(model: HeadModel, layer: int) -> None:
-    if not model.info.has_mlp:
-        raise AnalysisError(
-            f"{model.name} has attention only: no MLPs, so no neurons. Choose a model with MLPs."
-        )
+    require_mlps(model.info)
     if not 0 <= layer < model.n_layers:
         raise AnalysisError(
             f"Layer {layer} was asked for; {model.name} has layers 0 to {model.n_layers - 1}."

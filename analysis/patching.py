@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from analysis.arrays import freeze
+from analysis.capabilities import require_head_writes
 from analysis.errors import AnalysisError
 from analysis.forward import run, run_with_gradients
 from analysis.heads import Head, require_heads
@@ -24,7 +25,6 @@ from analysis.suffix import (
     cases_at_once,
     kv_heads,
     record,
-    require_plain_writes,
     rerun,
     z_points,
 )
@@ -259,9 +259,9 @@ def path_patching(
         )
     if reader.layer == 0:
         raise AnalysisError("Nothing writes before the first layer. Choose a later head.")
+    require_head_writes(model.info)
     logits, kept = run(model, pair.clean.tensor, capture=z_points(model))
     runs = _Runs(model, pair, clean=float(_difference(pair, logits[:, -1]).mean()))
-    require_plain_writes(model, runs.recording)
     writers = [(layer, h) for layer in range(reader.layer) for h in range(model.n_heads)]
     point, part = f"attn.hook_{input}", (slice(None), reader.head)
     cases: list[Case] = []

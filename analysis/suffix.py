@@ -13,7 +13,6 @@ from torch import Tensor
 from torch.nn import functional
 from transformer_lens.model_bridge.sources.native import NativeAttention
 
-from analysis.errors import AnalysisError
 from analysis.forward import Hook, run
 from analysis.models import HeadModel
 
@@ -172,26 +171,6 @@ def activation_after(
 def kv_heads(model: HeadModel) -> int:
     """Key/value heads per layer: fewer than query heads where a group of them shares one."""
     return model.bridge.cfg.n_key_value_heads or model.n_heads
-
-
-def require_plain_writes(model: HeadModel, recording: Recording) -> None:
-    """Refuse a model whose heads write something else than z W_O.
-
-    Raises:
-        AnalysisError: In the first layer, z W_O and the bias do not add up to the attention's
-            output (a norm follows it, as in Gemma 3).
-    """
-    name = "blocks.0.hook_attn_out"
-    _, kept = run(model, recording.ids, capture=[name])
-    attention = model.bridge.blocks[0].attn
-    written = torch.einsum("bphe,hem->bpm", recording.z(0), attention.W_O.detach())
-    if attention.b_O is not None:
-        written = written + attention.b_O.detach()
-    if not torch.allclose(written, kept[name], atol=1e-3, rtol=1e-3):
-        raise AnalysisError(
-            f"In {model.name} a norm follows the heads' sum, so no head has an output of its own "
-            "to follow along a path. Choose another model."
-        )
 
 
 def runs_suffixes(model: HeadModel) -> bool:

@@ -11,8 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from analysis.capabilities import require_head_writes
-from analysis.errors import AnalysisError
+from analysis.capabilities import require_foldable_norms, require_head_writes
 from analysis.models import HeadModel
 
 RAW = "Raw weights: this model has no norms. Biases are left out of circuits."
@@ -54,10 +53,12 @@ def circuit_weights(model: HeadModel) -> Weights:
     Where a group of heads shares keys and values, each head has a copy of its group's.
 
     Raises:
-        AnalysisError: Heads that write something else than z W_O (Gemma's norm after attention).
+        AnalysisError: Heads that write something else than z W_O (Gemma's norm after attention),
+            or norms that cannot be folded.
     """
     bridge, info = model.bridge, model.info
     require_head_writes(info)
+    require_foldable_norms(info)
     weights = Weights(
         W_E=bridge.W_E,
         W_pos=bridge.W_pos if info.positions == "learned" else None,
@@ -71,17 +72,12 @@ def circuit_weights(model: HeadModel) -> Weights:
         assumes=RAW,
     )
     match info.normalization:
-        case None:
-            return weights
         case "LN":
             return _fold(model, weights)
         case "RMS":
             return _fold_scale(model, weights)
-        case other:
-            raise AnalysisError(
-                f"{model.name} uses {other} norms; circuits are defined here for models with "
-                "LayerNorm, RMS norms or none. Choose one of those."
-            )
+        case _:
+            return weights
 
 
 def _for_each_head(

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
+from analysis.capabilities import scale_note
 from analysis.definitions import (
     ABLATION,
     ATTRIBUTION,
     CHANCE,
-    FROZEN_SCALE,
     PATTERN,
     SCORE_SPLIT,
     SCORES,
@@ -191,8 +191,8 @@ def draw_logits(view: HeadView) -> None:
         total, targets = result.total[0], result.targets[0]
         towards = [texts[0] for texts in backend.token_labels(selection, targets[:, None])]
         at = view.labels[: len(total)]
-        if selection.info.normalization:
-            st.caption(FROZEN_SCALE)
+        if note := scale_note(selection.info):
+            st.caption(note)
         draw(head_figures.position_bars(total, at, towards, view.theme), key="logits")
         st.caption(
             "The same by source: each row of this map sums to the bar of its position, within "

@@ -3,7 +3,8 @@
 import numpy as np
 import streamlit as st
 
-from analysis.definitions import ATTRIBUTION, FROZEN_SCALE, LENS
+from analysis.capabilities import scale_note
+from analysis.definitions import ATTRIBUTION, LENS
 from app import backend, figures
 from app.answer_foil import choose_answer_and_foil
 from app.frame import draw, figure_frame
@@ -31,7 +32,7 @@ st.caption(
     f"Check: the components of each row sum to the model's own "
     f"{'logit difference' if foil is not None else 'logit'} within {result.error:.1e} logits"
     + (", after taking off the unembedding bias b_U." if result.unembed_bias.any() else ".")
-    + (f" {FROZEN_SCALE}" if selection.info.normalization else "")
+    + f" {scale_note(selection.info)}"
 )
 chosen = selection["position"] if 0 <= selection["position"] < n_rows else n_rows - 1
 with figure_frame(

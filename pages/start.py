@@ -4,6 +4,7 @@ import streamlit as st
 
 from analysis.catalog import BUNDLED
 from app import backend
+from app.model_card import draw_allowances
 from app.navigation import streamlit_page
 from app.presets import PRESETS
 from app.selection import link_parameters, open_page
@@ -49,6 +50,7 @@ if info.source:
     commit = f" at commit {info.commit[:12]}" if info.commit else ""
     where = f"{markdown_text(info.source)} on the model hub{commit}"
     st.caption(f"Weights: {where}; licence {markdown_text(info.licence)}.")
+draw_allowances(info)
 # Of a folder from elsewhere not: its card may load pictures of another host.
 if info.folder.parent == BUNDLED:
     with st.expander("How the model was made"):

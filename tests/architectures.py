@@ -58,11 +58,15 @@ NATIVE: dict[str, dict[str, Any]] = {
     "native-LN-MLP": {"d_mlp": 64, "normalization": "LN", "n_layers": 3},
 }
 ARCHITECTURES = (*NATIVE, *_CONFIGS)
+# Those, and the one whose positions only queries and keys see.
+FAMILIES = (*ARCHITECTURES, "shortformer")
 
 
 @cache
 def tiny(architecture: str) -> HeadModel:
     """A tiny model of that architecture. Read-only: shared by every test."""
+    if architecture == "shortformer":
+        return make_model(positions="shortformer")
     if architecture in NATIVE:
         return make_model(**NATIVE[architecture])
     return from_config(architecture, _CONFIGS[architecture])

@@ -1,0 +1,133 @@
+"""What the table of an architecture says is what its numbers and its analysis functions say."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from analysis.capabilities import TURNED_OUT, allowances, require_head_writes
+from analysis.catalog import read_info
+from analysis.circuits import previous_token_circuit, qk_preferences
+from analysis.composition import composition_scores
+from analysis.copying import k_composition_circuit, ov_copying
+from analysis.decomposition import k_composition, score_split
+from analysis.edges import edge_attribution
+from analysis.errors import AnalysisError
+from analysis.forward import run
+from analysis.heads import Head
+from analysis.inputs import repeated_tokens
+from analysis.lens import logit_lens
+from analysis.neurons import neuron_activations
+from analysis.scores import head_scores
+from analysis.sources import source_attribution
+from analysis.spectra import ov_eigenvalues
+from tests.architectures import FAMILIES, tiny
+
+TRIED = {
+    "Patterns, head scores, loss, logit lens": [
+        lambda model, tokens: head_scores(model, tokens),
+        lambda model, tokens: logit_lens(model, tokens),
+    ],
+    "Neurons": [lambda model, tokens: neuron_activations(model, tokens, 0)],
+    "Attribution to a logit, by head and source": [
+        lambda model, tokens: source_attribution(model, tokens, Head(1, 3)),
+    ],
+    "Paths between heads, circuits of a prediction": [edge_attribution],
+    "OV circuits": [
+        lambda model, tokens: ov_copying(model, Head(1, 3)),
+        lambda model, tokens: ov_eigenvalues(model),
+    ],
+    "V-composition": [lambda model, tokens: composition_scores(model, "V")],
+    "Q- and K-composition": [
+        lambda model, tokens: composition_scores(model, "Q"),
+        lambda model, tokens: k_composition_circuit(model, Head(0, 0), Head(1, 3)),
+    ],
+    "QK by token or position, scores by component": [
+        lambda model, tokens: qk_preferences(model, Head(1, 3), 5),
+        lambda model, tokens: previous_token_circuit(model, 1, 3),
+        lambda model, tokens: k_composition(model, tokens, 1, 3),
+        lambda model, tokens: score_split(model, tokens, Head(1, 3), 4, 2),
+    ],
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_each_analysis_does_what_the_table_says(family: str) -> None:
+    """A yes that refuses, or a no that answers with a wrong number."""
+    model = tiny(family)
+    tokens = repeated_tokens(model, length=3, batch=2)
+    rows = {row.analysis: row for row in allowances(model.info)}
+    assert set(TRIED) <= set(rows)
+    for analysis, calls in TRIED.items():
+        reason = rows[analysis].reason
+        for call in calls:
+            if reason:
+                with pytest.raises(AnalysisError) as refused:
+                    call(model, tokens)
+                assert str(refused.value).split(",")[0] == reason.split(",")[0]
+            else:
+                call(model, tokens)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_head_writes_z_w_o_exactly_where_the_table_says_so(family: str) -> None:
+    """The names of architectures stand for this; a new one has to be told apart by it."""
+    model = tiny(family)
+    tokens = repeated_tokens(model, length=3, batch=2)
+    _, kept = run(model, tokens.tensor, capture=["blocks.0.hook_attn_out", "blocks.0.attn.hook_z"])
+    attention = model.bridge.blocks[0].attn
+    written = torch.einsum("bphe,hem->bpm", kept["blocks.0.attn.hook_z"], attention.W_O)
+    if attention.b_O is not None:
+        written = written + attention.b_O
+    adds_up = torch.allclose(written, kept["blocks.0.hook_attn_out"], atol=1e-4)
+    assert adds_up == (family not in ("gemma2", "gemma3"))
+    if adds_up:
+        require_head_writes(model.info)
+    else:
+        with pytest.raises(AnalysisError, match="norm follows the heads' sum"):
+            require_head_writes(model.info)
+
+
+def test_what_to_know_is_said_where_it_holds() -> None:
+    notes = {row.analysis: row.note for row in allowances(tiny("llama").info)}
+    assert notes["Q- and K-composition"] == TURNED_OUT
+    assert notes["Ablation, patching of activations"] == "2 heads share each key and value."
+    assert TURNED_OUT in composition_scores(tiny("llama"), "K").assumes
+    assert TURNED_OUT not in composition_scores(tiny("llama"), "V").assumes
+    assert not any(row.note for row in allowances(tiny("native").info))
+    bos = allowances(replace(tiny("qwen2").info, has_bos=False))[0]
+    assert "no BOS token" in bos.reason
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "n_ctx", "window"),
+    [
+        ("gemma3_text", {"sliding_window": 128}, 128, 128),
+        ("gemma2", {"sliding_window": 4096}, 512, 4096),
+        ("qwen2", {"sliding_window": 128, "use_sliding_window": False}, 512, 0),
+        ("qwen2", {"sliding_window": 128, "use_sliding_window": True}, 128, 128),
+        ("llama", {}, 512, 0),
+    ],
+)
+def test_a_model_takes_no_more_tokens_than_a_sliding_window(
+    tmp_path, kind: str, given: dict, n_ctx: int, window: int
+) -> None:
+    """Beyond it a head cannot see the earlier copy, and chance levels would be wrong."""
+    config = {
+        "model_type": kind,
+        "vocab_size": 64,
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "intermediate_size": 48,
+        "max_position_embeddings": 1024,
+        **given,
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "model.safetensors").write_bytes(b"0" * 64)
+    info = read_info(tmp_path)
+    assert (info.n_ctx, info.window) == (n_ctx, window)
+    notes = [row.note for row in allowances(info) if row.analysis.startswith("Patterns")]
+    assert (f"{window}" in notes[0]) == bool(window)
