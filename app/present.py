@@ -353,9 +353,9 @@ def _draw_bar(go: Go) -> None:
     st.html(_STAGE.replace("BACKGROUND", palette().background))
     with st.container(key="stage", horizontal=True, vertical_alignment="center"):
         if state.views:
-            st.button("Previous view", on_click=step_to, args=(state.place - 1,))
+            st.button("Previous view", on_click=step_to, args=(state.place - 1,), shortcut="PageUp")
             st.caption(f"{state.place + 1} of {len(state.views)}")
-            st.button("Next view", on_click=step_to, args=(state.place + 1,))
+            st.button("Next view", on_click=step_to, args=(state.place + 1,), shortcut="PageDown")
         st.button("End presenter mode", on_click=stop)
         if state.views:
             _component("step_views")(

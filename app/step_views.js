@@ -1,11 +1,12 @@
 /**
- * Steps through prepared views by the arrow keys, and by the page keys that clickers send.
+ * Steps through prepared views by the arrow keys; the page keys are shortcuts of the buttons.
  */
 
-const STEPS = { PageDown: 1, ArrowRight: 1, PageUp: -1, ArrowLeft: -1 };
-// Arrows have a use of their own in these, page keys only where text is written.
-const WITH_ARROWS = "input, select, [role=slider], [role=toolbar], [role=grid], [role=tablist]";
-const WITH_TEXT = "textarea, [contenteditable=true], [role=dialog] *";
+const STEPS = { ArrowRight: 1, ArrowLeft: -1 };
+// Arrows have a use of their own in these.
+const WITH_ARROWS =
+  "input, textarea, select, [contenteditable=true], [role=slider], [role=toolbar], [role=grid], " +
+  "[role=tablist]";
 
 export default function stepViews({ parentElement, data, setTriggerValue }) {
   document.removeEventListener("keydown", parentElement.stepByKey);
@@ -15,8 +16,7 @@ export default function stepViews({ parentElement, data, setTriggerValue }) {
     const by = STEPS[event.key];
     if (!by || event.defaultPrevented || event.ctrlKey || event.altKey || event.metaKey) return;
     const target = event.composedPath()[0];
-    const used = event.key.startsWith("Arrow") ? `${WITH_ARROWS}, ${WITH_TEXT}` : WITH_TEXT;
-    if (target instanceof Element && target.closest(used)) return;
+    if (target instanceof Element && target.closest(WITH_ARROWS)) return;
     event.preventDefault();
     const next = Math.min(Math.max(place + by, 0), data.count - 1);
     if (next === place) return;
