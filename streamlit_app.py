@@ -11,7 +11,13 @@ from app.navigation import run_selected_page
 
 # A file of our own: named icons and emoji make the browser ask a font service for the picture.
 icon = Path(__file__).parent / "app" / "favicon.png"
-st.set_page_config(page_title=settings().title, page_icon=str(icon), layout="wide")
+st.set_page_config(
+    page_title=settings().title,
+    page_icon=str(icon),
+    layout="wide",
+    # A slide or a post has no room for it; one click brings it back.
+    initial_sidebar_state="collapsed" if st.context.is_embedded else "auto",
+)
 run_selected_page()
 # Last: the page is on screen before torch and TransformerLens are imported.
 backend.warm_up(list_models()[0].name)

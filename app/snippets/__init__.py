@@ -4,11 +4,12 @@ import re
 from collections.abc import Sequence
 
 from analysis.catalog import BUNDLED as BUNDLED_MODELS
+from analysis.catalog import ModelInfo
 from analysis.definitions import Definition
 from analysis.heads import Head
 from app.selection import NO_HEAD, Selection, heads_in
 from app.snippets import parts, paths
-from app.snippets.bodies import BODIES
+from app.snippets.bodies import BODIES, OF_ANY_MODEL
 
 _ORDER = (
     *("run", "pattern", "score", "loss", "ablate", "cut", "edges"),
@@ -24,11 +25,13 @@ def snippet(definitions: Sequence[Definition], selection: Selection, head: Head)
         selection: The view: its model and input are in the code.
         head: What `LAYER` and `HEAD` are.
     """
-    known = [definition for definition in dict.fromkeys(definitions) if definition in BODIES]
-    if not known or selection.info.folder.parent != BUNDLED_MODELS:
+    bundled = selection.info.folder.parent == BUNDLED_MODELS
+    covered = BODIES if bundled else OF_ANY_MODEL if _loads_by_name(selection.info) else ()
+    known = [definition for definition in dict.fromkeys(definitions) if definition in covered]
+    if not known:
         return None
     needs = {need for definition in known for need in BODIES[definition][0]}
-    blocks = [parts.BUNDLED]
+    blocks = [parts.BUNDLED if bundled else parts.HUGGING_FACE]
     blocks.append(parts.REPEATED if _repeated(selection, needs) else parts.PROMPT)
     blocks += [_part(need, selection) for need in _ORDER if need in needs]
     for definition in known:
@@ -40,6 +43,11 @@ def snippet(definitions: Sequence[Definition], selection: Selection, head: Head)
     return "\n".join([*named, "", code, ""])
 
 
+def _loads_by_name(info: ModelInfo) -> bool:
+    """Whether transformers loads it from one folder or name: not our formats, no checkpoint."""
+    return info.kind != "native" and info.step is None
+
+
 def _repeated(selection: Selection, needs: set[str]) -> bool:
     return selection["input"] == "repeated" or "repeated" in needs
 
@@ -49,14 +57,18 @@ def _constants(selection: Selection, head: Head, only_repeated: bool) -> dict[st
     repeated = selection["input"] == "repeated" or only_repeated
     second = Head(max(selection["layer2"], 0), max(selection["head2"], 0))
     kept = heads_in(selection["keep"]) if selection["keep"] != NO_HEAD else ()
+    info = selection.info
     return {
-        "NAME": selection.info.folder.name,
-        "WEIGHTS": str(selection.info.weights.relative_to(selection.info.folder)),
+        "NAME": info.folder.name,
+        # Without a source it is a folder of a person's own, beside the notebook.
+        "SOURCE": info.source or info.folder.name,
+        "REVISION": info.commit or info.revision or None,
+        "WEIGHTS": str(info.weights.relative_to(info.folder)),
         "LAYER": head.layer,
         "HEAD": head.head,
         "S": selection["length"] if repeated else None,
         "PROMPT": selection["prompt"],
-        "PREPEND_BOS": selection["bos"],
+        "PREPEND_BOS": selection.bos,
         "BATCH": selection["batch"],
         "SEED": selection["seed"],
         "WRITER": (second.layer, second.head),

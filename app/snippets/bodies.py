@@ -426,3 +426,14 @@ result = torch.tensor(records[formed]["step"])
     d.ACTIVATION: (("run",), 'result = cache[f"blocks.{LAYER}.hook_resid_pre"]'),
     **paths.BODIES,
 }
+
+# Quantities of activations and runs alone: the same lines hold for every architecture. Weights
+# need another treatment with rotary positions, shared keys and values, or RMS norms.
+OF_ANY_MODEL = frozenset(
+    {
+        *(d.TOKENS, d.LOSS, d.HALF_LOSS, d.PATTERN, d.ACTIVATION, d.NEURON_ACTIVATION),
+        *(*d.SCORES.values(), d.COURSE_STRIPE, d.DISTANCE_PROFILE, d.RESTING),
+        *(d.ABLATION, d.ABLATION_ESTIMATE, d.JOINT_ABLATION, d.KEEP_ONLY, d.TARGETED_ABLATION),
+        *(d.PATCHING, d.ATTRIBUTION_PATCHING),
+    }
+)

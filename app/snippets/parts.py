@@ -39,6 +39,30 @@ model.load_state_dict(load_file(folder / WEIGHTS))
 n_layers, n_heads, d_head = facts["n_layers"], facts["n_heads"], facts["d_head"]
 """
 
+HUGGING_FACE = """
+import numpy as np
+import torch
+from transformer_lens.model_bridge import TransformerBridge
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+torch.set_grad_enabled(False)
+tokenizer = AutoTokenizer.from_pretrained(SOURCE, revision=REVISION)
+if tokenizer.bos_token is None:  # what stands between documents takes its place
+    tokenizer.bos_token = tokenizer.eos_token
+inner = AutoModelForCausalLM.from_pretrained(
+    SOURCE,
+    revision=REVISION,
+    dtype=torch.float32,
+    use_safetensors=True,
+    attn_implementation="eager",
+)
+inner.config.architectures = [type(inner).__name__]
+model = TransformerBridge.boot_transformers(
+    SOURCE, hf_model=inner, tokenizer=tokenizer, device="cpu", dtype=torch.float32
+).eval()
+n_layers, n_heads, d_head = model.cfg.n_layers, model.cfg.n_heads, model.cfg.d_head
+"""
+
 PROMPT = """
 ids = tokenizer.encode(PROMPT, add_special_tokens=False)
 tokens = torch.tensor([[tokenizer.bos_token_id] * PREPEND_BOS + ids])  # [batch, pos]

@@ -6,15 +6,17 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 import torch
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 import analysis
+from analysis import catalog
 from analysis import definitions as d
 from analysis.catalog import BUNDLED, find_model
 from analysis.heads import Head
 from analysis.history import training_history
 from app.selection import PARAMETERS, Selection
 from app.snippets import snippet
-from app.snippets.bodies import BODIES
+from app.snippets.bodies import BODIES, OF_ANY_MODEL
 
 PROMPT = 'The cat sat.\nThe cat """ sat on the mat\' \u202e'
 CHOSEN, WRITER = Head(1, 4), Head(0, 2)
@@ -29,8 +31,10 @@ def view(**values) -> Selection:  # noqa: ANN003
 
 def run(definition: d.Definition, selection: Selection) -> np.ndarray:
     code = snippet([definition], selection, CHOSEN)
+    folder = selection.info.folder
     assert code
-    assert str(BUNDLED) not in code
+    assert str(folder.parent) not in code
+    code = code.replace("SOURCE = 'mine'", f"SOURCE = {str(folder)!r}")
     # A notebook beside the folder of models; the tests may run from anywhere.
     code = re.sub(r'Path\("models"\)', f"Path({str(BUNDLED)!r})", code)
     names: dict = {}
@@ -225,6 +229,48 @@ def test_every_definition_has_a_snippet_or_a_reason_to_have_none():
     every = {value for value in vars(d).values() if isinstance(value, d.Definition)}
     every |= set(d.PROFILE.values())
     assert every - BODIES.keys() == WITHOUT_CODE.keys()
+
+
+@pytest.fixture
+def own_folder(tmp_path, monkeypatch):
+    """A user's Llama with shared keys and values, in Hugging Face's format."""
+    sizes = {"vocab_size": 4096, "hidden_size": 48, "intermediate_size": 48}
+    heads = {"num_hidden_layers": 2, "num_attention_heads": 6, "num_key_value_heads": 2}
+    config = AutoConfig.for_model("llama", max_position_embeddings=64, **sizes, **heads)
+    folder = tmp_path / "mine"
+    file = str(BUNDLED / "attn-only-2l" / "tokenizer.json")
+    PreTrainedTokenizerFast(tokenizer_file=file, bos_token="<|endoftext|>").save_pretrained(folder)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    monkeypatch.setenv("HEADSCOPE_MODELS", str(tmp_path))
+    catalog.refresh()
+    yield folder
+    catalog.refresh()
+
+
+@pytest.mark.parametrize("source", ["repeated", "prompt"])
+def test_the_code_for_a_model_of_another_architecture(own_folder, source):
+    """In one test: the model is written once."""
+    pair = {"answer": " house", "foil": " horse"}
+    selection = view(model="mine", input=source, method="zero", keep="L0H2,L1H4", **pair)
+    model = analysis.load_model("mine", device="cpu")
+    tokens = (
+        analysis.repeated_tokens(model, 8, 3)
+        if source == "repeated"
+        else analysis.tokenize(model, PROMPT)
+    )
+    for definition in OF_ANY_MODEL:
+        if source == "prompt" and "repeated" in BODIES[definition][0]:
+            continue
+        np.testing.assert_allclose(
+            shown(definition, run(definition, selection)),
+            expected(definition, model, tokens, selection),
+            rtol=2e-4,
+            atol=2e-5,
+            err_msg=definition.name,
+        )
+    assert snippet([d.COMPOSITION, d.ATTRIBUTION], selection, CHOSEN) is None
 
 
 def test_one_program_gives_several_quantities():
