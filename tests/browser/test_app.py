@@ -57,10 +57,13 @@ def test_the_menu_holds_every_page_at_every_width(app: str, page: Page) -> None:
         expect(page.get_by_role("link", name=info.title, exact=True)).to_be_visible()
 
 
-def test_an_embedded_page_has_no_menu(app: str, page: Page) -> None:
+def test_an_embedded_page_has_no_menu_and_a_closed_sidebar(app: str, page: Page) -> None:
     go(page, f"{app}/tokens?embed=true")
     heading(page, "Tokens")
     expect(page.get_by_test_id("stTopNav")).to_have_count(0)
+    expect(page.get_by_role("combobox", name="Model")).not_to_be_in_viewport()
+    go(page, f"{app}/tokens")
+    expect(page.get_by_role("combobox", name="Model")).to_be_in_viewport()
 
 
 def test_the_first_visitor_of_a_fresh_server_may_follow_a_link(serve: Serve, page: Page) -> None:
