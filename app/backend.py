@@ -29,7 +29,7 @@ from analysis.heads import Head, all_heads
 from analysis.limits import MAX_BYTES
 from app.admission import Admission, Nobody, RateLimit, visitor
 from app.config import settings
-from app.loaded_models import LoadedModels
+from app.loaded_models import LoadedModels, return_memory
 from app.mosaic_store import ModelScores, Mosaic
 from app.selection import Selection
 from app.shared_cache import SharedCache, nbytes
@@ -66,6 +66,8 @@ Progress = Callable[[int, int], None]
 DEFINITION_VERSION = 1
 # Seconds after the first page.
 WARM_UP_AFTER = 2.0
+# Seconds; it takes a few hundredths of one.
+TIDY_EVERY = 60.0
 # A model runs one thing at a time; a second sweep can be of another model.
 MAX_SWEEPS_AT_ONCE = 2
 MAX_SWEEPS = 32
@@ -572,7 +574,15 @@ def _import_all() -> ModuleType:
     # any model is loaded, because what is set apart is never collected.
     gc.collect()
     gc.freeze()
+    threading.Thread(target=_tidy_up, daemon=True, name="memory").start()
     return analysis
+
+
+def _tidy_up() -> None:
+    """Now and then give back the memory that busy times leave with the allocator."""
+    while True:
+        time.sleep(TIDY_EVERY)
+        return_memory()
 
 
 def _model(info: ModelInfo) -> HeadModel:

@@ -102,6 +102,14 @@ def _element(message: ForwardMsg) -> tuple[str, str]:
     # The address of a file to download names the session.
     if kind in (None, "empty", "download_button"):
         return "", ""
+    inner = getattr(element, kind)
+    # A widget's value is sent only where the session does not have it yet.
+    for name in ("set_value", "value", "raw_value", "raw_values"):
+        if (
+            "set_value" in inner.DESCRIPTOR.fields_by_name
+            and name in inner.DESCRIPTOR.fields_by_name
+        ):
+            inner.ClearField(name)
     alert = ""
     if kind == "exception":
         alert = element.exception.message or "exception"
