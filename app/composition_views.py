@@ -139,13 +139,12 @@ def draw_targeted(selection: Selection, target: Head) -> None:
         with progress_bar(f"Silencing every head before {target.label}") as progress:
             result = backend.targeted_ablation(selection, target, progress)
         strongest = int(np.abs(result.values).argmax())
-        left, right = st.columns(2)
-        left.metric(f"Induction score of {target.label}", f"{result.clean:.2f}", border=True)
-        right.metric(
-            f"Without {result.sources[strongest].label}",
-            f"{result.ablated[strongest]:.2f}",
-            border=True,
+        without = f"Without {result.sources[strongest].label}"
+        bar = st.container(horizontal=True)
+        bar.metric(
+            f"Induction score of {target.label}", f"{result.clean:.2f}", border=True, width=METRIC
         )
+        bar.metric(without, f"{result.ablated[strongest]:.2f}", border=True, width=METRIC)
         labels = [head.label for head in result.sources]
         draw(composition_figures.change_bars(result.values, labels, palette()), key="targeted")
         if result.clean < A_STRIPE:

@@ -18,7 +18,7 @@ from analysis.heads import Head, all_heads
 from app import backend, head_figures
 from app.dossier import HeadView
 from app.export import as_rows
-from app.frame import draw_choice, draw_table, figure_frame, part
+from app.frame import METRIC, draw_choice, draw_table, figure_frame, part
 from app.selection import MAX_WORD, Selection
 from app.text import display_token, markdown_text
 
@@ -139,11 +139,11 @@ def _draw_copying(view: HeadView) -> None:
     values = backend.ov_eigenvalues(view.selection).vocabulary_score
     mine = float(values[head.layer, head.head])
     rank = 1 + int((values > mine).sum())
-    metrics = st.columns(3)
-    for column, (k, accuracy) in zip(metrics, copying.accuracy.items(), strict=False):
+    bar = st.container(horizontal=True)
+    for k, accuracy in copying.accuracy.items():
         title = "Copies, top guess" if k == 1 else f"Copies, top {k}"
-        column.metric(title, f"{accuracy:.1%}", border=True)
-    metrics[2].metric("Eigenvalue score", f"{mine:+.2f}", border=True)
+        bar.metric(title, f"{accuracy:.1%}", border=True, width=METRIC)
+    bar.metric("Eigenvalue score", f"{mine:+.2f}", border=True, width=METRIC)
     st.caption(
         f"Copying: the share of all {view.selection.info.d_vocab:,} tokens that the head raises "
         f"most when it attends to them. Eigenvalue score: +1 copies, -1 inverts; rank {rank} of "

@@ -4,6 +4,7 @@ import streamlit as st
 
 from analysis.catalog import BUNDLED
 from app import backend
+from app.frame import METRIC
 from app.model_card import draw_allowances
 from app.navigation import streamlit_page
 from app.presets import PRESETS
@@ -43,9 +44,9 @@ facts: dict[str, str | int] = {
     "MLPs": "yes" if info.has_mlp else "none",
     "Normalization": info.normalization or "none",
 }
-cells = st.columns(3)
-for index, (name, value) in enumerate(facts.items()):
-    cells[index % 3].metric(name, value, border=True)
+bar = st.container(horizontal=True)
+for name, value in facts.items():
+    bar.metric(name, value, border=True, width=METRIC)
 if info.source:
     commit = f" at commit {info.commit[:12]}" if info.commit else ""
     where = f"{markdown_text(info.source)} on the model hub{commit}"

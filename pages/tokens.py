@@ -7,7 +7,7 @@ from analysis.definitions import LOSS, TOKENS
 from app import backend
 from app.chips import Chip, chips_html
 from app.export import Exhibit, as_rows, record_table
-from app.frame import draw_table, figure_frame, offer, offer_rows, part
+from app.frame import METRIC, draw_table, figure_frame, offer, offer_rows, part
 from app.selection import MAX_IDS, open_page
 from app.sequences import choose_sequence
 from app.text import display_token
@@ -21,11 +21,12 @@ labels, ids = tokens.labels[row], tokens.ids[row]
 top_labels = backend.token_labels(selection, stats.top_ids[row])
 correct, log_probs = stats.correct[row], stats.log_probs[row]
 
-columns = st.columns(4)
-columns[0].metric("Tokens", len(labels), border=True)
-columns[1].metric("Loss, nats per token", f"{-log_probs.mean():.3f}", border=True)
-columns[2].metric("Top guess right", f"{correct.sum()} of {len(correct)}", border=True)
-columns[3].metric("A uniform guess", f"{np.log(selection.info.d_vocab):.3f}", border=True)
+bar = st.container(horizontal=True)
+bar.metric("Tokens", len(labels), border=True, width=METRIC)
+bar.metric("Loss, nats per token", f"{-log_probs.mean():.3f}", border=True, width=METRIC)
+bar.metric("Top guess right", f"{correct.sum()} of {len(correct)}", border=True, width=METRIC)
+uniform = np.log(selection.info.d_vocab)
+bar.metric("A uniform guess", f"{uniform:.3f}", border=True, width=METRIC)
 
 
 def chip(position: int) -> Chip:
