@@ -193,7 +193,7 @@ def log_prob_line(
             )
     figure.update_xaxes(title="Position the prediction is made at")
     figure.update_yaxes(title="Log-probability of the next token (nats)")
-    figure.update_layout(legend={"orientation": "h", "y": 1.12, "x": 0})
+    figure.update_layout(legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0})
     return finish(figure, height=400)
 
 

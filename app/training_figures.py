@@ -105,5 +105,5 @@ def _over_steps(
     if log:
         figure.update_xaxes(type="log", dtick=1)
     figure.update_xaxes(title="Training step")
-    figure.update_layout(legend={"orientation": "h", "y": 1.12, "x": 0})
+    figure.update_layout(legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0})
     return finish(figure, height=height)
