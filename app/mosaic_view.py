@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
@@ -16,12 +16,56 @@ from app import backend
 from app.figures import add_click_targets, colour_scale, finish
 from app.frame import beside, draw_heads_to_open
 from app.mosaic_store import ModelScores
-from app.selection import Selection
+from app.selection import ALL_FAMILIES, SORTS, Selection
 from app.text import markdown_text
 from app.theme import Palette, palette
 
 # Pixels that a map takes at least; what does not fit in line goes below.
 _WIDTH = 340
+_SORT_NAMES = dict(zip(SORTS, ("As listed", "Name", "Size", "Best score"), strict=True))
+
+
+def choose_models(selection: Selection, infos: Sequence[ModelInfo]) -> list[ModelInfo]:
+    """The models of the chosen family; the pickers of family and order, where there is a choice."""
+    chosen = selection["family"]
+    families = {info.family for info in infos} | {chosen}
+    families.discard(ALL_FAMILIES)
+    if len(families) > 1:
+        st.selectbox(
+            "Family",
+            [ALL_FAMILIES, *sorted(families)],
+            format_func=lambda family: "All" if family == ALL_FAMILIES else family,
+            key=selection.key("family"),
+            width=180,
+        )
+    if len(infos) > 1:
+        st.selectbox(
+            "Sort by",
+            SORTS,
+            format_func=_SORT_NAMES.__getitem__,
+            key=selection.key("sort"),
+            width=180,
+        )
+    return [info for info in infos if chosen in (ALL_FAMILIES, info.family)]
+
+
+def in_order(
+    infos: Sequence[ModelInfo], known: Mapping[str, ModelScores | str | None], sort: str, score: str
+) -> list[ModelInfo]:
+    """Models as listed, by name, from the smallest, or from the highest score of a head.
+
+    Those whose scores are not known come last in the order of scores.
+    """
+
+    def best(info: ModelInfo) -> float:
+        part = known[info.name]
+        return float(part.scores[score].max()) if isinstance(part, ModelScores) else -np.inf
+
+    if sort == "name":
+        return sorted(infos, key=lambda info: info.title.casefold())
+    if sort == "size":
+        return sorted(infos, key=lambda info: info.n_params)
+    return sorted(infos, key=best, reverse=True) if sort == "best" else list(infos)
 
 
 def draw_models(selection: Selection, infos: Sequence[ModelInfo], waiting: bool) -> None:
@@ -41,7 +85,8 @@ def draw_models(selection: Selection, infos: Sequence[ModelInfo], waiting: bool)
     if score == "entropy":
         top = max((float(part.scores[score].max()) for part in found.values()), default=1.0)
     cells = beside("mosaic", *[_WIDTH] * len(infos))
-    for cell, info in zip(cells, infos, strict=True):
+    ordered = in_order(infos, known, selection["sort"], score)
+    for cell, info in zip(cells, ordered, strict=True):
         with cell:
             st.markdown(f"**{markdown_text(info.title)}**")
             part = known[info.name]

@@ -56,8 +56,10 @@ CLEAN_PROMPT = "The red house and the old horse were by the river, and we all lo
 # What followed "red" follows "old": only who stands before whom has changed.
 CORRUPT_PROMPT = CLEAN_PROMPT.replace("red house", "old house").replace("old horse", "red horse")
 MAX_OFFSETS = 10
+SORTS = ("listed", "name", "size", "best")
 # Of a list of heads that the page picks where it is empty: none at all.
 NO_HEAD = "none"
+ALL_FAMILIES = "all"
 _STATE = "headscope.selection"
 
 
@@ -144,6 +146,13 @@ def _positions(most: int) -> Callable[[str], str]:
 def _answers(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9]{0,8}(,[A-Za-z0-9]{0,8}){0,7}", text):
         raise Refused("not a list of at most 8 answers such as second,L1H2")
+    return text
+
+
+def _family(text: str) -> str:
+    # Looked up each time: models come and go while the server runs.
+    if text != ALL_FAMILIES and text not in {info.family for info in list_models()}:
+        raise Refused("no family of models")
     return text
 
 
@@ -287,6 +296,8 @@ PARAMETERS = (
     Parameter("x", "previous", _PROFILE, "score along the horizontal axis", ("finder",)),
     Parameter("y", "induction", _PROFILE, "score along the vertical axis", ("finder",)),
     Parameter("score", "induction", _choice(*SCORES), "score that is shown", _OVERVIEWS),
+    Parameter("family", ALL_FAMILIES, _family, "family of the models shown", ("mosaic",)),
+    Parameter("sort", "listed", _choice(*SORTS), "order of the models", ("mosaic",)),
     Parameter("step", -1, _whole(-1, 99_999_999), "step of the checkpoint", ("training",)),
     Parameter("scale", "log", _choice("log", "linear"), "how steps are spaced", ("training",)),
     Parameter(

@@ -6,22 +6,27 @@ from analysis.catalog import available_models
 from analysis.definitions import CHANCE, SCORES
 from app import backend
 from app.frame import figure_frame
-from app.mosaic_view import draw_models
+from app.mosaic_view import choose_models, draw_models
 from app.selection import open_page
+from app.text import display_token
 
 selection = open_page("mosaic")
-infos = available_models()
 name = SCORES[selection["score"]].name
+
+with st.container(horizontal=True):
+    st.selectbox(
+        "Score",
+        SCORES,
+        format_func=lambda score: SCORES[score].name,
+        key=selection.key("score"),
+        width=260,
+    )
+    infos = choose_models(selection, available_models())
+if not infos:
+    st.text(f"No model of the family {display_token(selection['family'])} is on this machine.")
+    st.stop()
 known = backend.mosaic(infos)
 waiting = any(found is None for found in known.values())
-
-st.selectbox(
-    "Score",
-    SCORES,
-    format_func=lambda score: SCORES[score].name,
-    key=selection.key("score"),
-    width=260,
-)
 with figure_frame(
     f"{name} of every head of every model",
     "One map for each model, layers downwards, all on random tokens repeated (seed 0) and in the "

@@ -78,6 +78,8 @@ VALUES = {
     "qpart": 0,
     "kpart": 2,
     "score": "previous",
+    "family": "Pythia",
+    "sort": "best",
     "step": 1221,
     "scale": "linear",
     "lesson": 4,
