@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from analysis.catalog import ModelInfo
-from analysis.definitions import SCORES
+from analysis.definitions import SCORES, ScoreName
 from analysis.heads import Head
 from analysis.limits import mosaic_size
 from app import backend
@@ -50,7 +50,10 @@ def choose_models(selection: Selection, infos: Sequence[ModelInfo]) -> list[Mode
 
 
 def in_order(
-    infos: Sequence[ModelInfo], known: Mapping[str, ModelScores | str | None], sort: str, score: str
+    infos: Sequence[ModelInfo],
+    known: Mapping[str, ModelScores | str | None],
+    sort: str,
+    score: ScoreName,
 ) -> list[ModelInfo]:
     """Models as listed, by name, from the smallest, or from the highest score of a head.
 
