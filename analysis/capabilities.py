@@ -70,6 +70,15 @@ def require_learned_positions(info: ModelInfo, wanted: str) -> None:
     _require(_no_learned_positions(info, wanted))
 
 
+def require_position_vectors(info: ModelInfo, wanted: str) -> None:
+    """Refuse a model without position vectors that queries and keys read: `wanted` needs them.
+
+    Raises:
+        AnalysisError: Rotary positions.
+    """
+    _require(_no_position_vectors(info, wanted))
+
+
 def require_fixed_qk(info: ModelInfo) -> None:
     """Refuse a model whose scores are no product of fixed matrices, whatever the distance.
 
@@ -130,22 +139,24 @@ def _no_head_writes(info: ModelInfo) -> str:
     )
 
 
+def _no_position_vectors(info: ModelInfo, wanted: str) -> str:
+    if info.positions != "rotary":
+        return ""
+    return (
+        f"{info.name} has rotary positions: its queries and keys are turned by an angle "
+        f"that depends on the distance, so {wanted} does not exist as a product of fixed "
+        "matrices. Choose a model with learned positions."
+    )
+
+
 def _no_learned_positions(info: ModelInfo, wanted: str) -> str:
-    match info.positions:
-        case "rotary":
-            return (
-                f"{info.name} has rotary positions: its queries and keys are turned by an angle "
-                f"that depends on the distance, so {wanted} does not exist as a product of fixed "
-                "matrices. Choose a model with learned positions."
-            )
-        case "shortformer":
-            return (
-                f"{info.name} adds its positions to what queries and keys read and not to the "
-                f"stream, for which {wanted} is not worked out here. Choose a model with learned "
-                "positions."
-            )
-        case _:
-            return ""
+    if info.positions != "shortformer":
+        return _no_position_vectors(info, wanted)
+    return (
+        f"{info.name} adds its positions to what queries and keys read and not to the "
+        f"stream, for which {wanted} is not worked out here. Choose a model with learned "
+        "positions."
+    )
 
 
 def _no_fixed_qk(info: ModelInfo) -> str:
@@ -181,11 +192,18 @@ def _one_layer(info: ModelInfo) -> str:
 def _no_bos(info: ModelInfo) -> str:
     if info.has_bos:
         return ""
-    return f"{info.name} has no BOS token, so every input begins with its own first token."
+    return (
+        f"{info.name} has no BOS token: a prompt begins with its own first token, and repeated "
+        "tokens with the end-of-text token, which stood between documents in training."
+    )
 
 
-def _unturned_positions(info: ModelInfo) -> str:
-    return _no_learned_positions(info, "a score by position or by component")
+def _no_score_by_position(info: ModelInfo) -> str:
+    return _no_position_vectors(info, "a score by token or by position")
+
+
+def _no_score_by_component(info: ModelInfo) -> str:
+    return _no_learned_positions(info, "a score by component")
 
 
 def _window_note(info: ModelInfo) -> str:
@@ -221,8 +239,13 @@ _ANALYSES: tuple[tuple[str, tuple[Refusal, ...], Callable[[ModelInfo], str]], ..
         rotary_note,
     ),
     (
-        "QK by token or position, scores by component",
-        (_unturned_positions, _no_head_writes, _no_foldable_norms),
+        "QK by token or position",
+        (_no_score_by_position, _no_head_writes, _no_foldable_norms),
+        _nothing,
+    ),
+    (
+        "Scores by component",
+        (_no_score_by_component, _no_head_writes, _no_foldable_norms),
         _nothing,
     ),
 )

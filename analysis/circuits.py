@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from analysis.arrays import freeze, to_numpy
-from analysis.capabilities import require_learned_positions
+from analysis.capabilities import require_position_vectors
 from analysis.errors import AnalysisError
 from analysis.heads import Head, require_heads
 from analysis.inputs import token_text
@@ -153,8 +153,9 @@ def previous_token_circuit(model: HeadModel, layer: int, head: int) -> Circuit:
     """Where a head would attend if it saw positions only: a previous-token head shows a diagonal.
 
     pattern = softmax over src <= dest of W_pos W_Q W_K^T W_pos^T / sqrt(d_head); `previous` is the
-    mean of its -1 diagonal, 0..1. Only for learned positions that are added to the stream; the
-    biases of queries and keys are left out. Source: ARENA 1.2, section 4.5.
+    mean of its -1 diagonal, 0..1. Only for learned position vectors, whether the stream holds them
+    or only queries and keys see them; the biases of queries and keys are left out. Source: ARENA
+    1.2, section 4.5.
 
     Raises:
         AnalysisError: A head that does not exist, or a model with rotary positions, which has no
@@ -162,9 +163,9 @@ def previous_token_circuit(model: HeadModel, layer: int, head: int) -> Circuit:
     """
     chosen = Head(layer, head)
     require_heads(model.info, chosen)
-    require_learned_positions(model.info, "a positional pattern")
+    require_position_vectors(model.info, "a positional pattern")
     weights = circuit_weights(model)
-    assert weights.W_pos is not None  # learned, as was required
+    assert weights.W_pos is not None  # not rotary, as was required
     queries = weights.W_pos @ weights.W_Q[layer, head]
     keys = weights.W_pos @ weights.W_K[layer, head]
     pattern = causal_softmax(queries @ keys.T / model.d_head**0.5)
@@ -188,7 +189,7 @@ def qk_preferences(model: HeadModel, head: Head, token_id: int, top: int = 10) -
     """
     require_heads(model.info, head)
     require_token(model, token_id)
-    require_learned_positions(model.info, "a token-to-token score free of position")
+    require_position_vectors(model.info, "a token-to-token score free of position")
     weights = circuit_weights(model)
     w_q, w_k = weights.W_Q[head.layer, head.head], weights.W_K[head.layer, head.head]
     embedding = weights.W_E[token_id]

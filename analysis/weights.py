@@ -36,7 +36,7 @@ class Weights:
     """
 
     W_E: Float[Tensor, "d_vocab d_model"]
-    W_pos: Float[Tensor, "n_ctx d_model"] | None  # None: no position vectors are added
+    W_pos: Float[Tensor, "n_ctx d_model"] | None  # None: there are no position vectors
     W_Q: Float[Tensor, "layer head d_model d_head"]
     W_K: Float[Tensor, "layer head d_model d_head"]
     W_V: Float[Tensor, "layer head d_model d_head"]
@@ -61,7 +61,7 @@ def circuit_weights(model: HeadModel) -> Weights:
     require_foldable_norms(info)
     weights = Weights(
         W_E=bridge.W_E,
-        W_pos=bridge.W_pos if info.positions == "learned" else None,
+        W_pos=None if info.positions == "rotary" else bridge.W_pos,
         W_Q=bridge.W_Q,
         W_K=_for_each_head(bridge.W_K, model),
         W_V=_for_each_head(bridge.W_V, model),

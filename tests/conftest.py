@@ -66,6 +66,20 @@ def make_model(
     return HeadModel(info, bridge, tokenizer, fingerprint=f"tiny-{seed}")
 
 
+def state_dict(model: HeadModel) -> dict[str, torch.Tensor]:
+    """The weights of a native model of attention only, under the names of the course's file."""
+    weights = {
+        "embed.W_E": model.bridge.W_E,
+        "pos_embed.W_pos": model.bridge.W_pos,
+        "unembed.W_U": model.bridge.W_U,
+        "unembed.b_U": model.bridge.b_U,
+    }
+    for layer, block in enumerate(model.bridge.blocks):
+        for part in ("W_Q", "W_K", "W_V", "W_O", "b_Q", "b_K", "b_V", "b_O"):
+            weights[f"blocks.{layer}.attn.{part}"] = getattr(block.attn, part)
+    return weights
+
+
 @pytest.fixture(scope="session")
 def attention_only() -> HeadModel:
     """2 layers x 4 heads, no norm, no MLP. Read-only: shared by every test."""

@@ -43,9 +43,11 @@ TRIED = {
         lambda model, tokens: composition_scores(model, "Q"),
         lambda model, tokens: k_composition_circuit(model, Head(0, 0), Head(1, 3)),
     ],
-    "QK by token or position, scores by component": [
+    "QK by token or position": [
         lambda model, tokens: qk_preferences(model, Head(1, 3), 5),
         lambda model, tokens: previous_token_circuit(model, 1, 3),
+    ],
+    "Scores by component": [
         lambda model, tokens: k_composition(model, tokens, 1, 3),
         lambda model, tokens: score_split(model, tokens, Head(1, 3), 4, 2),
     ],

@@ -20,7 +20,9 @@ from analysis.circuits import (
 from analysis.copying import diagonal_hits, k_composition_circuit, ov_copying
 from analysis.errors import AnalysisError
 from analysis.heads import Head, require_heads
+from analysis.inputs import repeated_tokens
 from analysis.models import HeadModel
+from analysis.patterns import attention_patterns
 from analysis.spectra import factored_matrix_facts, ov_eigenvalues, ov_svd, time_factored
 from analysis.weights import FOLDED, RAW, circuit_weights
 from tests.conftest import make_model
@@ -295,6 +297,19 @@ def test_previous_token_circuit_equals_the_formula(any_model: HeadModel) -> None
     np.testing.assert_allclose(circuit.values, expected, atol=1e-4)
     diagonal = np.mean([expected[dest, dest - 1] for dest in range(1, 64)])
     assert circuit.previous == pytest.approx(diagonal, abs=1e-4)
+
+
+def test_positions_that_only_queries_and_keys_see_have_the_circuit_too() -> None:
+    """Without tokens and biases it is all that the first layer's heads go by."""
+    model = make_model(positions="shortformer")
+    attention = model.bridge.blocks[0].attn
+    for weight in (model.bridge.W_E, attention.b_Q, attention.b_K):
+        weight.zero_()
+    tokens = repeated_tokens(model, length=20, batch=1)
+    found = attention_patterns(model, tokens).values[0, 0, 2]
+    n = tokens.length
+    circuit = previous_token_circuit(model, 0, 2)
+    np.testing.assert_allclose(circuit.values[:n, :n], found, atol=1e-5)
 
 
 def test_rotary_models_are_refused_with_the_reason() -> None:

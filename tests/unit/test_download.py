@@ -15,7 +15,7 @@ from analysis.errors import AnalysisError
 from analysis.inputs import tokenize
 from analysis.models import load_model
 from analysis.predictions import next_token_stats
-from tests.conftest import make_model
+from tests.conftest import make_model, state_dict
 from tests.hub import COMMIT, TOKENIZER, running_hub, tiny_gpt2, tiny_pythia
 
 GPT2 = "openai-community/gpt2"
@@ -196,17 +196,9 @@ def test_what_the_machine_is_too_small_for_is_not_asked_for(hub, monkeypatch):
 def test_a_state_dict_is_converted_with_the_tokenizer_that_it_names(hub):
     """As Neel Nanda's models come: weights here, the tokenizer with a BOS of its own there."""
     model = make_model(normalization="LN")
-    weights = {
-        "embed.W_E": model.bridge.W_E,
-        "pos_embed.W_pos": model.bridge.W_pos,
-        "unembed.W_U": model.bridge.W_U,
-        "unembed.b_U": model.bridge.b_U,
-    }
+    weights = state_dict(model)
     norms = {"ln_final": model.bridge.ln_final}
-    for layer, block in enumerate(model.bridge.blocks):
-        norms[f"blocks.{layer}.ln1"] = block.ln1
-        for part in ("W_Q", "W_K", "W_V", "W_O", "b_Q", "b_K", "b_V", "b_O"):
-            weights[f"blocks.{layer}.attn.{part}"] = getattr(block.attn, part)
+    norms |= {f"blocks.{layer}.ln1": block.ln1 for layer, block in enumerate(model.bridge.blocks)}
     for name, norm in norms.items():
         weights |= {f"{name}.w": norm.weight, f"{name}.b": norm.bias}
     file = io.BytesIO()

@@ -23,7 +23,7 @@ from analysis.predictions import next_token_stats
 from analysis.scores import head_scores
 from analysis.sources import source_attribution
 from tests.architectures import tiny
-from tests.conftest import make_model
+from tests.conftest import make_model, state_dict
 
 ADDS_UP = ("gpt2", "llama", "qwen2", "qwen3", "neox")
 TEXT = "The cat sat on the mat and the cat slept."
@@ -237,16 +237,8 @@ def test_a_folder_that_is_gone_is_no_model(folder):
 def test_the_courses_file_format_is_converted(tmp_path, monkeypatch):
     """Two heads' weights swapped, or positions put into the stream, would go unnoticed."""
     model = shortformer()
-    weights = {
-        "embed.W_E": model.bridge.W_E,
-        "pos_embed.W_pos": model.bridge.W_pos,
-        "unembed.W_U": model.bridge.W_U,
-        "unembed.b_U": model.bridge.b_U,
-    }
-    for layer, block in enumerate(model.bridge.blocks):
-        for part in ("W_Q", "W_K", "W_V", "W_O", "b_Q", "b_K", "b_V", "b_O"):
-            weights[f"blocks.{layer}.attn.{part}"] = getattr(block.attn, part)
-        weights[f"blocks.{layer}.attn.mask"] = torch.ones(64, 64).bool()
+    masks = {f"blocks.{layer}.attn.mask": torch.ones(64, 64).bool() for layer in range(2)}
+    weights = state_dict(model) | masks
     monkeypatch.setenv("HEADSCOPE_CACHE", str(tmp_path))
     tokenizer = BUNDLED / "attn-only-2l" / "tokenizer.json"
     convert_state_dict("attn-only-2L-half", weights, tokenizer)
