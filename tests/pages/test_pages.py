@@ -320,3 +320,10 @@ def test_a_failure_of_ours_is_an_apology_without_a_traceback(
     assert not app.exception
     assert [error for error in app.error if APOLOGY in error.value]
     assert "secret detail" not in str(app)
+
+
+def test_the_start_page_says_what_the_model_allows(open_at: Open) -> None:
+    (table,) = open_at("start").table
+    allowed = dict(zip(table.value["Analysis"], table.value["Allowed"], strict=True))
+    assert text_of(allowed["OV circuits"]) == "Yes."
+    assert "attention only" in allowed["Neurons"]
