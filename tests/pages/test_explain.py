@@ -214,7 +214,7 @@ def test_a_model_with_rotary_positions_has_no_positional_pattern_and_the_page_sa
     def rotary(model, wanted: str) -> None:  # noqa: ANN001
         raise backend.AnalysisError(f"This model has rotary positions, so {wanted} does not exist.")
 
-    monkeypatch.setattr("analysis.circuits.require_learned_positions", rotary)
+    monkeypatch.setattr("analysis.circuits.require_position_vectors", rotary)
     monkeypatch.setattr("app.backend._results", backend.SharedCache(0, backend.nbytes))
     app = open_at("circuits", heads="L1H2")
     expect_well(app)
