@@ -42,6 +42,12 @@ class Visitor(Protocol):
     def enters(self) -> None:
         """The wait is over, one way or the other."""
 
+    def starts(self, what: str) -> None:
+        """What `what` says begins, here or in a thread that is awaited; not told twice."""
+
+    def ends(self) -> None:
+        """It is over, or never began; may raise, so nothing that was found may depend on it."""
+
 
 class Nobody:
     """Work that no page waits for, such as a sweep in the background."""
@@ -56,6 +62,12 @@ class Nobody:
         """Nobody reads it."""
 
     def enters(self) -> None:
+        """Nothing was shown."""
+
+    def starts(self, what: str) -> None:
+        """Nobody reads it."""
+
+    def ends(self) -> None:
         """Nothing was shown."""
 
 

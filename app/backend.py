@@ -601,10 +601,9 @@ def _over_layers(selection: Selection, function: str) -> Any:
     """A summary of the patterns of every layer, which are not themselves kept."""
     tokens = tokens_of(selection)
 
-    def compute() -> Any:
-        engine = _engine()
-        every_layer = engine.attention_patterns(model_of(selection), tokens)
-        return getattr(engine, function)(every_layer, tokens)
+    def compute(model: HeadModel) -> Any:
+        every_layer = _engine().attention_patterns(model, tokens)
+        return getattr(_engine(), function)(every_layer, tokens)
 
     return _shared(function, selection.info, (tokens,), compute)
 
@@ -645,16 +644,22 @@ def _result(
         function,
         selection.info,
         (*arguments, *sorted(options.items())),
-        lambda: getattr(_engine(), function)(
-            model_of(selection), *arguments, **options, **reported
-        ),
+        lambda model: getattr(_engine(), function)(model, *arguments, **options, **reported),
+        shows_progress=progress is not None,
     )
 
 
 def _shared(
-    function: str, info: ModelInfo, asked: tuple[Any, ...], compute: Callable[[], Any]
+    function: str,
+    info: ModelInfo,
+    asked: tuple[Any, ...],
+    compute: Callable[[HeadModel], Any],
+    shows_progress: bool = False,
 ) -> Any:
-    """What is remembered costs nothing; what is not is counted, waits its turn, and is computed."""
+    """What is remembered costs nothing; what is not is counted, waits its turn, and is computed.
+
+    Meanwhile the visitor is told what is done, unless the computation `shows_progress` itself.
+    """
     who, key = visitor(), _key(function, info, asked)
 
     def admitted() -> Any:
@@ -663,9 +668,33 @@ def _shared(
         if who.address is not None:
             _address_rate.take(who.address)
         with _admission.admitted(_bytes_needed(info, asked), who):
-            return compute()
+            model = _models.get(info, who)
+            if not shows_progress:
+                who.starts(_doing(info, asked))
+            return compute(model)
 
-    return _results.get(key, lambda: _stored(info, key, admitted), who.check)
+    def while_another_does() -> None:
+        who.check()
+        who.starts(_doing(info, asked))
+
+    try:
+        return _results.get(key, lambda: _stored(info, key, admitted), while_another_does)
+    finally:
+        # Not before the result is remembered: who has left ends in there.
+        who.ends()
+
+
+def _doing(info: ModelInfo, asked: tuple[Any, ...]) -> str:
+    """One line for who waits."""
+    for part in asked:
+        if _stands_for_itself(part):
+            continue
+        if isinstance(part, analysis.Tokens):
+            rows = f"{part.batch} × " if part.batch > 1 else ""
+            return f"Running {info.title} on {rows}{part.length} tokens…"
+        if isinstance(part, analysis.PromptPair):
+            return f"Running {info.title} on both prompts…"
+    return f"Reading the weights of {info.title}…"
 
 
 def _stored(info: ModelInfo, key: Hashable, compute: Callable[[], Any]) -> Any:
@@ -734,11 +763,15 @@ def _cut_by(tokens: Tokens) -> str:
 
 def _identity(part: Any) -> Any:
     """What stands for an argument in a key: tokens by their ids, everything else by itself."""
+    if _stands_for_itself(part):
+        return part
     if isinstance(part, analysis.Tokens):
         return (part.ids.shape, part.ids.tobytes(), part.half_length, part.pairs_from)
-    if part is None or isinstance(part, str | int | float | tuple | Head):
-        return part
     # Asked last: the class comes with torch.
     if isinstance(part, analysis.PromptPair):
         return (_identity(part.clean), _identity(part.corrupt), part.answer, part.foil)
     return part
+
+
+def _stands_for_itself(part: Any) -> bool:
+    return part is None or isinstance(part, str | int | float | tuple | Head)

@@ -49,8 +49,7 @@ def draw_pairs(selection: Selection, writer: Head, reader: Head) -> None:
             required=True,
             key=selection.key("kind"),
         )
-        with st.spinner("Composition scores"):
-            found = {each: backend.composition(selection, each) for each in KINDS}
+        found = {each: backend.composition(selection, each) for each in KINDS}
         baseline = found[kind].baseline
         spread = (baseline.mean, baseline.std)
         figure, left_out = composition_figures.pair_map(
@@ -199,8 +198,7 @@ def draw_decomposition(selection: Selection, head: Head) -> None:
         part(),
     ):
         tokens = backend.tokens_of(selection)
-        with st.spinner("Splitting queries and keys"):
-            result = backend.decomposition(selection, head)
+        result = backend.decomposition(selection, head)
         labels = tokens.labels[0] if tokens.batch == 1 else None
         top = float(max(result.query_norms.max(), result.key_norms.max()))
         for name, norms in (("Queries", result.query_norms), ("Keys", result.key_norms)):

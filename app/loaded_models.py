@@ -74,9 +74,21 @@ class LoadedModels:
             AnalysisError: It can never fit, or all memory is held by models in use; or what
                 loading raises.
         """
-        return self._find(info) or self._loads.get(
-            info.name, lambda: self._find(info) or self._bring(info, visitor), visitor.check
-        )
+        if known := self._find(info):
+            return known
+        loading = f"Loading {info.title}…"
+
+        def bring() -> HeadModel:
+            return self._find(info) or self._bring(info, visitor, loading)
+
+        def while_another_does() -> None:
+            visitor.check()
+            visitor.starts(loading)
+
+        try:
+            return self._loads.get(info.name, bring, while_another_does)
+        finally:
+            visitor.ends()
 
     def _find(self, info: ModelInfo) -> HeadModel | None:
         with self._lock:
@@ -85,8 +97,9 @@ class LoadedModels:
             self._kept.move_to_end(info.name)
             return self._kept[info.name].model
 
-    def _bring(self, info: ModelInfo, visitor: Visitor) -> HeadModel:
+    def _bring(self, info: ModelInfo, visitor: Visitor, loading: str) -> HeadModel:
         self._reserve(info, visitor)
+        visitor.starts(loading)
         try:
             model = self._load(info)
             with self._lock:

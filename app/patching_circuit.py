@@ -33,11 +33,10 @@ def draw_circuit(selection: Selection) -> None:
         ),
         part(),
     ):
-        with st.spinner("Following every edge"):
-            found = backend.edge_attribution(selection)
-            count = selection["edges"] or _enough(selection, found)
-            edges = _strongest(found, count)
-            result = backend.faithfulness(selection, edges)
+        found = backend.edge_attribution(selection)
+        count = selection["edges"] or _enough(selection, found)
+        edges = _strongest(found, count)
+        result = backend.faithfulness(selection, edges)
         st.slider(
             "Strongest edges",
             1,

@@ -119,8 +119,7 @@ def draw_prompts(selection: Selection) -> PatchView | None:
         _draw_strips(clean, corrupt)
         answer, foil = _answer_and_foil(selection, clean, corrupt)
         pair = backend.prompt_pair(selection, clean, corrupt, answer, foil)
-        with st.spinner("Estimating every patch"):
-            estimates = backend.attribution_patching(selection, pair)
+        estimates = backend.attribution_patching(selection, pair)
         _draw_differences(
             pair, estimates["z"], backend.token_labels(selection, np.array([[answer], [foil]]))
         )

@@ -1,6 +1,7 @@
 """The visitor of the page that runs: who it is, what it sees while it waits, if it has left."""
 
 import time
+from contextlib import AbstractContextManager
 from uuid import uuid4
 
 import streamlit as st
@@ -9,6 +10,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from app import admission
 from app.progress import PATIENCE
+from app.text import markdown_text
 
 _VISITOR = "headscope.visitor"
 
@@ -20,7 +22,7 @@ def visitor_name() -> str:
 
 
 class PageVisitor:
-    """A visitor in the middle of a page: shows a place in the queue there once it takes long."""
+    """A visitor in the middle of a page: once it takes long, the page says there what it is."""
 
     def __init__(self) -> None:
         self.name = visitor_name()
@@ -28,6 +30,7 @@ class PageVisitor:
         self.address = st.context.ip_address
         self._since = time.monotonic()
         self._message: DeltaGenerator | None = None
+        self._spinner: AbstractContextManager[None] | None = None
 
     def check(self) -> None:
         """Streamlit ends the script in here when the tab is closed or another input came."""
@@ -50,6 +53,21 @@ class PageVisitor:
         if self._message is not None:
             self._message.empty()
             self._message = None
+
+    def starts(self, what: str) -> None:
+        """Say what is computed, after half a second; nothing is sent here, so nothing raises.
+
+        A spinner takes no place of its own among the elements: the page ends as it would without.
+        """
+        if self._spinner is None:
+            self._spinner = st.spinner(markdown_text(what))
+            self._spinner.__enter__()
+
+    def ends(self) -> None:
+        """Take the line away."""
+        spinner, self._spinner = self._spinner, None
+        if spinner is not None:
+            spinner.__exit__(None, None, None)
 
 
 def recognise_visitors() -> None:

@@ -25,3 +25,13 @@ def test_a_busy_server_shows_a_place_and_a_closed_tab_stops_its_work(
     first.close()
     expect(second.get_by_text("Working")).to_be_visible()
     expect(second.get_by_text("Your place in the queue")).to_have_count(0)
+
+
+def test_a_page_says_what_it_does_while_it_does_it(serve: Serve, open_page: OpenPage) -> None:
+    page = open_page()
+    page.goto(serve(APP.with_name("slow_app.py")))
+    # As it is written: a title is no markdown.
+    line = page.get_by_text("Running *Alpha* on 10 × 101 tokens…")
+    expect(line).to_be_visible()
+    expect(page.get_by_text("Done")).to_be_visible()
+    expect(line).to_have_count(0)

@@ -3,13 +3,17 @@
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from analysis.catalog import list_models
+from analysis.catalog import ModelInfo, list_models
 from analysis.errors import AnalysisError
+from analysis.results import Tokens
 from app import admission, backend
 from app.admission import Admission, Nobody, RateLimit
+from app.shared_cache import SharedCache, nbytes
 
 
 class Watcher(Nobody):
@@ -181,7 +185,7 @@ def test_tabs_of_one_address_share_a_limit(monkeypatch: pytest.MonkeyPatch) -> N
 
     def ask(tab: Tab, question: int) -> object:
         monkeypatch.setattr(backend, "visitor", lambda: tab)
-        return backend._shared("tabs", info, (question,), lambda: question)
+        return backend._shared("tabs", info, (question,), lambda model: question)
 
     assert [ask(Tab("a", "192.0.2.1"), 1), ask(Tab("b", "192.0.2.1"), 2)] == [1, 2]
     with pytest.raises(AnalysisError, match="each network address of this server"):
@@ -189,6 +193,44 @@ def test_tabs_of_one_address_share_a_limit(monkeypatch: pytest.MonkeyPatch) -> N
     # What is remembered costs nothing, another address has its own, and this machine has none.
     assert ask(Tab("c", "192.0.2.1"), 2) == 2
     assert [ask(Tab("d", "192.0.2.2"), 4), ask(Tab("e", None), 5)] == [4, 5]
+
+
+def test_who_waits_is_told_what_is_done_and_not_of_what_is_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    events: list[str] = []
+
+    class Reader(Nobody):
+        def starts(self, what: str) -> None:
+            events.append(what)
+
+        def ends(self) -> None:
+            events.append("end")
+
+    class Models:
+        def get(self, info: ModelInfo, visitor: Nobody) -> str:
+            events.append("model")
+            return "the model"
+
+    def compute(model: str) -> str:
+        events.append("compute")
+        return model
+
+    monkeypatch.setattr(backend, "_results", SharedCache(2**20, nbytes))
+    monkeypatch.setattr(backend, "_models", Models())
+    monkeypatch.setattr(backend, "visitor", Reader)
+    info = replace(list_models()[0], title="Alpha")
+    tokens = Tokens(np.zeros((10, 101), np.int64), (("a",) * 101,) * 10, 50, has_bos=True)
+
+    def ask(*asked: object, **options: bool) -> list[str]:
+        events.clear()
+        assert backend._shared("told", info, asked, compute, **options) == "the model"
+        return list(events)
+
+    assert ask(tokens) == ["model", "Running Alpha on 10 × 101 tokens…", "compute", "end"]
+    assert ask(tokens) == ["end"]
+    assert ask(1) == ["model", "Reading the weights of Alpha…", "compute", "end"]
+    assert ask(2, shows_progress=True) == ["model", "compute", "end"]
 
 
 def test_a_visitor_has_a_budget_that_fills_up_again() -> None:

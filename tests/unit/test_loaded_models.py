@@ -45,6 +45,24 @@ class Shelf:
         return self.models.get(info(name, nbytes), Nobody())
 
 
+def test_who_waits_is_told_which_model_is_loaded() -> None:
+    class Reader(Nobody):
+        def __init__(self) -> None:
+            self.told: list[str] = []
+
+        def starts(self, what: str) -> None:
+            self.told.append(what)
+
+        def ends(self) -> None:
+            self.told.append("end")
+
+    shelf, reader = Shelf(), Reader()
+    alpha = replace(info("a"), title="Alpha")
+    for _ in range(2):
+        shelf.models.get(alpha, reader)
+    assert reader.told == ["Loading Alpha…", "end"]
+
+
 @pytest.mark.parametrize("limits", [{"max_bytes": 250}, {"most": 2, "max_bytes": 10**9}])
 def test_two_users_below_the_bound_do_not_evict_each_other(limits: dict[str, int]) -> None:
     shelf = Shelf(**limits)

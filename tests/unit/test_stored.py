@@ -130,7 +130,7 @@ def test_the_backend_computes_again_what_the_folder_has_lost(
 
     def ask() -> object:
         monkeypatch.setattr(backend, "_results", SharedCache(2**20, nbytes))  # as after a restart
-        return backend._shared("f", info, (1,), lambda: calls.append(1) or len(calls))
+        return backend._shared("f", info, (1,), lambda model: calls.append(1) or len(calls))
 
     assert [ask(), ask()] == [1, 1]
     question = key_text(backend._key("f", info, (1,)))

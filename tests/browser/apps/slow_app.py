@@ -1,0 +1,16 @@
+"""A computation of three seconds, and what the page says meanwhile."""
+
+import time
+
+import streamlit as st
+
+from app.admission import visitor
+from app.visitors import recognise_visitors
+
+recognise_visitors()
+st.header("Slow")
+who = visitor()
+who.starts("Running *Alpha* on 10 × 101 tokens…")
+time.sleep(3)
+who.ends()
+st.text("Done")
