@@ -86,9 +86,8 @@ def pick_joint_heads(
     def take() -> None:
         choose(**{parameter: ",".join(st.session_state[key])})
 
-    labels = [head.label for head in heads]
-    if st.session_state.get(key) != labels:
-        st.session_state[key] = labels
+    # In every run, for the reason of `Selection.key`.
+    st.session_state[key] = [head.label for head in heads]
     st.multiselect(
         label,
         [head.label for head in all_heads(selection.info)],

@@ -408,11 +408,14 @@ class Selection:
 
         `shown` is what the widget shows for a stored value that it cannot show, such as the last
         position for -1; the stored value stays until the visitor moves the widget.
+
+        Set in every run, not only where it differs: a browser that is slower than two runs never
+        draws the first one, and would show a widget that only that one had given a value, and
+        report it, at its least value.
         """
         widget = _widget_key(parameter)
         value = self.values[parameter] if shown is None else shown
-        if st.session_state.get(widget) != value:
-            st.session_state[widget] = value
+        st.session_state[widget] = value
         _state().shown[parameter] = value
         return widget
 

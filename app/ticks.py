@@ -17,8 +17,8 @@ def draw_ticks(
     label_visibility: Literal["visible", "collapsed"] = "collapsed",
 ) -> None:
     """Small buttons to tick; what is ticked is a list that `take` puts into the link."""
-    if sorted(st.session_state.get(key) or []) != sorted(ticked):
-        st.session_state[key] = list(ticked)
+    # In every run, for the reason of `Selection.key`.
+    st.session_state[key] = list(ticked)
     st.pills(
         label,
         list(options),

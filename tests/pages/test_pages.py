@@ -168,6 +168,18 @@ def test_a_changed_widget_is_in_the_address_and_in_the_figures(open_at: Open) ->
     assert "L1H5 in full" in [heading.value for heading in app.subheader]
 
 
+@pytest.mark.parametrize("name", ["ablation", "circuits", "attention", "patching"])
+def test_a_browser_that_missed_a_run_is_told_every_value_again(open_at: Open, name: str) -> None:
+    """It would show, and report, the least value of a slider that only the missed run had set."""
+    app = open_at(name, input="repeated", length="12", batch="3").run()
+    kinds = ("slider", "selectbox", "number_input", "text_input", "toggle", "multiselect")
+    widgets = [widget for kind in (*kinds, "button_group") for widget in app.get(kind)]
+    told = {widget.key: widget.proto.set_value for widget in widgets if widget.key}
+    assert {"view.model", "view.length", "view.batch"} <= set(told)
+    untold = [key for key, value in told.items() if not value]
+    assert all(not key.startswith(("view.", "joint")) for key in untold), untold
+
+
 def test_circuitsvis_draws_fewer_heads_of_a_long_input_and_says_so(open_at: Open) -> None:
     short = open_at("attention", view="circuitsvis", prompt="The cat sat on the mat")
     long = open_at("attention", view="circuitsvis", input="repeated", length="50")
