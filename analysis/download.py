@@ -27,6 +27,7 @@ from analysis.catalog import (
     ModelInfo,
     checkpoint,
     find_model,
+    finished_model,
     list_models,
     new_folder,
     published_steps,
@@ -110,6 +111,21 @@ def download_model(name: str, progress: Progress = lambda done, total: None) -> 
     return find_model(name)
 
 
+def addable_steps(info: ModelInfo) -> tuple[int, ...]:
+    """The steps whose checkpoints its authors publish and that `download_model` can add to a model.
+
+    Raises:
+        AnalysisError: It has some, but lies in a folder that is not the app's own.
+    """
+    steps = published_steps(info)[:-1]
+    if steps and info.folder.parent != store() / "models":
+        raise AnalysisError(
+            f"{finished_model(info).name} lies in a folder that is not the app's own, so nothing "
+            "is added to it."
+        )
+    return steps
+
+
 def _checked(name: str) -> ModelInfo:
     info = next((info for info in list_models() if info.name == name), None)
     if info is None or not info.source:
@@ -129,12 +145,8 @@ def _checked(name: str) -> ModelInfo:
 def _download_checkpoint(name: str, progress: Progress) -> None:
     model, _, step = name.partition("@")
     info = find_model(model)
-    if step not in map(str, published_steps(info)[:-1]):
+    if step not in map(str, addable_steps(info)):
         raise AnalysisError(f"{model} has no such checkpoint to download.")
-    if info.folder.parent != store() / "models":
-        raise AnalysisError(
-            f"{model} lies in a folder that is not the app's own, so nothing is added to it."
-        )
     place = checkpoint(info, int(step)).weights
     part = {"source": info.source, "revision": f"step{step}", "files": ["model.safetensors"]}
     with _scratch_folder() as folder:

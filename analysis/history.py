@@ -19,18 +19,13 @@ _FILE = "history.json"
 
 
 @dataclass(frozen=True, eq=False)
-class TrainingHistory:
-    """What was measured at each record of a training run, first to last.
+class HeadHistory:
+    """Every head's scores at some steps of a training run, first to last.
 
-    Losses in nats per token, on held-out text and on both halves of 10 sequences of 50 random
-    tokens repeated; scores are those of `HeadScores` on the same sequences.
+    The scores are those of `HeadScores`, of every record on the same random tokens repeated.
     """
 
     steps: Int[np.ndarray, " record"]
-    tokens: Int[np.ndarray, " record"]  # seen since the beginning
-    text_loss: Float[np.ndarray, " record"]
-    first_half_loss: Float[np.ndarray, " record"]
-    second_half_loss: Float[np.ndarray, " record"]
     scores: Mapping[ScoreName, Float[np.ndarray, "record layer head"]]
 
     @property
@@ -44,6 +39,20 @@ class TrainingHistory:
     def record(self, step: int) -> int:
         """The last record that is not after `step`."""
         return max(int(np.searchsorted(self.steps, step, side="right")) - 1, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingHistory(HeadHistory):
+    """What was measured at each record of a training run of ours.
+
+    Losses in nats per token, on held-out text and on both halves of 10 sequences of 50 random
+    tokens repeated; scores are of the same sequences.
+    """
+
+    tokens: Int[np.ndarray, " record"]  # seen since the beginning
+    text_loss: Float[np.ndarray, " record"]
+    first_half_loss: Float[np.ndarray, " record"]
+    second_half_loss: Float[np.ndarray, " record"]
 
 
 def has_history(info: ModelInfo) -> bool:
@@ -60,7 +69,8 @@ def training_history(info: ModelInfo) -> TrainingHistory:
     if not has_history(info):
         names = ", ".join(other.name for other in list_models() if has_history(other))
         raise AnalysisError(
-            f"{info.name} comes without a history of its training. Models with one: {names}."
+            f"{info.name} comes without a history of its training. Models with one: {names}; to "
+            "Pythia models checkpoints can be added."
         )
     return _read(info.folder / _FILE, info.n_layers, info.n_heads)
 

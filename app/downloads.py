@@ -48,7 +48,7 @@ class _Job:
 
 
 class Downloads:
-    """The downloads of one server; `fetch` brings one model."""
+    """A line of downloads; `fetch` brings one model."""
 
     def __init__(self, fetch: Callable[[str, Progress], Any] = download_model):
         self._fetch = fetch
@@ -121,3 +121,7 @@ class Downloads:
                     raise _Cancelled
 
         return progress
+
+
+# Those of this server, whatever page they were asked for on.
+downloads = Downloads()

@@ -8,18 +8,17 @@ import streamlit as st
 
 from analysis.catalog import ModelInfo, list_models, machine_memory
 from app.config import settings
-from app.downloads import Download, Downloads
+from app.downloads import Download, downloads
 from app.text import markdown_text
 from app.visitors import visitor_name
 
-_downloads = Downloads()
 _MB, _GB = 10**6, 10**9
 
 
 def draw_other_models(open_model: Callable[[str], None]) -> None:
     """A popover with them; `open_model` is called with one that has come."""
     others = [info for info in list_models() if not info.available]
-    under_way = _downloads.look(visitor_name())
+    under_way = _under_way()
     if not others and not under_way:
         return
     with st.popover("Other models", width="stretch"):
@@ -28,8 +27,13 @@ def draw_other_models(open_model: Callable[[str], None]) -> None:
         st.fragment(_draw, run_every=1.0 if awaited else None)(open_model, awaited)
 
 
+def _under_way() -> list[Download]:
+    """Downloads of whole models; those of checkpoints are shown where they are asked for."""
+    return [each for each in downloads.look(visitor_name()) if "@" not in each.name]
+
+
 def _draw(open_model: Callable[[str], None], awaited: bool) -> None:
-    under_way = _downloads.look(visitor_name())
+    under_way = _under_way()
     if awaited and not any(download.active for download in under_way):
         st.rerun()  # the picker has one more, and nothing is awaited
     others = [info for info in list_models() if not info.available]
@@ -50,13 +54,13 @@ def _draw_download(download: Download, title: str, open_model: Callable[[str], N
         size = f"{download.done / _MB:,.0f} of {download.total / _MB:,.0f} MB"
         st.progress(part, f"{title}: {size if download.state == 'running' else 'waits its turn'}")
         st.button(
-            "Cancel", key=f"cancel {name}", on_click=_downloads.leave, args=(name, visitor_name())
+            "Cancel", key=f"cancel {name}", on_click=downloads.leave, args=(name, visitor_name())
         )
     elif download.state == "done":
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"{title} is here.", width="content")
             if st.button("Open it", key=f"open {name}"):
-                _downloads.leave(name, visitor_name())
+                downloads.leave(name, visitor_name())
                 open_model(name)
                 st.rerun()
     else:
@@ -81,10 +85,10 @@ def _draw_choice(infos: Sequence[ModelInfo]) -> None:
         "memory."
     )
     if st.button("Download", icon=":material/download:"):
-        for old in _downloads.look(visitor_name()):
+        for old in _under_way():
             if not old.active:
-                _downloads.leave(old.name, visitor_name())
-        _downloads.ask(name, visitor_name())
+                downloads.leave(old.name, visitor_name())
+        downloads.ask(name, visitor_name())
         st.rerun()  # from now on it is awaited
 
 

@@ -6,7 +6,7 @@ from plotly.colors import sample_colorscale
 
 from analysis.definitions import ScoreName
 from analysis.heads import Head
-from analysis.history import TrainingHistory
+from analysis.history import HeadHistory, TrainingHistory
 from app.figures import finish
 from app.theme import Palette
 
@@ -34,7 +34,7 @@ def loss_lines(history: TrainingHistory, step: int, log: bool, palette: Palette)
 
 
 def score_lines(
-    history: TrainingHistory,
+    history: HeadHistory,
     score: ScoreName,
     unit: str,
     step: int,
@@ -77,7 +77,7 @@ def score_lines(
 
 def _over_steps(
     figure: go.Figure,
-    history: TrainingHistory,
+    history: HeadHistory,
     step: int,
     log: bool,
     palette: Palette,

@@ -2,20 +2,35 @@
 
 import streamlit as st
 
-from analysis.catalog import checkpoint, checkpoints
+from analysis.catalog import checkpoints, published_steps
 from analysis.definitions import HALF_LOSS, LOSS, SCORES, TRANSITION
-from analysis.history import training_history
+from analysis.history import HeadHistory, TrainingHistory, training_history
 from app import figures, training_figures
 from app.chosen_heads import completed
 from app.frame import draw, draw_choice, draw_head_map, figure_frame
+from app.published_view import computed_history, draw_checkpoints, model_at
 from app.selection import open_page
 from app.theme import palette
-from app.training_view import choose_checkpoint, draw_links, said_of_transition
+from app.training_view import (
+    choose_checkpoint,
+    draw_links,
+    said_of_formation,
+    said_of_step,
+    said_of_transition,
+)
 
 selection = open_page("training")
 theme = palette()
-history = training_history(selection.info)
-steps = checkpoints(selection.info)
+history: HeadHistory | None
+if published_steps(selection.info):
+    draw_checkpoints(selection.info)
+    history = computed_history(selection.info)
+    if history is None:
+        st.stop()
+    steps = tuple(history.steps.tolist())
+else:
+    history = training_history(selection.info)
+    steps = checkpoints(selection.info)
 
 score = selection["score"]
 name = SCORES[score].name
@@ -39,19 +54,20 @@ row, log = history.record(step), selection["scale"] == "log"
 values = history.scores[score][row]
 focus = completed(selection, "layer", "head", history.scores[score][-1])
 
-with figure_frame(
-    "Losses while training",
-    said_of_transition(history),
-    LOSS,
-    HALF_LOSS,
-    TRANSITION,
-):
-    draw(training_figures.loss_lines(history, step, log, theme), key="losses")
+if isinstance(history, TrainingHistory):
+    with figure_frame(
+        "Losses while training",
+        said_of_transition(history),
+        LOSS,
+        HALF_LOSS,
+        TRANSITION,
+    ):
+        draw(training_figures.loss_lines(history, step, log, theme), key="losses")
 
 with figure_frame(
     f"{name} of every head while training",
     f"One line per head, coloured by layer; {focus.label} is the thick one. Click a line to look "
-    "at its head.",
+    f"at its head.{said_of_formation(history)}",
     SCORES[score],
     TRANSITION,
 ):
@@ -63,7 +79,7 @@ with figure_frame(
 
 with figure_frame(
     f"{name} of every head at step {step:,}",
-    f"After {history.tokens[row] / 1e6:.1f} M tokens. Click a cell to look at its head.",
+    said_of_step(history, row),
     SCORES[score],
 ):
     draw_head_map(
@@ -73,4 +89,4 @@ with figure_frame(
         key="map",
     )
     st.markdown(f"**The model as it was at step {step:,}**, {focus.label} in focus:")
-    draw_links(selection, checkpoint(selection.info, step), focus)
+    draw_links(selection, model_at(selection.info, step), focus)

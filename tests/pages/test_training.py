@@ -2,10 +2,17 @@
 
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from analysis import catalog
+from app import published_view
+from app.config import settings
+from tests.hub import tiny_pythia
 from tests.pages.test_pages import Open, address, charts, expect_well, open_at, said
 
 __all__ = ["open_at"]
@@ -49,6 +56,60 @@ def test_a_checkpoint_that_is_not_there_opens_the_model_and_says_so(open_at: Ope
     app = open_at("attention", model="attn-only-2l@978")
     expect_well(app)
     assert [text for text in said(app) if "no model of that name" in text]
+
+
+@pytest.fixture
+def pythia(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder of a Pythia of random weights in a store of its own, with two checkpoints."""
+    monkeypatch.setenv("HEADSCOPE_CACHE", str(tmp_path))
+    folder = tmp_path / "models" / "pythia-14m"
+    (folder / "checkpoints").mkdir(parents=True)
+    for name, content in tiny_pythia(0).items():
+        (folder / name).write_bytes(content)
+    for step in (0, 512):
+        weights = tiny_pythia(step + 1)["model.safetensors"]
+        (folder / "checkpoints" / f"step-{step:06d}.safetensors").write_bytes(weights)
+    catalog.refresh()
+    yield folder
+    catalog.refresh()
+
+
+def test_published_checkpoints_are_scored_and_opened(open_at: Open, pythia: Path) -> None:
+    (pythia / "checkpoints" / "step-001000.safetensors").write_bytes(b"no weights")
+    app = open_at("training", model="pythia-14m", step="512", length="20")
+    until = time.monotonic() + 60
+    while not charts(app) and time.monotonic() < until:
+        assert [bar for bar in app.get("progress") if "of 4 checkpoints" in bar.proto.text]
+        time.sleep(0.2)
+        app.run()
+    expect_well(app)
+    assert [text for text in app.markdown if "Here: 0, 512, 1,000, 143,000." in text.value]
+    # One that cannot be read is said, and the others are shown.
+    assert [sentence for sentence in said(app) if "@1000 are missing or damaged" in sentence]
+    slider = app.select_slider(key="view.step")
+    assert (slider.options, slider.value) == (["0", "512", "143,000"], 512)
+    assert charts(app) == 2
+    links = [link.proto.query_string for link in app.get("page_link")]
+    assert [link for link in links if "model=pythia-14m%40512" in link and "by=model" in link]
+    slider.set_value(143_000).run()
+    expect_well(app)
+    links = [link.proto.query_string for link in app.get("page_link")]
+    assert links and all("%40" not in link for link in links)
+
+
+def test_where_no_checkpoint_can_be_added_the_reason_is_said(
+    open_at: Open, pythia: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(published_view, "settings", lambda: replace(settings(), downloads=False))
+    app = open_at("training", model="pythia-14m")
+    assert [caption for caption in app.caption if "switched off" in caption.value]
+    assert not app.multiselect
+    monkeypatch.undo()
+    monkeypatch.setenv("HEADSCOPE_MODELS", str(pythia.parent))
+    catalog.refresh()
+    app = open_at("training", model="pythia-14m")
+    assert any("not the app's own" in sentence for sentence in said(app))
+    assert not app.multiselect
 
 
 def test_the_history_is_shown_before_torch_is_there() -> None:
