@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import streamlit as st
 
-from analysis.catalog import ModelInfo, checkpoint, checkpoints, finished_model, published_steps
+from analysis.catalog import ModelInfo, checkpoints, finished_model, published_steps
 from analysis.definitions import SCORES
 from analysis.download import addable_steps
 from analysis.history import HeadHistory
@@ -17,6 +17,7 @@ from app.downloads import Download, downloads
 from app.frame import part
 from app.mosaic_store import ModelScores
 from app.text import markdown_text
+from app.training_view import model_at
 from app.visitors import visitor_name
 
 # What is asked for at once: some hundred MB of the smallest model.
@@ -30,11 +31,12 @@ def draw_checkpoints(info: ModelInfo) -> None:
     """Which checkpoints of a model are here, and more of them to fetch."""
     model = finished_model(info)
     *steps, last = published_steps(model)
-    here = [*checkpoints(model), last]
+    here = checkpoints(model)
     with st.container(border=True):
+        named = "".join(f"{step:,}, " for step in here)
         st.markdown(
             f"The authors of {markdown_text(model.title)} publish it at {len(steps) + 1} steps of "
-            f"its training. Here: {', '.join(f'{step:,}' for step in here)}."
+            f"its training. Here: {named}{last:,} (finished)."
         )
         if not settings().downloads:
             st.caption("Downloads are switched off on this server.")
@@ -66,12 +68,6 @@ def computed_history(info: ModelInfo) -> HeadHistory | None:
         steps=np.array(list(found)),
         scores={name: np.stack([each.scores[name] for each in found.values()]) for name in SCORES},
     )
-
-
-def model_at(info: ModelInfo, step: int) -> ModelInfo:
-    """A model as it was at a step: one of its checkpoints, or the finished model itself."""
-    last = published_steps(info)[-1:]
-    return finished_model(info) if (step,) == last else checkpoint(info, step)
 
 
 def _here(info: ModelInfo) -> tuple[tuple[int, ...], list[ModelInfo]]:
@@ -119,8 +115,9 @@ def _draw_choice(model: ModelInfo, missing: Sequence[int], ended: Sequence[Downl
         # Starts again with what is left to suggest when there are more.
         key=f"checkpoints {model.name} {len(missing)}",
     )
+    size = f" {len(chosen)}, about {len(chosen) * model.download_mb:,} MB" if chosen else ""
     if st.button(
-        f"Download {len(chosen)}, about {len(chosen) * model.download_mb:,} MB",
+        f"Download{size}",
         icon=":material/download:",
         disabled=not chosen,
         key="download checkpoints",

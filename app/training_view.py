@@ -1,14 +1,88 @@
-"""Parts of the training page: the choice of a checkpoint, and links that open it elsewhere."""
+"""How heads formed: figures of a training run, and links that open a checkpoint elsewhere."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from analysis.catalog import ModelInfo, finished_model
+from analysis.catalog import ModelInfo, checkpoint, finished_model, published_steps
+from analysis.definitions import HALF_LOSS, LOSS, SCORES, TRANSITION
 from analysis.heads import Head
 from analysis.history import HeadHistory, TrainingHistory
+from app import figures, training_figures
+from app.chosen_heads import completed
+from app.frame import draw, draw_choice, draw_head_map, figure_frame
 from app.navigation import page_info, streamlit_page
 from app.selection import Selection, Value, link_parameters
+from app.theme import palette
+
+
+def draw_history(selection: Selection, history: HeadHistory, steps: tuple[int, ...]) -> None:
+    """The figures of a training run; `steps` are those whose weights are here."""
+    theme = palette()
+    score = selection["score"]
+    name = SCORES[score].name
+    _choose_score(selection)
+    step = choose_checkpoint(selection, history, steps)
+    row, log = history.record(step), selection["scale"] == "log"
+    values = history.scores[score][row]
+    focus = completed(selection, "layer", "head", history.scores[score][-1])
+
+    if isinstance(history, TrainingHistory):
+        with figure_frame(
+            "Losses while training",
+            said_of_transition(history),
+            LOSS,
+            HALF_LOSS,
+            TRANSITION,
+        ):
+            draw(training_figures.loss_lines(history, step, log, theme), key="losses")
+
+    if len(history.steps) > 1:
+        with figure_frame(
+            f"{name} of every head while training",
+            f"One line per head, coloured by layer; {focus.label} is the thick one. Click a line "
+            f"to look at its head.{said_of_formation(history)}",
+            SCORES[score],
+            TRANSITION,
+        ):
+            draw_choice(
+                training_figures.score_lines(history, score, name, step, focus, log, theme),
+                "scores",
+                ("layer", "head"),
+            )
+
+    with figure_frame(
+        f"{name} of every head at step {step:,}",
+        said_of_step(history, row),
+        SCORES[score],
+    ):
+        draw_head_map(
+            figures.head_map(
+                values, theme, unit=name, top=None if score == "entropy" else 1, focus=focus
+            ),
+            key="map",
+        )
+        st.markdown(f"**The model as it was at step {step:,}**, {focus.label} in focus:")
+        draw_links(selection, model_at(selection.info, step), focus)
+
+
+def _choose_score(selection: Selection) -> None:
+    bar = st.container(horizontal=True, vertical_alignment="bottom")
+    bar.selectbox(
+        "Score",
+        SCORES,
+        format_func=lambda key: SCORES[key].name,
+        key=selection.key("score"),
+        width=260,
+    )
+    bar.segmented_control(
+        "Steps",
+        ["log", "linear"],
+        required=True,
+        key=selection.key("scale"),
+        help="On a logarithmic axis the beginning takes as much room as the end; step 0 has no "
+        "place.",
+    )
 
 
 def choose_checkpoint(selection: Selection, history: HeadHistory, steps: tuple[int, ...]) -> int:
@@ -18,7 +92,9 @@ def choose_checkpoint(selection: Selection, history: HeadHistory, steps: tuple[i
     transition.
     """
     wanted = selection["step"]
-    step = _first_formed(history, steps) if selection.info.step is None else selection.info.step
+    # A checkpoint whose weights cannot be read has no record.
+    picked = selection.info.step
+    step = picked if picked in steps else _first_formed(history, steps)
     if wanted in steps:
         step = wanted
     elif wanted >= 0:
@@ -101,3 +177,9 @@ def draw_links(selection: Selection, shown: ModelInfo, focus: Head) -> None:
             icon=page_info(page).icon,
             query_params=link_parameters(page, {**values, **more}),
         )
+
+
+def model_at(info: ModelInfo, step: int) -> ModelInfo:
+    """A model as it was at a step: one of its checkpoints, or the finished model itself."""
+    last = published_steps(info)[-1:]
+    return finished_model(info) if (step,) == last else checkpoint(info, step)

@@ -84,7 +84,7 @@ def test_checkpoints_are_added_and_opened_on_another_page(
 ) -> None:
     page.goto(f"{own_app}/training?model=pythia-14m&length=20")
     wait_until_done(page)
-    expect(page.get_by_text("Here: 143,000.")).to_be_visible()
+    expect(page.get_by_text("Here: 143,000 (finished).")).to_be_visible()
     # Before any other is here there is nothing to slide over.
     expect(page.get_by_role("slider", name="Checkpoint")).to_have_count(0)
     download = page.get_by_role("button", name=re.compile("^Download 8, about"))
@@ -103,6 +103,8 @@ def test_checkpoints_are_added_and_opened_on_another_page(
     expect(slider).to_have_count(1, timeout=120_000)
     expect(page.get_by_text("refused with status 503")).to_have_count(0)
     wait_until_done(page)
+    # Not drawn while scores are computed, it shows what it showed before.
+    expect(page.get_by_role("combobox", name="Score")).to_have_value("Induction score")
     slider.focus()
     slider.press("ArrowLeft")
     expect(page).to_have_url(re.compile("step=64000"))
