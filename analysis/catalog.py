@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -33,6 +33,7 @@ DEFAULT_CONTEXT = 512
 ORIGIN = "origin.json"
 # Of which every Pythia model has a revision on the hub: `step0`, `step1`, `step2`, `step4`, ...
 _PYTHIA_STEPS = (0, *(2**power for power in range(10)), *range(1000, 144_000, 1000))
+_OWN_GROUPS, _GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 _WEIGHTS = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
 _MAX_HEADER = 16 * 2**20
@@ -315,8 +316,30 @@ def read_info(folder: Path, entry: Mapping[str, Any] | None = None) -> ModelInfo
 
 @cache
 def machine_memory() -> int:
-    """Main memory of this machine, bytes."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    """Main memory of this machine, or what the container that this runs in may take; bytes."""
+    return min([os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *_memory_limits()])
+
+
+def _memory_limits() -> Iterator[int]:
+    """The limits of the control groups that this process is in, where they have any."""
+    try:
+        lines = _OWN_GROUPS.read_text(encoding="utf-8").splitlines()
+    except OSError:  # not Linux
+        return
+    for line in lines:  # number:controllers:path; version 2 names no controllers
+        _, controllers, path = line.split(":", 2)
+        if "memory" in controllers.split(","):
+            root, file = _GROUPS / "memory", "memory.limit_in_bytes"
+        elif not controllers:
+            root, file = _GROUPS, "memory.max"
+        else:
+            continue
+        group = Path(path.lstrip("/"))
+        for each in (group, *group.parents):  # a group lies within the limits of those above it
+            with suppress(OSError):
+                limit = (root / each / file).read_text(encoding="utf-8").strip()
+                if limit.isdecimal():  # "max" where there is none
+                    yield int(limit)
 
 
 class _Unsupported(ValueError):

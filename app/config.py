@@ -39,7 +39,7 @@ class Config:
     computations_per_minute: int = 300  # of one visitor; what is remembered costs none
     computations_per_minute_and_address: int = 0  # of one network address; 0: no limit
     models_in_memory: int = 8
-    models_mb: int = 0  # of their weights together; 0: two thirds of this machine's memory
+    models_mb: int = 0  # of their weights together; 0: two thirds of the memory that is here
     cache_mb: int = 256  # results kept in memory, for all visitors
     cache_folder: str = ""  # where results outlive a restart; empty: nowhere
     cache_folder_mb: int = 512

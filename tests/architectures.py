@@ -72,11 +72,14 @@ def tiny(architecture: str) -> HeadModel:
     return from_config(architecture, _CONFIGS[architecture])
 
 
-def from_config(name: str, settings: dict[str, Any], scale: float = 0.2) -> HeadModel:
-    """A bridge around a Hugging Face model that is made here, from its configuration alone."""
-    settings = dict(settings)
-    kind = str(settings["model_type"])
-    config = AutoConfig.for_model(settings.pop("model_type"), **settings)
+def hugging_face_weights(architecture: str) -> dict[str, torch.Tensor]:
+    """The weights of `tiny(architecture)` by the names that transformers has for them."""
+    weights: dict[str, torch.Tensor] = _inner(_CONFIGS[architecture], scale=0.2).state_dict()
+    return weights
+
+
+def _inner(settings: dict[str, Any], scale: float) -> Any:
+    config = AutoConfig.for_model(**settings)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         inner = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
@@ -84,6 +87,13 @@ def from_config(name: str, settings: dict[str, Any], scale: float = 0.2) -> Head
             # 0.2 makes attention uneven, so that a mistake in it shows; norms stay near 1.
             spread = torch.randn_like(parameter) * scale
             parameter.data = parameter.data + spread if parameter.dim() == 1 else spread
+    return inner
+
+
+def from_config(name: str, settings: dict[str, Any], scale: float = 0.2) -> HeadModel:
+    """A bridge around a Hugging Face model that is made here, from its configuration alone."""
+    kind = str(settings["model_type"])
+    inner = _inner(settings, scale)
     # TransformerLens finds the adapter by this name, which only a saved model would have.
     inner.config.architectures = [type(inner).__name__]
     tokenizer = load_tokenizer(BUNDLED / "attn-only-2l" / "tokenizer.json")

@@ -1,6 +1,7 @@
 """The allow-list and the model cards."""
 
 import json
+import os
 import re
 from dataclasses import replace
 
@@ -267,3 +268,36 @@ def test_folders_of_odd_names_are_left_out(nothing_else):
         (nothing_else / "own" / name).mkdir()
     catalog.refresh()
     assert tuple(info.name for info in list_models()) == tuple(registry())
+
+
+@pytest.mark.parametrize(
+    ("own", "files", "limit"),
+    [
+        ("0::/\n", {"memory.max": "1073741824\n"}, 2**30),
+        ("0::/\n", {"memory.max": "max\n"}, None),
+        ("0::/\n", {}, None),  # the machine's own group has no such file
+        ("0::/a.slice/b\n", {"a.slice/memory.max": "4096", "a.slice/b/memory.max": "max"}, 4096),
+        ("0::/../b\n", {"memory.max": "4096"}, 4096),  # as it looks from within a namespace
+        (
+            "9:cpu,cpuacct:/x\n4:memory:/x\n0::/\n",
+            {"memory/x/memory.limit_in_bytes": "4096", "cpu,cpuacct/x/memory.max": "1"},
+            4096,
+        ),
+        # A version 1 container sees its own group at the root, under the path of the machine.
+        ("4:memory:/gone/x\n", {"memory/memory.limit_in_bytes": "4096"}, 4096),
+        ("4:memory:/\n", {"memory/memory.limit_in_bytes": "9223372036854771712"}, None),
+        (None, {"memory.max": "4096"}, None),  # not Linux
+    ],
+)
+def test_memory_is_what_the_container_may_take(tmp_path, monkeypatch, own, files, limit):
+    monkeypatch.setattr(catalog, "_OWN_GROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(catalog, "_GROUPS", tmp_path / "groups")
+    if own is not None:
+        (tmp_path / "cgroup").write_text(own)
+    for name, text in files.items():
+        file = tmp_path / "groups" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    # Without what is remembered from before.
+    assert catalog.machine_memory.__wrapped__() == (installed if limit is None else limit)
