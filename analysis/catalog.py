@@ -66,7 +66,9 @@ class ModelInfo:
 
     `positions`: learned vectors added to the stream, rotary, or shortformer (learned vectors that
     only queries and keys see). `problem` says why files that are here cannot be used. Of a model
-    that is not here, `d_model`, `d_head`, `d_mlp` and `d_vocab` are 0: not known.
+    that is not here, `d_model`, `d_head`, `d_mlp` and `d_vocab` are 0: not known. `n_ctx` is the
+    most tokens that it is run on here, `n_positions` of how many a native model has vectors where
+    that is more.
     """
 
     name: str
@@ -89,6 +91,7 @@ class ModelInfo:
     has_bos: bool = True
     window: int = 0  # tokens that some layers see back at most; 0: every layer sees all
     act_fn: str = "gelu"
+    n_positions: int = 0
     source: str = ""
     revision: str = ""
     licence: str = "MIT"
@@ -290,7 +293,11 @@ def read_info(folder: Path, entry: Mapping[str, Any] | None = None) -> ModelInfo
         if not isinstance(config, dict):
             raise ValueError("not an object")
         hugging_face = "model_type" in config
-        sizes = _hugging_face_sizes(config, folder, facts) if hugging_face else _own_sizes(config)
+        sizes = (
+            _hugging_face_sizes(config, folder, facts)
+            if hugging_face
+            else _own_sizes(config, facts)
+        )
     except _Unsupported as refusal:
         return _without_files(folder.name, facts, folder, str(refusal))
     except _UNREADABLE:
@@ -444,7 +451,7 @@ def _checked_sizes(sizes: dict[str, Any]) -> dict[str, Any]:
     return sizes
 
 
-def _own_sizes(config: Mapping[str, Any]) -> dict[str, Any]:
+def _own_sizes(config: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
     numbers = ("n_layers", "n_heads", "d_model", "d_head", "d_mlp", "n_ctx", "d_vocab")
     sizes = _checked_sizes({key: config[key] for key in numbers})
     choices = {
@@ -461,6 +468,9 @@ def _own_sizes(config: Mapping[str, Any]) -> dict[str, Any]:
     rows = 2 * sizes["d_vocab"] + sizes["n_ctx"] + sizes["n_layers"] * per_layer
     # Not less than the matrices: what a file claims decides whether memory is asked for.
     n_params = max(int(config["n_params"]), rows * sizes["d_model"])
+    longest = int(facts.get("context", sizes["n_ctx"]))
+    if longest < sizes["n_ctx"]:
+        sizes |= {"n_ctx": longest, "n_positions": sizes["n_ctx"]}
     return {"kind": "native", "n_params": n_params, **options, **sizes}
 
 

@@ -241,7 +241,7 @@ def native_bridge(
         "n_heads": info.n_heads,
         "d_model": info.d_model,
         "d_head": info.d_head,
-        "n_ctx": info.n_ctx,
+        "n_ctx": info.n_positions or info.n_ctx,
         "d_vocab": info.d_vocab,
         "attn_only": not info.has_mlp,
         "normalization_type": info.normalization,

@@ -4,12 +4,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from torch import Tensor
 
 from analysis.arrays import freeze, to_numpy
 from analysis.errors import AnalysisError
 from analysis.forward import next_token_log_probs, run
 from analysis.inputs import Tokens
 from analysis.models import HeadModel
+
+# Logits of as many sequences at once; with a vocabulary of 50,000 those of a request would be 1 GB.
+MAX_LOGIT_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,15 +61,27 @@ def next_token_stats(model: HeadModel, tokens: Tokens, top_k: int = 10) -> NextT
     """
     if top_k < 1:
         raise AnalysisError(f"The {top_k} most likely tokens were asked for. Ask for at least 1.")
-    logits, _ = run(model, tokens.tensor)
-    log_probs = next_token_log_probs(logits, tokens.tensor)
-    top = logits.topk(min(top_k, model.d_vocab), dim=-1)
-    top_probs = logits.log_softmax(-1).gather(-1, top.indices).exp()
-    guessed = to_numpy(top.indices[:, :-1, 0])
+    rows = max(1, MAX_LOGIT_BYTES // (4 * tokens.length * model.d_vocab))
+    groups = [
+        _predictions(model, tokens.tensor[first : first + rows], top_k)
+        for first in range(0, tokens.batch, rows)
+    ]
+    top_ids, top_probs, log_probs = map(np.concatenate, zip(*groups, strict=True))
     return NextTokenStats(
         loss=-float(log_probs.mean()),
-        top_ids=to_numpy(top.indices),
-        top_probs=to_numpy(top_probs),
-        log_probs=to_numpy(log_probs),
-        correct=guessed == tokens.ids[:, 1:],
+        top_ids=top_ids,
+        top_probs=top_probs,
+        log_probs=log_probs,
+        correct=top_ids[:, :-1, 0] == tokens.ids[:, 1:],
     )
+
+
+def _predictions(
+    model: HeadModel, ids: Int[Tensor, "batch pos"], top_k: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Ids and probabilities of the most likely tokens, and log-probabilities of those that came."""
+    logits, _ = run(model, ids)
+    log_probs = next_token_log_probs(logits, ids)
+    top = logits.topk(min(top_k, model.d_vocab), dim=-1)
+    top_probs = logits.log_softmax(-1).gather(-1, top.indices).exp()
+    return to_numpy(top.indices), to_numpy(top_probs), to_numpy(log_probs)

@@ -90,6 +90,28 @@ def test_a_guess_is_right_when_the_top_token_is_the_one_that_came(model):
     np.testing.assert_array_equal(stats.correct, stats.top_ids[:, :-1, 0] == tokens.ids[:, 1:])
 
 
+def test_logits_of_many_sequences_are_not_held_at_once(model, monkeypatch):
+    tokens = repeated_tokens(model, length=6, batch=5)
+    whole, sizes, run = next_token_stats(model, tokens), [], predictions.run
+
+    def counted(model, ids):
+        sizes.append(len(ids))
+        return run(model, ids)
+
+    monkeypatch.setattr(predictions, "run", counted)
+    for sequences, expected in ((2, [2, 2, 1]), (0.5, [1] * 5)):
+        size = int(sequences * 4 * tokens.length * model.d_vocab)
+        monkeypatch.setattr(predictions, "MAX_LOGIT_BYTES", size)
+        sizes.clear()
+        stats = next_token_stats(model, tokens)
+        assert sizes == expected
+        assert stats.loss == pytest.approx(whole.loss, abs=1e-5)
+        np.testing.assert_allclose(stats.log_probs, whole.log_probs, atol=1e-5)
+        np.testing.assert_array_equal(stats.top_ids, whole.top_ids)
+        np.testing.assert_allclose(stats.top_probs, whole.top_probs, atol=1e-6)
+        np.testing.assert_array_equal(stats.correct, whole.correct)
+
+
 def test_an_entry_scores_the_token_after_it_and_sees_none_later(model):
     """Off by one, the chips of the Tokens page would be coloured for their neighbour."""
     tokens = tokenize(model, TEXT)

@@ -250,6 +250,16 @@ def test_the_courses_file_format_is_converted(tmp_path, monkeypatch):
         next_token_stats(model, tokens).log_probs,
         atol=1e-5,
     )
+    # Neither fewer position vectors than the file has, nor more tokens than the list allows.
+    registry = {**catalog.registry()}
+    registry["attn-only-2L-half"] = {**registry["attn-only-2L-half"], "context": 20}
+    monkeypatch.setattr(catalog, "registry", lambda: registry)
+    catalog.refresh()
+    short = load_model("attn-only-2L-half")
+    assert (short.n_ctx, len(short.bridge.W_pos), loaded.n_ctx) == (20, 64, 64)
+    assert repeated_tokens(short, length=9, batch=1).length == 19
+    with pytest.raises(AnalysisError, match="takes 20"):
+        tokenize(short, TEXT * 3)
     with pytest.raises(AnalysisError, match="does not hold the weights"):
         convert_state_dict("attn-only-2L-half", {"a": torch.zeros(1)}, tokenizer)
     with pytest.raises(AnalysisError, match="allow-list"):
