@@ -51,6 +51,15 @@ def allowances(info: ModelInfo) -> tuple[Allowance, ...]:
     )
 
 
+def why_not(analysis: str, info: ModelInfo) -> str:
+    """Why an analysis, by its name in `allowances`, is not defined for a model; empty where it is.
+
+    Raises:
+        KeyError: No analysis of that name.
+    """
+    return {each.analysis: each.reason for each in allowances(info)}[analysis]
+
+
 def require_head_writes(info: ModelInfo) -> None:
     """Refuse a model whose heads write something else to the stream than z W_O.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
+from analysis.capabilities import why_not
 from analysis.catalog import available_models
 from analysis.definitions import NEURON_ACTIVATION, NEURON_TOKENS
 from app import activation_figures, backend, circuitsvis
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from analysis.inputs import Tokens
     from analysis.neurons import NeuronPeaks
 
+# As the table of what a model allows calls it.
+NEURONS = "Neurons"
 STRONGEST = 12
 # CircuitsVis gets these many of the layer: the one in focus and the strongest others.
 IN_CIRCUITSVIS = 10
@@ -61,12 +64,12 @@ class NeuronView:
         return f"L{self.layer}N{self.neuron}"
 
 
-def explain_absence(selection: Selection) -> None:
+def explain_absence(selection: Selection, reason: str) -> None:
     """Why the model has no neurons, and which one here has."""
     with figure_frame(
         f"{selection.info.title} has no neurons",
-        "Neurons are the hidden units of an MLP, and this model has attention only: nothing but "
-        "its heads writes to the residual stream. Open the page with a model that has MLPs.",
+        f"{reason} Neurons are the hidden units of an MLP; here nothing but heads writes to the "
+        "residual stream.",
         NEURON_ACTIVATION,
     ):
         models = available_models()
@@ -83,7 +86,7 @@ def explain_absence(selection: Selection) -> None:
             "models",
         )
         for info in models:
-            if info.has_mlp:
+            if not why_not(NEURONS, info):
                 # Not a link: to the page it stands on, that would leave the address as it was.
                 st.button(
                     f"Open the neurons of {markdown_text(info.title)}",

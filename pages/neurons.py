@@ -1,7 +1,6 @@
 """Neurons: which fire on this text, where, and which tokens they promote."""
 
-import streamlit as st
-
+from analysis.capabilities import why_not
 from app import backend, neuron_view
 from app.frame import beside
 from app.selection import open_page
@@ -9,16 +8,16 @@ from app.sequences import choose_sequence
 
 selection = open_page("neurons")
 tokens = backend.tokens_of(selection)
-if not selection.info.has_mlp:
-    neuron_view.explain_absence(selection)
-    st.stop()
-row = choose_sequence(selection, tokens)
-view = neuron_view.NeuronView.of(selection, tokens, row)
-neuron_view.choose_neuron(view)
-strongest, says = beside("tables", 370, 400)
-with strongest:
-    neuron_view.draw_strongest(view)
-with says:
-    neuron_view.draw_promoted(view)
-neuron_view.draw_activation(view)
-neuron_view.draw_circuitsvis(view)
+if reason := why_not(neuron_view.NEURONS, selection.info):
+    neuron_view.explain_absence(selection, reason)
+else:
+    row = choose_sequence(selection, tokens)
+    view = neuron_view.NeuronView.of(selection, tokens, row)
+    neuron_view.choose_neuron(view)
+    strongest, says = beside("tables", 370, 400)
+    with strongest:
+        neuron_view.draw_strongest(view)
+    with says:
+        neuron_view.draw_promoted(view)
+    neuron_view.draw_activation(view)
+    neuron_view.draw_circuitsvis(view)

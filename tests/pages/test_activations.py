@@ -1,5 +1,7 @@
 """The pages of activations and of neurons, and every page on the model with LayerNorm and MLPs."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -130,6 +132,8 @@ def test_a_model_without_mlps_says_so_and_offers_one_that_has_them(open_at: Open
     expect_well(app)
     assert said(app) == []
     assert "Attention-only, 2 layers has no neurons" in titles(app)
+    without_links = re.sub(r"\[(.*?)\]\(.*?\)", r"\1", captions(app))
+    assert "attn-only-2l has attention only: no MLPs, so no neurons." in without_links
     (offered,) = [button for button in app.button if "GELU" in button.label]
     offered.click().run()
     expect_well(app)
