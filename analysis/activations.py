@@ -1,10 +1,12 @@
 """A model's parameters and activations: what there is, and one of them at a time."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from torch import Tensor
 
 from analysis.arrays import freeze, to_numpy
 from analysis.capabilities import require_learned_positions
@@ -15,6 +17,8 @@ from analysis.inputs import Tokens
 from analysis.models import HeadModel
 from analysis.patterns import MAX_BYTES
 
+# The axis of keys and values that several heads share.
+KV_HEAD = "kv_head"
 _Row = tuple[str, str, tuple[str, ...], str]  # name, short name, axes, meaning
 
 
@@ -99,6 +103,15 @@ def parameters(model: HeadModel) -> tuple[Parameter, ...]:
             rows.append(
                 (f"{attn}.b_{letter}", f"b_{letter}[{layer}]", heads[::2], f"Bias of the {what}")
             )
+            norm = letter.lower()
+            rows.append(
+                (
+                    f"{attn}.{norm}_norm.weight",
+                    f"{norm}_norm[{layer}].w",
+                    ("d_head",),
+                    f"Weight of the norm of each head's {what}",
+                )
+            )
         rows.append(
             (
                 f"{attn}.W_O",
@@ -108,15 +121,23 @@ def parameters(model: HeadModel) -> tuple[Parameter, ...]:
             )
         )
         rows.append((f"{attn}.b_O", f"b_O[{layer}]", ("d_model",), "Bias of all heads together"))
+        rows += _norm_rows(f"{block}.ln1_post", f"ln1_post[{layer}]", "the norm after attention")
         if model.info.has_mlp:
             if model.info.normalization:
                 rows += _norm_rows(f"{block}.ln2", f"ln2[{layer}]", "the norm before the MLP")
             mlp = f"{block}.mlp"
             rows += [
+                (
+                    f"{mlp}.W_gate",
+                    f"W_gate[{layer}]",
+                    ("d_model", "d_mlp"),
+                    "Stream to the gates of the neurons",
+                ),
                 (f"{mlp}.W_in", f"W_in[{layer}]", ("d_model", "d_mlp"), "Stream to neurons"),
                 (f"{mlp}.b_in", f"b_in[{layer}]", ("d_mlp",), "Bias of the neurons"),
                 (f"{mlp}.W_out", f"W_out[{layer}]", ("d_mlp", "d_model"), "Neurons to stream"),
                 (f"{mlp}.b_out", f"b_out[{layer}]", ("d_model",), "Bias of the MLP's output"),
+                *_norm_rows(f"{block}.ln2_post", f"ln2_post[{layer}]", "the norm after the MLP"),
             ]
     if model.info.normalization:
         rows += _norm_rows("ln_final", "ln_final", "the norm before the unembedding")
@@ -124,11 +145,25 @@ def parameters(model: HeadModel) -> tuple[Parameter, ...]:
         ("W_U", "W_U", ("d_model", "d_vocab"), "Unembedding: stream to one logit for each token"),
         ("b_U", "b_U", ("d_vocab",), "Bias of the logits"),
     ]
-    sizes = _sizes(model)
+    # An architecture has some of them; heads may share keys and values.
+    there = [(row, tensor) for row in rows if (tensor := _tensor(model, row[0])) is not None]
     return tuple(
-        Parameter(name, short, axes, tuple(sizes[axis] for axis in axes), meaning)
-        for name, short, axes, meaning in rows
+        Parameter(name, short, _own_axes(model, axes, tensor), tuple(tensor.shape), meaning)
+        for (name, short, axes, meaning), tensor in there
     )
+
+
+def _tensor(model: HeadModel, name: str) -> Tensor | None:
+    """What is at a name, followed from the bridge; None where nothing is."""
+    part: Any = model.bridge
+    for step in name.split("."):
+        part = part[int(step)] if step.isdigit() else getattr(part, step, None)
+    return part
+
+
+def _own_axes(model: HeadModel, axes: tuple[str, ...], tensor: Tensor) -> tuple[str, ...]:
+    shared = axes[0] == "head" and tensor.shape[0] != model.n_heads
+    return (KV_HEAD, *axes[1:]) if shared else axes
 
 
 def hook_points(model: HeadModel) -> tuple[HookPoint, ...]:
@@ -142,10 +177,13 @@ def hook_points(model: HeadModel) -> tuple[HookPoint, ...]:
     by_head = ("batch", "pos", "head", "d_head")
     scale = ("batch", "pos", "scale")
     neurons = ("batch", "pos", "d_mlp")
+    shared = model.info.n_kv_heads not in (0, model.n_heads)
+    by_kv_head = ("batch", "pos", KV_HEAD, "d_head") if shared else by_head
     rows: list[tuple[str, str, int | None, tuple[str, ...], str]] = [
-        ("hook_embed", "embed", None, stream, "Token embeddings"),
-        ("hook_pos_embed", "pos_embed", None, stream, "Position vectors"),
+        ("hook_embed", "embed", None, stream, "Token embeddings")
     ]
+    if model.info.positions == "learned":  # others add nothing to the stream
+        rows.append(("hook_pos_embed", "pos_embed", None, stream, "Position vectors"))
     normed = model.info.normalization is not None
     for layer in range(model.n_layers):
         block = f"blocks.{layer}"
@@ -164,8 +202,8 @@ def hook_points(model: HeadModel) -> tuple[HookPoint, ...]:
             ]
         layer_rows += [
             ("attn.hook_q", "q", by_head, "Queries: what each position looks for"),
-            ("attn.hook_k", "k", by_head, "Keys: what each position offers to be found by"),
-            ("attn.hook_v", "v", by_head, "Values: what is moved from an attended position"),
+            ("attn.hook_k", "k", by_kv_head, "Keys: what each position offers to be found by"),
+            ("attn.hook_v", "v", by_kv_head, "Values: what is moved from an attended position"),
             (
                 "attn.hook_pattern",
                 "pattern",
@@ -176,9 +214,10 @@ def hook_points(model: HeadModel) -> tuple[HookPoint, ...]:
             ("hook_attn_out", "attn_out", stream, "What all heads together write"),
         ]
         if model.info.has_mlp:
-            layer_rows.append(
-                ("hook_resid_mid", "resid_mid", stream, "Stream between attention and MLP")
-            )
+            if not model.bridge.cfg.parallel_attn_mlp:  # else both read the same stream
+                layer_rows.append(
+                    ("hook_resid_mid", "resid_mid", stream, "Stream between attention and MLP")
+                )
             if normed:
                 layer_rows += [
                     ("ln2.hook_scale", "scale2", scale, "What the norm before the MLP divides by"),
@@ -281,10 +320,10 @@ def _norm_rows(name: str, short: str, what: str) -> list[_Row]:
 def _sizes(model: HeadModel) -> dict[str, int]:
     return {
         "d_vocab": model.d_vocab,
-        "n_ctx": model.n_ctx,
         "d_model": model.d_model,
         "d_head": model.d_head,
         "d_mlp": model.info.d_mlp,
         "head": model.n_heads,
+        KV_HEAD: model.info.n_kv_heads,
         "scale": 1,
     }

@@ -68,7 +68,7 @@ def architecture(
         n_layers: How many there are.
         palette: Colours of the theme.
     """
-    has_mlp, normed = "resid_mid" in points, "scale" in points
+    has_mlp, normed = "mlp_out" in points, "scale" in points
     top = 11.9 if has_mlp else 7.4
     spots = {
         "embed": _Spot(0, 0),
@@ -130,17 +130,21 @@ def architecture(
 
 def _edges(points: Mapping[str, str]) -> list[tuple[str, str]]:
     """What flows from where to where, beside the stream itself."""
-    has_mlp, normed = "resid_mid" in points, "scale1" in points
+    has_mlp, normed = "mlp_out" in points, "scale1" in points
     first = "normalized1" if normed else "resid_pre"
-    edges = [("pos_embed", "resid_pre"), *((first, name) for name in "qkv")]
+    # Side by side, attention and MLP read the same stream.
+    middle = "resid_mid" if "resid_mid" in points else "resid_pre"
+    edges = [(first, name) for name in "qkv"]
+    if "pos_embed" in points:
+        edges.append(("pos_embed", "resid_pre"))
     edges += [("q", "pattern"), ("k", "pattern"), ("pattern", "z"), ("v", "z"), ("z", "attn_out")]
-    edges.append(("attn_out", "resid_mid" if has_mlp else "resid_post"))
+    edges.append(("attn_out", "resid_mid" if "resid_mid" in points else "resid_post"))
     if has_mlp:
-        edges += [("normalized2" if normed else "resid_mid", "pre"), ("pre", "post")]
+        edges += [("normalized2" if normed else middle, "pre"), ("pre", "post")]
         edges += [("post", "mlp_out"), ("mlp_out", "resid_post")]
     if normed:
         chains = [("resid_pre", "scale1", "normalized1"), ("resid_post", "scale", "normalized")]
-        chains += [("resid_mid", "scale2", "normalized2")] * has_mlp
+        chains += [(middle, "scale2", "normalized2")] * has_mlp
         edges += [edge for chain in chains for edge in pairwise(chain)] + [("normalized", "logits")]
     return edges
 

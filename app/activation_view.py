@@ -72,7 +72,13 @@ class ActivationView:
     @property
     def by_head(self) -> bool:
         """Whether the activation has an axis of heads, so that one is chosen."""
-        return "head" in self.point.axes
+        return self.head_axis is not None
+
+    @property
+    def head_axis(self) -> int | None:
+        """Which axis is that of heads, or of keys and values that several share."""
+        places = [i for i, axis in enumerate(self.point.axes) if axis in ("head", "kv_head")]
+        return places[0] if places else None
 
     @property
     def title(self) -> str:
@@ -135,8 +141,10 @@ def draw_slice(view: ActivationView) -> None:
             f"{axis} {size}" for axis, size in zip(found.axes, found.values.shape, strict=True)
         )
         values = found.values[0]
-        if view.by_head:
-            values = values.take(view.head.head, axis=found.axes.index("head") - 1)
+        if view.head_axis is not None:
+            axis = view.head_axis - 1  # without the batch
+            shared = view.selection.info.n_heads // values.shape[axis]
+            values = values.take(view.head.head // shared, axis=axis)
         st.caption(
             markdown_text(f"{point.name}: {shape}. ")
             + f"Here: mean {values.mean():.3g}, standard deviation {values.std():.3g}, "

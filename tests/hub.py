@@ -156,6 +156,21 @@ def tiny_pythia(seed: int) -> dict[str, bytes]:
     return _saved("gpt_neox", sizes, seed)
 
 
+@cache
+def tiny_llama() -> dict[str, bytes]:
+    """The files of a small Llama whose four heads share two keys and values."""
+    sizes = {
+        "vocab_size": 4096,
+        "hidden_size": 32,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "intermediate_size": 48,
+        "max_position_embeddings": 128,
+    }
+    return _saved("llama", sizes, seed=0)
+
+
 def _saved(kind: str, sizes: dict[str, int], seed: int) -> dict[str, bytes]:
     with torch.random.fork_rng(), TemporaryDirectory() as made:
         torch.manual_seed(seed)

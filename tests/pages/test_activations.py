@@ -1,13 +1,16 @@
 """The pages of activations and of neurons, and every page on the model with LayerNorm and MLPs."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from analysis import catalog
 from app import backend
 from app.selection import Selection
 from tests.hostile import HOSTILE
+from tests.hub import tiny_llama
 from tests.pages.test_pages import (
     ANALYSIS_PAGES,
     Open,
@@ -201,3 +204,25 @@ def test_another_model_keeps_the_input(open_at: Open) -> None:
     expect_well(app)
     assert app.text_area(key="view.prompt").value == "Mr. Darcy met Mr. Bingley."
     assert address(app) == {"model": GELU, "prompt": "Mr. Darcy met Mr. Bingley."}
+
+
+def test_heads_that_share_keys_show_the_ones_they_read(
+    open_at: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There are keys 0 and 1 only; head 3 reads the second, and no positions are in the stream."""
+    (tmp_path / "shared").mkdir()
+    for name, content in tiny_llama().items():
+        (tmp_path / "shared" / name).write_bytes(content)
+    monkeypatch.setenv("HEADSCOPE_MODELS", str(tmp_path))
+    catalog.refresh()
+    app = open_at("activations", model="shared", point="k", layer="1", head="3", list="parameters")
+    monkeypatch.undo()
+    catalog.refresh()
+    expect_well(app)
+    assert "k · layer 1 · head 3" in titles(app)
+    # What is worked out from queries and keys that are not turned yet is refused with its reason.
+    assert len(said(app)) == 1 and "rotary positions" in said(app)[0]
+    table = app.main.dataframe[-1].value.set_index("Short name")
+    assert table.loc["W_K[1]", "Shape"] == "2, 32, 8"
+    assert "W_pos" not in table.index
+    assert "pos_embed" not in app.selectbox(key="view.point").options

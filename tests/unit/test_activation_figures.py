@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from analysis.activations import hook_points
-from analysis.models import HeadModel
 from app.activation_figures import architecture, slice_map, token_bars
 from app.circuitsvis import COLUMNS, TOP_TOKENS, text_neuron_activations, topk_tokens
 from app.theme import DARK, LIGHT
+from tests.architectures import tiny
 from tests.hostile import HOSTILE
 
 NEURONS = [17, 3, 99, 4, 8, 21]
@@ -23,12 +23,12 @@ def properties(page: str) -> dict:
     return json.loads(found[1])["properties"]
 
 
-@pytest.mark.parametrize("name", ["attention_only", "with_mlp"])
+@pytest.mark.parametrize("name", ["native", "native-LN-MLP", "neox", "llama", "shortformer"])
 @pytest.mark.parametrize("layer", [0, 1])
 def test_the_picture_has_every_hook_point_and_a_click_gives_its_place(
-    request: pytest.FixtureRequest, name: str, layer: int
+    name: str, layer: int
 ) -> None:
-    model: HeadModel = request.getfixturevalue(name)
+    model = tiny(name)
     points = [point for point in hook_points(model) if point.layer in (None, layer)]
     names = [point.short_name for point in points]
     meanings = {point.short_name: point.meaning for point in points}

@@ -10,8 +10,13 @@ from analysis.activations import activation, hook_points, parameters, verify_pat
 from analysis.errors import AnalysisError
 from analysis.inputs import Tokens, repeated_tokens
 from analysis.models import HeadModel
+from tests.architectures import hugging_face_weights, tiny
 from tests.conftest import make_model
 from tests.unit.test_circuits import rotary_model
+
+LOADED = ("gpt2", "neox", "llama", "qwen2", "qwen3", "gemma2", "gemma3")
+TIED = ("gpt2", "gemma2", "gemma3")
+
 
 SIZES = {
     "no norm": {},
@@ -70,6 +75,25 @@ def test_every_hook_point_fires_with_the_axes_it_claims(
             for axis, size in zip(point.axes, point.shape, strict=True)
         )
         assert tuple(cache[point.name].shape) == sizes, point.name
+
+
+@pytest.mark.parametrize("architecture", LOADED)
+def test_the_lists_are_those_of_the_architecture(architecture: str) -> None:
+    """Of each as people load it: what it lacks is not listed, what is shared has fewer heads."""
+    other = tiny(architecture)
+    listed = parameters(other)
+    for parameter in listed:
+        assert tuple(follow(other, parameter.name).shape) == parameter.shape, parameter.name
+    filed = {weight.data_ptr(): weight for weight in hugging_face_weights(architecture).values()}
+    missing = {"b_U"} | ({"W_U"} if architecture in TIED else set())
+    count = sum(np.prod(each.shape) for each in listed if each.name not in missing)
+    assert count == sum(weight.numel() for weight in filed.values())
+    tokens = repeated_tokens(other, length=5, batch=2)
+    with torch.inference_mode():
+        _, kept = other.bridge.run_with_cache(tokens.tensor)
+    for point in hook_points(other):
+        for axis, size, found in zip(point.axes, point.shape, kept[point.name].shape, strict=True):
+            assert found == (size or {"batch": 2}.get(axis, 11)), point.name
 
 
 def test_every_activation_is_listed_under_one_name(
