@@ -140,13 +140,15 @@ def draw_slice(view: ActivationView) -> None:
         shape = " x ".join(
             f"{axis} {size}" for axis, size in zip(found.axes, found.values.shape, strict=True)
         )
-        values = found.values[0]
+        values, which = found.values[0], ""
         if view.head_axis is not None:
             axis = view.head_axis - 1  # without the batch
             shared = view.selection.info.n_heads // values.shape[axis]
             values = values.take(view.head.head // shared, axis=axis)
+            if shared > 1:
+                which = f"Head {view.head.head} reads number {view.head.head // shared} of them. "
         st.caption(
-            markdown_text(f"{point.name}: {shape}. ")
+            markdown_text(f"{point.name}: {shape}. {which}")
             + f"Here: mean {values.mean():.3g}, standard deviation {values.std():.3g}, "
             f"from {values.min():.3g} to {values.max():.3g}."
         )

@@ -220,6 +220,7 @@ def test_heads_that_share_keys_show_the_ones_they_read(
     catalog.refresh()
     expect_well(app)
     assert "k · layer 1 · head 3" in titles(app)
+    assert "kv_head 2 x d_head 8. Head 3 reads number 1 of them." in captions(app).replace("\\", "")
     # What is worked out from queries and keys that are not turned yet is refused with its reason.
     assert len(said(app)) == 1 and "rotary positions" in said(app)[0]
     table = app.main.dataframe[-1].value.set_index("Short name")
