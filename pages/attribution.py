@@ -41,7 +41,8 @@ with figure_frame(
     f"the bars sum to {result.logits[0, chosen]:.2f}.",
     ATTRIBUTION,
 ):
-    st.slider("Position", 0, n_rows - 1, key=selection.key("position", shown=chosen))
+    if n_rows > 1:
+        st.slider("Position", 0, n_rows - 1, key=selection.key("position", shown=chosen))
     draw(figures.attribution_bars(values[chosen], result.labels, theme), key="bars")
 
 strongest = np.abs(values).mean(0).argsort()[::-1][:3]

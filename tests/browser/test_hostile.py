@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Error, Page, expect
+from playwright.sync_api import Browser, Error, Page, WebSocket, expect
 
 from analysis.definitions import Definition
 from app import circuitsvis, figures
@@ -18,6 +18,7 @@ from app.navigation import PAGES
 from app.share import view_file
 from app.text import display_token, escape_html, markdown_text, plotly_text, short_token
 from app.theme import LIGHT
+from tests.browser.apps.hostile_app import PART
 from tests.browser.conftest import ROOT, OpenPage, Serve, wait_until_done
 from tests.hostile import CANARY, MANY, PAYLOADS
 from tests.hostile_models import EVERYTHING, NAME, SEPARATOR, write_models
@@ -108,13 +109,17 @@ def hostile_app(serve: Serve, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def listen(page: Page) -> Callable[[], set[str]]:
-    """A function that gives the hostile strings that have come to the page since it last did."""
-    heard: list[bytes] = []
+    """A function that gives the hostile strings that have come to the page since it was opened."""
+    heard: list[bytes] = []  # of the page that is open
 
     def note(payload: str | bytes) -> None:
         heard.append(payload.encode() if isinstance(payload, str) else payload)
 
-    page.on("websocket", lambda socket: socket.on("framereceived", note))
+    def begin(socket: WebSocket) -> None:
+        heard.clear()
+        socket.on("framereceived", note)
+
+    page.on("websocket", begin)
     ways = (str, escape_html, plotly_text, markdown_text, lambda text: json.dumps(text)[1:-1])
     forms = {
         text: {way(form(text)).encode() for way in ways for form in (display_token, short_token)}
@@ -123,16 +128,16 @@ def listen(page: Page) -> Callable[[], set[str]]:
 
     def found() -> set[str]:
         everything = b"".join(heard)
-        heard.clear()
         return {text for text, shown in forms.items() if any(s in everything for s in shown)}
 
     return found
 
 
 def point_at_figures(page: Page) -> None:
-    for figure in page.locator(".js-plotly-plot, .hs-chip, .hg-picture").all()[:3]:
-        figure.scroll_into_view_if_needed()
-        figure.hover(force=True)
+    figures = page.locator(".js-plotly-plot, .hs-chip, .hg-picture")
+    for number in range(min(figures.count(), 3)):
+        # Scrolls by itself, and begins anew where the page has replaced the figure meanwhile.
+        figures.nth(number).hover(force=True)
 
 
 def test_hostile_tokens_names_and_links_are_only_text_on_every_page(
@@ -145,9 +150,10 @@ def test_hostile_tokens_names_and_links_are_only_text_on_every_page(
     for info in PAGES:
         query, whole = hostile_query(draw), info.name in LISTING
         asked = (
-            f"prompt&bos=1&prompt={quote(EVERYTHING)}" if whole else "repeated&length=50&batch=1"
+            f"prompt&bos=1&prompt={quote(EVERYTHING)}" if whole else "repeated&length=12&batch=1"
         )
-        view = f"model={NAME}&input={asked}"
+        # Of so many tokens a pattern, which has a cell for each two, would be drawn slowly.
+        view = f"model={NAME}&point=resid_pre&input={asked}"
         page.goto(f"{hostile_app}/{info.address}?{query}&{view}")
         wait_until_done(page)
         expect(page.get_by_role("heading", name=info.title).first).to_be_visible()
@@ -155,8 +161,7 @@ def test_hostile_tokens_names_and_links_are_only_text_on_every_page(
         assert hits() == [], info.name
         expect(page.get_by_text("Something went wrong")).to_have_count(0)
         assert page.evaluate(overflow) == 0, info.name
-        found = arrived()
-        assert not whole or len(found) >= 200, info.name
+        assert not whole or len(arrived()) >= 200, info.name
 
 
 def test_hostile_view_files_and_lists_of_views_are_only_text(
@@ -192,7 +197,7 @@ def test_hostile_tokens_run_nothing_in_any_kind_of_figure(serve: Serve, page: Pa
     page.goto(serve(APPS / "hostile_app.py"))
     wait_until_done(page)
     expect(page.locator(".hs-chip")).to_have_count(len(MANY))
-    expect(page.locator(".js-plotly-plot")).to_have_count(4)
+    expect(page.locator(".js-plotly-plot")).to_have_count(2 + 2 * -(-len(MANY) // PART))
     expect(page.frame_locator("iframe").first.get_by_text("Head Selector")).to_be_visible()
     page.frame_locator("iframe").first.locator("canvas").last.hover()
     point_at_figures(page)

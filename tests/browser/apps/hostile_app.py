@@ -16,6 +16,9 @@ from app.text import display_token
 from app.theme import palette
 from tests.hostile import MANY
 
+# Tokens of one map, whose cells carry two each: of all at once it would be tens of megabytes.
+PART = 50
+
 
 def main() -> None:
     """Draw the page."""
@@ -38,16 +41,22 @@ def main() -> None:
             dark=theme.dark,
         )
         st.iframe(page, height=height)
-    draw(figures.pattern_map(pattern, MANY, theme), key="pattern")
+        columns = pattern[:, :2]
+        st.iframe(circuitsvis.text_neuron_activations(columns, MANY, 0, range(2), dark=theme.dark))
+    for start in range(0, n, PART):
+        labels = MANY[start : start + PART]
+        square = pattern[: len(labels), : len(labels)]
+        draw(figures.pattern_map(square, labels, theme), key=f"pattern {start}")
+        rows = figures.attribution_map(square[:, :2], MANY[:2], labels, labels, theme)
+        draw(rows, key=f"attribution {start}")
     draw(figures.log_prob_line(log_probs, MANY, None, theme), key="line")
     draw(figures.effect_line(log_probs[0], MANY, None, theme), key="effect")
-    draw(
-        figures.attribution_map(pattern, [f"L0H{i}" for i in range(n)], MANY, MANY, theme),
-        key="attribution",
-    )
-    card = [(display_token(text), "1%") for text in MANY]
-    st.html(chips_html([Chip(text, True, card, text) for text in MANY], theme))
-    st.dataframe({"Token": [display_token(text) for text in MANY]})
+    shown = [display_token(text) for text in MANY]
+    # A card holds a few guesses; each string is in some card.
+    cards = [[(shown[i], "1%"), (shown[i - 1], "1%")] for i in range(n)]
+    chips = [Chip(text, True, card, text) for text, card in zip(MANY, cards, strict=True)]
+    st.html(chips_html(chips, theme))
+    st.dataframe({"Token": shown})
     st.text(everything)
 
 
