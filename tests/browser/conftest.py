@@ -13,12 +13,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect, sync_playwright
 
 from app.navigation import page_info
 
 ROOT = Path(__file__).parents[2]
 LOCAL = {"127.0.0.1", "localhost"}
+WINDOW: ViewportSize = {"width": 1280, "height": 900}
 
 # Five seconds are not enough on a machine that also trains a model.
 expect.set_options(timeout=30_000)
@@ -66,11 +67,21 @@ def app(serve: Serve) -> str:
     return serve(ROOT / "server.py")
 
 
+@pytest.fixture(scope="session")
+def visitors() -> list[BrowserContext]:
+    """Visitors whom one test leaves to the next: Streamlit's own scripts stay in their caches."""
+    return []
+
+
 @pytest.fixture
-def open_page(browser: Browser) -> Iterator[OpenPage]:
-    """`open_page(**context_options)`: pages that fail the test on errors and foreign requests."""
+def open_page(browser: Browser, visitors: list[BrowserContext]) -> Iterator[OpenPage]:
+    """`open_page(**context_options)`: pages that fail the test on errors and foreign requests.
+
+    Each page is that of another visitor.
+    """
     problems: list[str] = []
-    contexts = []
+    used: list[BrowserContext] = []
+    special: list[BrowserContext] = []
 
     def check_request(url: str) -> None:
         parts = urlsplit(url)
@@ -83,8 +94,13 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
             problems.append(f"console: {message.text}")
 
     def open_one(**options: Any) -> Page:
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
-        contexts.append(context)
+        if options or len(used) == len(visitors):
+            context = browser.new_context(**{"viewport": WINDOW, **options})
+            if not options:
+                visitors.append(context)
+        else:
+            context = visitors[len(used)]
+        (special if options else used).append(context)
         page = context.new_page()
         page.on("request", lambda request: check_request(request.url))
         page.on("websocket", lambda websocket: check_request(websocket.url))
@@ -93,8 +109,10 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
         return page
 
     yield open_one
-    for context in contexts:
+    for context in special:
         context.close()
+    for context in used:
+        forget(context)
     assert not problems, "\n".join(problems)
 
 
@@ -102,6 +120,17 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
 def page(open_page: OpenPage) -> Page:
     """A page that fails the test on a console error or a request to another host."""
     return open_page()
+
+
+def forget(visitor: BrowserContext) -> None:
+    """Close a visitor's pages; only the files in the cache are left of them."""
+    for page in visitor.pages:
+        if page.url.startswith("http"):
+            devtools = visitor.new_cdp_session(page)
+            stored = {"origin": page.url, "storageTypes": "local_storage"}
+            devtools.send("Storage.clearDataForOrigin", stored)
+        page.close()
+    visitor.clear_cookies()
 
 
 def wait_until_done(page: Page) -> None:

@@ -1,11 +1,14 @@
-"""Every page in both themes: no serious finding of axe-core, and keys alone reach what matters."""
+"""Every page at its address in both themes: no serious finding of axe-core, no overflow.
+
+And keys alone reach what matters.
+"""
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from app.navigation import PAGES
-from tests.browser.conftest import OpenPage, wait_until_done
+from tests.browser.conftest import wait_until_done
 
 pytestmark = pytest.mark.browser
 
@@ -27,14 +30,28 @@ def findings(page: Page) -> list[str]:
 
 
 @pytest.mark.parametrize("info", PAGES, ids=lambda info: info.name)
-def test_axe_finds_nothing_serious(app: str, open_page: OpenPage, info) -> None:  # noqa: ANN001
-    for theme in ("light", "dark"):
-        page = open_page(color_scheme=theme)
-        page.goto(f"{app}/{info.address}")
-        wait_until_done(page)
-        expect(page.get_by_role("heading", name=info.title).first).to_be_visible()
-        assert findings(page) == [], theme
-        page.close()
+def test_a_page_opens_from_its_address_fits_its_window_and_is_accessible(
+    app: str,
+    page: Page,
+    info,  # noqa: ANN001
+) -> None:
+    """One visit for both themes and three widths, because a visit takes most of the time."""
+    page.goto(f"{app}/{info.address}")
+    wait_until_done(page)
+    expect(page.get_by_role("heading", name=info.title).first).to_be_visible()
+    expect(page.get_by_text("Something went wrong")).to_have_count(0)
+    background = "getComputedStyle(document.querySelector('.stApp')).backgroundColor"
+    light = page.evaluate(background)
+    assert findings(page) == []
+    overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    for width in (390, 800, 1280):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate(overflow) == 0, width
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function(f"{background} !== {light!r}")
+    page.wait_for_timeout(300)  # the script runs again, for figures of this theme
+    wait_until_done(page)
+    assert findings(page) == []
 
 
 def test_axe_would_find_pale_text_and_a_button_without_a_name(page: Page) -> None:

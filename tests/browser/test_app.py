@@ -22,22 +22,6 @@ def heading(page: Page, text: str | re.Pattern[str]) -> None:
     expect(page.get_by_role("heading", name=text).first).to_be_visible(timeout=60_000)
 
 
-@pytest.mark.parametrize("info", PAGES, ids=lambda info: info.name)
-def test_a_page_opens_from_its_address_and_fits_its_window(
-    app: str,
-    page: Page,
-    info,  # noqa: ANN001
-) -> None:
-    go(page, f"{app}/{info.address}")
-    heading(page, info.title)
-    overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    assert page.evaluate(overflow) == 0
-    expect(page.get_by_text("Something went wrong")).to_have_count(0)
-    for width in (800, 390):
-        page.set_viewport_size({"width": width, "height": 900})
-        assert page.evaluate(overflow) == 0
-
-
 def test_the_menu_holds_every_page_at_every_width(app: str, page: Page) -> None:
     go(page, f"{app}/tokens")
     sections = page.get_by_test_id("stTopNavSection")
