@@ -8,6 +8,7 @@ from analysis.catalog import list_models
 from app import backend
 from app.config import settings
 from app.navigation import run_selected_page
+from app.selection import take_view_along
 
 # A file of our own: named icons and emoji make the browser ask a font service for the picture.
 icon = Path(__file__).parent / "app" / "favicon.png"
@@ -18,6 +19,7 @@ st.set_page_config(
     # A slide or a post has no room for it; one click brings it back.
     initial_sidebar_state="collapsed" if st.context.is_embedded else "auto",
 )
+take_view_along()
 run_selected_page()
 # Last: the page is on screen before torch and TransformerLens are imported.
 backend.warm_up(list_models()[0].name)

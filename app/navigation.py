@@ -8,6 +8,7 @@ from typing import Literal
 import streamlit as st
 from streamlit.navigation.page import Page
 from streamlit.runtime.pages_manager import PagesManager
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from analysis.errors import AnalysisError
 from app.visitors import recognise_visitors
@@ -191,6 +192,19 @@ def run_selected_page() -> None:
         st.error(
             "Something went wrong on our side; your input is still there. Change it or reload."
         )
+
+
+def page_on_its_way() -> str | None:
+    """Name of the page that the menu or a switch asks for, before `st.navigation` says it.
+
+    None in a session's first run, or if Streamlit knows no such page.
+    """
+    context = get_script_run_ctx()
+    assert context, "asked outside of a run"
+    asked = context.pages_manager.intended_page_script_hash
+    found = context.pages_manager.get_pages().get(asked or "")
+    address = found.get("url_pathname") if found else None
+    return next((page.name for page in PAGES if page.address == address), None)
 
 
 def ensure_entry_point() -> None:

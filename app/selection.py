@@ -24,7 +24,13 @@ from analysis.limits import MAX_CHARACTERS, MAX_SEED, MIN_HALF
 from app.config import settings
 from app.glossary import linked
 from app.head_grid.view import MAX_LOCKED, MAX_LOCKED_TOKENS
-from app.navigation import PAGES, ensure_entry_point, page_info, streamlit_page
+from app.navigation import (
+    PAGES,
+    ensure_entry_point,
+    page_info,
+    page_on_its_way,
+    streamlit_page,
+)
 from app.other_models import draw_other_models
 from app.present import current_room, draw_present, publish
 from app.rooms import is_code
@@ -492,6 +498,19 @@ def open_page(name: str) -> Selection:
     return selection
 
 
+def take_view_along() -> None:
+    """Keep the view when the menu, which empties the address, leads to another page.
+
+    The address of the view there is set before `st.navigation` names the page. Set after it, the
+    browser may have a page in its history that nobody has seen: the one with the empty address,
+    to which its back button would lead.
+    """
+    state, page = _state(), page_on_its_way()
+    if page and state.page not in (None, page) and not st.query_params:
+        values = {p.key: _value(page, p, state.chosen) for p in PARAMETERS}
+        _write_link(link_parameters(page, values))
+
+
 def heads_in(text: str) -> tuple[Head, ...]:
     """The heads that a parameter such as `keep` lists, in order and each once."""
     labels = text.split(",") if text not in ("", NO_HEAD) else []
@@ -605,10 +624,9 @@ def _read_state(page: str) -> tuple[dict[str, Value], list[str]]:
     }
     # On a slow line a second change can arrive with the address of before the first one, so
     # an address counts as new only when no widget has changed: a first visit, a followed link,
-    # or the browser's back button. The navigation menu empties it; then the view is kept.
+    # or the browser's back button.
     new_address = link != state.link and not changed and not state.touched
-    from_menu = not link and state.page not in (None, page)
-    if new_address and not from_menu:
+    if new_address:
         state.chosen, notes = parse_link(page, link)
     else:
         notes = _take_changes(changed)
@@ -643,15 +661,18 @@ def _take_changes(changed: Mapping[str, Value]) -> list[str]:
 
 def _write_state(selection: Selection) -> None:
     state = _state()
-    link = link_parameters(selection.page, selection.values)
-    if link != st.query_params.to_dict():
-        st.query_params.from_dict(link)
+    _write_link(link_parameters(selection.page, selection.values))
     state.chosen.update({key: selection.values[key] for key in state.chosen})
     state.shown = dict(selection.values)
-    state.link = {key: [text] for key, text in link.items()}
     state.page = selection.page
     state.selection = selection
     publish(selection.page, _own_view(selection))
+
+
+def _write_link(link: Mapping[str, str]) -> None:
+    if link != st.query_params.to_dict():
+        st.query_params.from_dict(link)
+    _state().link = {key: [text] for key, text in link.items()}
 
 
 def _own_view(selection: Selection) -> dict[str, str]:

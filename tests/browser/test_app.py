@@ -96,6 +96,7 @@ def test_the_back_button_returns_to_the_view_before(app: str, page: Page) -> Non
     open_from_menu(page, "tokens")
     heading(page, "Tokens")
     wait_until_done(page)
+    assert page.url.endswith("/tokens?layer=1")
     page.go_back()
     heading(page, "Heads of layer 1")
 
