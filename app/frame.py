@@ -3,6 +3,7 @@
 Whatever is drawn inside a frame can be taken along from its `Export` button.
 """
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -202,10 +203,21 @@ def draw_head_map(figure: go.Figure, key: str) -> None:
     draw_choice(figure, key, ("layer", "head"))
 
 
-def _whole_numbers(point: Mapping[str, Any]) -> list[int]:
+def _clicked_numbers(event: Any) -> list[int]:
+    """The whole numbers that the clicked point carries; none where the browser sent others."""
+    points = event["selection"]["points"]
+    data = points[0].get("customdata") if points else None
     # Plotly sends arrays as bytes; the browser then reports a row of them as {"0": .., "1": ..}.
-    data = point["customdata"]
-    return [int(value) for value in (data.values() if isinstance(data, Mapping) else data)]
+    numbers = list(data.values()) if isinstance(data, Mapping) else data
+    if not isinstance(numbers, list) or not all(isinstance(n, int | float) for n in numbers):
+        return []
+    return [int(n) for n in numbers if math.isfinite(n)]
+
+
+def _clicked_row(event: Any, count: int) -> int | None:
+    """Which of `count` rows was ticked, if one was."""
+    rows = event["selection"]["rows"]
+    return rows[0] if rows and rows[0] in range(count) else None
 
 
 def _draw_clickable(
@@ -217,9 +229,8 @@ def _draw_clickable(
     """A figure that hands the whole numbers of a clicked point to `act`, before the next run."""
 
     def take() -> None:
-        points = st.session_state[key]["selection"]["points"]
-        if points:
-            act(_whole_numbers(points[0]))
+        if numbers := _clicked_numbers(st.session_state[key]):
+            act(numbers)
 
     _offer_figure(figure, key, paper)
     return st.plotly_chart(figure, key=key, config=_CHART, on_select=take, selection_mode="points")
@@ -232,9 +243,12 @@ def draw_choice(
     paper: Callable[[], bytes] | None = None,
 ) -> None:
     """A figure whose points carry a whole number for each of `parameters`; a click sets those."""
-    _draw_clickable(
-        figure, key, lambda numbers: choose(**dict(zip(parameters, numbers, strict=True))), paper
-    )
+    _draw_clickable(figure, key, lambda numbers: _choose_numbers(parameters, numbers), paper)
+
+
+def _choose_numbers(parameters: tuple[str, ...], numbers: list[int]) -> None:
+    if len(numbers) == len(parameters):
+        choose(**dict(zip(parameters, numbers, strict=True)))
 
 
 def draw_head_graph(
@@ -245,14 +259,8 @@ def draw_head_graph(
     Nodes carry layer and head, edges a whole number for each parameter: more than two. An edge
     with another count of numbers does nothing.
     """
-
-    def take(numbers: list[int]) -> None:
-        if len(numbers) == len(parameters):
-            choose(**dict(zip(parameters, numbers, strict=True)))
-
-    points = _draw_clickable(figure, key, take)["selection"]["points"]
-    if points and len(numbers := _whole_numbers(points[0])) == 2:
-        go_to_head(selection, Head(*numbers))
+    event = _draw_clickable(figure, key, lambda numbers: _choose_numbers(parameters, numbers))
+    _open_clicked(selection, event)
 
 
 def draw_heads_to_open(figure: go.Figure, key: str, selection: Selection) -> None:
@@ -261,13 +269,24 @@ def draw_heads_to_open(figure: go.Figure, key: str, selection: Selection) -> Non
     event = st.plotly_chart(
         figure, key=key, config=_CHART, on_select="rerun", selection_mode="points"
     )
-    if points := event["selection"]["points"]:
-        go_to_head(selection, Head(*_whole_numbers(points[0])))
+    _open_clicked(selection, event)
+
+
+def _open_clicked(selection: Selection, event: Any) -> None:
+    sizes = (selection.info.n_layers, selection.info.n_heads)
+    numbers = _clicked_numbers(event)
+    if len(numbers) == 2 and all(n in range(size) for n, size in zip(numbers, sizes, strict=True)):
+        go_to_head(selection, Head(*numbers))
 
 
 def draw_options(figure: go.Figure, key: str, options: Sequence[Mapping[str, Value]]) -> None:
     """A figure whose points carry their place in `options`; a click chooses those values."""
-    _draw_clickable(figure, key, lambda numbers: choose(**options[numbers[0]]))
+
+    def take(numbers: list[int]) -> None:
+        if numbers[0] in range(len(options)):
+            choose(**options[numbers[0]])
+
+    _draw_clickable(figure, key, take)
 
 
 def draw_rows_to_choose(
@@ -279,8 +298,9 @@ def draw_rows_to_choose(
     """A table with one row for each of `options`; a tick chooses those values."""
 
     def take() -> None:
-        if ticked := st.session_state[key]["selection"]["rows"]:
-            choose(**options[ticked[0]])
+        row = _clicked_row(st.session_state[key], len(options))
+        if row is not None:
+            choose(**options[row])
 
     offer_rows(rows, key)
     st.dataframe(
@@ -310,8 +330,9 @@ def draw_rows_to_open(
         selection_mode="single-row",
         column_config={name: st.column_config.NumberColumn(format="%.3f") for name in numbers},
     )
-    if chosen := event["selection"]["rows"]:
-        go_to_head(selection, heads[chosen[0]])
+    row = _clicked_row(event, len(heads))
+    if row is not None:
+        go_to_head(selection, heads[row])
 
 
 def beside(key: str, *widths: int) -> list[DeltaGenerator]:

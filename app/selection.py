@@ -520,7 +520,7 @@ def heads_in(text: str) -> tuple[Head, ...]:
 def choose(**values: Value) -> None:
     """Change the selection from a callback, as a widget would (a click on a figure, say)."""
     state = _state()
-    state.chosen.update(values)
+    state.remarks += _take_changes(values)
     state.touched = True
     _forget_widgets(values)
 
@@ -641,12 +641,16 @@ def _read_state(page: str) -> tuple[dict[str, Value], list[str]]:
 
 
 def _take_changes(changed: Mapping[str, Value]) -> list[str]:
-    """Take what widgets report, checked like a link; a sentence for each that is refused.
+    """Take what widgets and clicks report, checked like a link; a sentence for each refused.
 
     A browser shows what a widget allows, but what it sends is what its visitor makes it send.
     """
     notes = []
     for key, value in changed.items():
+        default = _default(_state().page or "", _BY_KEY[key])
+        if value == default and type(value) is type(default):
+            _state().chosen[key] = value  # such as -1, which a link leaves out
+            continue
         try:
             # A prompt that is too long for a link is no mistake; one too long to read is said so
             # where it is read, with the text left in its place.

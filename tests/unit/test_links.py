@@ -1,12 +1,16 @@
 """Over a thousand generated links: what comes through is allowed, what does not is one sentence."""
 
 import random
+import re
 import unicodedata
+from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
 
-from app.navigation import PAGES
+from app import selection
+from app.navigation import PAGES, page_info
+from app.present import prepared_views
 from app.selection import PARAMETERS, link_parameters, parse_link
 from tests.links import hostile_query
 
@@ -35,6 +39,49 @@ def test_generated_links_are_checked_and_what_passes_passes_again(page: str) -> 
         passed += len(values)
     assert refused > EACH
     assert passed > EACH / 4
+
+
+@pytest.mark.parametrize("page", [page.name for page in PAGES])
+def test_the_same_links_in_a_list_of_prepared_views_lead_to_no_other_page(page: str) -> None:
+    draw = random.Random(page)
+    address = page_info(page).address
+    for _ in range(EACH):
+        views, notes = prepared_views(f"/{address}?{hostile_query(draw)}")
+        assert [target for target, _ in views] in ([], [page])
+        assert bool(views) != bool(notes)
+        for target, view in views:
+            values, _ = parse_link(target, {key: [text] for key, text in view.items()})
+            again = {key: [text] for key, text in link_parameters(page, values).items()}
+            assert parse_link(page, again)[1] == []
+
+
+@pytest.mark.parametrize("page", [page.name for page in PAGES])
+def test_the_same_values_from_widgets_and_clicks_are_checked_as_in_a_link(
+    page: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a browser reports may be of any type, whatever the widget is."""
+    draw = random.Random(page)
+    refused = 0
+    for _ in range(EACH):
+        state = selection._State(page=page)
+        monkeypatch.setattr(selection, "_state", lambda state=state: state)
+        monkeypatch.setattr(selection, "_forget_widgets", lambda keys: None)
+        for key, texts in parse_qs(hostile_query(draw), keep_blank_values=True).items():
+            # A key that is not of the table comes from no widget.
+            if key in BY_KEY:
+                selection.choose(**{key: _as_reported(draw, texts[-1])})
+        link = {key: [text] for key, text in link_parameters(page, state.chosen).items()}
+        assert parse_link(page, link)[1] == []
+        for key, value in state.chosen.items():
+            assert type(value) is type(BY_KEY[key].default)
+        assert all(note.isprintable() and len(note) < 300 for note in state.remarks)
+        refused += len(state.remarks)
+    assert refused > EACH
+
+
+def _as_reported(draw: random.Random, text: str) -> Any:
+    as_number = [float(text)] if re.fullmatch(r"[-+]?[0-9.]{1,9}", text) else []
+    return draw.choice([text, text, *as_number, [text], {text: text}, None, len(text), -1, True])
 
 
 def test_there_are_more_than_a_thousand_of_them() -> None:
