@@ -1,10 +1,15 @@
 """What `streamlit run server.py` serves: the app, with the headers that Streamlit does not send."""
 
+import importlib
 import sys
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from starlette.middleware import Middleware
 from starlette.routing import Route
+from streamlit.runtime.pages_manager import PagesManager
 from streamlit.starlette import App
 
 from app.config import ConfigError, settings
@@ -16,8 +21,29 @@ try:
 except ConfigError as error:
     sys.exit(f"Headscope does not start. {error}")
 
+# The folder called `pages` is not what Streamlit takes it for (`ensure_entry_point`, which costs the
+# first visitor a second run).
+PagesManager.uses_pages_directory = False
+
+# What the first page needs and takes long to import.
+AHEAD = ("pandas", "app.backend", "app.attention_grid")
+
+
+def _import_ahead() -> None:
+    for name in AHEAD:
+        importlib.import_module(name)
+
+
+@asynccontextmanager
+async def _get_ready(_: App) -> AsyncIterator[None]:
+    """Import while the browser of the first visitor still loads Streamlit's own scripts."""
+    threading.Thread(target=_import_ahead, daemon=True, name="imports").start()
+    yield
+
+
 app = App(
     Path(__file__).parent / "streamlit_app.py",
+    lifespan=_get_ready,
     routes=[
         Route("/room-version", room_version),
         Route("/room-key", keep_room_key, methods=["POST"]),

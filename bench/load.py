@@ -167,7 +167,12 @@ def main(plan: Plan) -> int:
             print(f"  /{kind:12s} {of_kind.size:4d} visits, median {p50:.2f} s, p95 {p95:.2f} s")
     print(f"  processor time of the server: {1000 * taken / len(together):.0f} ms a page")
     pairs = zip(views, together, alone, strict=True)
-    differing = [view for view, one, other in pairs if one.elements != other.elements]
+    # With the kinds of what differs; none: the same elements in another order.
+    differing = [
+        (view, {element.split()[0] for element in set(one.elements) ^ set(other.elements)})
+        for view, one, other in pairs
+        if one.elements != other.elements
+    ]
     alerts = [alert for page in together for alert in page.alerts]
     p95 = float(np.percentile(seconds, 95))
     held = {

@@ -37,7 +37,7 @@ class Page:
     """What one run of a page sent."""
 
     seconds: float  # from the request to the end of the script
-    elements: tuple[str, ...]  # a digest of every element, in the order of their places
+    elements: tuple[str, ...]  # kind and digest of every element, in the order of their places
     alerts: tuple[str, ...]  # errors, warnings and refusals, as text; not what is only said
 
 
@@ -117,7 +117,8 @@ def _element(message: ForwardMsg) -> tuple[str, str]:
         alert = element.alert.body
     elif kind == "text" and element.text.body.startswith("⚠"):
         alert = element.text.body
-    return hashlib.sha256(element.SerializeToString(deterministic=True)).hexdigest()[:16], alert
+    digest = hashlib.sha256(element.SerializeToString(deterministic=True)).hexdigest()[:16]
+    return f"{kind} {digest}", alert
 
 
 @contextmanager
