@@ -3,6 +3,7 @@
 import importlib
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -25,11 +26,14 @@ except ConfigError as error:
 # first visitor a second run).
 PagesManager.uses_pages_directory = False
 
+# Seconds after which the server answers; until then an import would only hold it up.
+STARTED = 0.3
 # What the first page needs and takes long to import.
 AHEAD = ("pandas", "app.backend", "app.attention_grid")
 
 
 def _import_ahead() -> None:
+    time.sleep(STARTED)
     for name in AHEAD:
         importlib.import_module(name)
 
