@@ -22,8 +22,8 @@ try:
 except ConfigError as error:
     sys.exit(f"Headscope does not start. {error}")
 
-# The folder called `pages` is not what Streamlit takes it for (`ensure_entry_point`, which costs the
-# first visitor a second run).
+# The folder called `pages` is not what Streamlit takes it for; finding out in `ensure_entry_point`
+# costs the first visitor a second run.
 PagesManager.uses_pages_directory = False
 
 # Seconds after which the server answers; until then an import would only hold it up.
