@@ -1,6 +1,7 @@
 """The code that pages offer gives the numbers that they show."""
 
 import re
+from functools import cache
 from types import MappingProxyType
 
 import numpy as np
@@ -14,12 +15,19 @@ from analysis import definitions as d
 from analysis.catalog import BUNDLED, find_model
 from analysis.heads import Head
 from analysis.history import training_history
+from analysis.models import HeadModel
 from app.selection import PARAMETERS, Selection
 from app.snippets import snippet
 from app.snippets.bodies import BODIES, OF_ANY_MODEL
 
 PROMPT = 'The cat sat.\nThe cat """ sat on the mat\' \u202e'
 CHOSEN, WRITER = Head(1, 4), Head(0, 2)
+
+
+@cache
+def loaded(name: str) -> HeadModel:
+    """The page's side of a comparison; the snippet loads its own."""
+    return analysis.load_model(name, device="cpu")
 
 
 def view(**values) -> Selection:  # noqa: ANN003
@@ -209,7 +217,7 @@ def test_a_snippet_gives_the_numbers_of_the_page(definition, source):
         method="mean" if source == "repeated" else "zero",
         **pair,
     )
-    model = analysis.load_model(model_name, device="cpu")
+    model = loaded(model_name)
     tokens = (
         analysis.repeated_tokens(model, 8, 3)
         if source == "repeated"
@@ -289,7 +297,7 @@ def test_the_code_of_a_checkpoint_takes_the_weights_of_that_step():
 
 
 def test_patching_without_a_typed_answer_takes_the_tokens_in_which_the_prompts_part():
-    model = analysis.load_model("attn-only-2l", device="cpu")
+    model = loaded("attn-only-2l")
     selection = view(answer="", foil="")
     clean, corrupt = (analysis.tokenize(model, selection[k]) for k in ("clean", "corrupt"))
     first = int((clean.ids != corrupt.ids)[0].argmax())
