@@ -199,7 +199,7 @@ def test_a_model_with_norms_and_mlps_says_what_its_circuits_assume(
     monkeypatch: pytest.MonkeyPatch,
     page: str,
 ) -> None:
-    monkeypatch.setattr("app.backend._model", lambda name: with_mlp)
+    monkeypatch.setattr("app.backend._models.get", lambda info, visitor: with_mlp)
     monkeypatch.setattr("app.selection.find_model", lambda name: with_mlp.info)
     app = open_at(page, length="10", batch="2", input="repeated")
     expect_well(app)
