@@ -40,16 +40,15 @@ def test_a_cell_of_the_pair_map_chooses_writer_and_reader(app: str, page: Page) 
     expect(page).to_have_url(re.compile("layer=1&head=4&layer2=0&head2=2"))
 
 
-def test_an_edge_of_the_graph_chooses_its_pair(app: str, page: Page) -> None:
+def test_an_edge_of_the_graph_chooses_its_pair_and_a_node_opens_its_dossier(
+    app: str, page: Page
+) -> None:
     open_composition(page, app)
     # The middle of the edge from L0H0 to L1H6; the axis runs over -0.6 .. 7.6.
     click_in_plot(page, GRAPH, 3.6 / 8.2, 0.5)
     expect(page.get_by_text("L0H0 to L1H6", exact=True)).to_be_visible()
     expect(page).to_have_url(re.compile("layer=1&head=6"))
-
-
-def test_a_node_of_the_graph_opens_its_dossier(app: str, page: Page) -> None:
-    open_composition(page, app)
+    wait_until_done(page)
     # Two layers over -0.35 .. 1.35, the first at the bottom.
     click_in_plot(page, GRAPH, 4.6 / 8.2, 0.35 / 1.7)
     heading(page, "Where L1H4 looks")

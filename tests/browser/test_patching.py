@@ -64,9 +64,8 @@ def test_the_induction_circuit_is_found_and_a_node_opens_its_head(app: str, page
     expect(page).to_have_url(re.compile("/head.*layer=1&head=4"))
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_no_number_is_cut_off(app: str, open_page: OpenPage, theme: str) -> None:
-    page = open_page(viewport={"width": 800, "height": 900}, color_scheme=theme)
+def test_no_number_is_cut_off(app: str, open_page: OpenPage) -> None:
+    page = open_page(viewport={"width": 800, "height": 900})
     open_patching(page, app, "?paths=1")
     numbers = page.get_by_test_id("stMetricValue")
     expect(numbers).to_have_count(8)
