@@ -15,12 +15,15 @@ from streamlit.starlette import App
 
 from app.config import ConfigError, settings
 from app.headers import SecurityHeaders
+from app.memory import bound_arenas
 from app.present import keep_room_key, room_version
 
 try:
     settings()
 except ConfigError as error:
     sys.exit(f"Headscope does not start. {error}")
+
+bound_arenas()
 
 # The folder called `pages` is not what Streamlit takes it for; finding out in `ensure_entry_point`
 # costs the first visitor a second run.

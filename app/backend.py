@@ -29,7 +29,8 @@ from analysis.heads import Head, all_heads
 from analysis.limits import MAX_BYTES
 from app.admission import Admission, Nobody, RateLimit, visitor
 from app.config import settings
-from app.loaded_models import LoadedModels, return_memory
+from app.loaded_models import LoadedModels
+from app.memory import return_memory
 from app.mosaic_store import ModelScores, Mosaic
 from app.selection import Selection
 from app.shared_cache import SharedCache, nbytes

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
-import sys
 import threading
 import time
 import weakref
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING
 from analysis.catalog import ModelInfo
 from analysis.errors import AnalysisError
 from app.admission import LOOK, Visitor
+from app.memory import return_memory
 from app.shared_cache import SharedCache
 
 if TYPE_CHECKING:
@@ -148,13 +147,3 @@ class LoadedModels:
     def _fits(self, need: int) -> bool:
         there = [kept.nbytes for kept in self._kept.values()] + list(self._arriving.values())
         return len(there) < self._most and sum(there) + need <= self._max_bytes
-
-
-def return_memory() -> None:
-    """Give what is no longer used back to the system, which an allocator does not do by itself."""
-    gc.collect()
-    if sys.platform == "linux":
-        # Not part of every C library.
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim:
-            trim(0)

@@ -28,7 +28,8 @@ from analysis.inputs import repeated_tokens
 from analysis.models import HeadModel, load_model, load_tokenizer
 from analysis.predictions import next_token_stats
 from app.admission import Nobody
-from app.loaded_models import LoadedModels, return_memory
+from app.loaded_models import LoadedModels
+from app.memory import return_memory
 
 RANDOM = "gpt2-small-random"
 NAMES = ("attn-only-2l", "gelu-4l", "SmolLM2-135M-Instruct", RANDOM)
