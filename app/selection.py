@@ -36,6 +36,7 @@ from app.present import current_room, draw_present, publish
 from app.rooms import is_code
 from app.share import UnreadableView, draw_file, draw_link, read_view_file
 from app.text import display_token
+from app.theme import follow_theme
 
 Value = str | int | float | bool
 
@@ -495,6 +496,8 @@ def open_page(name: str) -> Selection:
     with st.sidebar:
         _draw_sidebar(selection)
     draw_present(name, _own_view(selection), _go_to_view)
+    with st.sidebar:
+        follow_theme()
     return selection
 
 

@@ -1,8 +1,11 @@
 """Colours that are right in the light and in the dark theme."""
 
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 import streamlit as st
+from streamlit.components.v2.types import ComponentRenderer
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +57,18 @@ DARK = Palette(
 def palette() -> Palette:
     """The palette of the theme this visitor's browser shows."""
     return DARK if st.context.theme.type == "dark" else LIGHT
+
+
+def follow_theme() -> None:
+    """Let the page run again, for figures of the other palette, when its theme is changed."""
+    _component()(key="headscope.theme", on_background_change=_run_again)
+
+
+@cache
+def _component() -> ComponentRenderer:
+    script = Path(__file__).parent / "watch_theme.js"
+    return st.components.v2.component("watch_theme", js=script.read_text(encoding="utf-8"))
+
+
+def _run_again() -> None:
+    """Nothing: what a component reports runs the page."""

@@ -3,11 +3,14 @@
 And keys alone reach what matters.
 """
 
+import re
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from app.navigation import PAGES
+from app.theme import DARK, LIGHT
 from tests.browser.conftest import wait_until_done
 
 pytestmark = pytest.mark.browser
@@ -48,10 +51,20 @@ def test_a_page_opens_from_its_address_fits_its_window_and_is_accessible(
         page.set_viewport_size({"width": width, "height": 900})
         assert page.evaluate(overflow) == 0, width
     page.emulate_media(color_scheme="dark")
-    page.wait_for_function(f"{background} !== {light!r}")
-    page.wait_for_timeout(300)  # the script runs again, for figures of this theme
+    expect(page.locator(".stApp")).not_to_have_css("background-color", light)
+    page.wait_for_timeout(500)  # the script runs again, for figures of this theme
     wait_until_done(page)
     assert findings(page) == []
+
+
+def test_figures_follow_a_change_of_the_theme(app: str, page: Page) -> None:
+    page.goto(f"{app}/induction")
+    band = page.locator(".js-plotly-plot .shapelayer path").first
+    for scheme, palette in (("light", LIGHT), ("dark", DARK), ("light", LIGHT)):
+        page.emulate_media(color_scheme=scheme)
+        colour = re.match(r"rgba\((\d+, \d+, \d+)", palette.first_half)
+        assert colour
+        expect(band).to_have_css("fill", f"rgb({colour[1]})")
 
 
 def test_axe_would_find_pale_text_and_a_button_without_a_name(page: Page) -> None:
