@@ -61,7 +61,8 @@ def palette() -> Palette:
 
 def follow_theme() -> None:
     """Let the page run again, for figures of the other palette, when its theme is changed."""
-    _component()(key="headscope.theme", on_background_change=_run_again)
+    drawn = "dark" if palette().dark else "light"
+    _component()(key="headscope.theme", data={"drawn": drawn}, on_theme_change=_run_again)
 
 
 @cache

@@ -1,20 +1,27 @@
 /**
- * Runs the page again when its theme changes: figures have colours of their own for each theme,
- * and Streamlit only repaints what is its own.
+ * Runs the page again when it is not in the theme that its figures were drawn for: they have
+ * colours of their own for each theme, and Streamlit only repaints what is its own.
  */
 
-export default function watchTheme({ parentElement, setTriggerValue }) {
+export default function watchTheme({ parentElement, data, setTriggerValue }) {
   const page = document.querySelector('[data-testid="stApp"]');
-  const background = () => getComputedStyle(page).backgroundColor;
-  let before = background();
+
+  function look() {
+    const [red] = getComputedStyle(page).backgroundColor.match(/\d+/);
+    const shown = red < 128 ? "dark" : "light";
+    if (shown === data.drawn) {
+      parentElement.askedFor = undefined;
+    } else if (shown !== parentElement.askedFor) {
+      // Once: if the server is told of another theme than is shown, it stays at that.
+      parentElement.askedFor = shown;
+      setTriggerValue("theme", shown);
+    }
+  }
+
   parentElement.themeObserver?.disconnect();
-  const observer = new MutationObserver(() => {
-    const now = background();
-    if (now === before) return;
-    before = now;
-    setTriggerValue("background", now);
-  });
+  const observer = new MutationObserver(look);
   parentElement.themeObserver = observer;
   observer.observe(page, { attributeFilter: ["class"] });
+  look();
   return () => observer.disconnect();
 }

@@ -59,6 +59,7 @@ def test_a_page_opens_from_its_address_fits_its_window_and_is_accessible(
 
 def test_figures_follow_a_change_of_the_theme(app: str, page: Page) -> None:
     page.goto(f"{app}/induction")
+    wait_until_done(page)
     band = page.locator(".js-plotly-plot .shapelayer path").first
     for scheme, palette in (("light", LIGHT), ("dark", DARK), ("light", LIGHT)):
         page.emulate_media(color_scheme=scheme)
