@@ -37,8 +37,10 @@ def test_exact_values_replace_estimates_until_cancelled_and_go_on(app: str, page
     expect(cancelled).to_be_visible()
     wait_until_done(page)
     # Heads that were in work when Cancel was pressed may still come, and drawing takes a moment.
-    page.wait_for_timeout(1500)
-    said = cancelled.inner_text()
+    said = ""
+    while said != cancelled.inner_text():
+        said = cancelled.inner_text()
+        page.wait_for_timeout(4000)
     left = 24 - int(said.split()[1])
     assert 0 < left < 24
     expect(estimates).to_have_count(left)
