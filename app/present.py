@@ -7,18 +7,16 @@ over is a page and the values of its link.
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 from uuid import uuid4
 
 import streamlit as st
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from streamlit.components.v2.types import ComponentRenderer
 
 from app.navigation import PAGES
 from app.rooms import LONGEST, ROOMS, RoomError
+from app.scripts import script_component
 from app.share import qr_code, view_link
 from app.text import is_text
 from app.theme import palette
@@ -90,12 +88,6 @@ async def keep_room_key(request: Request) -> Response:
         samesite="strict",
     )
     return answer
-
-
-@cache
-def _component(name: str) -> ComponentRenderer:
-    script = Path(__file__).parent / f"{name}.js"
-    return st.components.v2.component(name, js=script.read_text(encoding="utf-8"))
 
 
 def _state() -> _State:
@@ -225,7 +217,7 @@ def _draw_held() -> None:
     """Keeps a room over a reload: its key for the browser, or the way back to presenting it."""
     state = _state()
     if state.key:
-        _component("keep_room")(key="headscope.keep", data={"key": state.key})
+        script_component("keep_room")(key="headscope.keep", data={"key": state.key})
         return
     key = st.context.cookies.get(_COOKIE, "")
     if state.following or ROOMS.followers(key) is None:
@@ -286,7 +278,7 @@ def _draw_following(page: str, view: Link, go: Go) -> None:
 
     with st.container(border=True):
         st.caption("Exploring on your own." if state.away else "Following the presenter.")
-        _component("follow_room")(
+        script_component("follow_room")(
             key="headscope.follow",
             data={
                 "code": state.following,
@@ -358,7 +350,7 @@ def _draw_bar(go: Go) -> None:
             st.button("Next view", on_click=step_to, args=(state.place + 1,), shortcut="PageDown")
         st.button("End presenter mode", on_click=stop)
         if state.views:
-            _component("step_views")(
+            script_component("step_views")(
                 key=_KEYS,
                 data={"place": state.place, "count": len(state.views)},
                 on_number_change=pressed,

@@ -510,8 +510,7 @@ def take_view_along() -> None:
     """
     state, page = _state(), page_on_its_way()
     if page and state.page not in (None, page) and not st.query_params:
-        values = {p.key: _value(page, p, state.chosen) for p in PARAMETERS}
-        _write_link(link_parameters(page, values))
+        _write_link(link_parameters(page, _chosen_values(page)))
 
 
 def heads_in(text: str) -> tuple[Head, ...]:
@@ -640,7 +639,7 @@ def _read_state(page: str) -> tuple[dict[str, Value], list[str]]:
     state.touched = False
     notes += state.remarks
     state.remarks = []
-    return {p.key: _value(page, p, state.chosen) for p in PARAMETERS}, notes
+    return _chosen_values(page), notes
 
 
 def _take_changes(changed: Mapping[str, Value]) -> list[str]:
@@ -810,8 +809,9 @@ def _widget_key(parameter: str) -> str:
     return f"view.{parameter}"
 
 
-def _value(page: str, parameter: Parameter, chosen: Mapping[str, Value]) -> Value:
-    return chosen.get(parameter.key, _default(page, parameter))
+def _chosen_values(page: str) -> dict[str, Value]:
+    chosen = _state().chosen
+    return {p.key: chosen.get(p.key, _default(page, p)) for p in PARAMETERS}
 
 
 def _default(page: str, parameter: Parameter) -> Value:

@@ -1,11 +1,10 @@
 """Colours that are right in the light and in the dark theme."""
 
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
 import streamlit as st
-from streamlit.components.v2.types import ComponentRenderer
+
+from app.scripts import script_component
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +61,7 @@ def palette() -> Palette:
 def follow_theme() -> None:
     """Let the page run again, for figures of the other palette, when its theme is changed."""
     drawn = "dark" if palette().dark else "light"
-    _component()(key="headscope.theme", data={"drawn": drawn}, on_theme_change=_run_again)
-
-
-@cache
-def _component() -> ComponentRenderer:
-    script = Path(__file__).parent / "watch_theme.js"
-    return st.components.v2.component("watch_theme", js=script.read_text(encoding="utf-8"))
-
-
-def _run_again() -> None:
-    """Nothing: what a component reports runs the page."""
+    # The callback has nothing to do: what a component reports runs the page.
+    script_component("watch_theme")(
+        key="headscope.theme", data={"drawn": drawn}, on_theme_change=lambda: None
+    )

@@ -12,6 +12,7 @@ from app import figures, training_figures
 from app.chosen_heads import completed
 from app.frame import draw, draw_choice, draw_head_map, figure_frame
 from app.navigation import page_info, streamlit_page
+from app.scores import choose_score
 from app.selection import Selection, Value, link_parameters
 from app.theme import palette
 
@@ -21,7 +22,9 @@ def draw_history(selection: Selection, history: HeadHistory, steps: tuple[int, .
     theme = palette()
     score = selection["score"]
     name = SCORES[score].name
-    _choose_score(selection)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        choose_score(selection)
+        _choose_scale(selection)
     step = choose_checkpoint(selection, history, steps)
     row, log = history.record(step), selection["scale"] == "log"
     values = history.scores[score][row]
@@ -66,16 +69,8 @@ def draw_history(selection: Selection, history: HeadHistory, steps: tuple[int, .
         draw_links(selection, model_at(selection.info, step), focus)
 
 
-def _choose_score(selection: Selection) -> None:
-    bar = st.container(horizontal=True, vertical_alignment="bottom")
-    bar.selectbox(
-        "Score",
-        SCORES,
-        format_func=lambda key: SCORES[key].name,
-        key=selection.key("score"),
-        width=260,
-    )
-    bar.segmented_control(
+def _choose_scale(selection: Selection) -> None:
+    st.segmented_control(
         "Steps",
         ["log", "linear"],
         required=True,

@@ -7,6 +7,7 @@ from analysis.definitions import CHANCE, SCORES
 from app import backend
 from app.frame import figure_frame
 from app.mosaic_view import choose_models, draw_models
+from app.scores import choose_score
 from app.selection import open_page
 from app.text import display_token
 
@@ -14,13 +15,7 @@ selection = open_page("mosaic")
 name = SCORES[selection["score"]].name
 
 with st.container(horizontal=True):
-    st.selectbox(
-        "Score",
-        SCORES,
-        format_func=lambda score: SCORES[score].name,
-        key=selection.key("score"),
-        width=260,
-    )
+    choose_score(selection)
     infos = choose_models(selection, available_models())
 if not infos:
     st.text(f"No model of the family {display_token(selection['family'])} is on this machine.")
