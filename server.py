@@ -13,10 +13,10 @@ from starlette.routing import Route
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.starlette import App
 
+from app.compute.memory import bound_arenas
 from app.config import ConfigError, settings
-from app.headers import SecurityHeaders
-from app.memory import bound_arenas
-from app.present import keep_room_key, room_version
+from app.shell.headers import SecurityHeaders
+from app.shell.room_routes import keep_room_key, room_version
 
 try:
     settings()
@@ -32,7 +32,7 @@ PagesManager.uses_pages_directory = False
 # Seconds after which the server answers; until then an import would only hold it up.
 STARTED = 0.3
 # What the first page needs and takes long to import.
-AHEAD = ("pandas", "app.backend", "app.attention_grid")
+AHEAD = ("pandas", "app.compute.calls", "app.sections.attention")
 
 
 def _import_ahead() -> None:

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from analysis.catalog import list_models
-from app import backend
+from analysis.models.catalog import list_models
+from app.compute.engine import warm_up
 from app.config import settings
-from app.navigation import run_selected_page
-from app.selection import take_view_along
+from app.shell.navigation import run_selected_page, take_view_along
 
 # A file of our own: named icons and emoji make the browser ask a font service for the picture.
 icon = Path(__file__).parent / "app" / "favicon.png"
@@ -22,4 +21,4 @@ st.set_page_config(
 take_view_along()
 run_selected_page()
 # Last: the page is on screen before torch and TransformerLens are imported.
-backend.warm_up(list_models()[0].name)
+warm_up(list_models()[0].name)

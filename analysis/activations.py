@@ -9,13 +9,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from analysis.arrays import freeze, to_numpy
-from analysis.capabilities import require_learned_positions
-from analysis.circuits import causal_softmax
+from analysis.circuits.ov_qk import causal_softmax
 from analysis.errors import AnalysisError
-from analysis.forward import run
-from analysis.inputs import Tokens
-from analysis.models import HeadModel
-from analysis.patterns import MAX_BYTES
+from analysis.models.capabilities import require_learned_positions
+from analysis.models.loading import HeadModel
+from analysis.runs.forward import run
+from analysis.runs.inputs import Tokens
+from analysis.runs.patterns import MAX_BYTES
 
 # The axis of keys and values that several heads share.
 KV_HEAD = "kv_head"

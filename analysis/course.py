@@ -19,25 +19,25 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from analysis.ablation import Ablation, ablation_sweep
-from analysis.attribution import logit_attribution
-from analysis.catalog import find_model
-from analysis.circuits import previous_token_circuit
-from analysis.composition import Composition, composition_scores
-from analysis.copying import Copying, KeyQueryMatch, k_composition_circuit, ov_copying
+from analysis.circuits.composition import Composition, composition_scores
+from analysis.circuits.copying import Copying, KeyQueryMatch, k_composition_circuit, ov_copying
+from analysis.circuits.ov_qk import previous_token_circuit
+from analysis.effects.ablation import Ablation, ablation_sweep
+from analysis.effects.knockout import TargetedAblation, keep_only, targeted_ablation
 from analysis.errors import AnalysisError
-from analysis.heads import Head, all_heads, require_heads
-from analysis.inputs import repeated_tokens, token_text, tokenize
-from analysis.knockout import TargetedAblation, keep_only, targeted_ablation
-from analysis.models import HeadModel, load_model
-from analysis.predictions import next_token_stats
-from analysis.results import HeadScores, Tokens
-from analysis.scores import head_scores
+from analysis.head import Head, all_heads, require_heads
+from analysis.heads.scores import head_scores
+from analysis.logits.attribution import logit_attribution
+from analysis.models.catalog import find_model
+from analysis.models.loading import HeadModel, load_model
+from analysis.runs.inputs import repeated_tokens, token_text, tokenize
+from analysis.runs.predictions import next_token_stats
+from analysis.runs.results import HeadScores, Tokens
 
 MODEL = "attn-only-2L-half"
 BRING = (
-    f"Fetch its weights with `python -m analysis.download {MODEL}`, or convert a file that you "
-    f"have with `python -m analysis.convert {MODEL} FILE TOKENIZER`."
+    f"Fetch its weights with `python -m analysis.models.download {MODEL}`, or convert a file that "
+    f"you have with `python -m analysis.models.convert {MODEL} FILE TOKENIZER`."
 )
 PROMPT = (
     "We think that powerful, significantly superhuman machine intelligence is more likely than "

@@ -6,14 +6,14 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from analysis.arrays import freeze, to_numpy
-from analysis.capabilities import require_mlps
+from analysis.circuits.ranking import TokenRanking, rank_tokens
+from analysis.circuits.weights import circuit_weights
 from analysis.errors import AnalysisError
-from analysis.forward import run
-from analysis.inputs import Tokens
 from analysis.limits import MAX_BYTES
-from analysis.models import HeadModel
-from analysis.ranking import TokenRanking, rank_tokens
-from analysis.weights import circuit_weights
+from analysis.models.capabilities import require_mlps
+from analysis.models.loading import HeadModel
+from analysis.runs.forward import run
+from analysis.runs.inputs import Tokens
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,9 +12,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from analysis.catalog import offer_only
 from analysis.errors import AnalysisError
 from analysis.limits import MAX_BATCH
+from analysis.models.catalog import offer_only
 
 VARIABLE = "HEADSCOPE_CONFIG"
 

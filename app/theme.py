@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from app.scripts import script_component
-
 
 @dataclass(frozen=True, slots=True)
 class Palette:
@@ -56,12 +54,3 @@ DARK = Palette(
 def palette() -> Palette:
     """The palette of the theme this visitor's browser shows."""
     return DARK if st.context.theme.type == "dark" else LIGHT
-
-
-def follow_theme() -> None:
-    """Let the page run again, for figures of the other palette, when its theme is changed."""
-    drawn = "dark" if palette().dark else "light"
-    # The callback has nothing to do: what a component reports runs the page.
-    script_component("watch_theme")(
-        key="headscope.theme", data={"drawn": drawn}, on_theme_change=lambda: None
-    )

@@ -34,11 +34,11 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from analysis.ablation import ablation_estimate, ablation_sweep, top_heads
-from analysis.catalog import list_models
-from analysis.inputs import Tokens, repeated_tokens
-from analysis.models import HeadModel, load_model
-from analysis.suffix import runs_suffixes
+from analysis.effects.ablation import ablation_estimate, ablation_sweep, top_heads
+from analysis.models.catalog import list_models
+from analysis.models.loading import HeadModel, load_model
+from analysis.runs.inputs import Tokens, repeated_tokens
+from analysis.runs.suffix import runs_suffixes
 from tests.architectures import from_config
 
 SMALL, LARGE = "attn-only-2l", "SmolLM2-135M"

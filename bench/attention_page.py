@@ -31,7 +31,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from analysis.catalog import list_models
+from analysis.models.catalog import list_models
 
 ROOT = Path(__file__).parents[1]
 REPEATS = 5

@@ -38,7 +38,7 @@ import numpy as np
 from circuitsvis.attention import attention_heads
 from playwright.sync_api import Browser, CDPSession, sync_playwright
 
-from app.head_grid.packing import assemble, extent, quantise
+from app.components.head_grid.packing import assemble, extent, quantise
 from bench.attention_page import INPUTS, measure_pages, report
 
 # The two shapes of the first claim come one after the other, under the same load.

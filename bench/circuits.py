@@ -28,11 +28,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from analysis.catalog import BUNDLED, ModelInfo
-from analysis.composition import composition_scores, random_baseline
-from analysis.copying import ov_copying
-from analysis.heads import Head
-from analysis.models import HeadModel, load_tokenizer, native_bridge
+from analysis.circuits.composition import composition_scores, random_baseline
+from analysis.circuits.copying import ov_copying
+from analysis.head import Head
+from analysis.models.catalog import BUNDLED
+from analysis.models.info import ModelInfo
+from analysis.models.loading import HeadModel, load_tokenizer, native_bridge
 
 D_MODEL, D_HEAD, D_VOCAB = 768, 64, 50257
 RANDOM, COPIER = Head(0, 0), Head(0, 1)

@@ -23,13 +23,14 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from analysis.catalog import BUNDLED, OWN_MODELS, ModelInfo, available_models, find_model, refresh
-from analysis.inputs import repeated_tokens
-from analysis.models import HeadModel, load_model, load_tokenizer
-from analysis.predictions import next_token_stats
-from app.admission import Nobody
-from app.loaded_models import LoadedModels
-from app.memory import return_memory
+from analysis.models.catalog import BUNDLED, OWN_MODELS, available_models, find_model, refresh
+from analysis.models.info import ModelInfo
+from analysis.models.loading import HeadModel, load_model, load_tokenizer
+from analysis.runs.inputs import repeated_tokens
+from analysis.runs.predictions import next_token_stats
+from app.compute.admission import Nobody
+from app.compute.loaded_models import LoadedModels
+from app.compute.memory import return_memory
 
 RANDOM = "gpt2-small-random"
 NAMES = ("attn-only-2l", "gelu-4l", "SmolLM2-135M-Instruct", RANDOM)

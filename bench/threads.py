@@ -17,13 +17,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from analysis.ablation import ablate_head, ablate_heads, ablation_estimate
-from analysis.edges import edge_attribution, faithfulness
-from analysis.heads import Head
-from analysis.inputs import repeated_tokens, tokenize
-from analysis.models import HeadModel, load_model
-from analysis.patterns import attention_patterns
-from analysis.predictions import next_token_stats
+from analysis.effects.ablation import ablate_head, ablate_heads, ablation_estimate
+from analysis.effects.edges import edge_attribution, faithfulness
+from analysis.head import Head
+from analysis.models.loading import HeadModel, load_model
+from analysis.runs.inputs import repeated_tokens, tokenize
+from analysis.runs.patterns import attention_patterns
+from analysis.runs.predictions import next_token_stats
 
 THREADS = 8
 RUNS = 1000

@@ -1,14 +1,14 @@
 """Ablation: how much the loss rises when the output of heads is replaced."""
 
-from app.ablation_joint import draw_pairs, draw_together
-from app.ablation_kept import draw_keep_only
-from app.ablation_method import choose_method
-from app.ablation_offsets import draw_offsets
-from app.ablation_repeats import draw_repeats
-from app.ablation_sweep import draw_sweep
-from app.ablation_view import AblationView
-from app.frame import part
-from app.selection import open_page
+from app.frame.frame import part
+from app.pickers.method import choose_method
+from app.sections.ablation.joint import draw_pairs, draw_together
+from app.sections.ablation.kept import draw_keep_only
+from app.sections.ablation.offsets import draw_offsets
+from app.sections.ablation.repeats import draw_repeats
+from app.sections.ablation.subject import AblationView
+from app.sections.ablation.sweep import draw_sweep
+from app.shell.page import open_page
 
 view = AblationView.of(open_page("ablation"))
 choose_method(view.selection, "What a head's output is replaced by")

@@ -1,12 +1,14 @@
 """Activations: what the model is made of, and what passes through it, one activation at a time."""
 
-from app import activation_view, backend
-from app.frame import beside, open_head
-from app.selection import open_page
-from app.sequences import choose_sequence
+from app.compute import calls
+from app.frame.clicks import open_head
+from app.frame.layout import beside
+from app.pickers.sequence import choose_sequence
+from app.sections import activations as activation_view
+from app.shell.page import open_page
 
 selection = open_page("activations")
-tokens = backend.tokens_of(selection)
+tokens = calls.tokens_of(selection)
 row = choose_sequence(selection, tokens)
 view = activation_view.ActivationView.of(selection, tokens, row)
 activation_view.choose_place(selection, view)

@@ -3,28 +3,33 @@
 import streamlit as st
 
 from analysis.definitions import CHANCE, PATTERN, SCORES, ScoreName
-from analysis.heads import Head
-from app import backend, circuitsvis, figures
-from app.attention_grid import draw_grid
-from app.export import Exhibit, framed_body, pattern_table
-from app.frame import draw, draw_table, figure_frame, offer, open_head
-from app.paper import paper_pattern
-from app.selection import Selection, open_page
-from app.sequences import choose_sequence
+from analysis.head import Head
+from app.components import circuitsvis
+from app.compute import calls
+from app.figures import base as figures
+from app.frame.clicks import open_head
+from app.frame.export import Exhibit, framed_body, pattern_table
+from app.frame.frame import draw, draw_table, figure_frame, offer
+from app.frame.paper import paper_pattern
+from app.links.selection import Selection
+from app.links.session import widget_key
+from app.pickers.sequence import choose_sequence
+from app.sections.attention import draw_grid
+from app.shell.page import open_page
 from app.theme import palette
 
 DETECTORS: tuple[ScoreName, ...] = ("current", "previous", "first")
 
 selection = open_page("attention")
 info, theme = selection.info, palette()
-tokens = backend.tokens_of(selection)
-scores = backend.scores(selection)
+tokens = calls.tokens_of(selection)
+scores = calls.scores(selection)
 st.segmented_control(
     "View",
     ["grid", "circuitsvis"],
     format_func={"grid": "All heads", "circuitsvis": "One layer in CircuitsVis"}.__getitem__,
     required=True,
-    key=selection.key("view"),
+    key=widget_key(selection, "view"),
 )
 row = choose_sequence(selection, tokens)
 labels = tokens.labels[row]
@@ -33,10 +38,10 @@ labels = tokens.labels[row]
 def draw_circuitsvis(selection: Selection) -> None:
     """The reference view: the heads of one layer in CircuitsVis, and one of them in full."""
     left, right = st.columns(2)
-    left.selectbox("Layer", range(info.n_layers), key=selection.key("layer"))
-    right.selectbox("Head in full", range(info.n_heads), key=selection.key("head"))
+    left.selectbox("Layer", range(info.n_layers), key=widget_key(selection, "layer"))
+    right.selectbox("Head in full", range(info.n_heads), key=widget_key(selection, "head"))
     focus = Head(selection["layer"], selection["head"])
-    pattern = backend.patterns(selection, row, (focus.layer,)).values[0, 0]
+    pattern = calls.patterns(selection, row, (focus.layer,)).values[0, 0]
     marks = {
         head: [kind for kind in DETECTORS if scores[kind][focus.layer, head] > threshold]
         for head in range(info.n_heads)
@@ -96,7 +101,7 @@ with figure_frame(
     "are marked in the pictures.",
     *(SCORES[kind] for kind in DETECTORS),
 ):
-    st.slider("Threshold", 0.0, 1.0, step=0.05, key=selection.key("threshold"), width=320)
+    st.slider("Threshold", 0.0, 1.0, step=0.05, key=widget_key(selection, "threshold"), width=320)
     for column, kind in zip(st.columns(3), DETECTORS, strict=True):
         found = scores.above(kind, threshold)
         column.markdown(f"**{SCORES[kind].name}** · chance {scores.chance[kind]:.2f}")

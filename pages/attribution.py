@@ -3,28 +3,30 @@
 import numpy as np
 import streamlit as st
 
-from analysis.capabilities import scale_note
 from analysis.definitions import ATTRIBUTION, LENS
-from app import backend, figures
-from app.answer_foil import choose_answer_and_foil
-from app.frame import draw, figure_frame
-from app.lens_figures import lens_map
-from app.selection import open_page
-from app.sequences import choose_sequence
+from analysis.models.capabilities import scale_note
+from app.compute import calls
+from app.figures import base as figures
+from app.figures.lens import lens_map
+from app.frame.frame import draw, figure_frame
+from app.links.session import widget_key
+from app.pickers.answer import choose_answer_and_foil
+from app.pickers.sequence import choose_sequence
+from app.shell.page import open_page
 from app.text import display_token
 from app.theme import palette
 
 selection = open_page("attribution")
 theme = palette()
-tokens = backend.tokens_of(selection)
+tokens = calls.tokens_of(selection)
 row = choose_sequence(selection, tokens)
 labels = tokens.labels[row]
 
 answer, foil = choose_answer_and_foil(selection)
-result = backend.attribution(selection, row, answer, foil)
+result = calls.attribution(selection, row, answer, foil)
 values = result.values[0]
 n_rows = len(values)
-targets = [texts[0] for texts in backend.token_labels(selection, result.targets[0][:, None])]
+targets = [texts[0] for texts in calls.token_labels(selection, result.targets[0][:, None])]
 if foil is not None:
     targets = [f"{target}” rather than “{selection['foil']}" for target in targets]
 
@@ -42,7 +44,7 @@ with figure_frame(
     ATTRIBUTION,
 ):
     if n_rows > 1:
-        st.slider("Position", 0, n_rows - 1, key=selection.key("position", shown=chosen))
+        st.slider("Position", 0, n_rows - 1, key=widget_key(selection, "position", shown=chosen))
     draw(figures.attribution_bars(values[chosen], result.labels, theme), key="bars")
 
 strongest = np.abs(values).mean(0).argsort()[::-1][:3]
@@ -54,7 +56,7 @@ with figure_frame(
 ):
     draw(figures.attribution_map(values, result.labels, labels[:n_rows], targets, theme), key="map")
 
-lens = backend.logit_lens(selection, row)
+lens = calls.logit_lens(selection, row)
 with figure_frame(
     "Logit lens: the top guess after each layer",
     "Each row is a position; the further right, the more layers have written. A cell is the most "
@@ -62,7 +64,7 @@ with figure_frame(
     "the five best.",
     LENS,
 ):
-    guesses = [backend.token_labels(selection, ids) for ids in lens.top_ids[0]]
+    guesses = [calls.token_labels(selection, ids) for ids in lens.top_ids[0]]
     draw(
         lens_map(lens.top_probs[0], guesses, lens.labels, labels, theme),
         key="lens",

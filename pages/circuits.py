@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from app import circuit_views
-from app.chosen_heads import focus_head, pick_head, writer_head
-from app.frame import open_head
-from app.selection import open_page
+from app.frame.clicks import open_head
+from app.pickers.heads import focus_head, pick_head, writer_head
+from app.sections import circuits as circuit_views
+from app.shell.page import open_page
 
 selection = open_page("circuits")
 circuit_views.draw_copying(selection)

@@ -4,13 +4,15 @@ import numpy as np
 import streamlit as st
 
 from analysis.definitions import HALF_LOSS, LOSS, PATTERN, SCORES
-from app import backend
-from app.comparison import choose_sides, other_models, remark
-from app.export import as_rows
-from app.frame import draw_table, figure_frame, open_head
-from app.pair_exhibits import draw_pair
-from app.selection import choose, open_page
-from app.sequences import choose_sequence
+from app.compute import calls
+from app.frame.clicks import open_head
+from app.frame.export import as_rows
+from app.frame.frame import draw_table, figure_frame
+from app.links.session import choose, widget_key
+from app.pickers.sequence import choose_sequence
+from app.sections.compare import choose_sides, other_models, remark
+from app.sections.pair import draw_pair
+from app.shell.page import open_page
 from app.text import markdown_text
 from app.theme import palette
 
@@ -29,8 +31,8 @@ def begin_with_prompts(key: str) -> None:
 
 
 selection = open_page("compare")
-tokens = backend.tokens_of(selection)
-by = selection.key("by")
+tokens = calls.tokens_of(selection)
+by = widget_key(selection, "by")
 st.segmented_control(
     "What differs",
     list(CHOICES),

@@ -3,10 +3,14 @@
 import streamlit as st
 
 from analysis.definitions import CHANCE, PROFILE, SIMILARITY
-from analysis.heads import Head, all_heads
-from app import backend, finder, head_figures
-from app.frame import draw_heads_to_open, figure_frame, open_head, part
-from app.selection import open_page
+from analysis.head import Head, all_heads
+from app.compute import calls
+from app.figures import heads as head_figures
+from app.frame.clicks import draw_heads_to_open, open_head
+from app.frame.frame import figure_frame, part
+from app.links.session import widget_key
+from app.sections import finder
+from app.shell.page import open_page
 from app.theme import palette
 
 SIMILAR = 8
@@ -46,8 +50,8 @@ with figure_frame(
     *definitions,
 ):
     left, right = st.columns(2)
-    left.selectbox("Across", PROFILE, format_func=finder.name_of, key=selection.key("x"))
-    right.selectbox("Up", PROFILE, format_func=finder.name_of, key=selection.key("y"))
+    left.selectbox("Across", PROFILE, format_func=finder.name_of, key=widget_key(selection, "x"))
+    right.selectbox("Up", PROFILE, format_func=finder.name_of, key=widget_key(selection, "y"))
     x, y = (finder.known_score(selection, axis, profiles) for axis in ("x", "y"))
     if ranked:
         draw_heads_to_open(
@@ -71,12 +75,12 @@ with figure_frame(
     SIMILARITY,
 ):
     bar = st.container(horizontal=True, vertical_alignment="bottom")
-    bar.selectbox("Layer", range(info.n_layers), key=selection.key("layer"), width=110)
-    bar.selectbox("Head", range(info.n_heads), key=selection.key("head"), width=110)
+    bar.selectbox("Layer", range(info.n_layers), key=widget_key(selection, "layer"), width=110)
+    bar.selectbox("Head", range(info.n_heads), key=widget_key(selection, "head"), width=110)
     # A table and a scatter take no keys: this link opens any head without a mouse.
     with bar:
         open_head(selection, focus)
     with part():
-        nearest = backend.similar_heads(profiles, focus)[:SIMILAR]
+        nearest = calls.similar_heads(profiles, focus)[:SIMILAR]
         distances = {"Distance (sd)": [distance for _, distance in nearest]}
         finder.draw_heads(selection, [head for head, _ in nearest], profiles, "similar", distances)

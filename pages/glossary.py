@@ -3,11 +3,12 @@
 import streamlit as st
 
 from app.glossary import find_terms
-from app.selection import open_page
+from app.links.session import widget_key
+from app.shell.page import open_page
 from app.text import markdown_text
 
 selection = open_page("glossary")
-st.text_input("Find a word", key=selection.key("term"), max_chars=60, width=360)
+st.text_input("Find a word", key=widget_key(selection, "term"), max_chars=60, width=360)
 terms, quantities = find_terms(selection["term"])
 if not terms and not quantities:
     st.info("No entry holds that. Try a shorter word, or empty the field to see all.")

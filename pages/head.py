@@ -1,13 +1,16 @@
 """Head: everything about the head in focus, on one page."""
 
-from app import backend, dossier, dossier_weights
-from app.frame import beside, open_head
-from app.selection import open_page
-from app.sequences import choose_sequence
+from app.compute import calls
+from app.frame.clicks import open_head
+from app.frame.layout import beside
+from app.pickers.sequence import choose_sequence
+from app.sections.head import on_input as dossier
+from app.sections.head import weights as dossier_weights
+from app.shell.page import open_page
 
 selection = open_page("head")
 dossier.choose_head(selection)
-tokens = backend.tokens_of(selection)
+tokens = calls.tokens_of(selection)
 view = dossier.HeadView.of(selection, tokens, choose_sequence(selection, tokens))
 
 cell = dossier.chosen_cell(view)

@@ -4,20 +4,23 @@ import numpy as np
 import streamlit as st
 
 from analysis.definitions import CHANCE, COURSE_STRIPE, HALF_LOSS, LOSS, PATTERN, SCORES
-from app import backend, figures
-from app.chosen_heads import focus_head
-from app.frame import draw, draw_head_map, draw_table, figure_frame, open_head
-from app.induction_sections import draw_distances, draw_resting, explain_two_layers
-from app.selection import open_page
-from app.sequences import choose_sequence
+from app.compute import calls
+from app.figures import base as figures
+from app.frame.clicks import draw_head_map, open_head
+from app.frame.frame import draw, draw_table, figure_frame
+from app.links.session import widget_key
+from app.pickers.heads import focus_head
+from app.pickers.sequence import choose_sequence
+from app.sections.induction import draw_distances, draw_resting, explain_two_layers
+from app.shell.page import open_page
 from app.theme import palette
 
 selection = open_page("induction")
 theme = palette()
-tokens = backend.tokens_of(selection)
+tokens = calls.tokens_of(selection)
 row = choose_sequence(selection, tokens)
-stats = backend.next_token_stats(selection)
-scores = backend.scores(selection)
+stats = calls.next_token_stats(selection)
+scores = calls.scores(selection)
 focus = focus_head(selection)
 
 if tokens.half_length is None:
@@ -69,7 +72,7 @@ with figure_frame(
 
 heads, picture = st.columns([1, 2])
 with heads, figure_frame("Induction heads", "Heads above the threshold.", SCORES["induction"]):
-    st.slider("Threshold", 0.0, 1.0, step=0.05, key=selection.key("threshold"))
+    st.slider("Threshold", 0.0, 1.0, step=0.05, key=widget_key(selection, "threshold"))
     found = scores.above("induction", selection["threshold"])
     if found:
         draw_table(
@@ -88,7 +91,7 @@ with (
         PATTERN,
     ),
 ):
-    pattern = backend.patterns(selection, row, (focus.layer,)).values[0, 0, focus.head]
+    pattern = calls.patterns(selection, row, (focus.layer,)).values[0, 0, focus.head]
     draw(figures.pattern_map(pattern, tokens.labels[row], theme), key="pattern")
     open_head(selection, focus)
 

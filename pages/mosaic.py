@@ -2,13 +2,13 @@
 
 import streamlit as st
 
-from analysis.catalog import available_models
 from analysis.definitions import CHANCE, SCORES
-from app import backend
-from app.frame import figure_frame
-from app.mosaic_view import choose_models, draw_models
-from app.scores import choose_score
-from app.selection import open_page
+from analysis.models.catalog import available_models
+from app.compute import calls
+from app.frame.frame import figure_frame
+from app.pickers.score import choose_score
+from app.sections.mosaic import choose_models, draw_models
+from app.shell.page import open_page
 from app.text import display_token
 
 selection = open_page("mosaic")
@@ -20,7 +20,7 @@ with st.container(horizontal=True):
 if not infos:
     st.text(f"No model of the family {display_token(selection['family'])} is on this machine.")
     st.stop()
-known = backend.mosaic(infos)
+known = calls.mosaic(infos)
 waiting = any(found is None for found in known.values())
 with figure_frame(
     f"{name} of every head of every model",

@@ -1,13 +1,14 @@
 """Neurons: which fire on this text, where, and which tokens they promote."""
 
-from analysis.capabilities import why_not
-from app import backend, neuron_view
-from app.frame import beside
-from app.selection import open_page
-from app.sequences import choose_sequence
+from analysis.models.capabilities import why_not
+from app.compute import calls
+from app.frame.layout import beside
+from app.pickers.sequence import choose_sequence
+from app.sections import neurons as neuron_view
+from app.shell.page import open_page
 
 selection = open_page("neurons")
-tokens = backend.tokens_of(selection)
+tokens = calls.tokens_of(selection)
 if reason := why_not(neuron_view.NEURONS, selection.info):
     neuron_view.explain_absence(selection, reason)
 else:

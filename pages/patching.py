@@ -1,12 +1,15 @@
 """Patching: what brings a clean prompt's answer back, and the circuit behind a prediction."""
 
-from app import patching_circuit, patching_sections
-from app.selection import open_page
+from app.sections.patching.circuit import draw_circuit
+from app.sections.patching.exact import draw_exact, draw_overview
+from app.sections.patching.paths import draw_paths
+from app.sections.patching.prompts import draw_prompts
+from app.shell.page import open_page
 
 selection = open_page("patching")
-view = patching_sections.draw_prompts(selection)
+view = draw_prompts(selection)
 if view:
-    patching_sections.draw_overview(view)
-    patching_sections.draw_exact(view)
-    patching_sections.draw_paths(view)
-patching_circuit.draw_circuit(selection)
+    draw_overview(view)
+    draw_exact(view)
+    draw_paths(view)
+draw_circuit(selection)

@@ -2,13 +2,14 @@
 
 import streamlit as st
 
-from analysis.catalog import BUNDLED
-from app import backend
-from app.frame import METRIC
-from app.model_card import draw_allowances
-from app.navigation import streamlit_page
-from app.presets import PRESETS
-from app.selection import link_parameters, open_page
+from analysis.models.catalog import BUNDLED
+from app.compute.engine import warm_up
+from app.frame.layout import METRIC
+from app.links.link import link_parameters
+from app.shell.model_card import draw_allowances
+from app.shell.navigation import streamlit_page
+from app.shell.page import open_page
+from app.shell.presets import PRESETS
 from app.text import markdown_text
 
 selection = open_page("start")
@@ -58,4 +59,4 @@ if info.folder.parent == BUNDLED:
         st.markdown((info.folder / "README.md").read_text(encoding="utf-8"))
 
 # Last, so that the page is on screen before torch and TransformerLens are imported.
-backend.warm_up(info.name)
+warm_up(info.name)

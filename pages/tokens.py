@@ -4,21 +4,24 @@ import numpy as np
 import streamlit as st
 
 from analysis.definitions import LOSS, TOKENS
-from app import backend
-from app.chips import Chip, chips_html
-from app.export import Exhibit, as_rows, record_table
-from app.frame import METRIC, draw_table, figure_frame, offer, offer_rows, part
-from app.selection import MAX_IDS, open_page
-from app.sequences import choose_sequence
+from app.components.chips import Chip, chips_html
+from app.compute import calls
+from app.frame.export import Exhibit, as_rows, record_table
+from app.frame.frame import draw_table, figure_frame, offer, offer_rows, part
+from app.frame.layout import METRIC
+from app.links.parameters import MAX_IDS
+from app.links.session import widget_key
+from app.pickers.sequence import choose_sequence
+from app.shell.page import open_page
 from app.text import display_token
 from app.theme import palette
 
 selection = open_page("tokens")
-stats = backend.next_token_stats(selection)
-tokens = backend.tokens_of(selection)
+stats = calls.next_token_stats(selection)
+tokens = calls.tokens_of(selection)
 row = choose_sequence(selection, tokens)
 labels, ids = tokens.labels[row], tokens.ids[row]
-top_labels = backend.token_labels(selection, stats.top_ids[row])
+top_labels = calls.token_labels(selection, stats.top_ids[row])
 correct, log_probs = stats.correct[row], stats.log_probs[row]
 
 bar = st.container(horizontal=True)
@@ -84,12 +87,15 @@ with figure_frame(
     offer_rows([{"Token": row["Token"], "Id": row["Id"]} for row in rows], "ids")
     st.code(f"[{', '.join(map(str, ids))}]", language=None, wrap_lines=True)
     st.text_input(
-        "Ids of your own", key=selection.key("ids"), max_chars=MAX_IDS, placeholder="[264, 1009]"
+        "Ids of your own",
+        key=widget_key(selection, "ids"),
+        max_chars=MAX_IDS,
+        placeholder="[264, 1009]",
     )
     if selection["ids"]:
         with part():
-            typed = backend.typed_ids(selection, selection["ids"])
-            pieces = (display_token(row[0]) for row in backend.token_labels(selection, typed))
+            typed = calls.typed_ids(selection, selection["ids"])
+            pieces = (display_token(row[0]) for row in calls.token_labels(selection, typed))
             st.text(" | ".join(pieces))
 
 guesses = zip(top_labels[-1], stats.top_probs[row, -1], strict=True)

@@ -1,10 +1,10 @@
 """Training: how the model's heads formed, and any page on one of its checkpoints."""
 
-from analysis.catalog import checkpoints, published_steps
-from analysis.history import training_history
-from app.published_view import computed_history, draw_checkpoints
-from app.selection import open_page
-from app.training_view import draw_history
+from analysis.models.catalog import checkpoints, published_steps
+from analysis.models.history import training_history
+from app.sections.training.checkpoints import computed_history, draw_checkpoints
+from app.sections.training.history import draw_history
+from app.shell.page import open_page
 
 selection = open_page("training")
 if published_steps(selection.info):

@@ -8,8 +8,9 @@ import torch
 from transformer_lens.model_bridge import TransformerBridge
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from analysis.catalog import BUNDLED, ModelInfo
-from analysis.models import HeadModel, freeze_weights, load_tokenizer
+from analysis.models.catalog import BUNDLED
+from analysis.models.info import ModelInfo
+from analysis.models.loading import HeadModel, freeze_weights, load_tokenizer
 from tests.conftest import make_model
 
 D_VOCAB = 4096

@@ -8,8 +8,9 @@ from tempfile import TemporaryDirectory
 import pytest
 import torch
 
-from analysis.catalog import BUNDLED, ModelInfo, Positions, store
-from analysis.models import HeadModel, load_model, load_tokenizer, native_bridge
+from analysis.models.catalog import BUNDLED, store
+from analysis.models.info import ModelInfo, Positions
+from analysis.models.loading import HeadModel, load_model, load_tokenizer, native_bridge
 
 # What this user has installed or kept is no part of a test: its pages would differ by machine.
 _empty = TemporaryDirectory(prefix="headscope-tests-")

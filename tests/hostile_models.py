@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers
 from tokenizers.models import WordLevel
 
-from analysis.models import BOS
+from analysis.models.loading import BOS
 from app.text import display_token
 from tests.conftest import make_model
 from tests.hostile import MANY

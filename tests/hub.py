@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from analysis.catalog import BUNDLED
+from analysis.models.catalog import BUNDLED
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 TOKENIZER = BUNDLED / "attn-only-2l" / "tokenizer.json"

@@ -3,7 +3,7 @@
 import random
 from urllib.parse import quote
 
-from app.selection import PARAMETERS
+from app.links.parameters import PARAMETERS
 from tests.hostile import MANY
 
 _NUMBERS = (

@@ -5,7 +5,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from analysis.catalog import BUNDLED
+from analysis.models.catalog import BUNDLED
 from training.corpus import prepare
 from training.finish import finish
 from training.train import train

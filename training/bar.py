@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from analysis.ablation import ablation_sweep
-from analysis.composition import composition_scores
-from analysis.copying import ov_copying
-from analysis.heads import Head
+from analysis.circuits.composition import composition_scores
+from analysis.circuits.copying import ov_copying
+from analysis.effects.ablation import ablation_sweep
+from analysis.head import Head
 from training.measure import Measured
 
 INDUCTION_THRESHOLD = 0.65

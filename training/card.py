@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from analysis.catalog import ModelInfo
-from analysis.heads import Head
+from analysis.head import Head
+from analysis.models.info import ModelInfo
 from training.bar import Line
 from training.corpus import Corpus
 

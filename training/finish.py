@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.catalog import read_info
-from analysis.models import HeadModel, load_tokenizer, load_weights, native_bridge
+from analysis.models.config import read_info
+from analysis.models.loading import HeadModel, load_tokenizer, load_weights, native_bridge
 from training.bar import Line, check
 from training.card import write_card
 from training.corpus import Corpus

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from analysis.forward import next_token_log_probs, run
-from analysis.inputs import Tokens, repeated_tokens
-from analysis.models import HeadModel
-from analysis.predictions import next_token_stats
-from analysis.scores import SCORE_NAMES, HeadScores, head_scores
+from analysis.heads.scores import SCORE_NAMES, HeadScores, head_scores
+from analysis.models.loading import HeadModel
+from analysis.runs.forward import next_token_log_probs, run
+from analysis.runs.inputs import Tokens, repeated_tokens
+from analysis.runs.predictions import next_token_stats
 
 # Training draws its rows from other generators, so these sequences are new to every model.
 FRESH_SEED = 2026

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect, sync_playwright
 
-from app.navigation import page_info
+from app.links.pages import page_info
 
 ROOT = Path(__file__).parents[2]
 LOCAL = {"127.0.0.1", "localhost"}

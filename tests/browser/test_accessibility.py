@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from app.navigation import PAGES
+from app.links.pages import PAGES
 from app.theme import DARK, LIGHT
 from tests.browser.conftest import wait_until_done
 

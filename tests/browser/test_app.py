@@ -6,9 +6,9 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Page, expect
 
-from app.navigation import PAGES
-from app.presets import PRESETS
-from app.selection import link_parameters
+from app.links.link import link_parameters
+from app.links.pages import PAGES
+from app.shell.presets import PRESETS
 from tests.browser.conftest import ROOT, OpenPage, Serve, open_from_menu, wait_until_done
 
 pytestmark = pytest.mark.browser

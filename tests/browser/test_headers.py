@@ -7,7 +7,7 @@ from urllib.parse import quote, urlsplit
 import pytest
 from playwright.sync_api import Browser
 
-from app.headers import security_headers
+from app.shell.headers import security_headers
 from tests.browser.conftest import ROOT, Serve, wait_until_done
 
 pytestmark = pytest.mark.browser

@@ -12,10 +12,11 @@ import pytest
 from playwright.sync_api import Browser, Error, Page, WebSocket, expect
 
 from analysis.definitions import Definition
-from app import circuitsvis, figures
-from app.export import About, figure_body, framed_body, standalone_page
-from app.navigation import PAGES
-from app.share import view_file
+from app.components import circuitsvis
+from app.figures import base as figures
+from app.frame.export import About, figure_body, framed_body, standalone_page
+from app.links.pages import PAGES
+from app.shell.share import view_file
 from app.text import display_token, escape_html, markdown_text, plotly_text, short_token
 from app.theme import LIGHT
 from tests.browser.apps.hostile_app import PART

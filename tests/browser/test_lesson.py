@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from app.lesson import STEPS, Step
+from app.sections.lesson.steps import STEPS, Step
 from tests.browser.conftest import wait_until_done
 
 pytestmark = pytest.mark.browser

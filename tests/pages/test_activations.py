@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis import catalog
-from app import backend
-from app.selection import Selection
+from analysis.models import catalog
+from app.compute import calls
+from app.links.selection import Selection
 from tests.hostile import HOSTILE
 from tests.hub import tiny_llama
 from tests.pages.test_pages import (
@@ -92,13 +92,13 @@ def test_one_activation_is_fetched_and_no_cache_is_kept(
     open_at: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fetched = []
-    activation = backend.activation
+    activation = calls.activation
 
     def record(selection: Selection, sequence: int, name: str) -> object:
         fetched.append(name)
         return activation(selection, sequence, name)
 
-    monkeypatch.setattr(backend, "activation", record)
+    monkeypatch.setattr(calls, "activation", record)
     open_at("activations", point="z", layer="1")
     assert fetched == ["blocks.1.attn.hook_z"]
 

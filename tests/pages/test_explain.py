@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
-from analysis.heads import Head
-from app import backend, composition_figures, composition_views
+from analysis.errors import AnalysisError
+from analysis.head import Head
+from app.compute.shared_cache import SharedCache, nbytes
+from app.figures import composition as composition_figures
+from app.sections import composition as composition_views
 from tests.pages.test_pages import Open, address, charts, expect_well, open_at, said, text_of
 
 __all__ = ["open_at"]  # a fixture
@@ -93,8 +96,8 @@ def test_a_typed_token_is_looked_up_and_two_tokens_are_refused(open_at: Open) ->
 def test_the_copying_score_shows_a_bar_once_it_takes_long(
     open_at: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.progress.PATIENCE", -1.0)
-    monkeypatch.setattr("app.backend._results", backend.SharedCache(0, backend.nbytes))
+    monkeypatch.setattr("app.components.progress.PATIENCE", -1.0)
+    monkeypatch.setattr("app.compute.ask._results", SharedCache(0, nbytes))
     shown = []
     monkeypatch.setattr(
         "streamlit.delta_generator.DeltaGenerator.progress",
@@ -199,8 +202,9 @@ def test_a_model_with_norms_and_mlps_says_what_its_circuits_assume(
     monkeypatch: pytest.MonkeyPatch,
     page: str,
 ) -> None:
-    monkeypatch.setattr("app.backend._models.get", lambda info, visitor: with_mlp)
-    monkeypatch.setattr("app.selection.find_model", lambda name: with_mlp.info)
+    monkeypatch.setattr("app.compute.engine._models.get", lambda info, visitor: with_mlp)
+    monkeypatch.setattr("app.shell.page.find_model", lambda name: with_mlp.info)
+    monkeypatch.setattr("app.links.selection.find_model", lambda name: with_mlp.info)
     app = open_at(page, length="10", batch="2", input="repeated")
     expect_well(app)
     assert said(app) == []
@@ -212,10 +216,10 @@ def test_a_model_with_rotary_positions_has_no_positional_pattern_and_the_page_sa
     open_at: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def rotary(model, wanted: str) -> None:  # noqa: ANN001
-        raise backend.AnalysisError(f"This model has rotary positions, so {wanted} does not exist.")
+        raise AnalysisError(f"This model has rotary positions, so {wanted} does not exist.")
 
-    monkeypatch.setattr("analysis.circuits.require_position_vectors", rotary)
-    monkeypatch.setattr("app.backend._results", backend.SharedCache(0, backend.nbytes))
+    monkeypatch.setattr("analysis.circuits.ov_qk.require_position_vectors", rotary)
+    monkeypatch.setattr("app.compute.ask._results", SharedCache(0, nbytes))
     app = open_at("circuits", heads="L1H2")
     expect_well(app)
     assert [text for text in said(app) if "a positional pattern does not exist" in text]

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import pytest
 
 from analysis.definitions import Definition
-from app import frame
-from app.export import Exhibit
+from app.frame import frame
+from app.frame.export import Exhibit
 from tests.pages.test_pages import PAGE_NAMES, Open, expect_well, open_at, text_of
 
 __all__ = ["open_at"]
@@ -42,7 +42,7 @@ def test_every_figure_is_offered_in_every_form_with_its_code(
 ) -> None:
     offered: dict[str, list[Exhibit]] = {}
     framed: list[str] = []
-    draw_exports, snippet = frame._draw_exports, frame.snippet
+    draw_exports, snippet = frame.draw_exports, frame.snippet
 
     def note_exports(
         title: str, reading: str, about: Sequence[Definition], exhibits: Sequence[Exhibit]
@@ -55,7 +55,7 @@ def test_every_figure_is_offered_in_every_form_with_its_code(
         framed.append("code" if code else "none")
         return code
 
-    monkeypatch.setattr(frame, "_draw_exports", note_exports)
+    monkeypatch.setattr(frame, "draw_exports", note_exports)
     monkeypatch.setattr(frame, "snippet", note_code)
     app = open_at(name, **query)
     expect_well(app)

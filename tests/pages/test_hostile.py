@@ -10,17 +10,13 @@ from unittest.mock import patch
 import pytest
 from google.protobuf.message import Message
 
-from analysis import catalog
-from app import chips, circuitsvis, figures, frame
-from app.selection import PARAMETERS, parse_link
-from app.text import (
-    display_token,
-    escape_html,
-    inert_html,
-    markdown_text,
-    plotly_text,
-    short_token,
-)
+from analysis.models import catalog
+from app.components import chips, circuitsvis
+from app.figures import base as figures
+from app.frame import frame
+from app.links.link import parse_link
+from app.links.parameters import PARAMETERS
+from app.text import display_token, escape_html, inert_html, markdown_text, plotly_text, short_token
 from tests.hostile import MANY
 from tests.hostile_models import NAME, PARTS, SEPARATOR, TITLES, write_models
 from tests.pages.test_pages import PAGE_NAMES, Open, expect_well, open_at, said

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.lesson import STEPS
+from app.sections.lesson.steps import STEPS
 from tests.pages.test_pages import Open, address, charts, expect_well, open_at, said
 
 __all__ = ["open_at"]

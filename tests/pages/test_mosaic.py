@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from analysis import catalog
 from analysis.definitions import SCORE_NAMES
-from app import backend, selection
-from app.mosaic_store import ModelScores
+from analysis.models import catalog
+from app.compute import calls
+from app.compute.mosaic_scores import ModelScores
+from app.links import session
 
 ENTRY = str(Path(__file__).parents[2] / "streamlit_app.py")
 BASE = catalog.list_models()[0]
@@ -42,7 +43,7 @@ def mosaic(monkeypatch: pytest.MonkeyPatch) -> AppTest:
     """The page, where those 20 models are here."""
     monkeypatch.setattr(catalog, "list_models", lambda: MODELS)
     monkeypatch.setattr(
-        backend,
+        calls,
         "mosaic",
         lambda infos: {info.name: SCORES.get(info.name, "No scores.") for info in infos},
     )
@@ -65,13 +66,13 @@ def test_family_and_order_choose_the_maps_and_are_in_the_link(mosaic: AppTest) -
         "best": [*sorted(MODELS[:19], key=lambda info: -BEST[info.name]), MODELS[19]],
     }
     for order, expected in orders.items():
-        mosaic.selectbox(key=selection._widget_key("sort")).set_value(order).run()
+        mosaic.selectbox(key=session.widget_name("sort")).set_value(order).run()
         assert titles(mosaic) == [info.title for info in expected]
         assert mosaic.query_params["sort"] == order
-    mosaic.selectbox(key=selection._widget_key("family")).set_value("GPT-2").run()
+    mosaic.selectbox(key=session.widget_name("family")).set_value("GPT-2").run()
     assert titles(mosaic) == [info.title for info in orders["best"] if info.family == "GPT-2"]
     assert mosaic.query_params["family"] == "GPT-2"
-    mosaic.selectbox(key=selection._widget_key("sort")).set_value("listed").run()
+    mosaic.selectbox(key=session.widget_name("sort")).set_value("listed").run()
     assert "sort" not in mosaic.query_params
 
 

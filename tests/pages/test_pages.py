@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from analysis.catalog import available_models
-from app.navigation import PAGES
-from app.presets import PRESETS
-from app.selection import link_parameters
+from analysis.models.catalog import available_models
+from app.links.link import link_parameters
+from app.links.pages import PAGES
+from app.shell.presets import PRESETS
 from tests.hostile import HOSTILE, ODD, SCRIPTS
 
 ENTRY = str(Path(__file__).parents[2] / "streamlit_app.py")
@@ -281,7 +281,7 @@ def test_a_second_model_that_is_not_there_is_said(
     open_at: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     only = available_models()[:1]
-    monkeypatch.setattr("app.comparison.available_models", lambda: only)
+    monkeypatch.setattr("app.sections.compare.available_models", lambda: only)
     app = open_at("compare", by="model")
     expect_well(app)
     assert [info for info in app.info if "no second model" in info.value]
@@ -327,7 +327,7 @@ def test_a_failure_of_ours_is_an_apology_without_a_traceback(
     def fail(selection: object) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr("app.backend.next_token_stats", fail)
+    monkeypatch.setattr("app.compute.calls.next_token_stats", fail)
     app = open_at("tokens")
     assert not app.exception
     assert [error for error in app.error if APOLOGY in error.value]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.patching_sections import PAIR_PRESETS
+from app.sections.patching.prompts import PAIR_PRESETS
 from tests.hostile import ODD, SCRIPTS
 from tests.pages.test_pages import (  # noqa: F401 - open_at is a fixture
     Open,
@@ -138,7 +138,7 @@ def test_too_many_patches_are_refused_and_the_estimates_stay(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     info_parameters = 2_000_000
-    monkeypatch.setattr("app.backend.MAX_PATCH_WORK", 5 * 18 * info_parameters)
+    monkeypatch.setattr("app.compute.calls.patching.MAX_PATCH_WORK", 5 * 18 * info_parameters)
     app = open_at("patching", exact="all", paths="1", **SMALL)
     expect_well(app)
     assert len([text for text in said(app) if "Patch only the strongest" in text]) == 2

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from analysis import catalog
-from app import published_view
+from analysis.models import catalog
 from app.config import settings
+from app.sections.training import checkpoints as published_view
 from tests.hub import tiny_pythia
 from tests.pages.test_pages import Open, address, charts, expect_well, open_at, said
 
@@ -119,9 +119,9 @@ def test_where_no_checkpoint_can_be_added_the_reason_is_said(
 def test_the_history_is_shown_before_torch_is_there() -> None:
     code = (
         "import sys\n"
-        "import app.training_figures, app.training_view\n"
-        "from analysis.catalog import find_model\n"
-        "from analysis.history import training_history\n"
+        "import app.figures.training, app.sections.training.history\n"
+        "from analysis.models.catalog import find_model\n"
+        "from analysis.models.history import training_history\n"
         "training_history(find_model('attn-only-2l'))\n"
         "print('torch' in sys.modules)"
     )

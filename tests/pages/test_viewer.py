@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from analysis.catalog import available_models
-from analysis.heads import Head
+from analysis.head import Head
+from analysis.models.catalog import available_models
 from tests.pages.test_pages import Open, address, charts, expect_well, open_at, said, text_of
 
 __all__ = ["open_at"]
@@ -34,12 +34,12 @@ def test_copying_and_ablation_are_columns_when_they_are_asked_for(
     shares = {Head(layer, h): (8 * layer + h) / 100 for layer in range(2) for h in range(8)}
     effects = np.arange(16.0).reshape(2, 8)
     monkeypatch.setattr(
-        "app.backend.ov_copying",
+        "app.compute.calls.ov_copying",
         lambda selection, heads: SimpleNamespace(accuracy={1: shares[heads[0]]}),
     )
     done = SimpleNamespace(values=lambda info: effects)
     monkeypatch.setattr(
-        "app.backend.ablation_sweep",
+        "app.compute.calls.ablation_sweep",
         lambda selection, method: SimpleNamespace(wait=lambda progress: done),
     )
     app = open_at("finder", rank="ablation", length="20", batch="3")

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from analysis import ablation, suffix
-from analysis.ablation import (
+from analysis.effects import ablation
+from analysis.effects.ablation import (
     METHODS,
     Ablation,
     AblationEstimate,
@@ -20,14 +20,15 @@ from analysis.ablation import (
     pair_ablation,
     top_heads,
 )
-from analysis.attribution import logit_attribution
 from analysis.errors import AnalysisError
-from analysis.forward import next_token_log_probs, run
-from analysis.heads import Head
-from analysis.inputs import Tokens, repeated_tokens, tokenize
-from analysis.patterns import attention_patterns
-from analysis.predictions import next_token_stats
-from analysis.suffix import Edit, record, rerun, runs_suffixes, z_points
+from analysis.head import Head
+from analysis.logits.attribution import logit_attribution
+from analysis.runs import suffix
+from analysis.runs.forward import next_token_log_probs, run
+from analysis.runs.inputs import Tokens, repeated_tokens, tokenize
+from analysis.runs.patterns import attention_patterns
+from analysis.runs.predictions import next_token_stats
+from analysis.runs.suffix import Edit, record, rerun, runs_suffixes, z_points
 from tests.architectures import ARCHITECTURES, tiny
 from tests.conftest import make_model
 from tests.unit.test_forward import hooks_on

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from analysis.activations import hook_points
-from app.activation_figures import architecture, slice_map, token_bars
-from app.circuitsvis import COLUMNS, TOP_TOKENS, text_neuron_activations, topk_tokens
+from app.components.circuitsvis import COLUMNS, TOP_TOKENS, text_neuron_activations, topk_tokens
+from app.figures.activations import architecture, slice_map, token_bars
 from app.theme import DARK, LIGHT
 from tests.architectures import tiny
 from tests.hostile import HOSTILE

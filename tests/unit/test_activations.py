@@ -8,8 +8,8 @@ import torch
 
 from analysis.activations import activation, hook_points, parameters, verify_pattern
 from analysis.errors import AnalysisError
-from analysis.inputs import Tokens, repeated_tokens
-from analysis.models import HeadModel
+from analysis.models.loading import HeadModel
+from analysis.runs.inputs import Tokens, repeated_tokens
 from tests.architectures import hugging_face_weights, tiny
 from tests.conftest import make_model
 from tests.unit.test_circuits import rotary_model

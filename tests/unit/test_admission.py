@@ -8,12 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.catalog import ModelInfo, list_models
 from analysis.errors import AnalysisError
-from analysis.results import Tokens
-from app import admission, backend
-from app.admission import Admission, Nobody, RateLimit
-from app.shared_cache import SharedCache, nbytes
+from analysis.models.catalog import list_models
+from analysis.models.info import ModelInfo
+from analysis.runs.results import Tokens
+from app.compute import admission
+from app.compute import ask as ask_module
+from app.compute.admission import Admission, Nobody, RateLimit
+from app.compute.shared_cache import SharedCache, nbytes
 
 
 class Watcher(Nobody):
@@ -181,11 +183,11 @@ def test_tabs_of_one_address_share_a_limit(monkeypatch: pytest.MonkeyPatch) -> N
             self.name, self.address = name, address
 
     info = list_models()[0]
-    monkeypatch.setattr(backend, "_address_rate", RateLimit(2, "each network address"))
+    monkeypatch.setattr(ask_module, "_address_rate", RateLimit(2, "each network address"))
 
     def ask(tab: Tab, question: int) -> object:
-        monkeypatch.setattr(backend, "visitor", lambda: tab)
-        return backend._shared("tabs", info, (question,), lambda model: question)
+        monkeypatch.setattr(ask_module, "visitor", lambda: tab)
+        return ask_module._shared("tabs", info, (question,), lambda model: question)
 
     assert [ask(Tab("a", "192.0.2.1"), 1), ask(Tab("b", "192.0.2.1"), 2)] == [1, 2]
     with pytest.raises(AnalysisError, match="each network address of this server"):
@@ -216,15 +218,15 @@ def test_who_waits_is_told_what_is_done_and_not_of_what_is_remembered(
         events.append("compute")
         return model
 
-    monkeypatch.setattr(backend, "_results", SharedCache(2**20, nbytes))
-    monkeypatch.setattr(backend, "_models", Models())
-    monkeypatch.setattr(backend, "visitor", Reader)
+    monkeypatch.setattr(ask_module, "_results", SharedCache(2**20, nbytes))
+    monkeypatch.setattr(ask_module, "_models", Models())
+    monkeypatch.setattr(ask_module, "visitor", Reader)
     info = replace(list_models()[0], title="Alpha")
     tokens = Tokens(np.zeros((10, 101), np.int64), (("a",) * 101,) * 10, 50, has_bos=True)
 
     def ask(*asked: object, **options: bool) -> list[str]:
         events.clear()
-        assert backend._shared("told", info, asked, compute, **options) == "the model"
+        assert ask_module._shared("told", info, asked, compute, **options) == "the model"
         return list(events)
 
     assert ask(tokens) == ["model", "Running Alpha on 10 × 101 tokens…", "compute", "end"]

@@ -6,9 +6,9 @@ import pytest
 import torch
 from transformer_lens.tools.analysis.direct_logit_attribution import direct_logit_attribution
 
-from analysis.attribution import Attribution, logit_attribution
 from analysis.errors import AnalysisError
-from analysis.inputs import repeated_tokens, tokenize
+from analysis.logits.attribution import Attribution, logit_attribution
+from analysis.runs.inputs import repeated_tokens, tokenize
 from tests.conftest import make_model
 
 TEXT = "The cat sat on the mat, and the cat slept."

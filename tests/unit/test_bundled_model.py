@@ -8,8 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.catalog import BUNDLED, find_model, list_models
-from analysis.models import HeadModel, load_model, load_tokenizer, load_weights, native_bridge
+from analysis.models.catalog import BUNDLED, find_model, list_models
+from analysis.models.loading import (
+    HeadModel,
+    load_model,
+    load_tokenizer,
+    load_weights,
+    native_bridge,
+)
 from training.bar import Line, check
 from training.corpus import END_OF_TEXT_ID, Corpus, encode, read_documents, split
 from training.measure import Measured, measure, text_loss

@@ -6,22 +6,22 @@ from dataclasses import replace
 import pytest
 import torch
 
-from analysis.capabilities import TURNED_OUT, allowances, require_head_writes
-from analysis.catalog import read_info
-from analysis.circuits import previous_token_circuit, qk_preferences
-from analysis.composition import composition_scores
-from analysis.copying import k_composition_circuit, ov_copying
-from analysis.decomposition import k_composition, score_split
-from analysis.edges import edge_attribution
+from analysis.circuits.composition import composition_scores
+from analysis.circuits.copying import k_composition_circuit, ov_copying
+from analysis.circuits.ov_qk import previous_token_circuit, qk_preferences
+from analysis.circuits.spectra import ov_eigenvalues
+from analysis.effects.edges import edge_attribution
 from analysis.errors import AnalysisError
-from analysis.forward import run
-from analysis.heads import Head
-from analysis.inputs import repeated_tokens
-from analysis.lens import logit_lens
+from analysis.head import Head
+from analysis.heads.scores import head_scores
+from analysis.logits.decomposition import k_composition, score_split
+from analysis.logits.lens import logit_lens
+from analysis.logits.sources import source_attribution
+from analysis.models.capabilities import TURNED_OUT, allowances, require_head_writes
+from analysis.models.config import read_info
 from analysis.neurons import neuron_activations
-from analysis.scores import head_scores
-from analysis.sources import source_attribution
-from analysis.spectra import ov_eigenvalues
+from analysis.runs.forward import run
+from analysis.runs.inputs import repeated_tokens
 from tests.architectures import FAMILIES, tiny
 
 TRIED = {

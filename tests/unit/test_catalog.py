@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from analysis import catalog
-from analysis.catalog import BUNDLED, find_model, list_models, registry
 from analysis.errors import AnalysisError
+from analysis.models import catalog, config
+from analysis.models.catalog import BUNDLED, find_model, list_models, registry
+from analysis.models.info import machine_memory
 from tests.hostile import MANY
 
 
@@ -183,9 +184,9 @@ def test_the_same_of_a_folder_in_our_own_format(nothing_else, other):
 
 def test_a_title_is_one_short_visible_line_or_the_folders_name():
     for title in (*MANY, None, 7, ["x"]):
-        shown = catalog._title(title, "folder")
+        shown = config._title(title, "folder")
         assert shown in (title, "folder")
-        assert len(shown) <= catalog.LONGEST_TITLE
+        assert len(shown) <= config.LONGEST_TITLE
         assert shown.isprintable()
 
 
@@ -237,7 +238,7 @@ def test_a_folder_that_cannot_be_used_says_why(nothing_else, files, config, said
 
 
 def test_a_model_too_large_for_the_machine_says_so(nothing_else, monkeypatch):
-    monkeypatch.setattr(catalog, "machine_memory", lambda: 2**20)
+    monkeypatch.setattr("analysis.models.info.machine_memory", lambda: 2**20)
     info = own_model(nothing_else, {"model.safetensors": "x" * 2**20})
     assert not info.available
     assert "needs about" in info.problem
@@ -290,8 +291,8 @@ def test_folders_of_odd_names_are_left_out(nothing_else):
     ],
 )
 def test_memory_is_what_the_container_may_take(tmp_path, monkeypatch, own, files, limit):
-    monkeypatch.setattr(catalog, "_OWN_GROUPS", tmp_path / "cgroup")
-    monkeypatch.setattr(catalog, "_GROUPS", tmp_path / "groups")
+    monkeypatch.setattr("analysis.models.info._OWN_GROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr("analysis.models.info._GROUPS", tmp_path / "groups")
     if own is not None:
         (tmp_path / "cgroup").write_text(own)
     for name, text in files.items():
@@ -300,4 +301,4 @@ def test_memory_is_what_the_container_may_take(tmp_path, monkeypatch, own, files
         file.write_text(text)
     installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     # Without what is remembered from before.
-    assert catalog.machine_memory.__wrapped__() == (installed if limit is None else limit)
+    assert machine_memory.__wrapped__() == (installed if limit is None else limit)

@@ -10,21 +10,16 @@ from transformer_lens.config import TransformerBridgeConfig
 from transformer_lens.model_bridge import TransformerBridge
 
 import analysis
-from analysis import copying
-from analysis.circuits import (
-    ov_sample,
-    ov_top_tokens,
-    previous_token_circuit,
-    qk_preferences,
-)
-from analysis.copying import diagonal_hits, k_composition_circuit, ov_copying
+from analysis.circuits import copying
+from analysis.circuits.copying import diagonal_hits, k_composition_circuit, ov_copying
+from analysis.circuits.ov_qk import ov_sample, ov_top_tokens, previous_token_circuit, qk_preferences
+from analysis.circuits.spectra import factored_matrix_facts, ov_eigenvalues, ov_svd, time_factored
+from analysis.circuits.weights import FOLDED, RAW, circuit_weights
 from analysis.errors import AnalysisError
-from analysis.heads import Head, require_heads
-from analysis.inputs import repeated_tokens
-from analysis.models import HeadModel
-from analysis.patterns import attention_patterns
-from analysis.spectra import factored_matrix_facts, ov_eigenvalues, ov_svd, time_factored
-from analysis.weights import FOLDED, RAW, circuit_weights
+from analysis.head import Head, require_heads
+from analysis.models.loading import HeadModel
+from analysis.runs.inputs import repeated_tokens
+from analysis.runs.patterns import attention_patterns
 from tests.conftest import make_model
 
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from analysis.catalog import list_models
-from app import frame
-from app.selection import Selection
+from analysis.models.catalog import list_models
+from app.frame import clicks
+from app.links.selection import Selection
 
 
 def event(*customdata: Any) -> dict[str, Any]:
@@ -14,9 +14,9 @@ def event(*customdata: Any) -> dict[str, Any]:
 
 
 def test_a_point_carries_whole_numbers_as_a_list_or_as_plotly_s_bytes() -> None:
-    assert frame._clicked_numbers(event([1, 4])) == [1, 4]
-    assert frame._clicked_numbers(event({"0": 1.0, "1": 4.0})) == [1, 4]
-    assert frame._clicked_numbers(event()) == []
+    assert clicks._clicked_numbers(event([1, 4])) == [1, 4]
+    assert clicks._clicked_numbers(event({"0": 1.0, "1": 4.0})) == [1, 4]
+    assert clicks._clicked_numbers(event()) == []
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ def test_a_point_carries_whole_numbers_as_a_list_or_as_plotly_s_bytes() -> None:
     [None, "12", "<script>", ["1", "4"], [None], {"0": "x"}, 7, [[1, 4]], [float("nan")], {}],
 )
 def test_a_point_that_carries_anything_else_is_no_click(data: Any) -> None:
-    assert frame._clicked_numbers(event(data)) == []
+    assert clicks._clicked_numbers(event(data)) == []
 
 
 @pytest.mark.parametrize("data", [[0], [0, 0, 0], [-1, 0], [0, 10**9], [99, 0], [1e308, 0]])
@@ -32,15 +32,15 @@ def test_a_head_that_the_model_lacks_is_not_opened(
     data: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[Any] = []
-    monkeypatch.setattr(frame, "go_to_head", lambda selection, head: opened.append(head.label))
+    monkeypatch.setattr(clicks, "go_to_head", lambda selection, head: opened.append(head.label))
     view = Selection("finder", {}, list_models()[0])
-    frame._open_clicked(view, event(data))
+    clicks._open_clicked(view, event(data))
     assert opened == []
-    frame._open_clicked(view, event([1, 4]))
+    clicks._open_clicked(view, event([1, 4]))
     assert opened == ["L1H4"]
 
 
 @pytest.mark.parametrize("rows", [[], [-1], [3], ["0"], [None], [1e9]])
 def test_a_row_that_the_table_lacks_is_not_ticked(rows: list[Any]) -> None:
-    assert frame._clicked_row({"selection": {"rows": rows}}, 3) is None
-    assert frame._clicked_row({"selection": {"rows": [2]}}, 3) == 2
+    assert clicks._clicked_row({"selection": {"rows": rows}}, 3) is None
+    assert clicks._clicked_row({"selection": {"rows": [2]}}, 3) == 2

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from analysis.composition import KINDS, Kind, composition_scores, random_baseline
+from analysis.circuits.composition import KINDS, Kind, composition_scores, random_baseline
+from analysis.circuits.weights import circuit_weights
 from analysis.errors import AnalysisError
-from analysis.heads import Head
-from analysis.models import HeadModel
-from analysis.weights import circuit_weights
+from analysis.head import Head
+from analysis.models.loading import HeadModel
 from tests.conftest import make_model
 
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from plotly.colors import hex_to_rgb, unlabel_rgb
 
-from analysis.heads import Head
-from app import circuit_figures, composition_figures
+from analysis.head import Head
+from app.figures import circuits as circuit_figures
+from app.figures import composition as composition_figures
 from app.theme import DARK, LIGHT
 from tests.hostile import HOSTILE
 

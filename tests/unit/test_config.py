@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis import catalog
 from analysis.errors import AnalysisError
+from analysis.models import catalog
 from app.config import Config, ConfigError, read_config, settings
 
 ROOT = Path(__file__).parents[2]

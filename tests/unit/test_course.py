@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis import catalog, course
-from analysis.catalog import BUNDLED
-from analysis.convert import convert_state_dict
+from analysis import course
+from analysis.models import catalog
+from analysis.models.catalog import BUNDLED
+from analysis.models.convert import convert_state_dict
 from tests.conftest import make_model, state_dict
 
 
@@ -64,7 +65,7 @@ def test_without_the_weights_it_says_how_to_bring_them(install, capsys) -> None:
     assert course.main() == 1
     said = capsys.readouterr().out
     assert said.startswith("attn-only-2L-half is not on this machine. Fetch its weights")
-    assert "analysis.convert attn-only-2L-half" in said
+    assert "analysis.models.convert attn-only-2L-half" in said
 
 
 def test_a_model_that_lacks_the_courses_heads_is_refused(install, capsys) -> None:

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from analysis.decomposition import Decomposition, k_composition, score_split
 from analysis.errors import AnalysisError
-from analysis.heads import Head
-from analysis.inputs import Tokens, repeated_tokens
-from analysis.models import HeadModel
+from analysis.head import Head
+from analysis.logits.decomposition import Decomposition, k_composition, score_split
+from analysis.models.loading import HeadModel
+from analysis.runs.inputs import Tokens, repeated_tokens
 from tests.conftest import make_model
 from tests.unit.test_circuits import rotary_model
 
@@ -172,7 +172,7 @@ def test_rotary_and_oversized_splits_are_refused(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(AnalysisError, match="learned positions"):
         k_composition(rotary, repeated_tokens(rotary, length=5, batch=1), 1, 0)
     small = make_model()
-    monkeypatch.setattr("analysis.decomposition.MAX_BYTES", 1000)
+    monkeypatch.setattr("analysis.logits.decomposition.MAX_BYTES", 1000)
     with pytest.raises(AnalysisError, match="MiB"):
         k_composition(small, repeated_tokens(small, length=5, batch=1), 1, 0)
 

@@ -6,7 +6,7 @@ import pytest
 
 from analysis import definitions
 from analysis.definitions import SCORES, Definition
-from analysis.scores import SCORE_NAMES, HeadScores
+from analysis.heads.scores import SCORE_NAMES, HeadScores
 
 EVERY = {
     **SCORES,

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from analysis.distances import distance_profile, resting_attention
 from analysis.errors import AnalysisError
-from analysis.inputs import Tokens, repeated_tokens, tokenize
-from analysis.models import HeadModel
-from analysis.patterns import Patterns, attention_patterns
-from analysis.scores import head_scores
+from analysis.heads.distances import distance_profile, resting_attention
+from analysis.heads.scores import head_scores
+from analysis.models.loading import HeadModel
+from analysis.runs.inputs import Tokens, repeated_tokens, tokenize
+from analysis.runs.patterns import Patterns, attention_patterns
 
 S = 8
 

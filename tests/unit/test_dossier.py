@@ -5,11 +5,13 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 
-from analysis.ablation import ablation_sweep
-from analysis.catalog import find_model
-from analysis.heads import Head
-from app import backend
-from app.selection import PARAMETERS, Selection
+from analysis.effects.ablation import ablation_sweep
+from analysis.head import Head
+from analysis.models.catalog import find_model
+from app.compute import calls
+from app.compute.engine import model_of
+from app.links.parameters import PARAMETERS
+from app.links.selection import Selection
 
 HEADS = [Head(0, 2), Head(1, 4)]
 
@@ -26,9 +28,9 @@ def selection(request) -> Selection:
 def test_a_heads_ablation_is_its_entry_of_the_sweep(selection, head, method) -> None:  # noqa: ANN001
     if method == "mean" and selection["input"] == "prompt":
         pytest.skip("refused: one sequence has no mean over sequences")
-    model, tokens = backend.model_of(selection), backend.tokens_of(selection)
+    model, tokens = model_of(selection), calls.tokens_of(selection)
     sweep = ablation_sweep(model, tokens, method)
-    mine = backend.head_ablation(selection, head, method)
+    mine = calls.head_ablation(selection, head, method)
     assert mine.value == pytest.approx(sweep.values[head.layer, head.head], abs=1e-6)
     assert mine.clean_loss == pytest.approx(sweep.clean_loss, abs=1e-6)
     np.testing.assert_allclose(mine.per_token, sweep.per_token[head.layer, head.head], atol=1e-6)
@@ -36,8 +38,8 @@ def test_a_heads_ablation_is_its_entry_of_the_sweep(selection, head, method) -> 
 
 @pytest.mark.parametrize("head", HEADS, ids=lambda head: head.label)
 def test_sources_sum_to_the_attribution_page(selection, head) -> None:  # noqa: ANN001
-    whole = backend.attribution(selection, 0, None, None)
-    mine = backend.source_attribution(selection, 0, head, None, None)
+    whole = calls.attribution(selection, 0, None, None)
+    mine = calls.source_attribution(selection, 0, head, None, None)
     expected = whole.values[0, :, whole.labels.index(head.label)]
     np.testing.assert_allclose(mine.values[0].sum(-1), expected, atol=1e-4)
     np.testing.assert_allclose(mine.total[0], expected, atol=1e-4)
@@ -47,10 +49,10 @@ def test_sources_sum_to_the_attribution_page(selection, head) -> None:  # noqa: 
 def test_split_scores_give_the_pattern_that_is_drawn(selection, head) -> None:  # noqa: ANN001
     """Softmax of the scores that the split explains, over a whole row."""
     dest = 9
-    pattern = backend.patterns(selection, 0, (head.layer,)).values[0, 0, head.head]
+    pattern = calls.patterns(selection, 0, (head.layer,)).values[0, 0, head.head]
     scores = []
     for src in range(dest + 1):
-        split = backend.score_split(selection, 0, head, dest, src)
+        split = calls.score_split(selection, 0, head, dest, src)
         assert split.query_side.sum() == pytest.approx(split.score, abs=1e-4)
         assert split.key_side.sum() == pytest.approx(split.score, abs=1e-4)
         scores.append(split.score)
@@ -59,10 +61,10 @@ def test_split_scores_give_the_pattern_that_is_drawn(selection, head) -> None:  
 
 
 def test_profiles_hold_the_scores_of_the_induction_page(selection) -> None:  # noqa: ANN001
-    profiles, scores = backend.profiles(selection), backend.scores(selection)
+    profiles, scores = calls.profiles(selection), calls.scores(selection)
     for name, values in profiles.items():
         if name == "eigenvalue":
-            eigenvalues = backend.ov_eigenvalues(selection)
+            eigenvalues = calls.ov_eigenvalues(selection)
             np.testing.assert_array_equal(values, eigenvalues.vocabulary_score)
         else:
             np.testing.assert_array_equal(values, scores[name])

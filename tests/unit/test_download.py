@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from analysis import catalog, download
-from analysis.catalog import find_model, list_models
-from analysis.download import download_model
 from analysis.errors import AnalysisError
-from analysis.inputs import tokenize
-from analysis.models import load_model
-from analysis.predictions import next_token_stats
+from analysis.models import catalog, config, download
+from analysis.models.catalog import find_model, list_models
+from analysis.models.download import download_model
+from analysis.models.loading import load_model
+from analysis.runs.inputs import tokenize
+from analysis.runs.predictions import next_token_stats
 from tests.conftest import make_model, state_dict
 from tests.hub import COMMIT, TOKENIZER, running_hub, tiny_gpt2, tiny_pythia
 
@@ -57,12 +57,12 @@ def test_a_downloaded_model_can_be_loaded_at_once(hub):
     assert next_token_stats(model, tokenize(model, "The cat sat.")).loss > 0
     # Where it came from is noted; no pickle, nothing from folders, no notes of the hub's client.
     names = {file.name for file in info.folder.iterdir()}
-    assert {"config.json", "model.safetensors", "tokenizer.json", catalog.ORIGIN} <= names
+    assert {"config.json", "model.safetensors", "tokenizer.json", config.ORIGIN} <= names
     assert not names & {"pytorch_model.bin", "onnx", ".cache"}
     assert not [path for path in hub.asked if "onnx" in path or ".bin" in path]
     done, totals = zip(*seen, strict=True)
     assert list(done) == sorted(done) and done[-1] == totals[-1]
-    assert done[-1] == sum((info.folder / n).stat().st_size for n in names - {catalog.ORIGIN})
+    assert done[-1] == sum((info.folder / n).stat().st_size for n in names - {config.ORIGIN})
     with pytest.raises(AnalysisError, match="here already"):
         download_model("gpt2")
 
@@ -188,7 +188,7 @@ def test_the_hub_is_not_asked_for_what_it_cannot_give(hub, name, said):
 
 
 def test_what_the_machine_is_too_small_for_is_not_asked_for(hub, monkeypatch):
-    monkeypatch.setattr(catalog, "machine_memory", lambda: 2**20)
+    monkeypatch.setattr("analysis.models.info.machine_memory", lambda: 2**20)
     assert "too large" in refused()
     assert hub.asked == []
 

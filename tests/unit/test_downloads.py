@@ -6,7 +6,7 @@ import time
 import pytest
 
 from analysis.errors import AnalysisError
-from app.downloads import Downloads
+from app.shell.downloads import Downloads
 
 
 class Fetch:

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from analysis import edges
-from analysis.ablation import ablation_sweep
-from analysis.edges import Edge, EdgeAttribution, Reader, edge_attribution, faithfulness
+from analysis.effects import edges
+from analysis.effects.ablation import ablation_sweep
+from analysis.effects.edges import Edge, EdgeAttribution, Reader, edge_attribution, faithfulness
+from analysis.effects.knockout import keep_only
 from analysis.errors import AnalysisError
-from analysis.heads import Head
-from analysis.inputs import repeated_tokens, tokenize
-from analysis.knockout import keep_only
+from analysis.head import Head
+from analysis.runs.inputs import repeated_tokens, tokenize
 from tests.architectures import tiny
 
 LOGITS = Reader(-1, -1, "logits")

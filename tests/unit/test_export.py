@@ -11,8 +11,8 @@ import plotly.graph_objects as go
 import pytest
 
 from analysis.definitions import PATTERN
-from app import figures
-from app.export import (
+from app.figures import base as figures
+from app.frame.export import (
     About,
     Exhibit,
     exhibit_files,

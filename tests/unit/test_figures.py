@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from analysis.heads import Head
-from app import figures
-from app.chips import Chip, chips_html
-from app.circuitsvis import MAX_CELLS, attention_heads, heads_that_fit, script
+from analysis.head import Head
+from app.components.chips import Chip, chips_html
+from app.components.circuitsvis import MAX_CELLS, attention_heads, heads_that_fit, script
+from app.figures import base as figures
 from app.text import display_token
 from app.theme import DARK, LIGHT
 from tests.hostile import HOSTILE

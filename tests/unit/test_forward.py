@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from analysis.errors import AnalysisError
-from analysis.forward import next_token_log_probs, run
-from analysis.inputs import repeated_tokens, tokenize
+from analysis.runs.forward import next_token_log_probs, run
+from analysis.runs.inputs import repeated_tokens, tokenize
 from tests.conftest import make_model
 
 PATTERN = "blocks.0.attn.hook_pattern"

@@ -6,7 +6,14 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from app.head_grid.packing import MAX_CELLS, MAX_HEADS, MAX_TOKENS, assemble, extent, quantise
+from app.components.head_grid.packing import (
+    MAX_CELLS,
+    MAX_HEADS,
+    MAX_TOKENS,
+    assemble,
+    extent,
+    quantise,
+)
 
 
 def causal(heads: int, tokens: int, seed: int = 0) -> np.ndarray:

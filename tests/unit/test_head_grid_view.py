@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from analysis.heads import Head
-from app.head_grid.component import head_grid
-from app.head_grid.view import MAX_LOCKED, MAX_LOCKED_TOKENS, Exchange, HeadGridState
+from analysis.head import Head
+from app.components.head_grid.component import head_grid
+from app.components.head_grid.view import MAX_LOCKED, MAX_LOCKED_TOKENS, Exchange, HeadGridState
 
 HEADS = [Head(layer, head) for layer in range(2) for head in range(8)]
 

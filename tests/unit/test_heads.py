@@ -2,7 +2,7 @@
 
 import pytest
 
-from analysis.heads import Head
+from analysis.head import Head
 
 
 def test_a_label_names_layer_then_head():

@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.catalog import checkpoint, checkpoints, find_model, list_models
 from analysis.definitions import SCORE_NAMES
 from analysis.errors import AnalysisError
-from analysis.heads import Head
-from analysis.history import training_history
+from analysis.head import Head
+from analysis.models.catalog import checkpoint, checkpoints, find_model, list_models
+from analysis.models.history import training_history
+from app.figures.training import score_lines
 from app.theme import DARK
-from app.training_figures import score_lines
 
 STEPS = [0, 10, 20, 40, 80]
 

@@ -9,7 +9,8 @@ import torch
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from analysis.errors import AnalysisError
-from analysis.inputs import (
+from analysis.models.loading import HeadModel
+from analysis.runs.inputs import (
     MAX_BATCH,
     MAX_CHARACTERS,
     Tokens,
@@ -18,7 +19,6 @@ from analysis.inputs import (
     token_text,
     tokenize,
 )
-from analysis.models import HeadModel
 
 HOSTILE = {
     "emoji": "I 🙂 you 👩‍👩‍👧‍👦!",

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from analysis.ablation import ablation_sweep
+from analysis.effects.ablation import ablation_sweep
+from analysis.effects.knockout import keep_only, offset_ablation, targeted_ablation
 from analysis.errors import AnalysisError
-from analysis.heads import Head
-from analysis.inputs import Tokens, repeated_tokens, tokenize
-from analysis.knockout import keep_only, offset_ablation, targeted_ablation
-from analysis.models import HeadModel
-from analysis.predictions import next_token_stats
-from analysis.scores import head_scores
+from analysis.head import Head
+from analysis.heads.scores import head_scores
+from analysis.models.loading import HeadModel
+from analysis.runs.inputs import Tokens, repeated_tokens, tokenize
+from analysis.runs.predictions import next_token_stats
 from tests.conftest import make_model
 
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from analysis.errors import AnalysisError
-from analysis.inputs import Tokens, tokenize
-from analysis.lens import logit_lens
-from analysis.models import HeadModel
-from analysis.predictions import next_token_stats
+from analysis.logits.lens import logit_lens
+from analysis.models.loading import HeadModel
+from analysis.runs.inputs import Tokens, tokenize
+from analysis.runs.predictions import next_token_stats
 from tests.conftest import make_model
 
 

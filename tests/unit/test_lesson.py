@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from analysis.heads import Head
-from app.lesson import STEPS, found_head, read_answers, write_answers
+from analysis.head import Head
+from app.sections.lesson.steps import STEPS, found_head, read_answers, write_answers
 
 
 @dataclass

@@ -8,10 +8,11 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from app import selection
-from app.navigation import PAGES, page_info
-from app.present import prepared_views
-from app.selection import PARAMETERS, link_parameters, parse_link
+from app.links import session as selection
+from app.links.link import link_parameters, parse_link
+from app.links.pages import PAGES, page_info
+from app.links.parameters import PARAMETERS
+from app.shell.present import prepared_views
 from tests.links import hostile_query
 
 EACH = 120
@@ -64,8 +65,8 @@ def test_the_same_values_from_widgets_and_clicks_are_checked_as_in_a_link(
     refused = 0
     for _ in range(EACH):
         state = selection._State(page=page)
-        monkeypatch.setattr(selection, "_state", lambda state=state: state)
-        monkeypatch.setattr(selection, "_forget_widgets", lambda keys: None)
+        monkeypatch.setattr(selection, "own_state", lambda state=state: state)
+        monkeypatch.setattr(selection, "forget_widgets", lambda keys: None)
         for key, texts in parse_qs(hostile_query(draw), keep_blank_values=True).items():
             # A key that is not of the table comes from no widget.
             if key in BY_KEY:

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from analysis.catalog import ModelInfo, find_model
 from analysis.errors import AnalysisError
-from analysis.models import HeadModel, load_model
-from app.admission import Nobody
-from app.loaded_models import LoadedModels
+from analysis.models.catalog import find_model
+from analysis.models.info import ModelInfo
+from analysis.models.loading import HeadModel, load_model
+from app.compute.admission import Nobody
+from app.compute.loaded_models import LoadedModels
 
 SMALL = find_model("attn-only-2l")
 

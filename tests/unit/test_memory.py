@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from app.memory import ARENAS
+from app.compute.memory import ARENAS
 
 _MEASURE = """
 import ctypes, threading

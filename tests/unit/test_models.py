@@ -10,12 +10,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from analysis import catalog
-from analysis.catalog import BUNDLED
 from analysis.errors import AnalysisError
-from analysis.inputs import tokenize
-from analysis.models import load_model, load_tokenizer
-from analysis.predictions import next_token_stats
+from analysis.models import catalog
+from analysis.models.catalog import BUNDLED
+from analysis.models.loading import load_model, load_tokenizer
+from analysis.runs.inputs import tokenize
+from analysis.runs.predictions import next_token_stats
 from tests.conftest import make_model
 
 NAME = "attn-only-2l"

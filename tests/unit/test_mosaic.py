@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.catalog import list_models
 from analysis.definitions import SCORE_NAMES
+from analysis.heads.mosaic import mosaic_scores
 from analysis.limits import mosaic_size
-from analysis.models import load_model
-from analysis.mosaic import mosaic_scores
-from app import mosaic_store
-from app.mosaic_store import SHIPPED, ModelScores, Mosaic, read, write
+from analysis.models.catalog import list_models
+from analysis.models.loading import load_model
+from app.compute import mosaic_scores as mosaic_store
+from app.compute.mosaic_scores import SHIPPED, ModelScores, Mosaic, read, write
 
 INFOS = list_models()[:2]
 

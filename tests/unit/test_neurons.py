@@ -5,14 +5,9 @@ import pytest
 import torch
 
 from analysis.errors import AnalysisError
-from analysis.inputs import Tokens, repeated_tokens, tokenize
-from analysis.models import HeadModel
-from analysis.neurons import (
-    NeuronActivations,
-    neuron_activations,
-    neuron_peaks,
-    promoted_tokens,
-)
+from analysis.models.loading import HeadModel
+from analysis.neurons import NeuronActivations, neuron_activations, neuron_peaks, promoted_tokens
+from analysis.runs.inputs import Tokens, repeated_tokens, tokenize
 from tests.conftest import make_model
 
 

@@ -16,9 +16,9 @@ HEAVY = ("torch", "transformers", "transformer_lens", "streamlit")
 def test_the_light_modules_import_nothing_heavy():
     """The first screen is drawn from these; torch alone would delay it by seconds."""
     code = (
-        "import sys, analysis, analysis.catalog, analysis.definitions, analysis.errors\n"
+        "import sys, analysis, analysis.models.catalog, analysis.definitions, analysis.errors\n"
         "import analysis.heads\n"
-        "analysis.catalog.list_models()\n"
+        "analysis.models.catalog.list_models()\n"
         f"print([name for name in {HEAVY!r} if name in sys.modules])"
     )
     done = subprocess.run(
@@ -58,7 +58,7 @@ def test_the_first_attention_picture_needs_neither_torch_nor_transformerlens() -
     """The model's first view comes with it, so that the first screen waits for no library."""
     code = (
         "import sys\n"
-        "from app import backend, shipped\n"
+        "from app.compute import shipped\n"
         "shipped.compute_first_view(shipped.first_view())\n"
         "assert not {'torch', 'transformers', 'transformer_lens'} & set(sys.modules)\n"
     )

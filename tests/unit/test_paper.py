@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
-from app.paper import COLUMN, PAGE, head_pictures, paper_pattern
+from app.frame.paper import COLUMN, PAGE, head_pictures, paper_pattern
 from app.text import short_token
 from app.theme import LIGHT
 from tests.hostile import HOSTILE

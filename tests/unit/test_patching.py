@@ -5,17 +5,17 @@ import pytest
 import torch
 from transformer_lens import patching as reference
 
-from analysis.errors import AnalysisError
-from analysis.forward import run
-from analysis.heads import Head
-from analysis.inputs import Tokens, tokenize
-from analysis.patching import (
+from analysis.effects.patching import (
     PATCH_KINDS,
     activation_patching,
     attribution_patching,
     path_patching,
     prompt_pair,
 )
+from analysis.errors import AnalysisError
+from analysis.head import Head
+from analysis.runs.forward import run
+from analysis.runs.inputs import Tokens, tokenize
 from tests.architectures import tiny
 from tests.conftest import make_model
 from tests.unit.test_forward import hooks_on

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from analysis.edges import Edge, EdgeAttribution, Reader, edge_attribution
-from analysis.heads import Head
-from analysis.inputs import Tokens, repeated_tokens
-from analysis.patching import activation_patching, attribution_patching, prompt_pair
-from app import patching_figures
-from app.composition_figures import head_graph
-from app.patching_figures import BY_HEAD, BY_POSITION, NO_HEAD
+from analysis.effects.edges import Edge, EdgeAttribution, Reader, edge_attribution
+from analysis.effects.patching import activation_patching, attribution_patching, prompt_pair
+from analysis.head import Head
+from analysis.runs.inputs import Tokens, repeated_tokens
+from app.figures import patching as patching_figures
+from app.figures.composition import head_graph
+from app.figures.patching import BY_HEAD, BY_POSITION, NO_HEAD
 from app.theme import DARK, LIGHT
 from tests.architectures import tiny
 from tests.hostile import HOSTILE

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from analysis import patterns as patterns_module
 from analysis.errors import AnalysisError
-from analysis.heads import Head
-from analysis.inputs import repeated_tokens, tokenize
-from analysis.patterns import MAX_BYTES, Patterns, attention_patterns
+from analysis.head import Head
+from analysis.runs import patterns as patterns_module
+from analysis.runs.inputs import repeated_tokens, tokenize
+from analysis.runs.patterns import MAX_BYTES, Patterns, attention_patterns
 from tests.conftest import make_model
 
 

@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from analysis import predictions
 from analysis.errors import AnalysisError
-from analysis.inputs import repeated_tokens, tokenize
-from analysis.predictions import NextTokenStats, next_token_stats
+from analysis.runs import predictions
+from analysis.runs.inputs import repeated_tokens, tokenize
+from analysis.runs.predictions import NextTokenStats, next_token_stats
 
 TEXT = "The cat sat on the mat, and the cat slept."
 

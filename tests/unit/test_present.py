@@ -7,9 +7,10 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from app.present import MAX_LIST, MAX_VIEWS, keep_room_key, prepared_views, room_version
-from app.rooms import ROOMS
-from app.selection import parse_link
+from app.links.link import parse_link
+from app.shell.present import MAX_LIST, MAX_VIEWS, prepared_views
+from app.shell.room_routes import keep_room_key, room_version
+from app.shell.rooms import ROOMS
 from tests.hostile import HOSTILE
 
 

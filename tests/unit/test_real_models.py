@@ -7,21 +7,21 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from analysis import catalog
-from analysis.attribution import logit_attribution
-from analysis.catalog import BUNDLED
-from analysis.composition import composition_scores
-from analysis.convert import convert_state_dict
-from analysis.copying import ov_copying
+from analysis.circuits.composition import composition_scores
+from analysis.circuits.copying import ov_copying
+from analysis.effects.knockout import offset_ablation
 from analysis.errors import AnalysisError
-from analysis.heads import Head
-from analysis.inputs import repeated_tokens, tokenize
-from analysis.knockout import offset_ablation
-from analysis.models import load_model
-from analysis.patterns import attention_patterns
-from analysis.predictions import next_token_stats
-from analysis.scores import head_scores
-from analysis.sources import source_attribution
+from analysis.head import Head
+from analysis.heads.scores import head_scores
+from analysis.logits.attribution import logit_attribution
+from analysis.logits.sources import source_attribution
+from analysis.models import catalog
+from analysis.models.catalog import BUNDLED
+from analysis.models.convert import convert_state_dict
+from analysis.models.loading import load_model
+from analysis.runs.inputs import repeated_tokens, tokenize
+from analysis.runs.patterns import attention_patterns
+from analysis.runs.predictions import next_token_stats
 from tests.architectures import tiny
 from tests.conftest import make_model, state_dict
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from app import rooms
-from app.rooms import RoomError, Rooms, is_code
+from app.links.parsers import is_code
+from app.shell import rooms
+from app.shell.rooms import RoomError, Rooms
 
 
 class Clock:

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from analysis.heads import Head
-from analysis.inputs import Tokens, repeated_tokens, tokenize
-from analysis.patterns import Patterns, attention_patterns
-from analysis.scores import SCORE_NAMES, TARGETED, head_scores, score_patterns, targets
+from analysis.head import Head
+from analysis.heads.scores import SCORE_NAMES, TARGETED, head_scores, score_patterns, targets
+from analysis.runs.inputs import Tokens, repeated_tokens, tokenize
+from analysis.runs.patterns import Patterns, attention_patterns
 from tests.conftest import make_model
 
 S = 50

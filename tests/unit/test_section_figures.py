@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from analysis.ablation import PairAblation
-from analysis.heads import Head
-from app.ablation_figures import (
+from analysis.effects.ablation import PairAblation
+from analysis.head import Head
+from app.figures.ablation import (
     effect_map,
     estimate_scatter,
     excess_map,
@@ -13,8 +13,8 @@ from app.ablation_figures import (
     pair_bars,
     signed,
 )
-from app.induction_figures import distance_bars, resting_bars
-from app.lens_figures import lens_map
+from app.figures.induction import distance_bars, resting_bars
+from app.figures.lens import lens_map
 from app.theme import DARK, LIGHT
 from tests.hostile import HOSTILE
 

@@ -2,14 +2,10 @@
 
 import pytest
 
-from app import selection
-from app.navigation import PAGES
-from app.selection import (
-    MAX_LINK_PROMPT,
-    PARAMETERS,
-    link_parameters,
-    parse_link,
-)
+from app.links import session
+from app.links.link import link_parameters, parse_link
+from app.links.pages import PAGES
+from app.links.parameters import MAX_LINK_PROMPT, PARAMETERS
 from tests.hostile import HOSTILE
 
 PAGE_NAMES = [page.name for page in PAGES]
@@ -207,8 +203,8 @@ def test_unknown_keys_are_ignored() -> None:
 
 def test_what_a_widget_reports_is_checked_like_a_link(monkeypatch):
     """A browser sends what its visitor makes it send; Streamlit's own checks are not ours."""
-    state = selection._State(chosen={"seed": 3})
-    monkeypatch.setattr(selection, "_state", lambda: state)
+    state = session._State(chosen={"seed": 3})
+    monkeypatch.setattr(session, "own_state", lambda: state)
     changed = {
         "seed": -5,
         "length": 10**9,
@@ -220,7 +216,7 @@ def test_what_a_widget_reports_is_checked_like_a_link(monkeypatch):
         "threshold": 0.15000000000000002,
         "prompt": "the sea " * 10_000,
     }
-    notes = selection._take_changes(changed)
+    notes = session._take_changes(changed)
     assert [note.split()[0] for note in notes] == list(changed)[:6]
     assert all(note.isprintable() and note.endswith("it stays as it was.") for note in notes)
     kept = {"batch": 4, "threshold": 0.15, "prompt": changed["prompt"]}

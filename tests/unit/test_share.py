@@ -5,9 +5,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from app import selection, share
-from app.selection import parse_link
-from app.share import (
+from app.links import parameters
+from app.links.link import parse_link
+from app.shell import share
+from app.shell.share import (
     MAX_FILE,
     MAX_QR,
     UnreadableView,
@@ -31,7 +32,7 @@ from app.share import (
     ],
 )
 def test_a_link_begins_with_the_address_that_the_browser_shows(monkeypatch, seen, link):
-    monkeypatch.setattr("app.share.st.context", type("Context", (), {"url": seen}))
+    monkeypatch.setattr("app.shell.share.st.context", type("Context", (), {"url": seen}))
     assert view_link("head", {"layer": "1", "head": "4"}) == link
 
 
@@ -63,7 +64,7 @@ def test_a_view_file_gives_the_same_view_whatever_its_length():
 
 
 def test_every_text_that_can_be_too_long_for_a_link_has_a_name():
-    assert set(share._NAMES) == set(selection._PROMPTS)
+    assert set(share._NAMES) == set(parameters.PROMPTS)
 
 
 def test_values_of_a_view_file_are_checked_like_those_of_a_link():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from app.shared_cache import SharedCache, nbytes
+from app.compute.shared_cache import SharedCache, nbytes
 
 
 def test_requests_that_are_alike_are_computed_once() -> None:

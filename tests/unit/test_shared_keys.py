@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from analysis.circuits import ov_sample
-from analysis.composition import Kind, composition_scores
-from analysis.forward import run
-from analysis.heads import Head, all_heads
-from analysis.inputs import tokenize
-from analysis.models import HeadModel
-from analysis.patterns import attention_patterns
+from analysis.circuits.composition import Kind, composition_scores
+from analysis.circuits.ov_qk import ov_sample
+from analysis.head import Head, all_heads
+from analysis.models.loading import HeadModel
+from analysis.runs.forward import run
+from analysis.runs.inputs import tokenize
+from analysis.runs.patterns import attention_patterns
 from tests.architectures import hugging_face_weights, tiny
 
 TEXT = "The cat sat on the mat, and the cat slept."

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from analysis.errors import AnalysisError
-from analysis.heads import Head
-from analysis.similarity import similar_heads
+from analysis.head import Head
+from analysis.heads.similarity import similar_heads
 
 
 def test_the_head_with_the_same_profile_comes_first_and_oneself_never():

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from analysis import catalog
-from analysis.catalog import find_model
-from analysis.composition import composition_scores
+from analysis.circuits.composition import composition_scores
 from analysis.errors import AnalysisError
-from analysis.heads import Head
-from analysis.inputs import repeated_tokens
-from analysis.models import HeadModel, load_model
-from analysis.predictions import next_token_stats
-from analysis.scores import head_scores
+from analysis.head import Head
+from analysis.heads.scores import head_scores
+from analysis.models import catalog
+from analysis.models.catalog import find_model
+from analysis.models.loading import HeadModel, load_model
+from analysis.runs.inputs import repeated_tokens
+from analysis.runs.predictions import next_token_stats
 from tests.conftest import OWN_STORE
 
 NAME = "SmolLM2-135M-Instruct"

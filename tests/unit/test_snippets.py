@@ -10,15 +10,16 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 import analysis
-from analysis import catalog
 from analysis import definitions as d
-from analysis.catalog import BUNDLED, find_model
-from analysis.heads import Head
-from analysis.history import training_history
-from analysis.models import HeadModel
-from app.selection import PARAMETERS, Selection
-from app.snippets import snippet
-from app.snippets.bodies import BODIES, OF_ANY_MODEL
+from analysis.head import Head
+from analysis.models import catalog
+from analysis.models.catalog import BUNDLED, find_model
+from analysis.models.history import training_history
+from analysis.models.loading import HeadModel
+from app.frame.snippets import snippet
+from app.frame.snippets.bodies import BODIES, OF_ANY_MODEL
+from app.links.parameters import PARAMETERS
+from app.links.selection import Selection
 
 PROMPT = 'The cat sat.\nThe cat """ sat on the mat\' \u202e'
 CHOSEN, WRITER = Head(1, 4), Head(0, 2)

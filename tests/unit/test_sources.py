@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from analysis.attribution import logit_attribution
 from analysis.errors import AnalysisError
-from analysis.heads import Head
-from analysis.inputs import repeated_tokens, tokenize
-from analysis.sources import SourceAttribution, source_attribution
+from analysis.head import Head
+from analysis.logits.attribution import logit_attribution
+from analysis.logits.sources import SourceAttribution, source_attribution
+from analysis.runs.inputs import repeated_tokens, tokenize
 
 HEADS = [Head(0, 0), Head(0, 3), Head(1, 2)]
 

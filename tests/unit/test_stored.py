@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 
 import analysis
-from analysis.heads import Head
-from analysis.inputs import repeated_tokens
-from analysis.models import HeadModel
-from analysis.predictions import next_token_stats
-from analysis.scores import head_scores
-from app import backend, shipped, stored
-from app.shared_cache import SharedCache, nbytes
-from app.stored import ResultFolder, from_bytes, key_text, shipped_file, to_bytes
+from analysis.head import Head
+from analysis.heads.scores import head_scores
+from analysis.models.loading import HeadModel
+from analysis.runs.inputs import repeated_tokens
+from analysis.runs.predictions import next_token_stats
+from app.compute import ask as ask_module
+from app.compute import shipped, stored
+from app.compute.shared_cache import SharedCache, nbytes
+from app.compute.stored import ResultFolder, from_bytes, key_text, shipped_file, to_bytes
 
 
 def alike(one: object, other: object) -> None:
@@ -125,15 +126,17 @@ def test_the_backend_computes_again_what_the_folder_has_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, calls = ResultFolder(tmp_path, 2**24), []
-    monkeypatch.setattr(backend, "_folder", lambda: folder)
+    monkeypatch.setattr(ask_module, "_folder", lambda: folder)
     info = shipped.first_view().info
 
     def ask() -> object:
-        monkeypatch.setattr(backend, "_results", SharedCache(2**20, nbytes))  # as after a restart
-        return backend._shared("f", info, (1,), lambda model: calls.append(1) or len(calls))
+        monkeypatch.setattr(
+            ask_module, "_results", SharedCache(2**20, nbytes)
+        )  # as after a restart
+        return ask_module._shared("f", info, (1,), lambda model: calls.append(1) or len(calls))
 
     assert [ask(), ask()] == [1, 1]
-    question = key_text(backend._key("f", info, (1,)))
+    question = key_text(ask_module.key_of("f", info, (1,)))
     assert question
     folder.keep(question, (folder.get(question) or b"")[:-3])
     assert [ask(), ask()] == [2, 2]
@@ -141,10 +144,10 @@ def test_the_backend_computes_again_what_the_folder_has_lost(
 
 def test_what_comes_with_the_model_is_what_it_computes(monkeypatch: pytest.MonkeyPatch) -> None:
     selection = shipped.first_view()
-    monkeypatch.setattr(backend, "_results", SharedCache(2**26, nbytes))
-    monkeypatch.setattr(backend, "shipped_file", lambda *_: Path("absent"))
+    monkeypatch.setattr(ask_module, "_results", SharedCache(2**26, nbytes))
+    monkeypatch.setattr(ask_module, "shipped_file", lambda *_: Path("absent"))
     shipped.compute_first_view(selection)
-    computed = dict(backend.remembered())
+    computed = dict(ask_module.remembered())
     assert len(computed) == len(list((selection.info.folder / "views").iterdir()))
     for question, value in computed.items():
         data = shipped_file(selection.info.folder, question).read_bytes()

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis.ablation import HeadAblation, ablate_each, ablation_estimate, ablation_sweep
+from analysis.effects.ablation import HeadAblation, ablate_each, ablation_estimate, ablation_sweep
 from analysis.errors import AnalysisError
-from analysis.heads import Head
-from analysis.inputs import tokenize
-from app.sweeps import SharedSweep, Snapshot, Sweeps
+from analysis.head import Head
+from analysis.runs.inputs import tokenize
+from app.compute.sweeps import SharedSweep, Snapshot, Sweeps
 from tests.conftest import make_model
 from tests.unit.test_forward import hooks_on
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from analysis import catalog
-from analysis.models import HeadModel, load_model
+from analysis.models import catalog
+from analysis.models.loading import HeadModel, load_model
 from tests.conftest import make_model
 from training.__main__ import main
 from training.bar import Line, check
@@ -228,7 +228,7 @@ def test_one_command_makes_a_complete_model_folder(
     assert (folder / shipped[-1]).read_bytes() == (folder / "model.safetensors").read_bytes()
 
     info = catalog.read_info(folder)
-    monkeypatch.setattr("analysis.models.find_model", lambda name: info)
+    monkeypatch.setattr("analysis.models.loading.find_model", lambda name: info)
     model = load_model("tiny")
     rows = held_out_rows(prepare(text, tmp_path / "work"), info.n_ctx)
     assert text_loss(model, rows) == pytest.approx(history[-1]["text_loss"], abs=1e-4)

@@ -10,12 +10,12 @@ import torch
 from transformer_lens import evals, head_detector
 from transformer_lens.utilities import lm_cross_entropy_loss
 
-from analysis.attribution import logit_attribution
-from analysis.inputs import Tokens, repeated_tokens, tokenize
-from analysis.lens import logit_lens
-from analysis.models import HeadModel
-from analysis.predictions import next_token_stats
-from analysis.scores import head_scores, targets
+from analysis.heads.scores import head_scores, targets
+from analysis.logits.attribution import logit_attribution
+from analysis.logits.lens import logit_lens
+from analysis.models.loading import HeadModel
+from analysis.runs.inputs import Tokens, repeated_tokens, tokenize
+from analysis.runs.predictions import next_token_stats
 from tests.architectures import tiny
 
 TEXT = "The cat sat on the mat, and the cat slept."

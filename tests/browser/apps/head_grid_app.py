@@ -8,8 +8,8 @@ again, as a page does that keeps it in its link).
 import numpy as np
 import streamlit as st
 
-from analysis.heads import Head
-from app.head_grid import HeadGridState, head_grid
+from analysis.head import Head
+from app.components.head_grid import HeadGridState, head_grid
 
 HOSTILE = [
     "</script><script>window.canary=1</script>",

@@ -6,12 +6,14 @@ Stands for a model whose vocabulary holds such strings whole, which no real toke
 import numpy as np
 import streamlit as st
 
-from analysis.catalog import list_models
 from analysis.definitions import Definition
-from app import circuitsvis, figures, selection
-from app.chips import Chip, chips_html
-from app.frame import draw, figure_frame
-from app.selection import PARAMETERS
+from analysis.models.catalog import list_models
+from app.components import circuitsvis
+from app.components.chips import Chip, chips_html
+from app.figures import base as figures
+from app.frame.frame import draw, figure_frame
+from app.links import session as selection
+from app.links.parameters import PARAMETERS
 from app.text import display_token
 from app.theme import palette
 from tests.hostile import MANY

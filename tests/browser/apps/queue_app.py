@@ -4,9 +4,9 @@ import time
 
 import streamlit as st
 
-from app import admission
-from app.progress import progress_bar
-from app.visitors import recognise_visitors
+from app.components.progress import progress_bar
+from app.compute import admission
+from app.shell.visitors import recognise_visitors
 
 
 @st.cache_resource

@@ -4,8 +4,8 @@ import time
 
 import streamlit as st
 
-from app.admission import visitor
-from app.visitors import recognise_visitors
+from app.compute.admission import visitor
+from app.shell.visitors import recognise_visitors
 
 recognise_visitors()
 st.header("Slow")

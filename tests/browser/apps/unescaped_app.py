@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from app import chips, circuitsvis
+from app.components import chips, circuitsvis
 from app.theme import palette
 from tests.hostile import MANY
 

@@ -1,0 +1,1 @@
+"""What breaks without a head, and what comes back with one."""

@@ -1,0 +1,458 @@
+"""Ablation: the loss when the output of heads is replaced, exactly and to first order."""
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from analysis.arrays import freeze, to_numpy
+from analysis.errors import AnalysisError
+from analysis.head import Head, all_heads, require_heads
+from analysis.models.loading import HeadModel
+from analysis.runs.forward import next_token_log_probs, run_with_gradients
+from analysis.runs.inputs import Tokens
+from analysis.runs.suffix import TOKENS_AT_ONCE, Case, Edit, cases_at_once, record, rerun, z_points
+
+Method = Literal["zero", "mean", "resample"]
+METHODS: tuple[Method, ...] = get_args(Method)
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Ablation:
+    """Effect of ablating each head on the loss, nats; positive means the head helped.
+
+    `values` averages over sequences and the entries `tokens.scored`; `per_token` over sequences
+    only (entry i scores token i+1), and is NaN at entries that were not computed. `clean_loss` is
+    the loss of the whole model over the same entries as `values`.
+    """
+
+    values: Float[np.ndarray, "layer head"]
+    per_token: Float[np.ndarray, "layer head entry"]
+    clean_loss: float
+    method: Method
+
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.values).all():
+            raise ValueError("an ablation effect is not finite")
+        freeze(self, "values", "per_token")
+
+
+@dataclass(frozen=True, eq=False)
+class HeadAblation:
+    """Effect of ablating one head: its entry of the sweep, at the price of two forward passes."""
+
+    head: Head
+    value: float
+    per_token: Float[np.ndarray, " entry"]
+    clean_loss: float
+    method: Method
+
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.value):
+            raise ValueError("an ablation effect is not finite")
+        freeze(self, "per_token")
+
+
+@dataclass(frozen=True, eq=False)
+class AblationEstimate:
+    """First-order estimate of an ablation sweep, nats; positive means the head helps."""
+
+    values: Float[np.ndarray, "layer head"]
+    clean_loss: float
+    method: Method
+
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.values).all():
+            raise ValueError("an estimate is not finite")
+        freeze(self, "values")
+
+    @property
+    def order(self) -> tuple[Head, ...]:
+        """All heads, the one whose loss increase is estimated largest first."""
+        return _ranked(self.values)
+
+
+@dataclass(frozen=True, eq=False)
+class TopHeads:
+    """The heads with the largest loss increase and their exact values, largest first, nats."""
+
+    heads: tuple[Head, ...]
+    values: Float[np.ndarray, " head"]
+    clean_loss: float
+    method: Method
+
+    def __post_init__(self) -> None:
+        if len(self.heads) != len(self.values):
+            raise ValueError(f"{len(self.values)} values for {len(self.heads)} heads")
+        freeze(self, "values")
+
+
+@dataclass(frozen=True, eq=False)
+class SetAblation:
+    """Effect of ablating some heads together, nats; `per_token` as in `Ablation`."""
+
+    heads: tuple[Head, ...]
+    value: float
+    per_token: Float[np.ndarray, " entry"]
+    clean_loss: float
+    method: Method
+
+    def __post_init__(self) -> None:
+        freeze(self, "per_token")
+
+
+@dataclass(frozen=True, eq=False)
+class PairAblation:
+    """Effects of heads alone and two at a time, nats; the diagonal of `together` is `alone`."""
+
+    heads: tuple[Head, ...]
+    alone: Float[np.ndarray, " head"]
+    together: Float[np.ndarray, "head head"]
+    clean_loss: float
+    method: Method
+
+    def __post_init__(self) -> None:
+        freeze(self, "alone", "together")
+
+    @property
+    def excess(self) -> Float[np.ndarray, "head head"]:
+        """Joint effect minus the sum of both; NaN on the diagonal.
+
+        Positive: each covers for the other. Negative: they are parts of one mechanism, which the
+        loss of either already breaks.
+        """
+        excess = self.together - self.alone[:, None] - self.alone
+        np.fill_diagonal(excess, np.nan)
+        return excess
+
+
+def ablation_sweep(
+    model: HeadModel,
+    tokens: Tokens,
+    method: Method = "zero",
+    progress: Progress | None = None,
+    *,
+    on_value: Callable[[Head, float], None] | None = None,
+    estimate: AblationEstimate | None = None,
+    scored_only: bool = False,
+    seed: int = 0,
+) -> Ablation:
+    """Ablate every head by itself and measure how much the loss rises.
+
+    effect[layer, head] = loss with that head's z replaced - loss as it is. The loss is averaged
+    over `tokens.scored`: the predictable part of the second half for repeated tokens, every
+    prediction for a prompt. Exact: only the layers that a head reaches are run again, for several
+    heads at once. Source: ARENA 1.2, sections 3.7 and 3.8.
+
+    Args:
+        model: The model. Its lock is taken for a few heads at a time, so others do not wait for
+            the whole sweep.
+        tokens: Its tokens.
+        method: "zero" replaces z by 0; "mean" by its mean over the sequences, position by
+            position, which keeps what a head writes whatever the input; "resample" by its z in
+            another sequence of the batch.
+        progress: Called without the lock as `progress(heads done, heads in all)`. It may raise
+            to cancel the sweep; nothing is left behind.
+        on_value: Called without the lock as `on_value(head, effect)` when a head is done, before
+            `progress` counts it. It may raise to cancel.
+        estimate: Sets the order, most important heads first; without it, by layer.
+        scored_only: Leave the entries outside `tokens.scored` out of `per_token`, which saves
+            their unembedding.
+        seed: Which sequence takes the place of which, for "resample".
+
+    Raises:
+        AnalysisError: An unknown method, or "mean" or "resample" with a single sequence (its mean
+            over the batch is the head's own output, so nothing would be ablated).
+    """
+    check_method(method, tokens)
+    shape = (model.n_layers, model.n_heads)
+    values = np.empty(shape, np.float32)
+    per_token = np.empty((*shape, tokens.length - 1), np.float32)
+    order = estimate.order if estimate else all_heads(model.info)
+    if progress:
+        progress(0, values.size)
+    clean_loss = np.nan
+    effects = ablate_each(model, tokens, order, method, scored_only=scored_only, seed=seed)
+    for done, one in enumerate(effects, 1):
+        at = (one.head.layer, one.head.head)
+        values[at], per_token[at], clean_loss = one.value, one.per_token, one.clean_loss
+        if on_value:
+            on_value(one.head, one.value)
+        if progress:
+            progress(done, values.size)
+    return Ablation(values, per_token, clean_loss=clean_loss, method=method)
+
+
+def ablate_each(
+    model: HeadModel,
+    tokens: Tokens,
+    heads: Sequence[Head],
+    method: Method = "zero",
+    *,
+    scored_only: bool = False,
+    seed: int = 0,
+) -> Generator[HeadAblation, None, None]:
+    """Part of a sweep: ablate these heads one by one, in this order, as the caller asks for them.
+
+    The model's lock is free whenever the caller has the turn, and a caller who asks for no more
+    has stopped the work. Arguments as in `ablation_sweep`. Source: ARENA 1.2, sections 3.7 and 3.8.
+
+    Raises:
+        AnalysisError: As `ablation_sweep`, or heads that do not exist, repeat, or are none.
+    """
+    chosen = require_heads(model.info, heads)
+    engine = _Ablator(model, tokens, method, seed, scored_only)
+    return (
+        HeadAblation(head, value, per_token, engine.clean_loss, method)
+        for (head,), value, per_token in engine.effects([(head,) for head in chosen])
+    )
+
+
+def ablation_estimate(
+    model: HeadModel, tokens: Tokens, method: Method = "zero", seed: int = 0
+) -> AblationEstimate:
+    """Estimate the whole sweep from one forward and one backward pass.
+
+    estimate[layer, head] = sum over sequences, positions and d_head of
+    d loss / d z · (replacement - z): what the sweep would give if the loss were linear in z. It
+    understates heads whose attention or softmax is saturated. Inputs of more than a few thousand
+    tokens take one pair of passes for each part of the batch. Source: attribution patching, Nanda
+    2023.
+
+    Raises:
+        AnalysisError: As `ablation_sweep`.
+    """
+    check_method(method, tokens)
+    points = z_points(model)
+    n_scored = len(range(tokens.length)[tokens.scored])
+    ids, loss = tokens.tensor, 0.0
+    z: list[list[Tensor]] = [[] for _ in points]
+    slopes: list[list[Tensor]] = [[] for _ in points]
+    # The loss is a mean over sequences, so each takes its part of the gradient by itself.
+    for rows in ids.split(max(1, 4 * TOKENS_AT_ONCE // tokens.length)):
+
+        def share(logits: Tensor, rows: Tensor = rows) -> Tensor:
+            scored = next_token_log_probs(logits, rows)[:, tokens.scored]
+            return -scored.sum() / (tokens.batch * n_scored)
+
+        part, activations, gradients = run_with_gradients(model, rows, points, share)
+        loss += float(part)
+        for layer, point in enumerate(points):
+            z[layer].append(activations[point])
+            slopes[layer].append(gradients[point])
+    values = []
+    for own, slope in zip(z, slopes, strict=True):
+        whole = torch.cat(own)
+        change = replacement(whole, method, seed) - whole
+        values.append((change * torch.cat(slope)).sum((0, 1, 3)))
+    return AblationEstimate(to_numpy(torch.stack(values)), clean_loss=loss, method=method)
+
+
+def top_heads(
+    model: HeadModel,
+    tokens: Tokens,
+    method: Method = "zero",
+    count: int = 20,
+    *,
+    candidates: int | None = None,
+    estimate: AblationEstimate | None = None,
+    seed: int = 0,
+) -> TopHeads:
+    """The heads that matter most, with exact values, without sweeping over all of them.
+
+    Exact effects are computed for the `candidates` that the estimate puts first, and the `count`
+    largest of them kept. A head that the estimate underrates by more than that is missed.
+    Source: attribution patching as a first look, Nanda 2023.
+
+    Args:
+        model: The model.
+        tokens: Its tokens.
+        method: As in `ablation_sweep`.
+        count: How many heads to name.
+        candidates: How many to compute exactly; by default `count`, and as many more as still cost
+            no more than `count` whole runs (a late head costs little).
+        estimate: The estimate, where there is one already.
+        seed: As in `ablation_sweep`.
+
+    Raises:
+        AnalysisError: As `ablation_sweep`.
+    """
+    estimate = estimate or ablation_estimate(model, tokens, method, seed)
+    tried = estimate.order[: candidates or _affordable(estimate.order, model.n_layers, count)]
+    found = ablate_each(model, tokens, tried, method, scored_only=True, seed=seed)
+    best = sorted(found, key=lambda one: -one.value)[:count]
+    values = np.array([one.value for one in best], np.float32)
+    heads = tuple(one.head for one in best)
+    return TopHeads(heads, values, clean_loss=best[0].clean_loss, method=method)
+
+
+def ablate_head(
+    model: HeadModel, tokens: Tokens, head: Head, method: Method = "zero", seed: int = 0
+) -> HeadAblation:
+    """Ablate one head and measure how much the loss rises; see `ablation_sweep`.
+
+    Raises:
+        AnalysisError: As `ablation_sweep`, or a head that does not exist.
+    """
+    found = ablate_heads(model, tokens, [head], method, seed)
+    return HeadAblation(head, found.value, found.per_token, found.clean_loss, method)
+
+
+def ablate_heads(
+    model: HeadModel,
+    tokens: Tokens,
+    heads: Sequence[Head],
+    method: Method = "zero",
+    seed: int = 0,
+) -> SetAblation:
+    """Ablate some heads together; their replacements come from the model as it is.
+
+    Raises:
+        AnalysisError: As `ablation_sweep`, or heads that do not exist, repeat, or are none.
+    """
+    chosen = require_heads(model.info, heads)
+    engine = _Ablator(model, tokens, method, seed)
+    ((_, value, per_token),) = engine.effects([chosen])
+    return SetAblation(chosen, value, per_token, clean_loss=engine.clean_loss, method=method)
+
+
+def pair_ablation(
+    model: HeadModel,
+    tokens: Tokens,
+    heads: Sequence[Head],
+    method: Method = "zero",
+    progress: Progress | None = None,
+    seed: int = 0,
+) -> PairAblation:
+    """Whether two heads matter more together than the sum of each alone.
+
+    Args:
+        model: The model.
+        tokens: Its tokens.
+        heads: The heads to pair, such as the strongest of a sweep; all pairs are ablated.
+        method: As in `ablation_sweep`.
+        progress: Called as `progress(runs done, runs in all)`. It may raise to cancel.
+        seed: As in `ablation_sweep`.
+
+    Raises:
+        AnalysisError: As `ablate_heads`.
+    """
+    chosen = require_heads(model.info, heads)
+    sets = [(head,) for head in chosen] + list(combinations(chosen, 2))
+    place = {head: index for index, head in enumerate(chosen)}
+    together = np.empty((len(chosen), len(chosen)), np.float32)
+    engine = _Ablator(model, tokens, method, seed, scored_only=True)
+    if progress:
+        progress(0, len(sets))
+    for done, (pair, value, _) in enumerate(engine.effects(sets), 1):
+        first, last = place[pair[0]], place[pair[-1]]
+        together[first, last] = together[last, first] = value
+        if progress:
+            progress(done, len(sets))
+    alone = np.diagonal(together).copy()
+    return PairAblation(chosen, alone, together, clean_loss=engine.clean_loss, method=method)
+
+
+class _Ablator:
+    """The model's run as it is, and the effects of sets of heads measured from it."""
+
+    def __init__(
+        self,
+        model: HeadModel,
+        tokens: Tokens,
+        method: str,
+        seed: int,
+        scored_only: bool = False,
+    ) -> None:
+        check_method(method, tokens)
+        self._model, self._tokens = model, tokens
+        self._recording = record(model, tokens.tensor, z_points(model))
+        self._replaced = [
+            replacement(self._recording.z(layer), method, seed) for layer in range(model.n_layers)
+        ]
+        entries = torch.arange(tokens.length - 1)
+        self._entries = entries[tokens.scored] if scored_only else entries
+        self._following = tokens.tensor[:, 1:]
+        clean = next_token_log_probs(self._recording.logits, tokens.tensor)
+        self.clean_loss = -float(clean[:, tokens.scored].mean())
+        self._clean = clean[:, self._entries]
+
+    def effects(
+        self, sets: Sequence[tuple[Head, ...]]
+    ) -> Iterator[tuple[tuple[Head, ...], float, Float[np.ndarray, " entry"]]]:
+        """Each set with its effect on the loss, and that by entry; the lock is free in between."""
+        at_once = cases_at_once(self._recording)
+        for start in range(0, len(sets), at_once):
+            some = sets[start : start + at_once]
+            cases = [self._case(heads) for heads in some]
+            found = rerun(self._model, self._recording, cases, self._entries, self._read)
+            for heads, rise in zip(some, self._clean - found, strict=True):
+                by_entry = torch.full((self._tokens.length - 1,), torch.nan)
+                by_entry[self._entries] = rise.mean(0).cpu()
+                value = float(by_entry[self._tokens.scored].mean())
+                yield heads, value, to_numpy(by_entry)
+
+    def _case(self, heads: Iterable[Head]) -> Case:
+        return tuple(
+            Edit(
+                head.layer,
+                "attn.hook_z",
+                (slice(None), head.head),
+                self._replaced[head.layer][:, :, head.head],
+            )
+            for head in heads
+        )
+
+    def _read(
+        self, logits: Float[Tensor, "case batch entry d_vocab"], at: Int[Tensor, " entry"]
+    ) -> Float[Tensor, "case batch entry"]:
+        following = self._following[:, at].to(logits.device).expand(logits.shape[:-1])
+        return logits.log_softmax(-1).gather(-1, following[..., None])[..., 0]
+
+
+def check_method(method: str, tokens: Tokens) -> None:
+    """AnalysisError if a method is unknown or needs more sequences than there are."""
+    if method not in METHODS:
+        raise AnalysisError(f"Method {method!r} is unknown. Choose one of: {', '.join(METHODS)}.")
+    if method == "mean" and tokens.batch < 2:
+        raise AnalysisError(
+            "Mean ablation replaces a head's output by its mean over sequences, and there is only "
+            "one. Use at least 2 sequences of repeated tokens, or zero ablation."
+        )
+    if method == "resample" and tokens.batch < 2:
+        raise AnalysisError(
+            "Resample ablation replaces a head's output by that in another sequence, and there is "
+            "only one. Use at least 2 sequences of repeated tokens, or zero ablation."
+        )
+
+
+def replacement(
+    z: Float[Tensor, "batch pos head d_head"], method: str, seed: int
+) -> Float[Tensor, "batch pos head d_head"]:
+    """What takes the place of each head's z."""
+    if method == "zero":
+        return torch.zeros_like(z)
+    if method == "mean":
+        return z.mean(0, keepdim=True).expand_as(z)
+    # One cycle through all sequences in random order: none stays where it is.
+    circle = np.random.default_rng(seed).permutation(len(z))
+    source = np.empty_like(circle)
+    source[circle] = np.roll(circle, 1)
+    return z[torch.from_numpy(source)]
+
+
+def _affordable(order: Sequence[Head], n_layers: int, runs: int) -> int:
+    """How many heads, from the first on, cost no more than so many whole runs; `runs` at least."""
+    cost = np.cumsum([(n_layers - head.layer) / n_layers for head in order])
+    return max(runs, int((cost <= runs).sum()))
+
+
+def _ranked(values: Float[np.ndarray, "layer head"]) -> tuple[Head, ...]:
+    order = np.argsort(-values, axis=None, kind="stable")
+    return tuple(Head(*divmod(int(index), values.shape[1])) for index in order)

@@ -1,0 +1,309 @@
+"""Finding circuits: which edges between heads carry the prediction, and what they alone can do."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from analysis.effects.ablation import Method, check_method, replacement
+from analysis.errors import AnalysisError
+from analysis.head import Head
+from analysis.models.capabilities import require_head_writes
+from analysis.models.loading import HeadModel
+from analysis.runs.forward import (
+    Hook,
+    next_token_log_probs,
+    norm_gradients,
+    run,
+    run_with_gradients,
+)
+from analysis.runs.inputs import Tokens
+from analysis.runs.suffix import Recording, kv_heads, record, z_points
+
+EdgeInput = Literal["q", "k", "v", "logits"]
+_INPUTS: tuple[EdgeInput, ...] = ("q", "k", "v")
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """One input of one head, or the logits.
+
+    For k and v `head` counts key/value heads, through each of which `group` query heads read. The
+    logits are in no layer: `layer` and `head` are then -1.
+    """
+
+    layer: int
+    head: int
+    input: EdgeInput
+    group: int = 1
+
+    @property
+    def label(self) -> str:
+        """Such as `L1H4.K`, `L1KV0.K` where it is shared, or `logits`."""
+        if self.input == "logits":
+            return "logits"
+        kind = "H" if self.group == 1 else "KV"
+        return f"L{self.layer}{kind}{self.head}.{self.input.upper()}"
+
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        """The query heads that read through it; none for the logits."""
+        if self.input == "logits":
+            return ()
+        first = self.head * self.group
+        return tuple(Head(self.layer, first + i) for i in range(self.group))
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """The direct path from a head to a later reader; `score` is what losing it costs, nats."""
+
+    writer: Head
+    reader: Reader
+    score: float
+
+    @property
+    def label(self) -> str:
+        """Such as `L0H0 → L1H4.K`."""
+        return f"{self.writer.label} → {self.reader.label}"
+
+
+@dataclass(frozen=True, eq=False)
+class EdgeAttribution:
+    """Every edge with its estimated effect on the loss, the largest size first."""
+
+    edges: tuple[Edge, ...]
+    clean_loss: float
+    method: Method
+    seed: int
+
+    def above(self, threshold: float) -> tuple[Edge, ...]:
+        """The edges of that size or more which lie on a path to the logits.
+
+        An edge into a head none of whose own edges is strong enough explains nothing and is left
+        out.
+        """
+        strong = [edge for edge in self.edges if abs(edge.score) >= threshold]
+        kept: set[Edge] = set()
+        live: set[Head] = set()
+        # Readers are in later layers than their writers: one pass from the last layer down.
+        for edge in sorted(strong, key=lambda edge: -edge.writer.layer):
+            if edge.reader.input == "logits" or not live.isdisjoint(edge.reader.heads):
+                kept.add(edge)
+                live.add(edge.writer)
+        return tuple(edge for edge in strong if edge in kept)
+
+
+@dataclass(frozen=True, slots=True)
+class Faithfulness:
+    """The loss when only some edges are left, nats per token.
+
+    `empty_loss` is the loss with no edge at all: what embeddings, biases, MLPs and replacements
+    predict by themselves.
+    """
+
+    loss: float
+    clean_loss: float
+    empty_loss: float
+    kept: int
+    total: int
+
+    @property
+    def recovered(self) -> float:
+        """Share of what the edges do that the kept ones do: 1 all of it, 0 none; it may exceed 1.
+
+        NaN if edges make no difference to the loss.
+        """
+        gap = self.empty_loss - self.clean_loss
+        return (self.empty_loss - self.loss) / gap if gap else float("nan")
+
+
+def edge_attribution(
+    model: HeadModel, tokens: Tokens, method: Method = "mean", seed: int = 0
+) -> EdgeAttribution:
+    """Estimate, for every edge between heads, what cutting it alone does to the loss.
+
+    score = sum over sequences, positions and d_model of d loss / d (the reader's own copy of the
+    stream) · (replacement - z) W_O of the writer: one forward and one backward pass, and the norm
+    before each reader. Positive: the edge helps. Readers are the q, k and v of every later head
+    and the logits; what heads write to MLPs is left alone. Source: Nanda 2023; Syed et al. 2023.
+
+    Args:
+        model: The model; its lock is taken for each pass.
+        tokens: Its tokens; the loss is that of `tokens.scored`.
+        method: What replaces the writer's z: as in `analysis.ablation_sweep`.
+        seed: Which sequence takes the place of which, for "resample".
+
+    Raises:
+        AnalysisError: As `ablation_sweep`, or a model whose heads do not write z W_O.
+    """
+    check_method(method, tokens)
+    require_head_writes(model.info)
+    last = f"blocks.{model.n_layers - 1}.hook_resid_post"
+    layers = range(model.n_layers)
+    names = [f"blocks.{layer}.hook_resid_pre" for layer in layers] + [last]
+    names += [f"blocks.{layer}.attn.hook_{each}" for layer in layers for each in ("q", "k", "v")]
+    names += z_points(model)
+    loss, seen, slopes = run_with_gradients(
+        model, tokens.tensor, names, lambda logits: _loss(logits, tokens)
+    )
+    changes = [
+        torch.einsum("bphe,hem->hbpm", replacement(z, method, seed) - z, _w_o(model, layer))
+        for layer, z in enumerate(seen[name] for name in z_points(model))
+    ]
+    edges: list[Edge] = []
+
+    def score(writer_layers: range, readers: list[Reader], slope: Tensor) -> None:
+        for layer in writer_layers:
+            scores = torch.einsum("hbpm,rbpm->hr", changes[layer], slope).tolist()
+            for head, row in enumerate(scores):
+                edges.extend(
+                    Edge(Head(layer, head), reader, value)
+                    for reader, value in zip(readers, row, strict=True)
+                )
+
+    for layer in layers[1:]:
+        for each in _INPUTS:
+            weights = getattr(model.bridge.blocks[layer].attn, f"W_{each.upper()}").detach()
+            after = torch.einsum(
+                "bphe,hme->hbpm", slopes[f"blocks.{layer}.attn.hook_{each}"], weights
+            )
+            before = norm_gradients(model, layer, seen[names[layer]], after)
+            score(range(layer), _readers(model, layer, each), before)
+    score(layers[:], [Reader(-1, -1, "logits")], slopes[last][None])
+    edges.sort(key=lambda edge: -abs(edge.score))
+    return EdgeAttribution(tuple(edges), clean_loss=float(loss), method=method, seed=seed)
+
+
+def faithfulness(
+    model: HeadModel,
+    tokens: Tokens,
+    edges: Iterable[Edge],
+    method: Method = "mean",
+    seed: int = 0,
+) -> Faithfulness:
+    """The loss when every other edge between heads is cut, in one exact forward pass.
+
+    Each reader's query, key or value is worked out from its own copy of the stream, in which the
+    writers that it has no edge from are exchanged for their replacement. Embeddings, biases,
+    MLPs and what heads write to MLPs stay. Source: Wang et al. 2022; Conmy et al. 2023.
+
+    Args:
+        model: The model; its lock is taken for each of three passes.
+        tokens: Its tokens; the loss is that of `tokens.scored`.
+        edges: The edges to keep, such as `EdgeAttribution.above(threshold)`.
+        method: What a cut writer is replaced by.
+        seed: As in `edge_attribution`.
+
+    Raises:
+        AnalysisError: As `edge_attribution`.
+    """
+    check_method(method, tokens)
+    require_head_writes(model.info)
+    kept = {(edge.writer, edge.reader) for edge in edges}
+    recording = record(model, tokens.tensor, z_points(model))
+    cut = _Cut(model, tokens, recording, method, seed)
+    total = len(cut.every)
+    if unknown := kept - cut.every:
+        raise AnalysisError(f"There are {len(unknown)} edges that {model.name} does not have.")
+    return Faithfulness(
+        loss=cut.loss(kept),
+        clean_loss=float(_loss(recording.logits, tokens)),
+        empty_loss=cut.loss(set()),
+        kept=len(kept),
+        total=total,
+    )
+
+
+class _Cut:
+    """Runs of a model in which some edges between heads are cut."""
+
+    def __init__(
+        self, model: HeadModel, tokens: Tokens, recording: Recording, method: Method, seed: int
+    ) -> None:
+        self._model, self._tokens = model, tokens
+        layers = range(model.n_layers)
+        self._replaced = [replacement(recording.z(layer), method, seed) for layer in layers]
+        self.every = {
+            (Head(writer, head), reader)
+            for layer in layers
+            for each in _INPUTS
+            for reader in _readers(model, layer, each)
+            for writer in range(layer)
+            for head in range(model.n_heads)
+        }
+        self._logits = Reader(-1, -1, "logits")
+        self.every |= {
+            (Head(w, head), self._logits) for w in layers for head in range(model.n_heads)
+        }
+
+    def loss(self, kept: set[tuple[Head, Reader]]) -> float:
+        model = self._model
+        changes: list[Tensor] = []  # by layer: [head, batch, pos, d_model]
+        stream: list[Tensor] = []
+
+        def note_stream(resid: Tensor, hook: object) -> None:
+            stream.append(resid)
+
+        def note_writes(layer: int) -> Hook:
+            def note(z: Float[Tensor, "batch pos head d_head"], hook: object) -> None:
+                change = self._replaced[layer] - z
+                changes.append(torch.einsum("bphe,hem->hbpm", change, _w_o(model, layer)))
+
+            return note
+
+        def missing(readers: list[Reader], layers: int) -> Tensor:
+            """What exchanging the cut writers of the first layers adds, by reader."""
+            gone = torch.zeros(())
+            for layer in range(layers):
+                mask = torch.tensor(
+                    [
+                        [(Head(layer, h), reader) not in kept for h in range(model.n_heads)]
+                        for reader in readers
+                    ]
+                )
+                gone = gone + torch.einsum("rh,hbpm->rbpm", mask.to(changes[layer]), changes[layer])
+            return gone
+
+        def read_again(layer: int, each: EdgeInput) -> Hook:
+            attention = model.bridge.blocks[layer].attn
+            weights = getattr(attention, f"W_{each.upper()}")
+            bias = getattr(attention, f"b_{each.upper()}")
+
+            def read(activation: Tensor, hook: object) -> Tensor:
+                own = stream[layer] + missing(_readers(model, layer, each), layer)
+                normed = model.bridge.blocks[layer].ln1(own.flatten(0, 1)).view_as(own)
+                again = torch.einsum("hbpm,hme->bphe", normed, weights)
+                return again if bias is None else again + bias
+
+            return read
+
+        def read_logits(resid: Tensor, hook: object) -> Tensor:
+            return resid + missing([self._logits], model.n_layers)[0]
+
+        hooks: list[tuple[str, Hook]] = []
+        for layer in range(model.n_layers):
+            block = f"blocks.{layer}"
+            hooks.append((f"{block}.hook_resid_pre", note_stream))
+            if layer:
+                hooks += [(f"{block}.attn.hook_{i}", read_again(layer, i)) for i in _INPUTS]
+            hooks.append((f"{block}.attn.hook_z", note_writes(layer)))
+        hooks.append((f"blocks.{model.n_layers - 1}.hook_resid_post", read_logits))
+        logits, _ = run(model, self._tokens.tensor, hooks=hooks)
+        return float(_loss(logits, self._tokens))
+
+
+def _readers(model: HeadModel, layer: int, each: EdgeInput) -> list[Reader]:
+    heads = model.n_heads if each == "q" else kv_heads(model)
+    return [Reader(layer, head, each, model.n_heads // heads) for head in range(heads)]
+
+
+def _w_o(model: HeadModel, layer: int) -> Float[Tensor, "head d_head d_model"]:
+    return model.bridge.blocks[layer].attn.W_O.detach()
+
+
+def _loss(logits: Tensor, tokens: Tokens) -> Tensor:
+    return -next_token_log_probs(logits, tokens.tensor)[:, tokens.scored].mean()

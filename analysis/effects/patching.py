@@ -1,0 +1,344 @@
+"""Patching: which activations of a clean prompt, put into a corrupt one, restore its answer."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from analysis.arrays import freeze
+from analysis.errors import AnalysisError
+from analysis.head import Head, require_heads
+from analysis.models.capabilities import require_head_writes
+from analysis.models.loading import HeadModel
+from analysis.runs.forward import run, run_with_gradients
+from analysis.runs.inputs import Tokens
+from analysis.runs.suffix import (
+    Case,
+    Edit,
+    Index,
+    Recording,
+    activation_after,
+    cases_at_once,
+    kv_heads,
+    record,
+    rerun,
+    z_points,
+)
+
+PatchKind = Literal["resid_pre", "attn_out", "mlp_out", "z", "q", "k", "v", "pattern"]
+PATCH_KINDS: tuple[PatchKind, ...] = get_args(PatchKind)
+Input = Literal["q", "k", "v"]
+Axis = Literal["position", "head", "kv_head"]
+Progress = Callable[[int, int], None]
+
+_POINTS: dict[str, str] = {
+    "resid_pre": "hook_resid_pre",
+    "attn_out": "hook_attn_out",
+    "mlp_out": "hook_mlp_out",
+    **{kind: f"attn.hook_{kind}" for kind in ("z", "q", "k", "v", "pattern")},
+}
+# Below it the two prompts call for the same answer, and a share of the difference is noise.
+LEAST_DIFFERENCE = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class PromptPair:
+    """A prompt with the wanted answer, and one of the same length that lacks the reason for it."""
+
+    clean: Tokens
+    corrupt: Tokens
+    answer: int
+    foil: int
+
+    @property
+    def differing(self) -> Bool[np.ndarray, " pos"]:
+        """Positions at which the two differ, in any sequence."""
+        return (self.clean.ids != self.corrupt.ids).any(0)
+
+
+@dataclass(frozen=True, eq=False)
+class PatchMap:
+    """Share of the answer's logit difference that each patch restores: 0 none, 1 all of it.
+
+    Columns are positions, query heads or, for k and v, key/value heads (fewer than query heads
+    where a group shares them). NaN: not computed. `exact` is False for first-order estimates.
+    """
+
+    kind: PatchKind
+    axis: Axis
+    values: Float[np.ndarray, "layer column"]
+    clean: float  # logit difference answer - foil at the last position
+    corrupt: float
+    exact: bool
+
+    def __post_init__(self) -> None:
+        freeze(self, "values")
+
+
+@dataclass(frozen=True, eq=False)
+class PathMap:
+    """Share of the logit difference restored through one edge, by the head that writes it.
+
+    NaN for heads that are not in an earlier layer than the reader. `reader` counts key/value heads
+    if `input` is k or v.
+    """
+
+    reader: Head
+    input: Input
+    values: Float[np.ndarray, "layer head"]
+    clean: float
+    corrupt: float
+
+    def __post_init__(self) -> None:
+        freeze(self, "values")
+
+
+def prompt_pair(
+    model: HeadModel, clean: Tokens, corrupt: Tokens, answer: int, foil: int
+) -> PromptPair:
+    """Check that two prompts can be patched into each other.
+
+    Args:
+        model: The model.
+        clean: The prompt whose answer is wanted.
+        corrupt: The same with something else in place of what the answer follows from.
+        answer: Token id that the clean prompt calls for.
+        foil: Token id that it is compared with.
+
+    Raises:
+        AnalysisError: Prompts of different length, or equal; equal tokens; an unknown id.
+    """
+    if clean.ids.shape != corrupt.ids.shape:
+        raise AnalysisError(
+            f"The clean prompt has {clean.length} tokens and the corrupt one {corrupt.length}. "
+            "Patching needs the same number, so that positions correspond: exchange a word for one "
+            "of as many tokens."
+        )
+    if np.array_equal(clean.ids, corrupt.ids):
+        raise AnalysisError("Both prompts have the same tokens. Change one of them.")
+    if answer == foil:
+        raise AnalysisError("Answer and foil are the same token. Choose two.")
+    for token in (answer, foil):
+        if not 0 <= token < model.d_vocab:
+            raise AnalysisError(
+                f"Token id {token} is unknown; {model.name} has 0 to {model.d_vocab - 1}."
+            )
+    return PromptPair(clean, corrupt, answer, foil)
+
+
+def activation_patching(
+    model: HeadModel,
+    pair: PromptPair,
+    kind: PatchKind,
+    cells: Sequence[tuple[int, int]] | None = None,
+    progress: Progress | None = None,
+    on_value: Callable[[tuple[int, int], float], None] | None = None,
+) -> PatchMap:
+    """Put one clean activation into the corrupt run and see how much of the answer comes back.
+
+    value = (m - m_corrupt) / (m_clean - m_corrupt), m = logit[answer] - logit[foil] at the last
+    position, mean over sequences. Source: Meng et al. 2022; Wang et al. 2022.
+
+    Args:
+        model: The model. Its lock is taken for a few patches at a time.
+        pair: The two prompts.
+        kind: What is patched: by layer and position the stream that enters a layer (resid_pre),
+            its attention's output or its MLP's; by head and at all positions z, q, k, v or the
+            attention pattern.
+        cells: `(layer, column)` to compute; by default all, first layer first.
+        progress: Called as `progress(patches done, patches in all)`. It may raise to cancel.
+        on_value: Called as `on_value(cell, value)` when a patch is done. It may raise to cancel.
+
+    Raises:
+        AnalysisError: MLP outputs of a model without MLPs, a cell that does not exist, or
+            prompts between which the logit difference does not change.
+    """
+    shape = _shape(model, pair, kind)
+    if cells is None:
+        cells = [(layer, column) for layer in range(shape[0]) for column in range(shape[1])]
+    for layer, column in cells:
+        if not (0 <= layer < shape[0] and 0 <= column < shape[1]):
+            raise AnalysisError(
+                f"Layer {layer}, column {column} was asked for; there are {shape[0]} layers of "
+                f"{shape[1]}."
+            )
+    points = [f"blocks.{layer}.{_POINTS[kind]}" for layer in range(model.n_layers)]
+    logits, kept = run(model, pair.clean.tensor, capture=points)
+    runs = _Runs(model, pair, clean=float(_difference(pair, logits[:, -1]).mean()))
+    values = np.full(shape, np.nan, np.float32)
+    cases = [_edit(kind, layer, column, kept[points[layer]]) for layer, column in cells]
+    for done, value in enumerate(runs.restored(cases, progress)):
+        values[cells[done]] = value
+        if on_value:
+            on_value(cells[done], value)
+    return PatchMap(kind, _axis(kind), values, runs.clean, runs.corrupt, exact=True)
+
+
+def attribution_patching(
+    model: HeadModel, pair: PromptPair, kinds: Sequence[PatchKind] | None = None
+) -> dict[PatchKind, PatchMap]:
+    """Estimate every patch of every kind from one forward and one backward pass.
+
+    value = sum of (clean - corrupt activation) · d m / d activation in the corrupt run, divided by
+    m_clean - m_corrupt: `activation_patching` to first order. The clean activations take one more
+    forward pass. Source: Nanda 2023.
+
+    Args:
+        model: The model; its lock is taken for each pass.
+        pair: The two prompts.
+        kinds: What is patched; by default all that the model has.
+
+    Raises:
+        AnalysisError: As `activation_patching`.
+    """
+    if kinds is None:
+        kinds = [kind for kind in PATCH_KINDS if kind != "mlp_out" or model.info.has_mlp]
+    shapes = {kind: _shape(model, pair, kind) for kind in kinds}
+    names = {
+        (kind, layer): f"blocks.{layer}.{_POINTS[kind]}"
+        for kind in kinds
+        for layer in range(model.n_layers)
+    }
+    clean_logits, kept = run(model, pair.clean.tensor, capture=list(names.values()))
+    corrupt, activations, slopes = run_with_gradients(
+        model,
+        pair.corrupt.tensor,
+        list(names.values()),
+        lambda logits: _difference(pair, logits[:, -1]).mean(),
+    )
+    clean = float(_difference(pair, clean_logits[:, -1]).mean())
+    gap = _gap(clean, float(corrupt))
+    maps: dict[PatchKind, PatchMap] = {}
+    for kind in kinds:
+        # Everything but the dimension of the columns is summed over.
+        column = {"position": 1, "head": 2, "kv_head": 2}[_axis(kind)]
+        column = 1 if kind == "pattern" else column
+        values = np.empty(shapes[kind], np.float32)
+        for layer in range(model.n_layers):
+            name = names[kind, layer]
+            effect = (kept[name] - activations[name]) * slopes[name]
+            values[layer] = effect.movedim(column, 0).flatten(1).sum(1).cpu().numpy() / gap
+        maps[kind] = PatchMap(kind, _axis(kind), values, clean, float(corrupt), exact=False)
+    return maps
+
+
+def path_patching(
+    model: HeadModel,
+    pair: PromptPair,
+    reader: Head,
+    input: Input = "k",
+    progress: Progress | None = None,
+) -> PathMap:
+    """Patch the path from each earlier head to one input of one head, and no other path.
+
+    The reader's query, key or value is worked out anew from the corrupt stream with the writer's
+    corrupt output z W_O exchanged for its clean one; everything else sees the corrupt run until
+    the reader has attended. Exact, norms included. Source: Wang et al. 2022; Goldowsky-Dill 2023.
+
+    Args:
+        model: The model. Its lock is taken for a few patches at a time.
+        pair: The two prompts.
+        reader: The head that reads: for k and v the key/value head, counted from 0 in its layer.
+        input: Which of its inputs is patched.
+        progress: Called as `progress(patches done, patches in all)`. It may raise to cancel.
+
+    Raises:
+        AnalysisError: A reader that does not exist or is in the first layer, a model whose heads
+            do not write z W_O, or prompts between which the logit difference does not change.
+    """
+    if input == "q":
+        require_heads(model.info, reader)
+    elif reader.layer >= model.n_layers or reader.head >= kv_heads(model):
+        raise AnalysisError(
+            f"Key/value head {reader.head} of layer {reader.layer} was asked for; {model.name} has "
+            f"layers 0 to {model.n_layers - 1} and key/value heads 0 to {kv_heads(model) - 1}."
+        )
+    if reader.layer == 0:
+        raise AnalysisError("Nothing writes before the first layer. Choose a later head.")
+    require_head_writes(model.info)
+    logits, kept = run(model, pair.clean.tensor, capture=z_points(model))
+    runs = _Runs(model, pair, clean=float(_difference(pair, logits[:, -1]).mean()))
+    writers = [(layer, h) for layer in range(reader.layer) for h in range(model.n_heads)]
+    point, part = f"attn.hook_{input}", (slice(None), reader.head)
+    cases: list[Case] = []
+    at_once = cases_at_once(runs.recording)
+    for start in range(0, len(writers), at_once):
+        changes = [
+            (kept[z_points(model)[layer]] - runs.recording.z(layer))[:, :, head]
+            @ model.bridge.blocks[layer].attn.W_O[head].detach()
+            for layer, head in writers[start : start + at_once]
+        ]
+        streams = runs.recording.stream[reader.layer] + torch.stack(changes)
+        read = activation_after(model, runs.recording, reader.layer, streams, point)
+        cases += [(Edit(reader.layer, point, part, own[:, :, reader.head]),) for own in read]
+    values = np.full((model.n_layers, model.n_heads), np.nan, np.float32)
+    for writer, value in zip(writers, runs.restored(cases, progress), strict=True):
+        values[writer] = value
+    return PathMap(reader, input, values, runs.clean, runs.corrupt)
+
+
+class _Runs:
+    """The corrupt run, and the share of the logit difference that edits of it restore."""
+
+    def __init__(self, model: HeadModel, pair: PromptPair, clean: float) -> None:
+        self._model, self._pair, self.clean = model, pair, clean
+        self.recording: Recording = record(model, pair.corrupt.tensor, z_points(model))
+        self.corrupt = float(_difference(pair, self.recording.logits[:, -1]).mean())
+        self._gap = _gap(clean, self.corrupt)
+
+    def restored(self, cases: Sequence[Case], progress: Progress | None) -> Iterator[float]:
+        """Each case's share; the model's lock is free in between."""
+        at_once = cases_at_once(self.recording)
+        last = torch.tensor([self._pair.clean.length - 1])
+        if progress:
+            progress(0, len(cases))
+        for start in range(0, len(cases), at_once):
+            some = cases[start : start + at_once]
+            found = rerun(
+                self._model,
+                self.recording,
+                some,
+                last,
+                lambda logits, at: _difference(self._pair, logits),
+            )
+            for done, difference in enumerate(found.mean((1, 2)).tolist(), start + 1):
+                yield (difference - self.corrupt) / self._gap
+                if progress:
+                    progress(done, len(cases))
+
+
+def _difference(pair: PromptPair, logits: Float[Tensor, "*shape d_vocab"]) -> Tensor:
+    return logits[..., pair.answer] - logits[..., pair.foil]
+
+
+def _gap(clean: float, corrupt: float) -> float:
+    if abs(clean - corrupt) < LEAST_DIFFERENCE:
+        raise AnalysisError(
+            f"The logit difference is {clean:+.3f} for the clean prompt and {corrupt:+.3f} for the "
+            "corrupt one: there is nothing to restore. Choose another answer, foil or prompt."
+        )
+    return clean - corrupt
+
+
+def _axis(kind: PatchKind) -> Axis:
+    if kind in ("resid_pre", "attn_out", "mlp_out"):
+        return "position"
+    return "kv_head" if kind in ("k", "v") else "head"
+
+
+def _shape(model: HeadModel, pair: PromptPair, kind: PatchKind) -> tuple[int, int]:
+    if kind == "mlp_out" and not model.info.has_mlp:
+        raise AnalysisError(f"{model.name} has no MLPs. Patch another activation.")
+    columns = {"position": pair.clean.length, "head": model.n_heads, "kv_head": kv_heads(model)}
+    return model.n_layers, columns[_axis(kind)]
+
+
+def _edit(kind: PatchKind, layer: int, column: int, clean: Tensor) -> Case:
+    index: Index = (column,) if kind == "pattern" else (slice(None), column)
+    if _axis(kind) == "position":
+        index = (column,)
+    return (Edit(layer, _POINTS[kind], index, clean[(slice(None), *index)]),)

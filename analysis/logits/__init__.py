@@ -1,0 +1,1 @@
+"""What heads and other components add to the logits."""

@@ -1,0 +1,310 @@
+"""Queries, keys and attention scores split by the upstream component they come from."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from analysis.arrays import freeze, to_numpy
+from analysis.circuits.weights import circuit_weights
+from analysis.errors import AnalysisError
+from analysis.head import Head, require_heads
+from analysis.limits import MAX_BYTES
+from analysis.models.capabilities import require_learned_positions
+from analysis.models.loading import HeadModel
+from analysis.runs.forward import run
+from analysis.runs.inputs import Tokens
+
+RAW = "Raw weights: this model has no norms. Biases, where there are any, are a component."
+SCALED = (
+    "Folded weights: the linear part of LayerNorm (its weight, its bias and the subtraction of the "
+    "mean) is multiplied into W_Q and W_K. Its scale is the one each position really had, held "
+    "fixed. Biases are a component."
+)
+# Share of the largest entry; float32 sums of a few dozen terms measured below 1e-6 of it.
+TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True, eq=False)
+class Decomposition:
+    """A head's queries and keys as sums over upstream components, and the scores of every pair.
+
+    `labels` names the components: `Embedding`, `Positions`, every head of an earlier layer as
+    `L0H3`, `MLP0` .., and `Biases` where they exist. Errors are the largest difference between
+    the components' sum and the model's own activation, as a share of its largest entry.
+    """
+
+    head: Head
+    labels: tuple[str, ...]
+    queries: Float[np.ndarray, "component batch pos d_head"]
+    keys: Float[np.ndarray, "component batch pos d_head"]
+    score_std: Float[np.ndarray, "component component"]  # [query side, key side]
+    course_std: Float[np.ndarray, "component component"]  # positions ahead included
+    stream_error: float
+    query_error: float
+    key_error: float
+    assumes: str
+
+    def __post_init__(self) -> None:
+        if len(self.labels) != len(self.queries):
+            raise ValueError(f"{len(self.queries)} components but {len(self.labels)} labels")
+        for name in ("stream_error", "query_error", "key_error"):
+            if not getattr(self, name) < TOLERANCE:
+                raise ValueError(f"{name} is {getattr(self, name):.2g}, not below {TOLERANCE}")
+        freeze(self, "queries", "keys", "score_std", "course_std")
+
+    @property
+    def query_norms(self) -> Float[np.ndarray, "component pos"]:
+        """Length of each component's part of the query, averaged over sequences."""
+        return np.asarray(np.linalg.norm(self.queries, axis=-1).mean(1), dtype=np.float32)
+
+    @property
+    def key_norms(self) -> Float[np.ndarray, "component pos"]:
+        """Length of each component's part of the key, averaged over sequences."""
+        return np.asarray(np.linalg.norm(self.keys, axis=-1).mean(1), dtype=np.float32)
+
+    def score_map(
+        self, query_component: str, key_component: str, sequence: int = 0
+    ) -> Float[np.ndarray, "dest src"]:
+        """Scores (before softmax) between one component's queries and another's keys.
+
+        map[dest, src] = q[dest] . k[src] / sqrt(d_head); NaN above the diagonal, where nothing is
+        attended to. Summed over all pairs of components it is the head's own scores.
+
+        Raises:
+            AnalysisError: A component or a sequence that does not exist.
+        """
+        for label in (query_component, key_component):
+            if label not in self.labels:
+                raise AnalysisError(
+                    f"There is no component {label!r}. Choose one of: {', '.join(self.labels)}."
+                )
+        _require_sequence(sequence, self.queries.shape[1])
+        query = self.queries[self.labels.index(query_component), sequence]
+        key = self.keys[self.labels.index(key_component), sequence]
+        scores = query @ key.T / np.float32(query.shape[-1] ** 0.5)
+        scores[~np.tri(len(scores), dtype=bool)] = np.nan
+        return np.asarray(scores, dtype=np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreSplit:
+    """One attention score (before softmax) split by component, on either side and on both.
+
+    `query_side`, `key_side` and `pairs` each sum to `score`.
+    """
+
+    head: Head
+    dest: int
+    src: int
+    labels: tuple[str, ...]
+    score: float
+    query_side: Float[np.ndarray, " component"]
+    key_side: Float[np.ndarray, " component"]
+    pairs: Float[np.ndarray, "component component"]  # [query side, key side]
+    assumes: str
+
+    def __post_init__(self) -> None:
+        if len(self.labels) != len(self.pairs):
+            raise ValueError(f"{len(self.pairs)} components but {len(self.labels)} labels")
+        size = max(1.0, float(np.abs(self.pairs).max()))
+        for part in (self.query_side, self.key_side, self.pairs):
+            error = abs(float(part.sum()) - self.score)
+            if not error < TOLERANCE * size:
+                raise ValueError(f"the parts sum to the score within {error:.2g} only")
+        freeze(self, "query_side", "key_side", "pairs")
+
+
+@dataclass(frozen=True, eq=False)
+class _Parts:
+    labels: tuple[str, ...]
+    queries: Float[Tensor, "component batch pos d_head"]
+    keys: Float[Tensor, "component batch pos d_head"]
+    stream: Float[Tensor, "batch pos d_model"]  # the components' sum
+    true_stream: Float[Tensor, "batch pos d_model"]
+    true_query: Float[Tensor, "batch pos d_head"]
+    true_key: Float[Tensor, "batch pos d_head"]
+    assumes: str
+
+
+def k_composition(model: HeadModel, tokens: Tokens, layer: int, head: int) -> Decomposition:
+    """Which earlier component a head's queries and keys come from.
+
+    resid_pre = embedding + positions + every earlier head's and MLP's write (+ biases), so
+    q = sum of write W_Q and k = sum of write W_K. With LayerNorm each write is divided by the
+    scale that the whole stream had, which keeps the split linear. `score_std[a, b]` is the
+    standard deviation, over dest >= src, of q_a[dest] . k_b[src] / sqrt(d_head), averaged over
+    sequences: the pairs of components that decide where the head attends. `course_std` also
+    counts src > dest, as the course does. Norms are lengths, not squares.
+    Source: ARENA 1.2, sections 4.6 and 4.7.
+
+    Args:
+        model: The model, with learned positions.
+        tokens: Its tokens.
+        layer: Layer of the head.
+        head: Its number.
+
+    Raises:
+        AnalysisError: A head that does not exist, rotary positions, or an answer larger than
+            `analysis.limits.MAX_BYTES`.
+    """
+    chosen = Head(layer, head)
+    parts = _split(model, tokens.tensor, chosen)
+    score_std, course_std = _pair_stds(parts.queries, parts.keys)
+    return Decomposition(
+        chosen,
+        parts.labels,
+        to_numpy(parts.queries),
+        to_numpy(parts.keys),
+        score_std,
+        course_std,
+        stream_error=_error(parts.stream, parts.true_stream),
+        query_error=_error(parts.queries.sum(0), parts.true_query),
+        key_error=_error(parts.keys.sum(0), parts.true_key),
+        assumes=parts.assumes,
+    )
+
+
+def score_split(
+    model: HeadModel, tokens: Tokens, head: Head, dest: int, src: int, sequence: int = 0
+) -> ScoreSplit:
+    """Why a head scores `src` as it does from `dest`: one score by upstream component.
+
+    query_side[a] = q_a[dest] . k[src] / sqrt(d_head), key_side[b] = q[dest] . k_b[src] /
+    sqrt(d_head), pairs[a, b] = q_a[dest] . k_b[src] / sqrt(d_head); each sums to the score
+    before softmax. LayerNorm's scale is held fixed. Source: ARENA 1.2, section 4.7.
+
+    Raises:
+        AnalysisError: A head, position or sequence that does not exist, a source after the
+            destination, or rotary positions.
+    """
+    if not 0 <= src <= dest < tokens.length:
+        raise AnalysisError(
+            f"Destination {dest} and source {src} were asked for; positions go from 0 to "
+            f"{tokens.length - 1}, and a source is never after its destination."
+        )
+    _require_sequence(sequence, tokens.batch)
+    # Later positions cannot matter, so they are not run.
+    parts = _split(model, tokens.tensor[sequence : sequence + 1, : dest + 1], head)
+    scale = model.d_head**-0.5
+    queries, keys = parts.queries[:, 0, dest], parts.keys[:, 0, src]
+    query, key = parts.true_query[0, dest], parts.true_key[0, src]
+    return ScoreSplit(
+        head,
+        dest,
+        src,
+        parts.labels,
+        score=float(query @ key) * scale,
+        query_side=to_numpy(queries @ key * scale),
+        key_side=to_numpy(keys @ query * scale),
+        pairs=to_numpy(queries @ keys.T * scale),
+        assumes=parts.assumes,
+    )
+
+
+def _split(model: HeadModel, ids: Tensor, head: Head) -> _Parts:
+    require_heads(model.info, head)
+    require_learned_positions(model.info, "a split of its scores by component")
+    components = 3 + head.layer * (model.n_heads + model.info.has_mlp)
+    size = 4 * 2 * components * ids.numel() * model.d_head
+    if size > MAX_BYTES:
+        raise AnalysisError(
+            f"These parts would take {size / 2**20:,.0f} MiB; the limit is "
+            f"{MAX_BYTES / 2**20:,.0f}. Use fewer sequences or tokens."
+        )
+    block = f"blocks.{head.layer}"
+    own = [f"{block}.hook_resid_pre", f"{block}.attn.hook_q", f"{block}.attn.hook_k"]
+    scale_name = f"{block}.ln1.hook_scale"
+    scales = [scale_name] if model.info.normalization else []
+    earlier = ["hook_embed", "hook_pos_embed"]
+    for layer in range(head.layer):
+        earlier.append(f"blocks.{layer}.attn.hook_z")
+        if model.info.has_mlp:
+            earlier.append(f"blocks.{layer}.hook_mlp_out")
+    _, kept = run(model, ids, capture=[*own, *earlier, *scales])
+
+    weights = circuit_weights(model)
+    w_q, w_k = weights.W_Q[head.layer, head.head], weights.W_K[head.layer, head.head]
+    b_q, b_k = weights.b_Q[head.layer, head.head], weights.b_K[head.layer, head.head]
+    true_stream = kept[own[0]]
+    scale = kept[scale_name] if scales else torch.ones_like(true_stream[..., :1])
+    labels, queries, keys = [], [], []
+    stream = torch.zeros_like(true_stream)
+    for label, write in _writes(model, kept, head.layer):
+        stream += write
+        labels.append(label)
+        queries.append(write / scale @ w_q)
+        keys.append(write / scale @ w_k)
+    constant = torch.zeros_like(true_stream)
+    for layer in range(head.layer):
+        constant += model.bridge.blocks[layer].attn.b_O
+    stream += constant
+    bias_queries, bias_keys = constant / scale @ w_q + b_q, constant / scale @ w_k + b_k
+    if any(part.abs().max() > 0 for part in (constant, bias_queries, bias_keys)):
+        labels.append("Biases")
+        queries.append(bias_queries)
+        keys.append(bias_keys)
+    return _Parts(
+        tuple(labels),
+        torch.stack(queries),
+        torch.stack(keys),
+        stream,
+        true_stream,
+        kept[own[1]][:, :, head.head],
+        kept[own[2]][:, :, head.head],
+        SCALED if scales else RAW,
+    )
+
+
+def _writes(
+    model: HeadModel, kept: dict[str, Tensor], before: int
+) -> Iterator[tuple[str, Float[Tensor, "batch pos d_model"]]]:
+    """What each component before layer `before` wrote; an MLP's write includes its bias."""
+    yield "Embedding", kept["hook_embed"]
+    yield "Positions", kept["hook_pos_embed"].expand_as(kept["hook_embed"])
+    for layer in range(before):
+        z, w_o = kept[f"blocks.{layer}.attn.hook_z"], model.bridge.blocks[layer].attn.W_O
+        for head in range(model.n_heads):
+            yield Head(layer, head).label, z[:, :, head] @ w_o[head]
+        if model.info.has_mlp:
+            yield f"MLP{layer}", kept[f"blocks.{layer}.hook_mlp_out"]
+
+
+def _pair_stds(
+    queries: Float[Tensor, "component batch pos d_head"],
+    keys: Float[Tensor, "component batch pos d_head"],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Standard deviation of every pair's scores, over dest >= src and over all positions.
+
+    One query component of one sequence at a time: all maps together would take components^2 times
+    the memory of one.
+    """
+    n, batch, length = queries.shape[:3]
+    causal = torch.zeros(n, n, dtype=torch.float64)
+    everywhere = torch.zeros(n, n, dtype=torch.float64)
+    for a in range(n):
+        for sequence in range(batch):
+            scores = queries[a, sequence] @ keys[:, sequence].mT / queries.shape[-1] ** 0.5
+            everywhere[a] += _std(scores, length**2)
+            causal[a] += _std(scores.tril(), length * (length + 1) // 2)
+    return to_numpy(causal / batch), to_numpy(everywhere / batch)
+
+
+def _std(values: Float[Tensor, "component dest src"], count: int) -> Float[Tensor, " component"]:
+    """Standard deviation (n - 1) over `count` entries of each map, the others being 0."""
+    total = values.sum((1, 2), dtype=torch.float64)
+    # Squares are summed in double precision, so that taking off the mean costs no digits.
+    squares = values.square().sum((1, 2), dtype=torch.float64)
+    return ((squares - total**2 / count).clamp(min=0) / (count - 1)).sqrt().cpu()
+
+
+def _error(found: Tensor, expected: Tensor) -> float:
+    return float((found - expected).abs().max() / expected.abs().max())
+
+
+def _require_sequence(sequence: int, batch: int) -> None:
+    if not 0 <= sequence < batch:
+        raise AnalysisError(f"Sequence {sequence} was asked for; there are 0 to {batch - 1}.")

@@ -1,0 +1,87 @@
+"""The logit lens: what the model would predict if it stopped after each layer."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+
+from analysis.arrays import freeze, to_numpy
+from analysis.errors import AnalysisError
+from analysis.logits.attribution import TOLERANCE
+from analysis.models.loading import HeadModel
+from analysis.runs.forward import next_token_log_probs, run
+from analysis.runs.inputs import Tokens
+
+
+@dataclass(frozen=True, eq=False)
+class Lens:
+    """Predictions read from the residual stream at each depth.
+
+    `labels` names the depths: `Embedding` (before the first block), then `L0`, `L1`, .. (after
+    that block). Entry i of `log_probs` scores token i+1. `error` is the largest difference, in
+    logits, between the last depth and the model's own output: they should be the same.
+    """
+
+    labels: tuple[str, ...]
+    error: float
+    # Before the others: jaxtyping reads `pos-1` only once `pos` is known.
+    top_ids: Int[np.ndarray, "batch depth pos k"]
+    top_probs: Float[np.ndarray, "batch depth pos k"]  # 0..1, largest first
+    log_probs: Float[np.ndarray, "batch depth pos-1"]  # nats, of the token that came
+
+    def __post_init__(self) -> None:
+        if self.top_ids.shape[1] != len(self.labels):
+            raise ValueError(f"{self.top_ids.shape[1]} depths but {len(self.labels)} labels")
+        if not self.error < TOLERANCE:
+            raise ValueError(f"the last depth equals the logits within {self.error:.2g} only")
+        freeze(self, "top_ids", "top_probs", "log_probs")
+
+
+def logit_lens(model: HeadModel, tokens: Tokens, top_k: int = 5) -> Lens:
+    """The most likely next tokens, read from the residual stream after each block.
+
+    p[depth, pos] = softmax(norm(resid[depth, pos]) W_U + b_U), with the model's own final norm,
+    applied with the scale that this stream has, and its soft cap of logits where it has one;
+    after the last block it is the model's own prediction. Streams of early layers were never
+    trained to be read like this: a flat or odd row need not mean that nothing is known there.
+    Source: nostalgebraist 2020.
+
+    Args:
+        model: The model.
+        tokens: Its tokens.
+        top_k: How many tokens to list at each place, at least 1; no more than `d_vocab` are
+            returned.
+
+    Raises:
+        AnalysisError: `top_k` below 1.
+    """
+    if top_k < 1:
+        raise AnalysisError(f"The {top_k} most likely tokens were asked for. Ask for at least 1.")
+    names = ["blocks.0.hook_resid_pre"]
+    names += [f"blocks.{layer}.hook_resid_post" for layer in range(model.n_layers)]
+    own, streams = run(model, tokens.tensor, capture=names)
+    bridge = model.bridge
+    unembed, bias, cap = bridge.W_U, bridge.b_U, bridge.cfg.output_logits_soft_cap
+    ids, probs, log_probs = [], [], []
+    # One depth at a time: logits of all at once would be the largest array by far.
+    for name in names:
+        stream = streams.pop(name)
+        with torch.inference_mode():
+            if model.info.normalization:
+                # The module inside the bridge's: it has no hooks, so no lock is needed.
+                stream = bridge.ln_final.original_component(stream)
+            logits = stream @ unembed + bias
+            if cap > 0:  # Gemma 2 bends its logits
+                logits = cap * (logits / cap).tanh()
+        top = logits.topk(min(top_k, model.d_vocab), dim=-1)
+        ids.append(to_numpy(top.indices))
+        probs.append(to_numpy(logits.log_softmax(-1).gather(-1, top.indices).exp()))
+        log_probs.append(to_numpy(next_token_log_probs(logits, tokens.tensor)))
+    return Lens(
+        labels=("Embedding", *(f"L{layer}" for layer in range(model.n_layers))),
+        error=float((logits - own).abs().max()),
+        top_ids=np.stack(ids, 1),
+        top_probs=np.stack(probs, 1),
+        log_probs=np.stack(log_probs, 1),
+    )

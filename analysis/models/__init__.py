@@ -1,0 +1,1 @@
+"""Which models there are, what can be said of them, and loading them."""

@@ -1,0 +1,120 @@
+"""What a model is: its sizes, where its files are, and whether it fits into memory."""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+# float32 weights, and half as much again while they are read and for the largest results.
+BYTES_PER_PARAMETER = 4 * 1.5
+_OWN_GROUPS, _GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+Positions = Literal["learned", "rotary", "shortformer"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """Sizes of a model and where its files are; `available` when they are here and complete.
+
+    `positions`: learned vectors added to the stream, rotary, or shortformer (learned vectors that
+    only queries and keys see). `problem` says why files that are here cannot be used. Of a model
+    that is not here, `d_model`, `d_head`, `d_mlp` and `d_vocab` are 0: not known. `n_ctx` is the
+    most tokens that it is run on here, `n_positions` of how many a native model has vectors where
+    that is more.
+    """
+
+    name: str
+    title: str
+    folder: Path
+    available: bool
+    n_layers: int
+    n_heads: int
+    d_model: int
+    d_head: int
+    d_mlp: int
+    n_ctx: int
+    d_vocab: int
+    n_params: int
+    normalization: str | None
+    family: str = "Headscope"
+    kind: str = "native"  # native, or Hugging Face's name of the architecture
+    positions: Positions = "learned"
+    n_kv_heads: int = 0  # 0: each head has its own keys and values
+    has_bos: bool = True
+    window: int = 0  # tokens that some layers see back at most; 0: every layer sees all
+    act_fn: str = "gelu"
+    n_positions: int = 0
+    source: str = ""
+    revision: str = ""
+    licence: str = "MIT"
+    download_mb: int = 0
+    notes: str = ""
+    problem: str = ""
+    gated: bool = False  # a hub hands it out only to accounts that have accepted its licence
+    commit: str = ""  # of the source that the files were fetched from; empty: not known
+    step: int | None = None  # of a checkpoint of its training; None: the finished model
+
+    @property
+    def has_mlp(self) -> bool:
+        """Whether blocks hold an MLP besides attention."""
+        return self.d_mlp > 0
+
+    @property
+    def weights(self) -> Path:
+        """The file that its weights are in, or where they are in several, the list of those."""
+        if self.step is not None:
+            return self.folder / "checkpoints" / f"step-{self.step:06d}.safetensors"
+        index = self.folder / INDEX
+        return index if index.exists() else self.folder / WEIGHTS
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of its float32 weights, roughly."""
+        return 4 * self.n_params
+
+    @property
+    def memory_bytes(self) -> int:
+        """Main memory that working with the model takes, roughly."""
+        return int(self.n_params * BYTES_PER_PARAMETER)
+
+    @property
+    def fits(self) -> bool:
+        """Whether this machine has the memory for it."""
+        return self.memory_bytes <= machine_memory()
+
+    @property
+    def downloadable(self) -> bool:
+        """Whether its files are not here, and a hub hands them out to everybody."""
+        return bool(self.source) and not self.gated and not self.available
+
+
+@cache
+def machine_memory() -> int:
+    """Main memory of this machine, or what the container that this runs in may take; bytes."""
+    return min([os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *_memory_limits()])
+
+
+def _memory_limits() -> Iterator[int]:
+    """The limits of the control groups that this process is in, where they have any."""
+    try:
+        lines = _OWN_GROUPS.read_text(encoding="utf-8").splitlines()
+    except OSError:  # not Linux
+        return
+    for line in lines:  # number:controllers:path; version 2 names no controllers
+        _, controllers, path = line.split(":", 2)
+        if "memory" in controllers.split(","):
+            root, file = _GROUPS / "memory", "memory.limit_in_bytes"
+        elif not controllers:
+            root, file = _GROUPS, "memory.max"
+        else:
+            continue
+        group = Path(path.lstrip("/"))
+        for each in (group, *group.parents):  # a group lies within the limits of those above it
+            with suppress(OSError):
+                limit = (root / each / file).read_text(encoding="utf-8").strip()
+                if limit.isdecimal():  # "max" where there is none
+                    yield int(limit)

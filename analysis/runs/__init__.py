@@ -1,0 +1,1 @@
+"""Running a model: its input, forward passes, and what they give."""

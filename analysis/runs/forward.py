@@ -1,0 +1,159 @@
+"""The one place that runs a model: takes its lock, keeps only the activations asked for."""
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from analysis.errors import AnalysisError
+from analysis.head import Head
+from analysis.models.loading import HeadModel
+
+Hook = Callable[..., Tensor | None]
+
+
+def run(
+    model: HeadModel,
+    ids: Int[Tensor, "batch pos"],
+    capture: Sequence[str] = (),
+    hooks: Sequence[tuple[str, Hook]] = (),
+    around: AbstractContextManager[object] | None = None,
+) -> tuple[Float[Tensor, "batch pos d_vocab"], dict[str, Tensor]]:
+    """One forward pass under the model's lock.
+
+    Args:
+        model: The model; its lock must not be held by the caller.
+        ids: Token ids.
+        capture: Names of hook points whose activations are returned.
+        hooks: Interventions `(hook point, function)`, as for `run_with_hooks`. They run before
+            the captures, so a captured activation is the edited one.
+        around: Entered once the lock is held, left before it is given back.
+
+    Returns:
+        Logits, and the captured activations by name. The tensors are this caller's own.
+
+    Raises:
+        AnalysisError: Tokens that this model cannot take, such as another model's.
+    """
+    if ids.shape[1] > model.n_ctx:
+        raise AnalysisError(
+            f"These are {ids.shape[1]} tokens; {model.name} takes {model.n_ctx}. Shorten them."
+        )
+    if int(ids.min()) < 0 or int(ids.max()) >= model.d_vocab:
+        raise AnalysisError(
+            f"A token id lies outside {model.name}'s vocabulary of {model.d_vocab} tokens: these "
+            "tokens belong to another model."
+        )
+    kept: dict[str, Tensor] = {}
+
+    def keep(name: str) -> Hook:
+        # The name is closed over: `hook.name` differs between raw and compatibility mode.
+        def store(activation: Tensor, hook: object) -> None:
+            kept[name] = activation.detach().clone()
+
+        return store
+
+    with model.lock, torch.inference_mode(), around or nullcontext():
+        logits = model.bridge.run_with_hooks(
+            ids.to(model.bridge.cfg.device),
+            return_type="logits",
+            fwd_hooks=[*hooks, *((name, keep(name)) for name in capture)],
+        )
+    missing = set(capture) - set(kept)
+    if missing:
+        # Some hook points exist on the bridge and never fire; an empty answer would be silent.
+        raise RuntimeError(f"hook points that never fired: {sorted(missing)}")
+    return logits, kept
+
+
+def run_with_gradients(
+    model: HeadModel,
+    ids: Int[Tensor, "batch pos"],
+    points: Sequence[str],
+    metric: Callable[[Float[Tensor, "batch pos d_vocab"]], Tensor],
+) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
+    """One forward and one backward pass under the model's lock.
+
+    The gradient of a point is the total one: it includes what passes through later points.
+
+    Args:
+        model: The model; its lock must not be held by the caller.
+        ids: Token ids.
+        points: Names of hook points.
+        metric: Maps the logits to the number that is differentiated.
+
+    Returns:
+        The metric, and the activation and its gradient at each point.
+
+    Raises:
+        RuntimeError: A point that never fired, or that the metric does not depend on.
+    """
+    seen: dict[str, Tensor] = {}
+
+    def keep(name: str) -> Hook:
+        def store(activation: Tensor, hook: object) -> Tensor:
+            if not activation.requires_grad:  # the first: all that comes before is a constant
+                activation = activation.detach().clone().requires_grad_()
+            # A view of its own, so that the gradient is of what this point passes on.
+            seen[name] = activation.view_as(activation)
+            return seen[name]
+
+        return store
+
+    with model.lock, torch.inference_mode(False), torch.enable_grad():
+        logits = model.bridge.run_with_hooks(
+            ids.to(model.bridge.cfg.device),
+            return_type="logits",
+            fwd_hooks=[(name, keep(name)) for name in points],
+        )
+        missing = set(points) - set(seen)
+        if missing:
+            raise RuntimeError(f"hook points that never fired: {sorted(missing)}")
+        value = metric(logits)
+        # Asked for by name: weights that take gradients elsewhere collect none here.
+        gradients = torch.autograd.grad(value, [seen[name] for name in points])
+    kept = {name: seen[name].detach().clone() for name in points}
+    return value.detach(), kept, dict(zip(points, gradients, strict=True))
+
+
+def norm_gradients(
+    model: HeadModel,
+    layer: int,
+    stream: Float[Tensor, "batch pos d_model"],
+    slopes: Float[Tensor, "reader batch pos d_model"],
+) -> Float[Tensor, "reader batch pos d_model"]:
+    """Gradients before the norm of a layer's attention, from gradients after it."""
+    with model.lock, torch.inference_mode(False), torch.enable_grad():
+        entering = stream.clone().expand(slopes.shape).flatten(0, 1).requires_grad_()
+        normed = model.bridge.blocks[layer].ln1(entering)
+        (gradient,) = torch.autograd.grad(normed, entering, slopes.flatten(0, 1))
+    return gradient.view_as(slopes)
+
+
+def silence(heads: Iterable[Head]) -> list[tuple[str, Hook]]:
+    """Hooks, one a layer, that set z of these heads to 0: they write nothing but a bias."""
+    by_layer: dict[int, list[int]] = {}
+    for head in heads:
+        by_layer.setdefault(head.layer, []).append(head.head)
+
+    def zero(silent: list[int]) -> Hook:
+        def edit(z: Float[Tensor, "batch pos head d_head"], hook: object) -> Tensor:
+            # On a clone: an edit in place would also reach whatever shares this memory.
+            edited = z.clone()
+            edited[:, :, silent] = 0
+            return edited
+
+        return edit
+
+    return [(f"blocks.{layer}.attn.hook_z", zero(silent)) for layer, silent in by_layer.items()]
+
+
+def next_token_log_probs(
+    logits: Float[Tensor, "batch pos d_vocab"], ids: Int[Tensor, "batch pos"]
+) -> Float[Tensor, "batch pos-1"]:
+    """Log-probability, in nats, that each position gives to the token that follows it."""
+    following = ids[:, 1:, None].to(logits.device)
+    # Not logit - logsumexp: rounding of large logits would leave probabilities above 1.
+    return logits[:, :-1].log_softmax(-1).gather(-1, following)[..., 0]

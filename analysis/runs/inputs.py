@@ -1,0 +1,141 @@
+"""What a model is run on: a prompt, or random tokens repeated."""
+
+from dataclasses import replace
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from analysis.errors import AnalysisError
+from analysis.limits import MAX_BATCH, MAX_CHARACTERS, MAX_SEED, MIN_HALF
+from analysis.models.loading import HeadModel
+from analysis.runs.results import Tokens
+
+
+def tokenize(model: HeadModel, text: str, prepend_bos: bool = True) -> Tokens:
+    """Tokens of a prompt, [1, pos].
+
+    Args:
+        model: Whose tokenizer and context limit apply.
+        text: The prompt. Nothing is cut off: a text that is too long is refused.
+        prepend_bos: Put the BOS token in front (TransformerLens's default; models that were
+            trained with it misbehave without).
+
+    Raises:
+        AnalysisError: Empty or blank text, text that is not valid Unicode, or more tokens than
+            the model's context.
+    """
+    if not text.strip():
+        raise AnalysisError("There is no text yet. Type a prompt of a few words.")
+    if len(text) > MAX_CHARACTERS:
+        raise AnalysisError(
+            f"The prompt has {len(text):,} characters; at most {MAX_CHARACTERS:,} are read. "
+            "Shorten it."
+        )
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise AnalysisError(
+            f"Character {error.start + 1} of the prompt is half of a surrogate pair, which is not "
+            "text. Delete it."
+        ) from error
+    encoded = model.tokenizer.encode(text, add_special_tokens=False)
+    ids = [model.bos_id, *encoded] if prepend_bos else encoded
+    if len(ids) > model.n_ctx:
+        raise AnalysisError(
+            f"The prompt has {len(ids):,} tokens; {model.name} takes {model.n_ctx}. Shorten it."
+        )
+    if len(ids) < 2:
+        raise AnalysisError("One token predicts nothing. Type a longer prompt or switch BOS on.")
+    return _tokens(model, [ids], half_length=None, has_bos=prepend_bos)
+
+
+def repeated_tokens(model: HeadModel, length: int = 50, batch: int = 10, seed: int = 0) -> Tokens:
+    """Random tokens repeated: `[BOS, r_1..r_S, r_1..r_S]` with S = `length`, [batch, 2S+1].
+
+    The r are drawn uniformly without replacement from the vocabulary less special tokens, so a
+    token occurs exactly twice. Sequence b depends on `seed` and b alone: a larger batch begins
+    with the smaller one. Source: ARENA 1.2, section 2.
+
+    Raises:
+        AnalysisError: `length`, `batch` or `seed` out of range.
+    """
+    longest = (model.n_ctx - 1) // 2
+    if not MIN_HALF <= length <= longest:
+        raise AnalysisError(
+            f"S is {length}; {model.name} takes {MIN_HALF} to {longest} (its context is "
+            f"{model.n_ctx} tokens). Change S."
+        )
+    if not 1 <= batch <= MAX_BATCH:
+        raise AnalysisError(f"{batch} sequences were asked for; 1 to {MAX_BATCH} are possible.")
+    if not 0 <= seed <= MAX_SEED:
+        raise AnalysisError(f"The seed must be a whole number from 0 to {MAX_SEED}.")
+    special = set(model.tokenizer.all_special_ids)
+    ordinary = np.array([i for i in range(len(model.tokenizer)) if i not in special])
+    if len(ordinary) < length:
+        raise AnalysisError(f"S is {length}; the vocabulary has only {len(ordinary)} tokens.")
+    rows = []
+    for index in range(batch):
+        half = np.random.default_rng([seed, index]).choice(ordinary, size=length, replace=False)
+        rows.append([model.bos_id, *half.tolist(), *half.tolist()])
+    return _tokens(model, rows, half_length=length, has_bos=True)
+
+
+def paired_tokens(model: HeadModel, length: int = 50, batch: int = 10, seed: int = 0) -> Tokens:
+    """Random tokens, then pairs of neighbours from them: no repeat is longer than 2 tokens.
+
+    `[BOS, r_1..r_S, r_i, r_i+1, r_j, r_j+1, ...]` with S = `length`, cut to [batch, 2S+1]; the r
+    are those of `repeated_tokens`. The starts i, j, ... are drawn uniformly from 1..S-1, except
+    that no pair continues the one before it (the course lets that happen by chance). A head that
+    helps on full repeats and not here looks for matches of more than one token. Source: ARENA
+    1.2, section 3.10.
+
+    Raises:
+        AnalysisError: As `repeated_tokens`, or S below 4, where pairs cannot be told apart.
+    """
+    if length < 4:
+        raise AnalysisError(f"S is {length}; pairs are drawn from at least 4 tokens. Change S.")
+    rows = []
+    for index, row in enumerate(repeated_tokens(model, length, batch, seed).ids):
+        half = row[1 : length + 1].tolist()
+        random = np.random.default_rng([seed, index, 1])
+        pairs: list[int] = []
+        start = length  # of no pair: nothing stands before the first
+        while len(pairs) < length:
+            start = int(random.choice([i for i in range(length - 1) if i != start + 2]))
+            pairs += half[start : start + 2]
+        rows.append([model.bos_id, *half, *pairs[:length]])
+    return replace(_tokens(model, rows, half_length=None, has_bos=True), pairs_from=length)
+
+
+def token_text(tokenizer: PreTrainedTokenizerBase, token_id: int) -> str:
+    r"""What one token id stands for; raw bytes as `\\x..` where it is only part of a character."""
+    text = str(tokenizer.decode([token_id]))
+    if "\ufffd" not in text:
+        return text
+    piece = str(tokenizer.convert_ids_to_tokens(token_id))
+    if all(character in _BYTE_OF for character in piece):
+        return "".join(f"\\x{_BYTE_OF[character]:02x}" for character in piece)
+    return piece
+
+
+def _tokens(
+    model: HeadModel, rows: list[list[int]], half_length: int | None, has_bos: bool
+) -> Tokens:
+    text = {i: token_text(model.tokenizer, i) for row in rows for i in row}
+    return Tokens(
+        ids=np.array(rows, dtype=np.int64),
+        labels=tuple(tuple(text[i] for i in row) for row in rows),
+        half_length=half_length,
+        has_bos=has_bos,
+    )
+
+
+def _byte_of_character() -> dict[str, int]:
+    # Byte-level BPE writes each byte as one printable character: itself where it is printable,
+    # else the next free one from U+0100 on (the GPT-2 convention).
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    rest = [b for b in range(256) if b not in printable]
+    return {chr(b): b for b in printable} | {chr(256 + i): b for i, b in enumerate(rest)}
+
+
+_BYTE_OF = _byte_of_character()

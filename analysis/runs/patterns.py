@@ -1,0 +1,55 @@
+"""Attention patterns."""
+
+from collections.abc import Sequence
+
+import torch
+
+from analysis.arrays import to_numpy
+from analysis.errors import AnalysisError
+from analysis.head import Head, require_heads
+from analysis.limits import MAX_BYTES
+from analysis.models.loading import HeadModel
+from analysis.runs.forward import run, silence
+from analysis.runs.results import Patterns, Tokens
+
+
+def attention_patterns(
+    model: HeadModel,
+    tokens: Tokens,
+    layers: Sequence[int] | None = None,
+    without: Sequence[Head] = (),
+) -> Patterns:
+    """Attention from every destination to every source, by head.
+
+    pattern[dest, src] = softmax over src of q[dest] . k[src] / sqrt(d_head), src <= dest.
+    Range 0..1, rows sum to 1, 0 above the diagonal. Source: ARENA 1.2, sections 1.5-1.7.
+
+    Args:
+        model: The model.
+        tokens: Its tokens.
+        layers: Layers to return, all by default. Only these are kept.
+        without: Heads that are zero-ablated meanwhile (z = 0). Patterns up to their own layer
+            stay as they are; later ones lose what these heads tell them.
+
+    Raises:
+        AnalysisError: No layer, a layer or head the model lacks, or an answer larger than
+            `analysis.limits.MAX_BYTES`.
+    """
+    chosen = tuple(range(model.n_layers)) if layers is None else tuple(layers)
+    if not chosen:
+        raise AnalysisError("No layer was chosen. Choose at least one layer.")
+    for layer in chosen:
+        if not 0 <= layer < model.n_layers:
+            raise AnalysisError(
+                f"Layer {layer} was asked for; {model.name} has layers 0 to {model.n_layers - 1}."
+            )
+    size = 4 * tokens.batch * len(chosen) * model.n_heads * tokens.length**2
+    if size > MAX_BYTES:
+        raise AnalysisError(
+            f"These patterns would take {size / 2**20:,.0f} MiB; the limit is "
+            f"{MAX_BYTES / 2**20:,.0f}. Ask for fewer layers, sequences or tokens."
+        )
+    ablated = require_heads(model.info, without) if without else ()
+    names = {layer: f"blocks.{layer}.attn.hook_pattern" for layer in chosen}
+    _, kept = run(model, tokens.tensor, list(names.values()), silence(ablated))
+    return Patterns(to_numpy(torch.stack([kept[names[layer]] for layer in chosen], 1)), chosen)

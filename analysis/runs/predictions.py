@@ -1,0 +1,87 @@
+"""How well the model predicts each next token."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from analysis.arrays import freeze, to_numpy
+from analysis.errors import AnalysisError
+from analysis.models.loading import HeadModel
+from analysis.runs.forward import next_token_log_probs, run
+from analysis.runs.inputs import Tokens
+
+# Logits of as many sequences at once; with a vocabulary of 50,000 those of a request would be 1 GB.
+MAX_LOGIT_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class NextTokenStats:
+    """Next-token predictions. Entry i is made at position i and scored on token i+1.
+
+    `top_ids` and `top_probs` also cover the last position, whose next token is unknown.
+    """
+
+    loss: float  # nats per token, mean over every prediction of every sequence
+    # Before the others: jaxtyping reads `pos-1` only once `pos` is known.
+    top_ids: Int[np.ndarray, "batch pos k"]
+    top_probs: Float[np.ndarray, "batch pos k"]  # 0..1, largest first
+    log_probs: Float[np.ndarray, "batch pos-1"]  # nats, of the token that came
+    correct: Bool[np.ndarray, "batch pos-1"]  # whether that token was the top guess
+
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.log_probs).all():
+            raise ValueError("a log-probability is not finite")
+        freeze(self, "log_probs", "correct", "top_ids", "top_probs")
+
+    def half_losses(self, tokens: Tokens) -> tuple[float, float]:
+        """Mean loss, nats, on both halves of repeated tokens.
+
+        First half: entries 0..S-1. Second half: entries S+1..2S-1, the ones that the first half
+        determines (ARENA 1.2; entry S scores a token that nothing could predict).
+        """
+        assert tokens.half_length is not None
+        first = -float(self.log_probs[:, : tokens.half_length].mean())
+        return first, -float(self.log_probs[:, tokens.scored].mean())
+
+
+def next_token_stats(model: HeadModel, tokens: Tokens, top_k: int = 10) -> NextTokenStats:
+    """Loss, per-token log-probabilities, correct top guesses and the k most likely tokens.
+
+    loss = mean of -log p(token i+1 | tokens 0..i), in nats. Source: ARENA 1.2, sections 1.2-1.4.
+
+    Args:
+        model: The model.
+        tokens: Its tokens, at least 2 positions.
+        top_k: How many next tokens to list, at least 1; no more than `d_vocab` are returned.
+
+    Raises:
+        AnalysisError: `top_k` below 1.
+    """
+    if top_k < 1:
+        raise AnalysisError(f"The {top_k} most likely tokens were asked for. Ask for at least 1.")
+    rows = max(1, MAX_LOGIT_BYTES // (4 * tokens.length * model.d_vocab))
+    groups = [
+        _predictions(model, tokens.tensor[first : first + rows], top_k)
+        for first in range(0, tokens.batch, rows)
+    ]
+    top_ids, top_probs, log_probs = map(np.concatenate, zip(*groups, strict=True))
+    return NextTokenStats(
+        loss=-float(log_probs.mean()),
+        top_ids=top_ids,
+        top_probs=top_probs,
+        log_probs=log_probs,
+        correct=top_ids[:, :-1, 0] == tokens.ids[:, 1:],
+    )
+
+
+def _predictions(
+    model: HeadModel, ids: Int[Tensor, "batch pos"], top_k: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Ids and probabilities of the most likely tokens, and log-probabilities of those that came."""
+    logits, _ = run(model, ids)
+    log_probs = next_token_log_probs(logits, ids)
+    top = logits.topk(min(top_k, model.d_vocab), dim=-1)
+    top_probs = logits.log_softmax(-1).gather(-1, top.indices).exp()
+    return to_numpy(top.indices), to_numpy(top_probs), to_numpy(log_probs)

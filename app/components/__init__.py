@@ -1,0 +1,1 @@
+"""What the browser draws; knows no link and no model."""

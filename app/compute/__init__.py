@@ -1,0 +1,1 @@
+"""Questions to the models: computed once, bounded, and remembered."""

@@ -1,0 +1,123 @@
+"""Questions about two prompts, and about edges between heads."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from analysis.errors import AnalysisError
+from analysis.head import Head
+from app.compute.ask import Progress, ask
+from app.compute.calls.inputs import tokens_of
+from app.compute.engine import engine, model_of
+from app.links.selection import Selection
+
+if TYPE_CHECKING:
+    from analysis.effects.edges import Edge, EdgeAttribution, Faithfulness
+    from analysis.effects.patching import Input, PatchKind, PatchMap, PathMap, PromptPair
+    from analysis.runs.inputs import Tokens
+
+
+# Tokens times patches times parameters: about two minutes of one visitor's patches.
+MAX_PATCH_WORK = 5 * 10**12
+# Numbers in the patterns of all heads on one prompt, 64 MiB; three copies are held at once.
+MAX_PATTERN_NUMBERS = 2**24
+# Numbers in what all heads write to the stream, 256 MiB: edges are found from all of them.
+MAX_WRITTEN_NUMBERS = 2**26
+
+
+def patched_prompts(selection: Selection) -> tuple[Tokens, Tokens]:
+    """The tokens of the view's clean and corrupt prompt.
+
+    Raises:
+        AnalysisError: One of them is not usable, or too long for the patterns of all heads.
+    """
+    bos, info = selection.bos, selection.info
+    prompts = [
+        ask(selection, "tokenize", selection[name], prepend_bos=bos)
+        for name in ("clean", "corrupt")
+    ]
+    longest = int((MAX_PATTERN_NUMBERS / (info.n_layers * info.n_heads)) ** 0.5)
+    if max(prompt.length for prompt in prompts) > longest:
+        raise AnalysisError(
+            f"A prompt has more than {longest} tokens, the most that are patched in "
+            f"{info.name}. Shorten both."
+        )
+    return prompts[0], prompts[1]
+
+
+def prompt_pair(
+    selection: Selection, clean: Tokens, corrupt: Tokens, answer: int, foil: int
+) -> PromptPair:
+    """Two prompts that can be patched into each other."""
+    pair: PromptPair = engine().prompt_pair(
+        model_of(selection), clean, corrupt, answer=answer, foil=foil
+    )
+    return pair
+
+
+def attribution_patching(selection: Selection, pair: PromptPair) -> dict[PatchKind, PatchMap]:
+    """Estimates of every patch of every kind."""
+    return ask(selection, "attribution_patching", pair)
+
+
+def activation_patching(
+    selection: Selection,
+    pair: PromptPair,
+    kind: PatchKind,
+    cells: tuple[tuple[int, int], ...],
+    progress: Progress | None = None,
+) -> PatchMap:
+    """Exact patches of one kind; `progress` may raise to cancel them."""
+    _admit_patches(selection, pair, len(cells))
+    return ask(selection, "activation_patching", pair, kind, cells, progress=progress)
+
+
+def path_patching(
+    selection: Selection, pair: PromptPair, reader: Head, into: Input, progress: Progress
+) -> PathMap:
+    """Exact patches of every path into a head; for k and v `reader` is a key/value head."""
+    _admit_patches(selection, pair, reader.layer * selection.info.n_heads)
+    return ask(selection, "path_patching", pair, reader, into, progress=progress)
+
+
+def circuit_tokens(selection: Selection) -> Tokens:
+    """The view's sequences, as many of the first ones as edges can be found on at once."""
+    tokens, info = tokens_of(selection), selection.info
+    each = info.n_layers * info.n_heads * info.d_model * tokens.length
+    fit = MAX_WRITTEN_NUMBERS // each
+    if fit < min(tokens.batch, 2):
+        raise AnalysisError(
+            f"{tokens.length} tokens are too many to follow every edge of {info.name} at once; "
+            f"about {MAX_WRITTEN_NUMBERS * tokens.length // (2 * each)} are possible. Take a "
+            "smaller S or a shorter prompt."
+        )
+    rows = min(fit, tokens.batch)
+    return replace(tokens, ids=tokens.ids[:rows], labels=tokens.labels[:rows])
+
+
+def edge_attribution(selection: Selection) -> EdgeAttribution:
+    """Every edge between heads with its estimated effect on the view's tokens."""
+    tokens = circuit_tokens(selection)
+    return ask(selection, "edge_attribution", tokens, method=_cut_by(tokens))
+
+
+def faithfulness(selection: Selection, edges: tuple[Edge, ...]) -> Faithfulness:
+    """The loss on the view's tokens when all other edges are cut."""
+    tokens = circuit_tokens(selection)
+    return ask(selection, "faithfulness", tokens, edges, method=_cut_by(tokens))
+
+
+def _admit_patches(selection: Selection, pair: PromptPair, patches: int) -> None:
+    each = pair.clean.ids.size * max(selection.info.n_params, 1)
+    if patches * each > MAX_PATCH_WORK:
+        raise AnalysisError(
+            f"{patches:,} patches of {pair.clean.length} tokens are too much for "
+            f"{selection.info.name} at once; about {MAX_PATCH_WORK // each:,} are possible. "
+            "Patch only the strongest, or shorten both prompts."
+        )
+
+
+def _cut_by(tokens: Tokens) -> str:
+    # A mean needs several sequences.
+    return "mean" if tokens.batch > 1 else "zero"

@@ -1,0 +1,67 @@
+"""Questions about tokens and the predictions of the next one."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analysis.errors import AnalysisError
+from app.compute.calls.inputs import of_sequence, of_tokens
+from app.compute.engine import engine, model_of
+from app.links.selection import Selection
+
+if TYPE_CHECKING:
+    from analysis.logits.lens import Lens
+    from analysis.runs.predictions import NextTokenStats
+
+
+def next_token_stats(selection: Selection) -> NextTokenStats:
+    """Next-token predictions on the view's tokens."""
+    return of_tokens(selection, "next_token_stats")
+
+
+def logit_lens(selection: Selection, sequence: int) -> Lens:
+    """What one of the view's sequences would be predicted to go on with after each layer."""
+    return of_sequence(selection, sequence, "logit_lens")
+
+
+def single_token(selection: Selection, text: str) -> int:
+    """The id of a text that is one token, such as ` Jane` (the space belongs to it).
+
+    Raises:
+        AnalysisError: It is several tokens or none; the sentence says which.
+    """
+    tokenizer = model_of(selection).tokenizer
+    ids = tokenizer.encode(text, add_special_tokens=False)
+    if len(ids) == 1:
+        return int(ids[0])
+    spaced = tokenizer.encode(f" {text}", add_special_tokens=False)
+    hint = " With a space in front it is one token." if len(spaced) == 1 else ""
+    raise AnalysisError(f"“{text}” is {len(ids)} tokens for this model, not one.{hint}")
+
+
+def typed_ids(selection: Selection, text: str) -> np.ndarray:
+    """Token ids written as numbers with commas or spaces between them, [pos, 1].
+
+    Raises:
+        AnalysisError: Something else is written, or an id that the model does not have.
+    """
+    numbers = text.replace(",", " ").strip(" []").split()
+    if not numbers or any(not re.fullmatch("[0-9]{1,9}", number) for number in numbers):
+        raise AnalysisError("Ids are whole numbers with commas between them, such as 264, 1009.")
+    ids = np.array([[int(number)] for number in numbers])
+    if ids.max() >= selection.info.d_vocab:
+        raise AnalysisError(
+            f"{ids.max()} is no id of {selection.info.name}; they run from 0 to "
+            f"{selection.info.d_vocab - 1}."
+        )
+    return ids
+
+
+def token_labels(selection: Selection, ids: np.ndarray) -> list[list[str]]:
+    """What each id of a table [pos, k] stands for."""
+    tokenizer, text_of = model_of(selection).tokenizer, engine().token_text
+    text = {int(i): text_of(tokenizer, int(i)) for i in np.unique(ids)}
+    return [[text[int(i)] for i in row] for row in ids]

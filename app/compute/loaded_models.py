@@ -1,0 +1,149 @@
+"""Models in memory: so many and so many bytes, the least recently used ones released for others."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from analysis.errors import AnalysisError
+from analysis.models.info import ModelInfo
+from app.compute.admission import LOOK, Visitor
+from app.compute.memory import return_memory
+from app.compute.shared_cache import SharedCache
+
+if TYPE_CHECKING:
+    from analysis.models.loading import HeadModel
+
+# Seconds to wait for models that are being worked with, before a request is refused.
+PATIENCE = 20.0
+
+
+@dataclass
+class _Kept:
+    model: HeadModel | None
+    nbytes: int
+
+    def is_released(self) -> bool:
+        """Let go of the model, unless a computation works with it."""
+        assert self.model is not None
+        # CPython frees at once what nobody refers to: what is there afterwards is in use.
+        there = weakref.ref(self.model)
+        self.model = None
+        self.model = there()
+        return self.model is None
+
+
+class LoadedModels:
+    """Models by name, bounded in number and bytes; safe for any number of threads.
+
+    A model that somebody works with is never released: who needs its memory waits a while.
+
+    Args:
+        most: How many there may be.
+        max_bytes: Bytes of their weights, together.
+        load: Loads one.
+        patience: See `PATIENCE`.
+    """
+
+    def __init__(
+        self,
+        most: int,
+        max_bytes: int,
+        load: Callable[[ModelInfo], HeadModel],
+        patience: float = PATIENCE,
+    ):
+        self._most, self._max_bytes = most, max_bytes
+        self._load, self._patience = load, patience
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()  # the one used last at the end
+        self._arriving: dict[str, int] = {}  # bytes of those that are being loaded
+        # Keeps nothing: requests for one model share its loading.
+        self._loads = SharedCache(0, size_of=lambda model: 1)
+
+    def get(self, info: ModelInfo, visitor: Visitor) -> HeadModel:
+        """The loaded model of `info`, which stays in memory as long as the caller refers to it.
+
+        Raises:
+            AnalysisError: It can never fit, or all memory is held by models in use; or what
+                loading raises.
+        """
+        if known := self._find(info):
+            return known
+        loading = f"Loading {info.title}…"
+
+        def bring() -> HeadModel:
+            return self._find(info) or self._bring(info, visitor, loading)
+
+        def while_another_does() -> None:
+            visitor.check()
+            visitor.starts(loading)
+
+        try:
+            return self._loads.get(info.name, bring, while_another_does)
+        finally:
+            visitor.ends()
+
+    def _find(self, info: ModelInfo) -> HeadModel | None:
+        with self._lock:
+            if info.name not in self._kept:
+                return None
+            self._kept.move_to_end(info.name)
+            return self._kept[info.name].model
+
+    def _bring(self, info: ModelInfo, visitor: Visitor, loading: str) -> HeadModel:
+        self._reserve(info, visitor)
+        visitor.starts(loading)
+        try:
+            model = self._load(info)
+            with self._lock:
+                self._kept[info.name] = _Kept(model, model.nbytes)
+        finally:
+            with self._lock:
+                del self._arriving[info.name]
+        return model
+
+    def _reserve(self, info: ModelInfo, visitor: Visitor) -> None:
+        """Make room for a model and hold it, waiting for others' work to end."""
+        need, limit = info.weight_bytes, self._max_bytes
+        if need > limit:
+            raise AnalysisError(
+                f"{info.name} takes about {need / 2**20:,.0f} MB of memory; loaded models may take "
+                f"{limit / 2**20:,.0f} MB on this server. Choose a smaller model."
+            )
+        deadline = time.monotonic() + self._patience
+        try:
+            while not self._has_room(info.name, need):
+                # A failed computation may be held by its own traceback, in a cycle.
+                gc.collect()
+                if time.monotonic() > deadline:
+                    raise AnalysisError(
+                        f"There is no memory for {info.name} while other models are being worked "
+                        "with. Try again in a minute."
+                    )
+                visitor.waits(1, deadline - time.monotonic())
+                time.sleep(LOOK)
+        finally:
+            visitor.enters()
+
+    def _has_room(self, name: str, need: int) -> bool:
+        """Whether a model fits beside those in use; then its room is held."""
+        with self._lock:
+            before = len(self._kept)
+            for idle, kept in list(self._kept.items()):
+                if not self._fits(need) and kept.is_released():
+                    del self._kept[idle]
+            if fits := self._fits(need):
+                self._arriving[name] = need
+        if len(self._kept) < before:
+            return_memory()
+        return fits
+
+    def _fits(self, need: int) -> bool:
+        there = [kept.nbytes for kept in self._kept.values()] + list(self._arriving.values())
+        return len(there) < self._most and sum(there) + need <= self._max_bytes

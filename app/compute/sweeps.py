@@ -1,0 +1,243 @@
+"""Ablation sweeps in the background: each goes on while somebody watches, for all who do.
+
+No Streamlit in here: a page looks at a sweep every now and then (`Sweeps.watch`), which also says
+that its visitor is still there. Who presses Cancel leaves; a closed tab no longer looks. Once
+nobody is left the work stops with what has been found, and the next who looks lets it go on.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from analysis.errors import AnalysisError
+from analysis.head import Head
+
+if TYPE_CHECKING:
+    from analysis.effects.ablation import HeadAblation
+    from analysis.models.info import ModelInfo
+
+_log = logging.getLogger("headscope")
+
+# Seconds without a look after which a visitor counts as gone.
+PATIENCE = 10.0
+# Seconds between two looks of a caller who waits.
+_LOOK = 0.05
+# A lock is not fair: without a pause whoever waits for the model would wait for the whole sweep.
+_PAUSE = 0.001
+
+State = Literal["waiting", "running", "stopped", "done", "failed"]
+# All heads, in the order they are wanted; called in the background, as is `AblateEach`.
+Order = Callable[[], Sequence[Head]]
+# Ablates these heads one by one; closing it ends the work.
+AblateEach = Callable[[Sequence[Head]], "Generator[HeadAblation, None, None]"]
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """What is known of a sweep at one moment."""
+
+    found: Mapping[Head, HeadAblation]
+    state: State
+    total: int = 0  # 0 before it has begun
+    seconds_left: float | None = None  # None: nothing to tell it from yet
+    failure: BaseException | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether more will be known without anyone's doing."""
+        return self.state in ("waiting", "running")
+
+    def values(self, info: ModelInfo) -> np.ndarray:
+        """The effects that are known, [layer, head] in nats; NaN elsewhere."""
+        values = np.full((info.n_layers, info.n_heads), np.nan, np.float32)
+        for head, effect in self.found.items():
+            values[head.layer, head.head] = effect.value
+        return values
+
+
+@dataclass(eq=False)
+class _Sweep:
+    """One sweep; what changes is guarded by the lock of `Sweeps`."""
+
+    heads: Order
+    ablate_each: AblateEach
+    found: dict[Head, HeadAblation] = field(default_factory=dict)
+    state: State = "stopped"
+    failure: BaseException | None = None
+    watchers: dict[Hashable, float] = field(default_factory=dict)  # when each looked last
+    total: int = 0
+    began: tuple[float, int] = (0.0, 0)  # when this part of the work did, and what was known
+
+    def snapshot(self) -> Snapshot:
+        start, known = self.began
+        new = len(self.found) - known
+        left = None
+        if self.state == "running" and new:
+            left = (time.monotonic() - start) / new * (self.total - len(self.found))
+        return Snapshot(dict(self.found), self.state, self.total, left, self.failure)
+
+
+class Sweeps:
+    """The sweeps of one server, by key: who asks for the same watches the same sweep.
+
+    Args:
+        workers: How many run at once; others wait for their turn.
+        kept: How many are remembered, finished or not.
+        patience: See `PATIENCE`.
+    """
+
+    def __init__(self, workers: int, kept: int, patience: float = PATIENCE):
+        self._most_workers, self._kept, self._patience = workers, kept, patience
+        self._lock = threading.Lock()
+        self._sweeps: OrderedDict[Hashable, _Sweep] = OrderedDict()
+        self._queue: deque[_Sweep] = deque()
+        self._workers = 0
+
+    def watch(
+        self, key: Hashable, visitor: Hashable, heads: Order, ablate_each: AblateEach
+    ) -> Snapshot:
+        """Say that `visitor` wants this sweep, and see how far it is; starts or resumes it.
+
+        Raises:
+            AnalysisError: Too many are under way.
+        """
+        with self._lock:
+            sweep = self._sweeps.get(key) or self._add(key, heads, ablate_each)
+            self._sweeps.move_to_end(key)
+            if sweep.state not in ("done", "failed"):
+                sweep.watchers[visitor] = time.monotonic()
+            if sweep.state == "stopped":
+                self._enqueue(sweep)
+            return sweep.snapshot()
+
+    def look(self, key: Hashable) -> Snapshot:
+        """How far a sweep is, without wanting it."""
+        with self._lock:
+            sweep = self._sweeps.get(key)
+            return sweep.snapshot() if sweep else Snapshot({}, "stopped")
+
+    def leave(self, key: Hashable, visitor: Hashable) -> None:
+        """Say that `visitor` no longer wants this sweep; a failure is forgotten."""
+        with self._lock:
+            if sweep := self._sweeps.get(key):
+                sweep.watchers.pop(visitor, None)
+                if sweep.state == "failed":
+                    sweep.state, sweep.failure = "stopped", None
+
+    def _add(self, key: Hashable, heads: Order, ablate_each: AblateEach) -> _Sweep:
+        if len(self._sweeps) >= self._kept:
+            idle = (name for name, old in self._sweeps.items() if not old.snapshot().active)
+            oldest = next(idle, None)
+            if oldest is None:
+                raise AnalysisError("Many sweeps are under way. Try again in a minute.")
+            del self._sweeps[oldest]
+        sweep = self._sweeps[key] = _Sweep(heads, ablate_each)
+        return sweep
+
+    def _enqueue(self, sweep: _Sweep) -> None:
+        sweep.state = "waiting"
+        self._queue.append(sweep)
+        if self._workers < self._most_workers:
+            self._workers += 1
+            # A daemon: it must not keep a server from ending.
+            threading.Thread(target=self._work, daemon=True, name="sweep").start()
+
+    def _work(self) -> None:
+        while sweep := self._next():
+            failure: BaseException | None = None
+            try:
+                self._run(sweep)
+            # Also what is no `Exception`: who watches would wait for ever.
+            except BaseException as error:
+                if not isinstance(error, AnalysisError):
+                    _log.exception("a sweep failed")
+                # Without its frames, which hold a whole run's activations.
+                failure = error.with_traceback(None)
+            with self._lock:
+                sweep.failure = failure
+                known = sweep.total > 0 and len(sweep.found) == sweep.total
+                sweep.state = "failed" if failure else "done" if known else "stopped"
+                if sweep.state == "stopped" and self._wanted(sweep):
+                    self._enqueue(sweep)  # somebody came while the work was being stopped
+
+    def _next(self) -> _Sweep | None:
+        """The next sweep that is still wanted; with none the worker ends."""
+        with self._lock:
+            while self._queue:
+                sweep = self._queue.popleft()
+                if self._wanted(sweep):
+                    sweep.state = "running"
+                    return sweep
+                sweep.state = "stopped"
+            self._workers -= 1
+            return None
+
+    def _run(self, sweep: _Sweep) -> None:
+        """Ablate the heads that are not known yet, as long as somebody wants to know."""
+        order = sweep.heads()
+        with self._lock:
+            left = [head for head in order if head not in sweep.found]
+            sweep.total = len(order)
+            sweep.began = (time.monotonic(), len(sweep.found))
+        if not left:
+            return
+        # Closed at once and not when it is collected: it holds a whole run's activations.
+        with closing(sweep.ablate_each(left)) as effects:
+            for effect in effects:
+                with self._lock:
+                    sweep.found[effect.head] = effect
+                    if not self._wanted(sweep):
+                        return
+                time.sleep(_PAUSE)
+
+    def _wanted(self, sweep: _Sweep) -> bool:
+        since = time.monotonic() - self._patience
+        sweep.watchers = {who: last for who, last in sweep.watchers.items() if last >= since}
+        return bool(sweep.watchers)
+
+
+@dataclass(frozen=True, eq=False)
+class SharedSweep:
+    """One request's place among the sweeps of the server."""
+
+    sweeps: Sweeps
+    key: Hashable
+    heads: Order
+    ablate_each: AblateEach
+
+    def watch(self, visitor: Hashable) -> Snapshot:
+        """See `Sweeps.watch`."""
+        return self.sweeps.watch(self.key, visitor, self.heads, self.ablate_each)
+
+    def look(self) -> Snapshot:
+        """See `Sweeps.look`."""
+        return self.sweeps.look(self.key)
+
+    def leave(self, visitor: Hashable) -> None:
+        """See `Sweeps.leave`."""
+        self.sweeps.leave(self.key, visitor)
+
+    def wait(self, progress: Callable[[int, int], None]) -> Snapshot:
+        """Watch it to its end; `progress(heads done, heads in all)` may raise to leave it."""
+        visitor = object()
+        try:
+            while True:
+                now = self.watch(visitor)
+                if now.failure:
+                    raise now.failure
+                if now.state == "done":
+                    return now
+                if now.total:
+                    progress(len(now.found), now.total)
+                time.sleep(_LOOK)
+        finally:
+            self.leave(visitor)

@@ -1,0 +1,172 @@
+"""Figures and tables that act on a click."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from analysis.head import Head
+from app.frame.frame import CHART, offer_figure, offer_rows
+from app.links.link import link_parameters
+from app.links.parsers import Value
+from app.links.selection import Selection
+from app.links.session import choose
+from app.shell.navigation import streamlit_page
+
+
+def draw_head_map(figure: go.Figure, key: str) -> None:
+    """A figure of `figures.head_map`; a click on a cell puts its head in focus."""
+    draw_choice(figure, key, ("layer", "head"))
+
+
+def _clicked_numbers(event: Any) -> list[int]:
+    """The whole numbers that the clicked point carries; none where the browser sent others."""
+    points = event["selection"]["points"]
+    data = points[0].get("customdata") if points else None
+    # Plotly sends arrays as bytes; the browser then reports a row of them as {"0": .., "1": ..}.
+    numbers = list(data.values()) if isinstance(data, Mapping) else data
+    if not isinstance(numbers, list) or not all(isinstance(n, int | float) for n in numbers):
+        return []
+    return [int(n) for n in numbers if math.isfinite(n)]
+
+
+def _clicked_row(event: Any, count: int) -> int | None:
+    """Which of `count` rows was ticked, if one was."""
+    rows = event["selection"]["rows"]
+    return rows[0] if rows and rows[0] in range(count) else None
+
+
+def _draw_clickable(
+    figure: go.Figure,
+    key: str,
+    act: Callable[[list[int]], None],
+    paper: Callable[[], bytes] | None = None,
+) -> Any:
+    """A figure that hands the whole numbers of a clicked point to `act`, before the next run."""
+
+    def take() -> None:
+        if numbers := _clicked_numbers(st.session_state[key]):
+            act(numbers)
+
+    offer_figure(figure, key, paper)
+    return st.plotly_chart(figure, key=key, config=CHART, on_select=take, selection_mode="points")
+
+
+def draw_choice(
+    figure: go.Figure,
+    key: str,
+    parameters: tuple[str, ...],
+    paper: Callable[[], bytes] | None = None,
+) -> None:
+    """A figure whose points carry a whole number for each of `parameters`; a click sets those."""
+    _draw_clickable(figure, key, lambda numbers: _choose_numbers(parameters, numbers), paper)
+
+
+def _choose_numbers(parameters: tuple[str, ...], numbers: list[int]) -> None:
+    if len(numbers) == len(parameters):
+        choose(**dict(zip(parameters, numbers, strict=True)))
+
+
+def draw_head_graph(
+    figure: go.Figure, key: str, selection: Selection, parameters: tuple[str, ...]
+) -> None:
+    """A graph of heads: a click on a node opens its dossier, one on an edge sets `parameters`.
+
+    Nodes carry layer and head, edges a whole number for each parameter: more than two. An edge
+    with another count of numbers does nothing.
+    """
+    event = _draw_clickable(figure, key, lambda numbers: _choose_numbers(parameters, numbers))
+    _open_clicked(selection, event)
+
+
+def draw_heads_to_open(figure: go.Figure, key: str, selection: Selection) -> None:
+    """A figure whose points carry layer and head; a click opens that head's dossier."""
+    offer_figure(figure, key)
+    event = st.plotly_chart(
+        figure, key=key, config=CHART, on_select="rerun", selection_mode="points"
+    )
+    _open_clicked(selection, event)
+
+
+def _open_clicked(selection: Selection, event: Any) -> None:
+    sizes = (selection.info.n_layers, selection.info.n_heads)
+    numbers = _clicked_numbers(event)
+    if len(numbers) == 2 and all(n in range(size) for n, size in zip(numbers, sizes, strict=True)):
+        go_to_head(selection, Head(*numbers))
+
+
+def draw_options(figure: go.Figure, key: str, options: Sequence[Mapping[str, Value]]) -> None:
+    """A figure whose points carry their place in `options`; a click chooses those values."""
+
+    def take(numbers: list[int]) -> None:
+        if numbers[0] in range(len(options)):
+            choose(**options[numbers[0]])
+
+    _draw_clickable(figure, key, take)
+
+
+def draw_rows_to_choose(
+    rows: Sequence[Mapping[str, object]],
+    options: Sequence[Mapping[str, Value]],
+    key: str,
+    column_config: Mapping[str, Any] | None = None,
+) -> None:
+    """A table with one row for each of `options`; a tick chooses those values."""
+
+    def take() -> None:
+        row = _clicked_row(st.session_state[key], len(options))
+        if row is not None:
+            choose(**options[row])
+
+    offer_rows(rows, key)
+    st.dataframe(
+        rows,
+        hide_index=True,
+        key=key,
+        on_select=take,
+        selection_mode="single-row",
+        column_config=column_config,
+    )
+
+
+def draw_rows_to_open(
+    rows: Sequence[Mapping[str, object]],
+    heads: Sequence[Head],
+    key: str,
+    selection: Selection,
+) -> None:
+    """A table with one row for each of `heads`; a tick opens that head's dossier."""
+    numbers = {name for row in rows for name, value in row.items() if isinstance(value, float)}
+    offer_rows(rows, key)
+    event = st.dataframe(
+        rows,
+        hide_index=True,
+        key=key,
+        on_select="rerun",
+        selection_mode="single-row",
+        column_config={name: st.column_config.NumberColumn(format="%.3f") for name in numbers},
+    )
+    row = _clicked_row(event, len(heads))
+    if row is not None:
+        go_to_head(selection, heads[row])
+
+
+def go_to_head(selection: Selection, head: Head) -> NoReturn:
+    """Leave for a head's dossier, with the same model and input; for clicks on tables and dots."""
+    values = {**selection.values, "layer": head.layer, "head": head.head}
+    # Chosen as well as linked: an empty link (L0H0 on the default input) means "as it was".
+    choose(**{key: values[key] for key in ("model", "input", "layer", "head")})
+    st.switch_page(streamlit_page("head"), query_params=link_parameters("head", values))
+
+
+def open_head(selection: Selection, head: Head, page: str = "head") -> None:
+    """A link to a head on another page, by default its dossier, with the same model and input."""
+    values = {**selection.values, "layer": head.layer, "head": head.head}
+    st.page_link(
+        streamlit_page(page),
+        label=f"Open {head.label}" + ("" if page == "head" else f" in {page.capitalize()}"),
+        icon=":material/arrow_forward:",
+        query_params=link_parameters(page, values),
+    )

@@ -1,0 +1,65 @@
+"""A view as an address holds it: written with its defaults left out, and read with checks."""
+
+from collections.abc import Mapping
+
+from analysis.limits import MAX_CHARACTERS
+from app.links.parameters import (
+    BY_KEY,
+    MAX_LINK_PROMPT,
+    PARAMETERS,
+    PROMPTS,
+    default_of,
+    format_value,
+)
+from app.links.parsers import Refused, Value, text_up_to
+from app.text import display_token
+
+
+def link_parameters(page: str, values: Mapping[str, Value]) -> dict[str, str]:
+    """The query parameters of a view on `page`, defaults and what the page ignores left out.
+
+    A prompt that is too long for a link is left out as well.
+    """
+    return {
+        key: text
+        for key, text in whole_view(page, values).items()
+        if key not in PROMPTS or len(text) <= MAX_LINK_PROMPT
+    }
+
+
+def whole_view(page: str, values: Mapping[str, Value]) -> dict[str, str]:
+    """What differs from the defaults on `page`, whatever its length."""
+    view = {}
+    for parameter in PARAMETERS:
+        value = values.get(parameter.key, default_of(page, parameter))
+        concerns_page = not parameter.pages or page in parameter.pages
+        if concerns_page and value != default_of(page, parameter):
+            view[parameter.key] = format_value(value)
+    return view
+
+
+def parse_link(
+    page: str, link: Mapping[str, list[str]], *, from_file: bool = False
+) -> tuple[dict[str, Value], list[str]]:
+    """Checked values of a link's query parameters, and a sentence for each that was refused.
+
+    A file holds the same, and prompts that are too long for a link.
+    """
+    values: dict[str, Value] = {}
+    notes = []
+    for key, texts in link.items():
+        parameter = BY_KEY.get(key)
+        if parameter is None:
+            continue  # addresses also carry what mail programs and Streamlit append
+        try:
+            parse = text_up_to(MAX_CHARACTERS) if from_file and key in PROMPTS else parameter.parse
+            values[key] = parse(texts[-1])
+        except Refused as refusal:
+            shown = display_token(texts[-1][:40])
+            default = display_token(format_value(default_of(page, parameter))[:40])
+            # -1 and nothing at all stand for a choice that the page makes.
+            instead = "it is left out" if default in ("-1", "") else f"this is {key} {default}"
+            notes.append(f"{key} in the link is “{shown}”, {refusal}; {instead}.")
+        if len(texts) > 1:
+            notes.append(f"{key} stands {len(texts)} times in the link; the last one counts.")
+    return values, notes

@@ -1,0 +1,180 @@
+"""What one visitor's session remembers of the view, and the address bar.
+
+A page calls `app.shell.page.open_page`, which reads the address and the widgets here, refuses what
+is out of range with one sentence, writes the address back with defaults left out, and returns the
+frozen `Selection`. Widgets on a page take their key from `widget_key`, so a changed widget is in
+the selection and in the link at the start of the next run.
+"""
+
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from app.links.link import link_parameters, parse_link, whole_view
+from app.links.parameters import BY_KEY, PARAMETERS, PROMPTS, default_of, format_value
+from app.links.parsers import Refused, Value, text_up_to
+from app.links.selection import Selection
+from app.text import display_token
+
+STATE = "headscope.selection"
+
+
+def choose(**values: Value) -> None:
+    """Change the selection from a callback, as a widget would (a click on a figure, say)."""
+    state = own_state()
+    state.remarks += _take_changes(values)
+    state.touched = True
+    forget_widgets(values)
+
+
+def newly_chosen() -> bool:
+    """Whether `choose` was called since the page began: a part of it that runs by itself is old."""
+    return own_state().touched
+
+
+def current_selection() -> Selection:
+    """The view of the page that is being drawn, as `open_page` or `moved_to` last had it."""
+    selection = own_state().selection
+    assert selection, "a page begins with open_page"
+    return selection
+
+
+@dataclass(slots=True)
+class _State:
+    """What one visitor's session remembers between runs."""
+
+    chosen: dict[str, Value] = field(default_factory=dict)  # what differs from a default, or did
+    shown: dict[str, Value] = field(default_factory=dict)  # every value of the last run
+    link: dict[str, list[str]] | None = None  # the address as we last wrote it
+    page: str | None = None
+    touched: bool = False  # `choose` was called since the last run
+    selection: Selection | None = None  # the view that is being drawn
+    link_place: DeltaGenerator | None = None  # where its link is shown
+    uploads: int = 0  # view files opened so far
+    restored: str | None = None  # page of a view file that is to be opened now
+    remarks: list[str] = field(default_factory=list)  # about that file, for the next run
+
+
+def own_state() -> _State:
+    """What this visitor's session remembers of the view."""
+    state: _State = st.session_state.setdefault(STATE, _State())
+    return state
+
+
+def forget_widgets(keys: Iterable[str]) -> None:
+    """Let widgets of these parameters take their value from the selection."""
+    for key in keys:
+        st.session_state.pop(widget_name(key), None)
+
+
+def read_session(page: str) -> tuple[dict[str, Value], list[str]]:
+    """The values of the view, from a new address or from what has been changed, and notes."""
+    state = own_state()
+    notes: list[str] = []
+    link = {key: st.query_params.get_all(key) for key in st.query_params}
+    changed = {
+        key: st.session_state[widget_name(key)]
+        for key, shown in state.shown.items()
+        if st.session_state.get(widget_name(key), shown) != shown
+    }
+    # On a slow line a second change can arrive with the address of before the first one, so
+    # an address counts as new only when no widget has changed: a first visit, a followed link,
+    # or the browser's back button.
+    new_address = link != state.link and not changed and not state.touched
+    if new_address:
+        state.chosen, notes = parse_link(page, link)
+    else:
+        notes = _take_changes(changed)
+    if new_address or state.page != page:
+        # A widget of another page has the same key and is not the same widget: it would start
+        # empty unless its value is set anew.
+        forget_widgets(BY_KEY)
+    state.touched = False
+    notes += state.remarks
+    state.remarks = []
+    return chosen_values(page), notes
+
+
+def _take_changes(changed: Mapping[str, Value]) -> list[str]:
+    """Take what widgets and clicks report, checked like a link; a sentence for each refused.
+
+    A browser shows what a widget allows, but what it sends is what its visitor makes it send.
+    """
+    notes = []
+    for key, value in changed.items():
+        default = default_of(own_state().page or "", BY_KEY[key])
+        if value == default and type(value) is type(default):
+            own_state().chosen[key] = value  # such as -1, which a link leaves out
+            continue
+        try:
+            # A prompt that is too long for a link is no mistake; one too long to read is said so
+            # where it is read, with the text left in its place.
+            parse = text_up_to(sys.maxsize) if key in PROMPTS else BY_KEY[key].parse
+            own_state().chosen[key] = parse(format_value(value))
+        except Refused as refusal:
+            shown = display_token(format_value(value)[:40])
+            notes.append(f"{key} cannot be “{shown}”, {refusal}; it stays as it was.")
+            forget_widgets([key])
+    return notes
+
+
+def write_session(selection: Selection) -> None:
+    """Remember a view, and write its address."""
+    state = own_state()
+    write_link(link_parameters(selection.page, selection.values))
+    state.chosen.update({key: selection.values[key] for key in state.chosen})
+    state.shown = dict(selection.values)
+    state.page = selection.page
+    state.selection = selection
+
+
+def moved(selection: Selection, **values: Value) -> Selection:
+    """A view with other values, remembered as if its visitor had chosen them."""
+    own_state().chosen.update(values)
+    forget_widgets(values)
+    other = MappingProxyType({**selection.values, **values})
+    return Selection(selection.page, other, selection.info)
+
+
+def widget_key(selection: Selection, parameter: str, shown: Value | None = None) -> str:
+    """The widget key that ties a widget to a parameter; its current value is set under it.
+
+    `shown` is what the widget shows for a stored value that it cannot show, such as the last
+    position for none; the stored value stays until the visitor moves the widget.
+
+    Set in every run, not only where it differs: a browser that is slower than two runs never
+    draws the first one, and would show a widget that only that one had given a value, and
+    report it, at its least value.
+    """
+    widget = widget_name(parameter)
+    value = selection.values[parameter] if shown is None else shown
+    st.session_state[widget] = value
+    own_state().shown[parameter] = value
+    return widget
+
+
+def write_link(link: Mapping[str, str]) -> None:
+    """Put a view into the address bar."""
+    if link != st.query_params.to_dict():
+        st.query_params.from_dict(link)
+    own_state().link = {key: [text] for key, text in link.items()}
+
+
+def own_view(selection: Selection) -> dict[str, str]:
+    """The whole view, but not whom its visitor follows: what is handed on to others."""
+    return whole_view(selection.page, {**selection.values, "room": ""})
+
+
+def widget_name(parameter: str) -> str:
+    """The key of a parameter's widget."""
+    return f"view.{parameter}"
+
+
+def chosen_values(page: str) -> dict[str, Value]:
+    """Every value on a page: as chosen, or its default."""
+    chosen = own_state().chosen
+    return {p.key: chosen.get(p.key, default_of(page, p)) for p in PARAMETERS}

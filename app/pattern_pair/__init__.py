@@ -1,5 +1,0 @@
-"""Two patterns and their difference side by side, with one pointer for all of them."""
-
-from app.pattern_pair.component import Pane, pattern_pair
-
-__all__ = ["Pane", "pattern_pair"]

@@ -1,0 +1,1 @@
+"""Choices that several pages share."""

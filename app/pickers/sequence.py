@@ -1,0 +1,29 @@
+"""Which of several repeated sequences a page draws."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from app.links.selection import Selection
+from app.links.session import widget_key
+
+if TYPE_CHECKING:
+    from analysis.runs.inputs import Tokens
+
+
+def choose_sequence(selection: Selection, tokens: Tokens) -> int:
+    """The index of the sequence to draw; a picker where there is more than one."""
+    if tokens.batch == 1:
+        return 0
+    return int(
+        st.number_input(
+            "Sequence to draw",
+            0,
+            tokens.batch - 1,
+            key=widget_key(selection, "sequence"),
+            help="The scores and means are over all sequences; a picture shows one of them.",
+            width=200,
+        )
+    )

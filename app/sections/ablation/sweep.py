@@ -1,0 +1,179 @@
+"""Every head ablated by itself: an estimate of all at once, then exact values one by one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import streamlit as st
+
+from analysis.definitions import ABLATION, ABLATION_ESTIMATE
+from analysis.head import Head
+from app.compute import calls
+from app.figures import ablation as ablation_figures
+from app.figures import base as figures
+from app.frame.clicks import draw_choice, draw_head_map, open_head
+from app.frame.frame import draw, draw_table, figure_frame
+from app.frame.layout import beside
+from app.links.session import newly_chosen
+from app.pickers.heads import completed
+from app.sections.ablation.subject import AblationView
+from app.shell.watching import cancel, cancelled, forget_failure, go_on, is_awaited, watch
+from app.text import display_token
+
+if TYPE_CHECKING:
+    from app.compute.sweeps import SharedSweep, Snapshot
+
+MOST_IMPORTANT = 20
+# Seconds between two looks at a sweep that is under way.
+INTERVAL = 0.7
+
+
+def draw_sweep(view: AblationView) -> np.ndarray:
+    """The map, the ranking, the tokens that need one head, and the estimate's errors.
+
+    Returns what is known of every head's effect, [layer, head]; the estimate where nothing is.
+    """
+    if view.known.failure:
+        forget_failure(view.sweep)
+        raise view.known.failure
+    estimate = calls.ablation_estimate(view.selection, view.method).values
+
+    def found() -> None:
+        now = watch(view.sweep)
+        # The whole page: its other sections wait for this one and follow the head in focus.
+        if view.sweeping != is_awaited(view.sweep, now) or newly_chosen():
+            st.rerun()
+        _draw_status(view.sweep, now, estimate.size)
+        _draw_found(view, estimate, now.values(view.selection.info))
+
+    st.fragment(found, run_every=INTERVAL if view.sweeping else None)()
+    return _merged(estimate, view.known.values(view.selection.info))
+
+
+def _draw_status(sweep: SharedSweep, now: Snapshot, total: int) -> None:
+    done = len(now.found)
+    if done == total:
+        return
+    bar = st.container(horizontal=True, vertical_alignment="center")
+    if cancelled(sweep):
+        bar.markdown(f"Cancelled: {done} of {total} heads are exact, the others are estimates.")
+        bar.button("Continue", on_click=go_on)
+        return
+    left = "" if now.seconds_left is None else f", about {max(now.seconds_left, 1):.0f} s left"
+    said = f"{done} of {total} heads exact{left}; the others are estimates"
+    if now.state == "waiting":
+        said = "Other sweeps are under way; until this one's turn all values are estimates"
+    bar.progress(done / total, said, width="stretch")
+    bar.button("Cancel", on_click=cancel, args=(sweep,))
+
+
+def _merged(estimate: np.ndarray, exact: np.ndarray) -> np.ndarray:
+    return np.where(np.isnan(exact), estimate, exact)
+
+
+def _draw_found(view: AblationView, estimate: np.ndarray, exact: np.ndarray) -> None:
+    values = _merged(estimate, exact)
+    focus = completed(view.selection, "layer", "head", values)
+    chosen = calls.head_ablation(view.selection, focus, view.method)
+    with figure_frame(
+        "Loss increase without each head",
+        f"Nats per token over {view.where}; the loss with all heads is {chosen.clean_loss:.3f}. "
+        "Blue: the model needs the head. A ring and ≈ mark an estimate, until the exact value is "
+        "known. Click a cell to put a head in focus.",
+        ABLATION,
+        ABLATION_ESTIMATE,
+    ):
+        draw_head_map(
+            ablation_figures.effect_map(estimate, exact, view.theme, focus=focus), key="map"
+        )
+    left, right = beside("effects", 300, 460)
+    with left:
+        _draw_ranking(view, estimate, exact)
+    with right:
+        _draw_per_token(view, focus, chosen.per_token)
+    _draw_scatter(view, focus, estimate, exact)
+
+
+def _draw_ranking(view: AblationView, estimate: np.ndarray, exact: np.ndarray) -> None:
+    with figure_frame("Most needed heads", "Largest loss increase first, in nats.", ABLATION):
+        known = ~np.isnan(exact)
+        # Exact values first: an estimate may be far too high.
+        order = np.lexsort((-_merged(estimate, exact).ravel(), ~known.ravel()))
+        ranking = [view.every_head[i] for i in order[:MOST_IMPORTANT]]
+        number = st.column_config.NumberColumn(format="%+.3f")
+        draw_table(
+            [
+                {
+                    "Head": head.label,
+                    "Exact": float(exact[at]) if known[at] else None,
+                    "Estimate": float(estimate[at]),
+                }
+                for head in ranking
+                for at in [(head.layer, head.head)]
+            ],
+            "ranking",
+            {"Exact": number, "Estimate": number},
+            height=420,
+            placeholder="…",
+        )
+
+
+def _draw_per_token(view: AblationView, focus: Head, effect: np.ndarray) -> None:
+    largest = int(np.argmax(effect))
+    labels = view.tokens.labels[0] if view.tokens.batch == 1 else None
+    token = f" “{display_token(labels[largest + 1])}”" if labels else ""
+    with figure_frame(
+        f"Which tokens need {focus.label}",
+        f"Loss increase at each prediction; largest for token {largest + 1}{token}, "
+        f"{effect[largest]:+.2f} nats.",
+        ABLATION,
+    ):
+        half = view.tokens.half_length
+        draw(figures.effect_line(effect, labels, half, view.theme), key="per-token")
+        open_head(view.selection, focus)
+
+
+def _draw_scatter(view: AblationView, focus: Head, estimate: np.ndarray, exact: np.ndarray) -> None:
+    known = ~np.isnan(exact)
+    with figure_frame(
+        "Where the estimate is wrong",
+        "Each dot is a head whose exact value is known. The estimate follows the slope of the "
+        "loss in a straight line; on the dashed line it is right. Click a dot to put its head in "
+        "focus.",
+        ABLATION_ESTIMATE,
+        ABLATION,
+    ):
+        if known.sum() < 2:
+            st.caption("Exact values are on their way.")
+            return
+        st.caption(_errors_said(estimate, exact))
+        draw_choice(
+            ablation_figures.estimate_scatter(estimate, exact, view.theme, focus=focus),
+            "estimates",
+            ("layer", "head"),
+        )
+
+
+def _errors_said(estimate: np.ndarray, exact: np.ndarray) -> str:
+    known = ~np.isnan(exact)
+    pairs = np.stack([estimate[known], exact[known]])
+    # Heads that do nothing at all leave nothing to correlate.
+    varies = (np.ptp(pairs, axis=1) > 0).all()
+    said = (
+        f"Correlation {np.corrcoef(pairs)[0, 1]:.2f} over {known.sum()} heads. " if varies else ""
+    )
+    error = np.where(known, exact - estimate, 0)
+    layer, head = np.unravel_index(int(np.abs(error).argmax()), error.shape)
+    name = Head(int(layer), int(head)).label
+    truth = (
+        "Taking it out whole does far more than the slope says: attention or the prediction is "
+        "saturated, so a small step changes little."
+        if error[layer, head] > 0
+        else "The slope promises more than taking it out whole does: other heads or a norm make up "
+        "for the loss, or it levels off."
+    )
+    return (
+        f"{said}Farthest off is {name}: {estimate[layer, head]:+.2f} nats estimated, "
+        f"{exact[layer, head]:+.2f} exact. {truth}"
+    )

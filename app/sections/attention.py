@@ -1,0 +1,101 @@
+"""The head grid on a page: fed from the backend, and its view kept in the link."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import streamlit as st
+
+from analysis.definitions import PATTERN, SCORES, TARGETED
+from analysis.head import Head, all_heads
+from app.components.head_grid import HeadGridState, head_grid
+from app.compute import calls
+from app.frame.export import Exhibit, pattern_table
+from app.frame.frame import figure_frame, offer
+from app.frame.paper import head_pictures, inline_svg, paper_pattern
+from app.links.selection import Selection
+from app.shell.page import move_view
+from app.text import display_token
+from app.theme import palette
+
+if TYPE_CHECKING:
+    from analysis.heads.scores import HeadScores
+    from analysis.models.info import ModelInfo
+
+
+def _offer_grid(every: np.ndarray, labels: Sequence[str], focus: Head, info: ModelInfo) -> None:
+    heads, theme = every.reshape(-1, *every.shape[2:]), palette()
+    names = [head.label for head in all_heads(info)]
+    chosen = every[focus.layer, focus.head]
+    offer(
+        Exhibit(
+            "grid",
+            lambda: pattern_table(heads, names, labels),
+            page=lambda name: head_pictures(heads, names, theme),
+        )
+    )
+
+    def paper() -> bytes:
+        return paper_pattern(chosen, labels, focus.label, info.title)
+
+    offer(
+        Exhibit(
+            focus.label,
+            lambda: pattern_table(chosen[None], [focus.label], labels),
+            page=lambda name: inline_svg(paper()),
+            paper=paper,
+        )
+    )
+
+
+def draw_grid(
+    selection: Selection, sequence: int, labels: Sequence[str], scores: HeadScores
+) -> Selection:
+    """All heads of one sequence; returns the selection with the view the visitor has made."""
+    info = selection.info
+    patterns = calls.patterns(selection, sequence, tuple(range(info.n_layers)))
+    known: dict[str, np.ndarray] = {
+        name: scores[name] for name in SCORES if not np.isnan(scores[name]).all()
+    }
+    locked = [Head.parse(label) for label in selection["locked"].split(",") if label]
+    at = [int(position) for position in selection["at"].split(",") if position]
+    absent = [h.label for h in locked if h.layer >= info.n_layers or h.head >= info.n_heads]
+    if absent:
+        st.text(f"⚠ {info.name} has no {', '.join(absent)}; the other heads are locked.")
+    if beyond := [str(position) for position in at if position >= len(labels)]:
+        st.text(
+            f"⚠ There is no position {', '.join(beyond)} in this text of {len(labels)} tokens "
+            f"(they run from 0 to {len(labels) - 1})."
+        )
+    with figure_frame(
+        "Every head",
+        "Point at a small picture to look, click to lock it; point at a token of the text to see "
+        "what it attends to, click to lock it. Arrow keys move between heads.",
+        PATTERN,
+    ):
+        every = patterns.values[0]
+        view = head_grid(
+            every,
+            [display_token(label) for label in labels],
+            key="head-grid",
+            scores=known,
+            marks={name: selection["threshold"] for name in TARGETED if name in known},
+            view=HeadGridState(
+                focus=Head(selection["layer"], selection["head"]),
+                locked=tuple(locked),
+                tokens=tuple(at),
+                direction=selection["direction"],
+            ),
+        )
+        assert view.focus
+        _offer_grid(every, labels, view.focus, info)
+    return move_view(
+        selection,
+        layer=view.focus.layer,
+        head=view.focus.head,
+        locked=",".join(head.label for head in view.locked),
+        at=",".join(map(str, view.tokens)),
+        direction=view.direction,
+    )

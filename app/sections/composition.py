@@ -1,0 +1,247 @@
+"""The sections of the page on composition: which heads read which, and what comes of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from analysis.definitions import (
+    COMPOSITION,
+    COMPOSITION_BASELINE,
+    DECOMPOSITION,
+    SCORES,
+    TARGETED_ABLATION,
+)
+from analysis.head import Head
+from app.components.progress import progress_bar, wanted
+from app.compute import calls
+from app.figures import base as figures
+from app.figures import composition as composition_figures
+from app.frame.clicks import draw_choice, draw_head_graph, open_head
+from app.frame.frame import draw, figure_frame, part
+from app.frame.layout import METRIC
+from app.links.parameters import MAX_JOINT, MAX_PAIRS
+from app.links.selection import Selection
+from app.links.session import widget_key
+from app.pickers.heads import INDUCTION
+from app.pickers.sequence import choose_sequence
+from app.theme import palette
+
+KINDS = {"Q": "queries", "K": "keys", "V": "values"}
+# What a click on a pair of heads chooses: first the writer, then the reader.
+PAIR = ("layer2", "head2", "layer", "head")
+# Below this there is no stripe that an ablation could break.
+A_STRIPE = 0.1
+MAX_SOURCES = 24  # rows of the map of all stripes
+
+
+def draw_pairs(selection: Selection, writer: Head, reader: Head) -> None:
+    """The scores of all pairs, their baseline, and the strongest as a graph."""
+    kind = selection["kind"]
+    with (
+        figure_frame(
+            "Composition scores of every pair of heads",
+            "Blue: the later head reads what the earlier one writes, more than random heads would; "
+            "no colour is the mean of random pairs, red is less. Click a cell to choose that pair.",
+            COMPOSITION,
+            COMPOSITION_BASELINE,
+        ),
+        part(),
+    ):
+        st.segmented_control(
+            "The later head reads it with its",
+            list(KINDS),
+            format_func=lambda name: f"{name}: {KINDS[name]}",
+            required=True,
+            key=widget_key(selection, "kind"),
+        )
+        found = {each: calls.composition(selection, each) for each in KINDS}
+        baseline = found[kind].baseline
+        spread = (baseline.mean, baseline.std)
+        figure, left_out = composition_figures.pair_map(
+            found[kind].values, spread, palette(), (writer, reader)
+        )
+        draw_choice(figure, "pairs", PAIR)
+        if left_out:
+            st.caption(
+                f"The heads that differ most from random ones; {left_out} rows and columns are "
+                "left out."
+            )
+        st.markdown(f"**{writer.label} to {reader.label}**")
+        bar = st.container(horizontal=True)
+        for each, result in found.items():
+            at = (writer.layer, writer.head, reader.layer, reader.head)
+            known = not np.isnan(result.values[at])
+            bar.metric(
+                f"{each}: {KINDS[each]}",
+                f"{result.values[at]:.3f}" if known else "n/a",
+                f"{result.deviations[at]:+.1f} sd" if known else None,
+                delta_color="off",
+                border=True,
+                width=METRIC,
+            )
+        if writer.layer >= reader.layer:
+            st.caption(f"{writer.label} is in no earlier layer: {reader.label} cannot read it.")
+        open_head(selection, reader, "circuits")
+
+        st.markdown("**Random pairs, and all pairs of this model**")
+        dots = {
+            each: result.strongest(composition_figures.MAX_DOTS) for each, result in found.items()
+        }
+        draw_choice(
+            composition_figures.baseline_figure(
+                baseline.sample, baseline.closed_form, dots, palette()
+            ),
+            "baseline",
+            PAIR,
+        )
+        cut = max(len(pairs) for pairs in dots.values()) == composition_figures.MAX_DOTS
+        st.caption(
+            f"{len(baseline.sample)} random pairs: mean {baseline.mean:.4f}, standard deviation "
+            f"{baseline.std:.4f}. The dashed line is the closed form 1/√{selection.info.d_model} "
+            f"= {baseline.closed_form:.4f}. "
+            + (f"The {composition_figures.MAX_DOTS} strongest pairs are drawn. " if cut else "")
+            + found[kind].assumes
+        )
+    with (
+        figure_frame(
+            f"Strongest {kind}-composition, as a graph",
+            "The first layer is at the bottom; the thicker the edge, the higher the score. Click a "
+            "head to open it, an edge to choose that pair.",
+            COMPOSITION,
+        ),
+        part(),
+    ):
+        st.slider("Pairs", 1, MAX_PAIRS, key=widget_key(selection, "pairs"), width=320)
+        result = calls.composition(selection, kind)
+        links = composition_figures.composition_links(
+            result.strongest(selection["pairs"]),
+            (result.baseline.mean, result.baseline.std),
+            palette(),
+            (writer, reader),
+        )
+        shape = (selection.info.n_layers, selection.info.n_heads)
+        figure = composition_figures.head_graph(links, shape, palette(), (writer, reader))
+        draw_head_graph(figure, "graph", selection, PAIR)
+
+
+def draw_targeted(selection: Selection, target: Head) -> None:
+    """How the target's induction stripe changes without each earlier head."""
+    with (
+        figure_frame(
+            f"Which earlier head does the stripe of {target.label} rest on?",
+            "The change of its induction score when one earlier head is silenced. A long red bar: "
+            "without that head the stripe is gone.",
+            TARGETED_ABLATION,
+            SCORES["induction"],
+        ),
+        part(),
+    ):
+        earlier = target.layer * selection.info.n_heads
+        ids = calls.tokens_of(selection).ids
+        if not wanted(selection.info, ids, "Silence the earlier heads", earlier):
+            return
+        with progress_bar(f"Silencing every head before {target.label}") as progress:
+            result = calls.targeted_ablation(selection, target, progress)
+        strongest = int(np.abs(result.values).argmax())
+        without = f"Without {result.sources[strongest].label}"
+        bar = st.container(horizontal=True)
+        bar.metric(
+            f"Induction score of {target.label}", f"{result.clean:.2f}", border=True, width=METRIC
+        )
+        bar.metric(without, f"{result.ablated[strongest]:.2f}", border=True, width=METRIC)
+        labels = [head.label for head in result.sources]
+        draw(composition_figures.change_bars(result.values, labels, palette()), key="targeted")
+        if result.clean < A_STRIPE:
+            st.caption(
+                f"{target.label} shows next to no stripe on these tokens, so there is little to "
+                "break. Choose an induction head, or repeated tokens."
+            )
+        if st.toggle("The same for every induction head", key=widget_key(selection, "stripes")):
+            _draw_every_stripe(selection)
+
+
+def _draw_every_stripe(selection: Selection) -> None:
+    found = calls.reference_scores(selection).above("induction", INDUCTION)
+    targets = [head for head, _ in found if head.layer > 0][:MAX_JOINT]
+    if not targets:
+        st.caption(f"No head of a later layer has an induction score above {INDUCTION}.")
+        return
+    earlier = sum(target.layer for target in targets) * selection.info.n_heads
+    ids = calls.tokens_of(selection).ids
+    if not wanted(selection.info, ids, "Silence them for each stripe", earlier):
+        return
+    results = []
+    for target in targets:
+        with progress_bar(f"Silencing every head before {target.label}") as progress:
+            results.append(calls.targeted_ablation(selection, target, progress))
+    sources = max((result.sources for result in results), key=len)
+    changes = np.full((len(sources), len(targets)), np.nan)
+    for column, result in enumerate(results):
+        # Heads are listed layer by layer, so a target of an earlier layer has the first of them.
+        changes[: len(result.values), column] = result.values
+    needed = np.sort(np.nanmax(np.abs(changes), axis=1).argsort()[::-1][:MAX_SOURCES])
+    if len(needed) < len(sources):
+        st.caption(f"The {len(needed)} heads that change a stripe most, of {len(sources)}.")
+    figure = composition_figures.change_map(
+        changes[needed],
+        [sources[i].label for i in needed],
+        [target.label for target in targets],
+        palette(),
+    )
+    draw(figure, key="every stripe")
+
+
+def draw_decomposition(selection: Selection, head: Head) -> None:
+    """What a head's queries and keys are made of, and which parts decide where it attends."""
+    with (
+        figure_frame(
+            f"What the queries and keys of {head.label} are made of",
+            "Each component that wrote to the stream before, by the length of its part. An "
+            "induction head asks with the embedding and finds keys of the previous-token head.",
+            DECOMPOSITION,
+        ),
+        part(),
+    ):
+        tokens = calls.tokens_of(selection)
+        result = calls.decomposition(selection, head)
+        labels = tokens.labels[0] if tokens.batch == 1 else None
+        top = float(max(result.query_norms.max(), result.key_norms.max()))
+        for name, norms in (("Queries", result.query_norms), ("Keys", result.key_norms)):
+            st.markdown(f"**{name}**")
+            draw(
+                composition_figures.norm_map(norms, result.labels, labels, palette(), top),
+                key=f"norms {name}",
+            )
+        st.caption(
+            f"Check: the components sum to the query within {result.query_error:.1e} and to the "
+            f"key within {result.key_error:.1e} of its largest entry. Lengths, not their squares, "
+            f"averaged over {tokens.batch} sequences. {result.assumes}"
+        )
+
+        count = len(result.labels)
+        strongest = np.unravel_index(int(result.score_std.argmax()), result.score_std.shape)
+        chosen = [
+            asked if 0 <= asked < count else int(best)
+            for asked, best in zip((selection["qpart"], selection["kpart"]), strongest, strict=True)
+        ]
+        st.markdown("**Which pairs of parts decide where it attends**")
+        st.caption(
+            "Standard deviation of their scores over all places it may look at. Click a cell to "
+            "see its scores below."
+        )
+        figure, left_out = composition_figures.component_map(
+            result.score_std, result.labels, (chosen[0], chosen[1]), palette()
+        )
+        draw_choice(figure, "components", ("qpart", "kpart"))
+        if left_out:
+            st.caption(f"{left_out} components of small scores are left out.")
+
+        query, key = (result.labels[i] for i in chosen)
+        st.markdown(f"**Scores of queries from {query} with keys from {key}**")
+        row = choose_sequence(selection, tokens)
+        scores = np.nan_to_num(result.score_map(query, key, row))
+        draw(
+            figures.pattern_map(scores, tokens.labels[row], palette(), unit="score"),
+            key="score map",
+        )

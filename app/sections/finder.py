@@ -1,0 +1,118 @@
+"""What the finder is made of: the scores of every head, and tables of heads that open them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import streamlit as st
+
+from analysis.definitions import PROFILE
+from analysis.errors import AnalysisError
+from analysis.head import Head, all_heads
+from app.components.progress import progress_bar
+from app.compute import calls
+from app.frame.clicks import draw_rows_to_open
+from app.links.selection import Selection
+from app.links.session import widget_key
+
+Profiles = dict[str, np.ndarray]
+
+
+def profiles_of(selection: Selection) -> Profiles:
+    """The scores that this model and input have, [layer, head] each; those that take long if asked.
+
+    Raises:
+        AnalysisError: The input is not usable.
+    """
+    profiles = calls.profiles(selection)
+    return {**profiles, **_measured(selection)} if selection["measured"] else profiles
+
+
+def _measured(selection: Selection) -> Profiles:
+    heads, found = all_heads(selection.info), {}
+    shape = (selection.info.n_layers, selection.info.n_heads)
+    try:
+        with progress_bar("OV copying of every head") as progress:
+            shares = []
+            for done, head in enumerate(heads):
+                progress(done, len(heads))
+                shares.append(calls.ov_copying(selection, (head,)).accuracy[1])
+        found["copying"] = np.array(shares).reshape(shape)
+    except AnalysisError as refusal:
+        st.text(f"⚠ {refusal}")
+    with progress_bar("Loss without every head") as progress:
+        sweep = calls.ablation_sweep(selection, "zero").wait(progress)
+    return {**found, "ablation": sweep.values(selection.info)}
+
+
+def name_of(score: str) -> str:
+    """A score's name for pickers and columns."""
+    return score.capitalize()
+
+
+def known_score(selection: Selection, parameter: str, profiles: Profiles) -> str:
+    """The score a parameter names, or the first one if it is not there."""
+    score = str(selection[parameter])
+    if score in profiles:
+        return score
+    instead = next(iter(profiles))
+    if score in ("copying", "ablation") and not selection["measured"]:
+        why = "is not measured yet (switch “Copying and ablation” on)"
+    else:
+        why = "is unknown here (no token comes twice, or the model has no such circuit)"
+    st.caption(f"{name_of(score)} {why}, so this is {name_of(instead)}.")
+    return instead
+
+
+def choose_filter(selection: Selection) -> None:
+    """What the table is ranked by, and which heads it leaves out."""
+    bar = st.container(horizontal=True, vertical_alignment="bottom")
+    bar.selectbox(
+        "Rank by", PROFILE, format_func=name_of, key=widget_key(selection, "rank"), width=180
+    )
+    bar.number_input(
+        "At least", -1.0, 99.0, step=0.05, key=widget_key(selection, "minimum"), width=140
+    )
+    bar.selectbox(
+        "Heads of",
+        range(-1, selection.info.n_layers),
+        format_func=lambda layer: "every layer" if layer < 0 else f"layer {layer}",
+        key=widget_key(selection, "only"),
+        width=150,
+    )
+    bar.toggle(
+        "Copying and ablation",
+        key=widget_key(selection, "measured"),
+        help="Two more scores: the share of tokens that a head's OV copies, and the loss increase "
+        "when the head is replaced by zero. They take a few seconds per head the first time.",
+    )
+
+
+def shown_heads(selection: Selection, values: np.ndarray) -> np.ndarray:
+    """Which heads pass the filter on the score they are ranked by, [layer, head]."""
+    layers = np.arange(len(values))[:, None]
+    only = selection["only"]
+    shown: np.ndarray = (values >= selection["minimum"]) & ((only < 0) | (layers == only))
+    return shown
+
+
+def draw_heads(
+    selection: Selection,
+    heads: Sequence[Head],
+    profiles: Profiles,
+    key: str,
+    more: Mapping[str, Sequence[float]] | None = None,
+) -> None:
+    """A table with one row per head and one column per score; a ticked row opens its head.
+
+    `more` adds columns before the scores, one number for each of `heads`.
+    """
+    columns = {name: list(values) for name, values in (more or {}).items()}
+    for name, values in profiles.items():
+        columns[name_of(name)] = [float(values[head.layer, head.head]) for head in heads]
+    rows = [
+        {"Head": head.label, **{name: values[i] for name, values in columns.items()}}
+        for i, head in enumerate(heads)
+    ]
+    draw_rows_to_open(rows, heads, key, selection)

@@ -1,0 +1,237 @@
+"""The sections of one head's dossier that depend on the input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import streamlit as st
+
+from analysis.definitions import (
+    ABLATION,
+    ATTRIBUTION,
+    CHANCE,
+    PATTERN,
+    SCORE_SPLIT,
+    SCORES,
+    SOURCE_ATTRIBUTION,
+)
+from analysis.head import Head
+from analysis.models.capabilities import scale_note
+from app.compute import calls
+from app.figures import base as figures
+from app.figures import heads as head_figures
+from app.frame.clicks import draw_choice
+from app.frame.frame import draw, draw_table, figure_frame, part
+from app.frame.layout import METRIC
+from app.frame.paper import paper_pattern
+from app.links.selection import Selection
+from app.links.session import choose, widget_key
+from app.pickers.answer import choose_answer_and_foil
+from app.pickers.method import METHODS, choose_method
+from app.text import display_token, markdown_text
+from app.theme import Palette, palette
+
+if TYPE_CHECKING:
+    from analysis.runs.inputs import Tokens
+
+
+@dataclass(frozen=True)
+class HeadView:
+    """What every section is about: the head, and the sequence that is drawn."""
+
+    selection: Selection
+    head: Head
+    tokens: Tokens
+    row: int
+    theme: Palette
+
+    @classmethod
+    def of(cls, selection: Selection, tokens: Tokens, row: int) -> HeadView:
+        """The view of the head in focus."""
+        return cls(selection, Head(selection["layer"], selection["head"]), tokens, row, palette())
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Tokens of the sequence that is drawn."""
+        return tuple(self.tokens.labels[self.row])
+
+    @property
+    def pattern(self) -> np.ndarray:
+        """The head's pattern there, [dest, src]."""
+        layer = calls.patterns(self.selection, self.row, (self.head.layer,))
+        return layer.values[0, 0, self.head.head]
+
+    def named(self, position: int) -> str:
+        """A position and its token, as text."""
+        return f"{position} “{display_token(self.labels[position])}”"
+
+
+def choose_head(selection: Selection) -> None:
+    """Pickers of layer and head, and buttons with a key each for the neighbours."""
+    info = selection.info
+    here = selection["layer"] * info.n_heads + selection["head"]
+
+    def step(by: int) -> None:
+        layer, head = divmod((here + by) % (info.n_layers * info.n_heads), info.n_heads)
+        choose(layer=layer, head=head)
+
+    bar = st.container(horizontal=True, vertical_alignment="bottom")
+    bar.button("Previous head", on_click=step, args=(-1,), shortcut="P")
+    bar.selectbox("Layer", range(info.n_layers), key=widget_key(selection, "layer"), width=110)
+    bar.selectbox("Head", range(info.n_heads), key=widget_key(selection, "head"), width=110)
+    bar.button("Next head", on_click=step, args=(1,), shortcut="N")
+
+
+def chosen_cell(view: HeadView) -> tuple[int, int]:
+    """The cell to explain: the link's, or the strongest one.
+
+    Attention to the first token does not count for that: most heads rest there.
+    """
+    asked_dest, asked_src = view.selection["dest"], view.selection["src"]
+    last = len(view.labels) - 1
+    strength = np.array(view.pattern)
+    strength[1:, 0] = 0
+    strongest = int(strength[1:].max(-1).argmax()) + 1 if last else 0
+    dest = asked_dest if 0 <= asked_dest <= last else strongest
+    src = asked_src if 0 <= asked_src <= dest else int(strength[dest].argmax())
+    if asked_dest > last:
+        st.caption(f"There is no position {asked_dest}; destinations run from 0 to {last}.")
+    elif asked_src > dest:
+        st.caption(f"Source {asked_src} is after destination {dest}, so another one is shown.")
+    return dest, src
+
+
+def draw_pattern(view: HeadView, cell: tuple[int, int]) -> None:
+    """The head's pattern; a click on a cell chooses what is explained."""
+    clickable = len(view.labels) <= head_figures.MAX_CLICKABLE
+    with figure_frame(
+        f"Where {view.head.label} looks",
+        "Each row is a destination and shows where it looks back to. "
+        + ("Click a cell to ask why, below." if clickable else "Choose a cell by number, below."),
+        PATTERN,
+    ):
+        figure = head_figures.pattern_cells(view.pattern, view.labels, view.theme, cell)
+        pattern, title, model = view.pattern, view.head.label, view.selection.info.title
+
+        def paper() -> bytes:
+            return paper_pattern(pattern, view.labels, title, model)
+
+        draw_choice(figure, "pattern", ("dest", "src"), paper)
+
+
+def draw_scores(view: HeadView) -> None:
+    """Every score of the head, beside chance and the other heads."""
+    scores = calls.scores(view.selection)
+    at = (view.head.layer, view.head.head)
+    rows = []
+    for name in SCORES:
+        values = scores[name]
+        if not np.isnan(values[at]):
+            rows.append(
+                {
+                    "Score": name.capitalize(),
+                    "Value": float(values[at]),
+                    "Chance": scores.chance[name],
+                    "Rank": f"{1 + int((values > values[at]).sum())} of {values.size}",
+                }
+            )
+    missing = len(rows) < len(SCORES)
+    with figure_frame(
+        "Scores",
+        "Rank 1 is the highest of all heads." + (" No token comes twice here." * missing),
+        *SCORES.values(),
+    ):
+        draw_table(
+            rows,
+            "scores",
+            {name: st.column_config.NumberColumn(format="%.3f") for name in ("Value", "Chance")},
+        )
+        st.caption(CHANCE)
+
+
+def draw_split(view: HeadView, cell: tuple[int, int]) -> None:
+    """Why the head attends where it does: one score, by upstream component."""
+    dest, src = cell
+    with figure_frame(
+        "Why does it attend there?",
+        "The score before softmax, by the component that wrote what the query and the key are "
+        "made of. Only differences between sources of one destination count.",
+        SCORE_SPLIT,
+    ):
+        bar = st.container(horizontal=True, vertical_alignment="bottom")
+        shown = widget_key(view.selection, "dest", shown=dest)
+        bar.number_input("Destination (query)", 0, len(view.labels) - 1, key=shown, width=170)
+        shown = widget_key(view.selection, "src", shown=src)
+        bar.number_input("Source (key)", 0, dest, key=shown, width=170)
+        with part():
+            split = calls.score_split(view.selection, view.row, view.head, dest, src)
+            st.markdown(
+                f"From {markdown_text(view.named(dest))} to {markdown_text(view.named(src))}: "
+                f"attention **{view.pattern[dest, src]:.3f}**, score **{split.score:+.2f}**. "
+                "The bars on either side sum to that score."
+            )
+            sides = zip(("query", "key"), (split.query_side, split.key_side), strict=True)
+            for column, (side, values) in zip(st.columns(2), sides, strict=True):
+                column.markdown(f"**{side.capitalize()} side**, sum {values.sum():+.2f}")
+                with column:
+                    draw(head_figures.side_bars(values, split.labels, view.theme), key=side)
+
+
+def draw_logits(view: HeadView) -> None:
+    """What the head adds to a token's logit, by position and by source."""
+    selection = view.selection
+    with (
+        figure_frame(
+            "What it adds to the logits",
+            "By default towards the token that really comes next, at every position.",
+            ATTRIBUTION,
+            SOURCE_ATTRIBUTION,
+        ),
+        part(),
+    ):
+        answer, foil = choose_answer_and_foil(selection)
+        result = calls.source_attribution(selection, view.row, view.head, answer, foil)
+        total, targets = result.total[0], result.targets[0]
+        towards = [texts[0] for texts in calls.token_labels(selection, targets[:, None])]
+        at = view.labels[: len(total)]
+        if note := scale_note(selection.info):
+            st.caption(note)
+        draw(head_figures.position_bars(total, at, towards, view.theme), key="logits")
+        st.caption(
+            "The same by source: each row of this map sums to the bar of its position, within "
+            f"{result.error:.1e} logits. Blue pushes towards the token, red away from it."
+        )
+        draw(
+            figures.pattern_map(result.values[0], at, view.theme, unit="logits"),
+            key="sources",
+        )
+
+
+def draw_ablation(view: HeadView) -> None:
+    """How much worse the model gets without the head."""
+    repeated = view.tokens.half_length is not None
+    where = "the predictable tokens of the second half" if repeated else "all tokens of the prompt"
+    with figure_frame(
+        "What breaks without it",
+        f"Loss over {where}, in nats per token; how much it rises without the head, and at each "
+        "prediction. Blue: the model needs the head.",
+        ABLATION,
+    ):
+        method = choose_method(view.selection, "What its output is replaced by")
+        with part():
+            chosen = calls.head_ablation(view.selection, view.head, method)
+            bar = st.container(horizontal=True)
+            bar.metric("All heads", f"{chosen.clean_loss:.3f}", border=True, width=METRIC)
+            for kind in METHODS:
+                value = "n/a"
+                if kind == "zero" or view.tokens.batch > 1:
+                    effect = calls.head_ablation(view.selection, view.head, kind)
+                    value = f"{effect.value:+.3f}"
+                bar.metric(f"{kind.capitalize()} instead", value, border=True, width=METRIC)
+            if view.tokens.batch == 1:
+                st.caption("Mean and resample need at least 2 sequences.")
+            labels = view.labels if view.tokens.batch == 1 else None
+            half = view.tokens.half_length
+            draw(figures.effect_line(chosen.per_token, labels, half, view.theme), key="per-token")

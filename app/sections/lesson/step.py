@@ -1,0 +1,277 @@
+"""The lesson on the screen: one step's text, figure, task and feedback."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import streamlit as st
+
+from analysis.definitions import ABLATION, COMPOSITION, COPYING, LOSS, PATTERN, SCORES
+from analysis.errors import AnalysisError
+from analysis.head import Head
+from analysis.models.catalog import available_models
+from app.compute import calls
+from app.figures import ablation as ablation_figures
+from app.figures import base as figures
+from app.figures import circuits as circuit_figures
+from app.frame.clicks import open_head
+from app.frame.frame import draw, figure_frame
+from app.frame.layout import beside
+from app.glossary import linked
+from app.links.selection import Selection
+from app.links.session import choose
+from app.pickers.heads import joint_heads
+from app.sections.lesson.steps import (
+    INPUT,
+    MODEL,
+    STEPS,
+    Evidence,
+    Step,
+    found_head,
+    read_answers,
+    write_answers,
+)
+from app.shell.watching import watch
+from app.theme import palette
+
+# Seconds to wait for the effects of 16 heads; they take one or two.
+_PATIENCE = 60.0
+_HEAD_FIGURE = "pattern of the answer"
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Where a learner is, and the numbers that the steps are checked against."""
+
+    view: Selection
+    answers: list[str]
+    number: int  # from 1
+
+    @property
+    def step(self) -> Step:
+        """The step on the screen."""
+        return STEPS[self.number - 1]
+
+    @property
+    def answer(self) -> str:
+        """What has been answered to it, if anything."""
+        return self.answers[self.number - 1]
+
+    @cached_property
+    def halves(self) -> tuple[float, float]:
+        """Loss on each half, nats."""
+        return calls.next_token_stats(self.view).half_losses(calls.tokens_of(self.view))
+
+    @cached_property
+    def induction(self) -> np.ndarray:
+        """Induction scores."""
+        return calls.scores(self.view).induction
+
+    @cached_property
+    def previous(self) -> np.ndarray:
+        """Previous-token scores."""
+        return calls.scores(self.view).previous
+
+    @cached_property
+    def effects(self) -> np.ndarray:
+        """Zero ablation of every head, nats."""
+        known = watch(calls.ablation_sweep(self.view, "zero"), patience=_PATIENCE)
+        if known.failure:
+            raise known.failure
+        return known.values(self.view.info)
+
+    @cached_property
+    def head(self) -> Head:
+        """The head that the learner has found."""
+        return found_head(self.answers, self.induction)
+
+    @cached_property
+    def feeder(self) -> Head:
+        """The strongest previous-token head of layer 0."""
+        return Head(0, int(self.previous[0].argmax()))
+
+    @cached_property
+    def stripe_without(self) -> float:
+        """The head's induction score when the feeder is silenced."""
+        ablated = calls.scores(self.view, without=(self.feeder,)).induction
+        return float(ablated[self.head.layer, self.head.head])
+
+    @cached_property
+    def copied(self) -> float:
+        """Share of all tokens that the head's OV raises most."""
+        return calls.ov_copying(self.view, (self.head,)).accuracy[1]
+
+
+def read_lesson(selection: Selection) -> Lesson:
+    """The lesson at the link's step, always on the same model and input.
+
+    Raises:
+        AnalysisError: This instance does not offer the model.
+    """
+    if MODEL not in [info.name for info in available_models()]:
+        raise AnalysisError(f"The lesson is about {MODEL}, which is not offered here.")
+    view = selection.with_values(model=MODEL, **INPUT)
+    return Lesson(view, read_answers(selection["answers"]), selection["lesson"])
+
+
+def draw_step(lesson: Lesson) -> None:
+    """One step: text, task, feedback, figure."""
+    step = lesson.step
+    answered = sum(bool(answer) for answer in lesson.answers)
+    st.progress(
+        lesson.number / len(STEPS),
+        text=f"Step {lesson.number} of {len(STEPS)} · {answered} answered",
+    )
+    st.subheader(step.title, anchor=False)
+    st.markdown(linked(step.text))
+    _ask(lesson)
+    if lesson.answer:
+        evidence: Evidence = lesson
+        verdict = step.check(lesson.answer, evidence)
+        if verdict.right:
+            st.success(linked(verdict.sentence), icon=":material/check:")
+        else:
+            st.info(linked(verdict.sentence), icon=":material/search:")
+    _draw_figure(lesson)
+    _draw_steps(lesson)
+
+
+def draw_ways_on(lesson: Lesson) -> None:
+    """Links to the pages with the learner's head."""
+    st.markdown(f"**Go on with {lesson.head.label} on your own**")
+    # The pages' own S and seed.
+    view = lesson.view.with_values(length=50)
+    with st.container(horizontal=True):
+        for page in ("head", "induction", "ablation", "circuits", "composition"):
+            open_head(view, lesson.head, page)
+
+
+def _ask(lesson: Lesson) -> None:
+    step, key = lesson.step, f"lesson answer {lesson.number}"
+    options = dict(step.options)
+    st.session_state[key] = lesson.answer or None
+
+    def take() -> None:
+        answers = list(lesson.answers)
+        answers[lesson.number - 1] = st.session_state[key] or ""
+        choose(answers=write_answers(answers))
+
+    if step.figure == _HEAD_FIGURE:
+        st.pills(step.task, list(options), key=key, on_change=take)
+    else:
+        st.radio(step.task, list(options), format_func=options.__getitem__, key=key, on_change=take)
+
+
+def _draw_steps(lesson: Lesson) -> None:
+    with st.container(horizontal=True):
+        if lesson.number > 1:
+            st.button("Back", on_click=choose, kwargs={"lesson": lesson.number - 1})
+        if lesson.number < len(STEPS):
+            st.button(
+                "Next step" if lesson.answer else "Skip this step",
+                type="primary" if lesson.answer else "secondary",
+                on_click=choose,
+                kwargs={"lesson": lesson.number + 1},
+            )
+
+
+def _draw_figure(lesson: Lesson) -> None:
+    {
+        "line": _draw_line,
+        _HEAD_FIGURE: _draw_answer,
+        "scores": _draw_scores,
+        "effects": _draw_effects,
+        "wire": _draw_wire,
+        "copying": _draw_copying,
+        "composition": _draw_composition,
+    }[lesson.step.figure](lesson)
+
+
+def _draw_line(lesson: Lesson) -> None:
+    tokens = calls.tokens_of(lesson.view)
+    stats = calls.next_token_stats(lesson.view)
+    with figure_frame(
+        "How probable each token was to the model", "Higher is better; 0 is certain.", LOSS
+    ):
+        draw(
+            figures.log_prob_line(stats.log_probs, tokens.labels[0], tokens.half_length, palette()),
+            key="lesson-line",
+        )
+
+
+def _draw_answer(lesson: Lesson) -> None:
+    _draw_pattern(lesson, Head.parse(lesson.answer or lesson.step.options[0][0]))
+
+
+def _draw_pattern(lesson: Lesson, head: Head, without: tuple[Head, ...] = ()) -> None:
+    tokens = calls.tokens_of(lesson.view)
+    pattern = calls.patterns(lesson.view, 0, (head.layer,), without).values[0, 0, head.head]
+    title = f"Pattern of {head.label}" + "".join(f" without {other.label}" for other in without)
+    with figure_frame(title, "Rows are destinations, columns sources; hover for both.", PATTERN):
+        draw(figures.pattern_map(pattern, tokens.labels[0], palette()), key=title)
+
+
+def _draw_scores(lesson: Lesson) -> None:
+    with figure_frame(
+        "Induction score of every head",
+        f"Your head, {lesson.head.label}, is framed.",
+        SCORES["induction"],
+    ):
+        draw(
+            figures.head_map(
+                lesson.induction, palette(), unit="induction score", top=1, focus=lesson.head
+            ),
+            key="lesson-scores",
+        )
+
+
+def _draw_effects(lesson: Lesson) -> None:
+    if not lesson.answer:
+        _draw_pattern(lesson, lesson.head)
+        return
+    with figure_frame(
+        "Loss without each head", "How much the loss on the second half rises, nats.", ABLATION
+    ):
+        effects = lesson.effects
+        draw(
+            ablation_figures.effect_map(effects, effects, palette(), lesson.head),
+            key="lesson-effects",
+        )
+
+
+def _draw_wire(lesson: Lesson) -> None:
+    if not lesson.answer:
+        _draw_pattern(lesson, lesson.head)
+        return
+    for place, without in zip(beside("lesson-wire", 360, 360), ((), (lesson.feeder,)), strict=True):
+        with place:
+            _draw_pattern(lesson, lesson.head, without)
+
+
+def _draw_copying(lesson: Lesson) -> None:
+    together = joint_heads(lesson.view.with_values(heads=""))
+    found = [calls.ov_copying(lesson.view, heads) for heads in ((lesson.head,), together)]
+    with figure_frame(
+        "Tokens that the OV circuit copies",
+        f"{lesson.head.label} by itself, and {', '.join(head.label for head in together)} jointly.",
+        COPYING,
+    ):
+        names = [lesson.head.label, "together"]
+        accuracy = {k: [result.accuracy[k] for result in found] for k in found[0].k}
+        draw(circuit_figures.copying_bars(names, accuracy, palette()), key="lesson-copying")
+
+
+def _draw_composition(lesson: Lesson) -> None:
+    head = lesson.head
+    with figure_frame(
+        f"What the keys of {head.label} read",
+        "K-composition score with each head of the layer before; random weights give about 0.06.",
+        COMPOSITION,
+    ):
+        values = calls.composition(lesson.view, "K").values[: head.layer, :, head.layer, head.head]
+        draw(
+            figures.head_map(values, palette(), unit="K-composition", focus=lesson.feeder),
+            key="lesson-composition",
+        )

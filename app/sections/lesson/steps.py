@@ -1,0 +1,314 @@
+"""The guided lesson as data: what each step says, asks, and answers to what was found.
+
+No Streamlit in here. The numbers come from an `Evidence`, so that the checks hold for whatever
+the model really does.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from analysis.head import Head
+
+MODEL = "attn-only-2l"
+# S = 25: patterns of 51 tokens can be read without zooming.
+INPUT: dict[str, str | int] = {"input": "repeated", "length": 25, "batch": 10, "seed": 0}
+# The course's threshold for an induction head.
+STRIPE = 0.4
+MINUTES = 10
+
+
+class Evidence(Protocol):
+    """What the steps are checked against; arrays are [layer, head]."""
+
+    @property
+    def halves(self) -> tuple[float, float]:
+        """Loss on each half, nats."""
+
+    @property
+    def induction(self) -> np.ndarray:
+        """Induction scores."""
+
+    @property
+    def previous(self) -> np.ndarray:
+        """Previous-token scores."""
+
+    @property
+    def effects(self) -> np.ndarray:
+        """Zero ablation of every head, nats."""
+
+    @property
+    def head(self) -> Head:
+        """The head that the learner has found."""
+
+    @property
+    def feeder(self) -> Head:
+        """The strongest previous-token head of layer 0."""
+
+    @property
+    def stripe_without(self) -> float:
+        """The head's induction score when the feeder is silenced."""
+
+    @property
+    def copied(self) -> float:
+        """Share of all tokens that the head's OV raises most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether an answer fits what the model does, and what there is to see."""
+
+    right: bool
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step: a figure, one thing to do, and a check.
+
+    `options` are what can be answered: what the link holds, and what the page shows for it.
+    """
+
+    title: str
+    text: str
+    task: str
+    figure: str  # name of the figure, see `lesson_view`
+    options: tuple[tuple[str, str], ...]
+    check: Callable[[str, Evidence], Verdict]
+
+
+def _halves(answer: str, evidence: Evidence) -> Verdict:
+    first, second = evidence.halves
+    numbers = f"{first:.2f} nats on the first half, {second:.2f} on the second"
+    if answer == "second":
+        return Verdict(True, f"Yes: the loss is {numbers}. It can only have copied.")
+    return Verdict(False, f"Compare the line in both coloured bands: the loss is {numbers}.")
+
+
+def _stripe(answer: str, evidence: Evidence) -> Verdict:
+    head = Head.parse(answer)
+    score = evidence.induction[head.layer, head.head]
+    if score > STRIPE:
+        return Verdict(
+            True,
+            f"{answer} has the stripe: each token of the second half looks S - 1 = 24 back, at the "
+            "token that followed its earlier copy. From here on this is your head.",
+        )
+    return Verdict(
+        False,
+        f"{answer} has no line 24 positions below the diagonal. Look at the lower left part, where "
+        "destinations of the second half meet sources of the first, and try another head.",
+    )
+
+
+def _score(answer: str, evidence: Evidence) -> Verdict:
+    score = float(evidence.induction[evidence.head.layer, evidence.head.head])
+    label, band = evidence.head.label, _band(score)
+    if answer == band:
+        return Verdict(True, f"Yes: {label} scores {score:.2f}. That is no accident of chance.")
+    return Verdict(
+        False, f"Find the framed cell of {label} in the map and point at it: it says {score:.2f}."
+    )
+
+
+def _prediction(answer: str, evidence: Evidence) -> Verdict:
+    effects, head = evidence.effects, evidence.head
+    layer, number = (int(i) for i in np.unravel_index(int(effects.argmax()), effects.shape))
+    worst = Head(layer, number)
+    kind = "mine" if worst == head else f"layer{worst.layer}"
+    numbers = (
+        f"without {worst.label} the loss rises by {effects.max():.2f} nats, without {head.label} "
+        f"by {effects[head.layer, head.head]:.2f}"
+    )
+    if answer == kind:
+        return Verdict(True, f"You saw that coming: {numbers}. Other heads copy too, and help out.")
+    return Verdict(
+        False,
+        f"Most people guess so. The map below has the answer: {numbers}. The heads of the last "
+        "layer stand in for each other; nothing stands in for that one.",
+    )
+
+
+def _feeder(answer: str, evidence: Evidence) -> Verdict:
+    head = Head.parse(answer)
+    score = evidence.previous[head.layer, head.head]
+    if head == evidence.feeder:
+        return Verdict(
+            True,
+            f"{answer} puts {score:.0%} of its attention on the token before. It writes into each "
+            "position which token came before it.",
+        )
+    return Verdict(
+        False,
+        f"{answer} puts {score:.0%} of its attention on the token before. The head you want has "
+        "one sharp line right beside the diagonal, all the way down.",
+    )
+
+
+def _wire(answer: str, evidence: Evidence) -> Verdict:
+    before = float(evidence.induction[evidence.head.layer, evidence.head.head])
+    after = evidence.stripe_without
+    truth = "fades" if after < before / 2 else "stays"
+    numbers = f"the induction score goes from {before:.2f} to {after:.2f}"
+    if answer == truth:
+        return Verdict(True, f"Right: {numbers}. Your head looks things up in what this one wrote.")
+    return Verdict(
+        False, f"Look at the second picture, where the stripe was in the first: {numbers}."
+    )
+
+
+def _copy(answer: str, evidence: Evidence) -> Verdict:
+    label, share = evidence.head.label, evidence.copied
+    if answer == _band(share):
+        return Verdict(
+            True,
+            f"Yes: for {share:.0%} of all tokens, attending to the token raises that same token "
+            "most. By chance it would be one in 4,096.",
+        )
+    return Verdict(
+        False, f"Read the darker bar above {label}, “top guess”: it stands at {share:.0%}."
+    )
+
+
+def _explanation(answer: str, evidence: Evidence) -> Verdict:
+    label, feeder = evidence.head.label, evidence.feeder.label
+    if answer == "circuit":
+        return Verdict(
+            True,
+            f"That is the induction circuit: {feeder} marks each token with the one before it, "
+            f"{label} finds the mark that matches and copies what it marks. You have found it, "
+            "tested it and explained it.",
+        )
+    hint = {
+        "memory": "Random tokens were never seen in training, so nothing can be remembered.",
+        "distance": f"Then silencing {feeder} would not have mattered to the stripe (step 6).",
+    }[answer]
+    return Verdict(False, f"{hint} Think of what each of the two heads does.")
+
+
+def _band(share: float) -> str:
+    return "low" if share < 0.1 else "middle" if share <= 0.5 else "high"
+
+
+def _heads(layer: int) -> tuple[tuple[str, str], ...]:
+    labels = [Head(layer, head).label for head in range(8)]
+    return tuple((label, label) for label in labels)
+
+
+_BANDS = (("low", "under 10 %"), ("middle", "10 to 50 %"), ("high", "over 50 %"))
+STEPS = (
+    Step(
+        "The model has seen this before",
+        "The input is 25 random tokens, and then the same 25 again. Nobody could guess the first "
+        "half. The line shows how probable the model found each token that came.",
+        "Where does the model predict well?",
+        "line",
+        (("first", "In the first half"), ("second", "In the second half"), ("same", "All along")),
+        _halves,
+    ),
+    Step(
+        "Find the stripe",
+        "Some head must look back to the first half. In a pattern each row is a destination and "
+        "shows which sources it looks at. To repeat what came next, a token has to look at what "
+        "followed its earlier copy: 24 positions back, a stripe in the lower left.",
+        "Go through the heads of layer 1 and stop at one that has the stripe.",
+        "pattern of the answer",
+        _heads(1),
+        _stripe,
+    ),
+    Step(
+        "Measure it",
+        "The induction score is the mean attention on that stripe. The map has it for every head; "
+        "yours is framed. A head that spreads its attention evenly would get about 3 %.",
+        "How much of its attention does your head put there?",
+        "scores",
+        _BANDS,
+        _score,
+    ),
+    Step(
+        "Predict, then see",
+        "A head that looks is not yet a head that is needed. Ablation replaces a head's z by zero "
+        "and measures how much the loss on the second half rises. There are 16 heads.",
+        "Silencing which head hurts most? Decide before you look: the map comes with your answer.",
+        "effects",
+        (
+            ("mine", "The head I have found"),
+            ("layer1", "Another head of layer 1"),
+            ("layer0", "A head of layer 0"),
+        ),
+        _prediction,
+    ),
+    Step(
+        "Who feeds it?",
+        "Your head has to find the token that followed an earlier copy. That token can only be "
+        "found if something has written into it which token came before it. That is work for a "
+        "head of layer 0 that looks one back: a previous-token head.",
+        "Go through the heads of layer 0 and stop at the previous-token head.",
+        "pattern of the answer",
+        _heads(0),
+        _feeder,
+    ),
+    Step(
+        "Cut the wire",
+        "If your head reads what the previous-token head has written, then silencing that one head "
+        "must change where yours looks. The picture is your head's pattern as it is.",
+        "What happens to the stripe without the previous-token head? The second picture comes "
+        "with your answer.",
+        "wire",
+        (("stays", "It stays"), ("fades", "It fades or is gone")),
+        _wire,
+    ),
+    Step(
+        "What does it move?",
+        "Looking is half of it; the OV circuit is what a head writes about a token that it looks "
+        "at. From the weights alone: for how many of all tokens does it raise that very token "
+        "most? That is its copying accuracy. On the right, all induction heads together.",
+        "What share of all tokens does your head copy?",
+        "copying",
+        _BANDS,
+        _copy,
+    ),
+    Step(
+        "Explain it",
+        "The map shows how far the keys of your head read what each earlier head writes "
+        "(K-composition). You have the pattern, the ablation, the wire and the copying.",
+        "Which explanation fits all of them?",
+        "composition",
+        (
+            ("memory", "The head remembers from training which token follows which"),
+            ("distance", "The head always looks 24 back, whatever the tokens are"),
+            (
+                "circuit",
+                "One head notes at each token what came before it; a later head finds the note "
+                "that matches the present token and copies the token it stands at",
+            ),
+        ),
+        _explanation,
+    ),
+)
+
+
+def read_answers(text: str) -> list[str]:
+    """The answer to each step, "" where there is none or none that the step offers."""
+    given = [*text.split(","), *[""] * len(STEPS)][: len(STEPS)]
+    return [
+        answer if answer in dict(step.options) else ""
+        for answer, step in zip(given, STEPS, strict=True)
+    ]
+
+
+def write_answers(answers: Sequence[str]) -> str:
+    """The answers as the link holds them."""
+    return ",".join(answers).rstrip(",")
+
+
+def found_head(answers: Sequence[str], induction: np.ndarray) -> Head:
+    """The head that the learner goes on with: theirs if it has the stripe, else the strongest."""
+    if answers[1]:
+        head = Head.parse(answers[1])
+        if induction[head.layer, head.head] > STRIPE:
+            return head
+    layer, number = np.unravel_index(int(np.nan_to_num(induction).argmax()), induction.shape)
+    return Head(int(layer), int(number))

@@ -1,0 +1,111 @@
+"""The section that finds a circuit: the strongest edges, and what they do by themselves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from analysis.definitions import EDGE_ATTRIBUTION, FAITHFULNESS
+from app.compute import calls
+from app.figures import composition as composition_figures
+from app.figures import patching as patching_figures
+from app.frame.clicks import draw_head_graph
+from app.frame.frame import draw_table, figure_frame, part
+from app.frame.layout import METRIC
+from app.links.parameters import MAX_EDGES
+from app.links.selection import Selection
+from app.links.session import widget_key
+from app.theme import palette
+
+if TYPE_CHECKING:
+    from analysis.effects.edges import Edge, EdgeAttribution, Faithfulness
+
+# The page takes the first of these numbers of edges that do `ENOUGH` of what all edges do.
+STEPS = (8, 16, 24, 40, MAX_EDGES)
+ENOUGH = 0.8
+
+
+def draw_circuit(selection: Selection) -> None:
+    """The strongest edges between heads on the view's input, as a graph."""
+    with (
+        figure_frame(
+            "Find the circuit",
+            "The edges between heads that the prediction of the input in the sidebar needs most, "
+            "the first layer at the bottom. The thicker the line, the more nats it is worth. Click "
+            "a head to open it.",
+            EDGE_ATTRIBUTION,
+            FAITHFULNESS,
+        ),
+        part(),
+    ):
+        found = calls.edge_attribution(selection)
+        count = selection["edges"] or _enough(selection, found)
+        edges = strongest(found, count)
+        result = calls.faithfulness(selection, edges)
+        st.slider(
+            "Strongest edges",
+            1,
+            min(MAX_EDGES, len(found.edges)),
+            key=widget_key(selection, "edges", shown=min(count, len(found.edges))),
+            width=320,
+            help="Those that do not lie on a path to the logits explain nothing and are left out.",
+        )
+        _draw_numbers(result, edges)
+        if not edges:
+            st.info("None of these edges lies on a path to the logits. Take more of them.")
+            return
+        figure = composition_figures.head_graph(
+            patching_figures.circuit_links(edges, palette()),
+            (selection.info.n_layers, selection.info.n_heads),
+            palette(),
+        )
+        patching_figures.add_input_legend(figure, edges, palette())
+        draw_head_graph(figure, "circuit", selection, ())
+        _draw_table(edges)
+        _draw_caption(selection, found)
+
+
+def _enough(selection: Selection, found: EdgeAttribution) -> int:
+    for count in STEPS:
+        if calls.faithfulness(selection, strongest(found, count)).recovered >= ENOUGH:
+            return count
+    return MAX_EDGES
+
+
+def strongest(found: EdgeAttribution, count: int) -> tuple[Edge, ...]:
+    """The strongest edges that lie on a path to the logits."""
+    least = found.edges[: min(count, len(found.edges))][-1]
+    return found.above(abs(least.score))
+
+
+def _draw_numbers(result: Faithfulness, edges: tuple[Edge, ...]) -> None:
+    bar = st.container(horizontal=True)
+    bar.metric("Edges kept", f"{result.kept} of {result.total:,}", border=True, width=METRIC)
+    heads = {edge.writer for edge in edges}
+    bar.metric("Heads that write them", str(len(heads)), border=True, width=METRIC)
+    bar.metric("Faithfulness", f"{result.recovered:.1%}", border=True, width=METRIC)
+    bar.metric("Loss with only these", f"{result.loss:.3f}", border=True, width=METRIC)
+    st.caption(
+        f"Loss with all edges {result.clean_loss:.3f} nats, with none {result.empty_loss:.3f}. "
+        "The losses are exact; the worth of a single edge is an estimate."
+    )
+
+
+def _draw_table(edges: tuple[Edge, ...]) -> None:
+    with st.expander(f"All {len(edges)} edges"):
+        draw_table(
+            [{"Edge": edge.label, "≈ nats": edge.score} for edge in edges],
+            "edges",
+            {"≈ nats": st.column_config.NumberColumn(format="%+.3f")},
+        )
+
+
+def _draw_caption(selection: Selection, found: EdgeAttribution) -> None:
+    used, tokens = calls.circuit_tokens(selection), calls.tokens_of(selection)
+    cut = {"mean": "its mean over the sequences", "zero": "zero"}[found.method]
+    rows = f" Found on the first {used.batch} of {tokens.batch} sequences."
+    st.caption(
+        f"An edge that is cut carries {cut} instead of what the head wrote."
+        + (rows if used.batch < tokens.batch else "")
+    )

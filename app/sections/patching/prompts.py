@@ -1,0 +1,185 @@
+"""The sections of the page on patching: what brings an answer back, and along which path."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import streamlit as st
+
+from analysis.definitions import PATCHING
+from app.components.chips import Chip, chips_html
+from app.compute import calls
+from app.figures import patching as patching_figures
+from app.frame.frame import figure_frame, part
+from app.frame.layout import METRIC
+from app.links.parameters import CLEAN_PROMPT, CORRUPT_PROMPT
+from app.links.parsers import Value
+from app.links.selection import Selection
+from app.links.session import choose, widget_key
+from app.pickers.answer import choose_answer_and_foil
+from app.text import display_token, markdown_text
+from app.theme import Palette, palette
+
+if TYPE_CHECKING:
+    from analysis.effects.patching import PatchKind, PatchMap, PromptPair
+    from analysis.runs.inputs import Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class PairPreset:
+    """Two prompts that differ in what the answer follows from."""
+
+    title: str
+    clean: str
+    corrupt: str
+    answer: str = ""
+    foil: str = ""
+
+
+_HOLMES = "Mr. Holmes rode into the town. Everybody there had heard of Mr."
+_ZEBULON = "Mr. Zebulon Quixworthy rode into the town. Everybody there had heard of Mr. Zebulon"
+_GIFT = "When Mary and John went to the store, John gave the bag to"
+PAIR_PRESETS = (
+    PairPreset("What follows “red”?", CLEAN_PROMPT, CORRUPT_PROMPT, " house", " horse"),
+    PairPreset("A name that comes back", _HOLMES, _HOLMES.replace("Holmes", "Weston")),
+    PairPreset("An unusual name", _ZEBULON, _ZEBULON.replace("Quixworthy", "Bartlemy")),
+    PairPreset(
+        "Who gets the gift? (for larger models)",
+        _GIFT,
+        _GIFT.replace("John gave", "Mary gave"),
+        answer=" Mary",
+        foil=" John",
+    ),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class PatchView:
+    """What every section about the two prompts needs."""
+
+    selection: Selection
+    pair: PromptPair
+    estimates: dict[PatchKind, PatchMap]
+    theme: Palette
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Tokens of the clean prompt."""
+        return self.pair.clean.labels[0]
+
+    @property
+    def kv_heads(self) -> int:
+        """Key/value heads per layer."""
+        return self.estimates["k"].values.shape[1]
+
+    def columns(self, kind: PatchKind) -> patching_figures.Columns:
+        """What the columns of the maps of a kind are."""
+        return patching_figures.columns_of(
+            self.estimates[kind], self.labels, self.selection.info.n_heads
+        )
+
+
+def draw_prompts(selection: Selection) -> PatchView | None:
+    """The two prompts, their answer and foil; None if they cannot be patched."""
+    with (
+        figure_frame(
+            "A clean and a corrupt prompt",
+            "The corrupt prompt lacks what the answer follows from. Everything below asks which "
+            "activations of the clean run, put into the corrupt one, bring the answer back.",
+            PATCHING,
+        ),
+        part(),
+    ):
+        _draw_presets()
+        left, right = st.columns(2)
+        left.text_area("Clean prompt", height=100, key=widget_key(selection, "clean"))
+        right.text_area("Corrupt prompt", height=100, key=widget_key(selection, "corrupt"))
+        clean, corrupt = calls.patched_prompts(selection)
+        _draw_strips(clean, corrupt)
+        answer, foil = _answer_and_foil(selection, clean, corrupt)
+        pair = calls.prompt_pair(selection, clean, corrupt, answer, foil)
+        estimates = calls.attribution_patching(selection, pair)
+        _draw_differences(
+            pair, estimates["z"], calls.token_labels(selection, np.array([[answer], [foil]]))
+        )
+        return PatchView(selection, pair, estimates, palette())
+    return None
+
+
+def _draw_presets() -> None:
+    bar = st.container(horizontal=True)
+    for preset in PAIR_PRESETS:
+        values: dict[str, Value] = {
+            "clean": preset.clean,
+            "corrupt": preset.corrupt,
+            "answer": preset.answer,
+            "foil": preset.foil,
+            "layer": -1,
+            "column": -1,
+        }
+        bar.button(preset.title, on_click=choose, kwargs=values)
+
+
+def _draw_strips(clean: Tokens, corrupt: Tokens) -> None:
+    """Both prompts as tokens, marked where they differ."""
+    rows = (clean.labels[0], corrupt.labels[0])
+    shared = min(map(len, rows))
+    differing = [
+        i for i in range(max(map(len, rows))) if i >= shared or clean.ids[0, i] != corrupt.ids[0, i]
+    ]
+    for name, labels in zip(("Clean", "Corrupt"), rows, strict=True):
+        st.caption(f"{name}, {len(labels)} tokens")
+        chips = [
+            Chip(
+                label,
+                i in differing,
+                card=[
+                    (which, display_token(row[i]) if i < len(row) else "none")
+                    for which, row in zip(("clean", "corrupt"), rows, strict=True)
+                ],
+                heading=f"position {i}",
+            )
+            for i, label in enumerate(labels)
+        ]
+        st.html(chips_html(chips, palette()))
+    shown = ", ".join(map(str, differing[:12])) + (" …" if len(differing) > 12 else "")
+    if differing:
+        st.caption(f"Marked: the prompts differ at position{'s' * (len(differing) > 1)} {shown}.")
+
+
+def _answer_and_foil(selection: Selection, clean: Tokens, corrupt: Tokens) -> tuple[int, int]:
+    """What is typed, or the first tokens in which the prompts differ."""
+    answer, foil = choose_answer_and_foil(
+        selection,
+        unless=(
+            "the first token of the clean prompt that differs",
+            "the first token of the corrupt prompt that differs",
+        ),
+    )
+    shared = min(clean.length, corrupt.length)
+    first = int((clean.ids[0, :shared] != corrupt.ids[0, :shared]).argmax())
+    return (
+        int(clean.ids[0, first]) if answer is None else answer,
+        int(corrupt.ids[0, first]) if foil is None else foil,
+    )
+
+
+def _draw_differences(pair: PromptPair, result: PatchMap, texts: list[list[str]]) -> None:
+    answer, foil = (display_token(row[0]) for row in texts)
+    bar = st.container(horizontal=True)
+    for name, value in (("clean", result.clean), ("corrupt", result.corrupt)):
+        bar.metric(f"Logit difference, {name}", f"{value:+.2f}", border=True, width=METRIC)
+    st.caption(
+        markdown_text(
+            f"Logit of “{answer}” minus logit of “{foil}” after the last token. A share of 1 below "
+            f"is all of the difference between the two, {result.clean - result.corrupt:+.2f}."
+        )
+    )
+    if not result.clean > 0 > result.corrupt:
+        st.info(
+            "This model does not answer the two prompts differently: the difference should be "
+            "above 0 for the clean prompt and below 0 for the corrupt one. Read the shares with "
+            "care, or take another model or pair."
+        )

@@ -1,0 +1,93 @@
+"""The menu of pages, and what happens around every page."""
+
+import logging
+from typing import Literal
+
+import streamlit as st
+from streamlit.navigation.page import Page
+from streamlit.runtime.pages_manager import PagesManager
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from analysis.errors import AnalysisError
+from app.links.link import link_parameters
+from app.links.pages import PAGES, page_info
+from app.links.session import chosen_values, own_state, write_link
+from app.shell.visitors import recognise_visitors
+
+_log = logging.getLogger("headscope")
+
+
+def take_view_along() -> None:
+    """Keep the view when the menu, which empties the address, leads to another page.
+
+    The address of the view there is set before `st.navigation` names the page. Set after it, the
+    browser may have a page in its history that nobody has seen: the one with the empty address,
+    to which its back button would lead.
+    """
+    state, page = own_state(), page_on_its_way()
+    if page and state.page not in (None, page) and not st.query_params:
+        write_link(link_parameters(page, chosen_values(page)))
+
+
+def run_selected_page() -> None:
+    """Draw the navigation and run the page that the address names.
+
+    What a visitor can put right is one sentence here, with all inputs left in place. Anything
+    else is our fault: it goes to the log, and the page apologises without a traceback.
+    """
+    recognise_visitors()
+    sections: dict[str, list[Page]] = {}
+    for page in PAGES:
+        sections.setdefault(page.section, []).append(streamlit_page(page.name))
+    # At the top, one menu for each section: the sidebar is for the model and the input. On a phone
+    # Streamlit moves it to the sidebar, which is shut there; unless expanded some would be hidden.
+    position: Literal["top", "hidden"] = "hidden" if st.context.is_embedded else "top"
+    selected = st.navigation(sections, position=position, expanded=True)
+    try:
+        selected.run()
+    except AnalysisError as refusal:
+        # st.text, not markdown: the sentence may quote what the visitor typed.
+        with st.container(border=True):
+            st.text(f"⚠ {refusal}")
+    except Exception:
+        _log.exception("page %s failed", selected.url_path or "/")
+        st.error(
+            "Something went wrong on our side; your input is still there. Change it or reload."
+        )
+
+
+def page_on_its_way() -> str | None:
+    """Name of the page that the menu or a switch asks for, before `st.navigation` says it.
+
+    None in a session's first run, or if Streamlit knows no such page.
+    """
+    context = get_script_run_ctx()
+    assert context, "asked outside of a run"
+    asked = context.pages_manager.intended_page_script_hash
+    found = context.pages_manager.get_pages().get(asked or "")
+    address = found.get("url_pathname") if found else None
+    return next((page.name for page in PAGES if page.address == address), None)
+
+
+def ensure_entry_point() -> None:
+    """Start over from the entry point if Streamlit ran a page's script without it.
+
+    Beside a folder called `pages` Streamlit treats each file as a page of its own until
+    `st.navigation` has run once: the first visitor of a fresh server who follows a link to a page
+    would get a bare page with another menu.
+    """
+    if PagesManager.uses_pages_directory:
+        PagesManager.uses_pages_directory = False
+        st.rerun()
+
+
+def streamlit_page(name: str) -> Page:
+    """The Streamlit page object of the page called `name`, for navigation and links."""
+    page = page_info(name)
+    return st.Page(
+        page.file,
+        title=page.title,
+        icon=page.icon,
+        url_path=page.address or None,
+        default=page.name == "start",
+    )

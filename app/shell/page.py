@@ -1,0 +1,177 @@
+"""What every page begins with: its view, heading, Share, sidebar and notes."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import streamlit as st
+
+from analysis.errors import AnalysisError
+from analysis.models.catalog import find_model, list_models
+from app.glossary import linked
+from app.links.link import link_parameters, parse_link
+from app.links.pages import page_info
+from app.links.parameters import BY_KEY, default_of
+from app.links.parsers import Value, heads_in
+from app.links.selection import Selection, second_model
+from app.links.session import (
+    STATE,
+    forget_widgets,
+    moved,
+    own_state,
+    own_view,
+    read_session,
+    write_session,
+)
+from app.shell.navigation import ensure_entry_point, streamlit_page
+from app.shell.present import current_room, draw_present, publish
+from app.shell.share import UnreadableView, draw_file, draw_link, read_view_file
+from app.shell.sidebar import draw_sidebar
+from app.shell.theme_watch import follow_theme
+
+
+def open_page(name: str) -> Selection:
+    """Start a page: heading, address and widgets read and checked, sidebar, notes."""
+    ensure_entry_point()
+    page = page_info(name)
+    _go_to_restored_view(name)
+    values, notes = read_session(name)
+    values["room"], closed = current_room(str(values["room"]))
+    # Remembered there, so that whoever leaves does not come back with the next click.
+    own_state().chosen.pop("room", None)
+    notes += [closed] if closed else []
+    try:
+        info = find_model(str(values["model"]))
+    except AnalysisError as refusal:
+        values["model"], info = BY_KEY["model"].default, list_models()[0]
+        notes.append(f"{refusal} This is {info.name}.")
+    second = second_model(values, info)
+    for key, what, owner, count in (
+        ("layer", "layer", info, info.n_layers),
+        ("head", "head", info, info.n_heads),
+        ("layer2", "layer", second, second.n_layers),
+        ("head2", "head", second, second.n_heads),
+        ("only", "layer", info, info.n_layers),
+        ("within", "layer", info, info.n_layers),
+        # Without MLPs the page of neurons says that there are none.
+        ("neuron", "neuron", info, info.d_mlp or 1_000_000),
+    ):
+        if int(values[key]) >= count:
+            notes.append(
+                f"{owner.name} has no {what} {values[key]} (they run from 0 to {count - 1})."
+            )
+            values[key] = default_of(name, BY_KEY[key])
+            # Not remembered: another page may have another default.
+            own_state().chosen.pop(key, None)
+    for key, purpose in (
+        ("ablate", "ablate"),
+        ("keep", "keep"),
+        ("heads", "take jointly"),
+        ("together", "ablate together"),
+        ("reader", "follow paths to"),
+    ):
+        heads = heads_in(str(values[key]))
+        known = [h for h in heads if h.layer < info.n_layers and h.head < info.n_heads]
+        if missing := [head.label for head in heads if head not in known]:
+            notes.append(f"{info.name} has no head {', '.join(missing[:3])} to {purpose}.")
+            values[key] = ",".join(head.label for head in known)
+    longest = (info.n_ctx - 1) // 2
+    if int(values["length"]) > longest:
+        notes.append(f"S is at most {longest} for {info.name}.")
+        values["length"] = longest
+    if values["input"] == "repeated" and int(values["sequence"]) >= int(values["batch"]):
+        values["sequence"] = int(values["batch"]) - 1
+        notes.append(f"There are {values['batch']} sequences; this draws the last one.")
+    selection = Selection(name, MappingProxyType(values), info)
+    _settle(selection)
+    bar = st.container(
+        horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
+    )
+    bar.title(page.title, width="content")
+    with bar.popover("Share", icon=":material/share:", width="content"):
+        own_state().link_place = st.empty()
+        _draw_view_link(selection)
+        _draw_file(name)
+    st.caption(linked(page.question))
+    for note in notes:
+        # Quotes what the link held: shown as text, not as markdown.
+        st.container(border=True).text(f"⚠ {note}")
+    with st.sidebar:
+        draw_sidebar(selection)
+    draw_present(name, own_view(selection), _go_to_view)
+    with st.sidebar:
+        follow_theme()
+    return selection
+
+
+def move_view(selection: Selection, **values: Value) -> Selection:
+    """This view with other values, which are in the link from now on.
+
+    For what a component reports in the middle of a run; the widgets of these parameters must
+    not have been drawn yet.
+    """
+    if all(selection.values[key] == value for key, value in values.items()):
+        return selection
+    other = moved(selection, **values)
+    _settle(other)
+    _draw_view_link(other)
+    return other
+
+
+def _settle(selection: Selection) -> None:
+    """Write the view's address and show it in the visitor's room."""
+    write_session(selection)
+    publish(selection.page, own_view(selection))
+
+
+def _go_to_view(page: str, view: Mapping[str, str]) -> None:
+    """Let the next run open a view, checked like a link."""
+    state = own_state()
+    link = {key: [text] for key, text in view.items()}
+    state.chosen, state.remarks = parse_link(page, link, from_file=True)
+    state.restored, state.touched = page, True
+    forget_widgets(BY_KEY)
+
+
+def _draw_view_link(selection: Selection) -> None:
+    """The link of the view; once more when a component has changed the view."""
+    place = own_state().link_place
+    assert place
+    with place.container():
+        draw_link(
+            selection.page,
+            link_parameters(selection.page, {**selection.values, "room": ""}),
+            own_view(selection),
+        )
+
+
+def _draw_file(page: str) -> None:
+    """Saving the view as a file, and opening one, which replaces the view in the next run."""
+    state = own_state()
+    key = f"{STATE}.file.{state.uploads}"
+
+    def whole() -> dict[str, str]:
+        assert state.selection
+        return own_view(state.selection)
+
+    def restore() -> None:
+        if (file := st.session_state.get(key)) is None:
+            return
+        state.uploads += 1  # the next uploader is empty
+        try:
+            target, link = read_view_file(file.getvalue())
+        except UnreadableView as refusal:
+            state.remarks = [str(refusal)]
+            return
+        state.chosen, state.remarks = parse_link(target, link, from_file=True)
+        state.restored, state.touched = target, True
+        forget_widgets(BY_KEY)
+
+    draw_file(page, whole, key, restore)
+
+
+def _go_to_restored_view(page: str) -> None:
+    """Leave for the page of a view file that has just been opened."""
+    state = own_state()
+    target, state.restored = state.restored, None
+    if target and target != page:
+        st.switch_page(streamlit_page(target))

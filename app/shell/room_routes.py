@@ -1,0 +1,42 @@
+"""What browsers in a room ask of the server over HTTP."""
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from app.shell.rooms import LONGEST, ROOMS, RoomError
+
+# What a presenter's browser keeps over a reload, out of reach of any script; and how it comes here.
+COOKIE, HEADER = "headscope_room", "X-Room-Key"
+
+
+async def room_version(request: Request) -> Response:
+    """Answers followers who ask whether their room has moved: its version, or 410 without one."""
+    query = request.query_params
+    try:
+        shown = ROOMS.look(query.get("code", ""), query.get("who", "")[:32])
+    except RoomError:
+        return Response(status_code=410)
+    return PlainTextResponse(str(shown.version), headers={"Cache-Control": "no-store"})
+
+
+async def keep_room_key(request: Request) -> Response:
+    """Hands a presenter's browser the key of their room as a cookie, so that a reload keeps it.
+
+    The key comes in a header: a page of another site cannot have a visitor's browser send one.
+    """
+    key = request.headers.get(HEADER, "")
+    if ROOMS.followers(key) is None:
+        return Response(status_code=410)
+    answer = Response(status_code=204)
+    # Without a path: a proxy may serve the app from a folder, which the browser fills in.
+    encrypted = request.headers.get("Origin", "").startswith("https:")
+    answer.set_cookie(
+        COOKIE,
+        key,
+        max_age=int(LONGEST),
+        path=None,
+        secure=encrypted,
+        httponly=True,
+        samesite="strict",
+    )
+    return answer

@@ -1,0 +1,72 @@
+"""The sidebar: which model, and on what input it is run."""
+
+import streamlit as st
+
+from analysis.limits import MAX_SEED, MIN_HALF
+from analysis.models.catalog import available_models, find_model, finished_model
+from analysis.models.info import ModelInfo
+from app.links.parameters import MAX_BATCH, MAX_HALF, MAX_LINK_PROMPT
+from app.links.selection import Selection
+from app.links.session import choose, widget_key
+from app.shell.other_models import draw_other_models
+
+# Pages that are not about a model and an input of the visitor's choice.
+_WITHOUT_INPUT = ("learn", "glossary")
+
+
+def draw_sidebar(selection: Selection) -> None:
+    """The pickers of model and input, on pages that are about them."""
+    if selection.page in _WITHOUT_INPUT:
+        return
+    st.selectbox(
+        "Model",
+        _picker(selection.info),
+        format_func=lambda name: find_model(name).title,
+        key=widget_key(selection, "model"),
+    )
+    draw_other_models(lambda name: choose(model=name))
+    st.segmented_control(
+        "Input",
+        ["prompt", "repeated"],
+        format_func={"prompt": "Prompt", "repeated": "Repeated tokens"}.__getitem__,
+        required=True,
+        key=widget_key(selection, "input"),
+        help="Your own text, or random tokens repeated: only a model that can copy from its "
+        "context can predict the second half.",
+    )
+    if selection["input"] == "prompt":
+        st.text_area("Prompt", height=160, key=widget_key(selection, "prompt"))
+        if selection.info.has_bos:
+            st.toggle(
+                "BOS token in front",
+                key=widget_key(selection, "bos"),
+                help="The model was trained with it at position 0; heads rest on it.",
+            )
+        else:
+            st.caption("This model has no BOS token, so the prompt begins with its own first.")
+        if len(selection["prompt"]) > MAX_LINK_PROMPT:
+            st.caption(
+                f"This prompt is too long for a link ({len(selection['prompt']):,} characters; "
+                f"{MAX_LINK_PROMPT:,} fit), so the link opens without it. Share, beside the "
+                "title, saves it in a file."
+            )
+        return
+    longest = min(MAX_HALF, (selection.info.n_ctx - 1) // 2)
+    st.slider(
+        "S, tokens in each half",
+        MIN_HALF,
+        longest,
+        key=widget_key(selection, "length"),
+        help="The input is BOS, S random tokens, and the same S tokens again.",
+    )
+    st.slider("Sequences", 1, MAX_BATCH, key=widget_key(selection, "batch"))
+    st.number_input("Seed", 0, MAX_SEED, step=1, key=widget_key(selection, "seed"))
+
+
+def _picker(shown: ModelInfo) -> list[str]:
+    """The models to choose from, and the checkpoint that is shown, if it is one."""
+    names = [info.name for info in available_models()]
+    if shown.name not in names:
+        finished = finished_model(shown).name
+        names.insert(names.index(finished) + 1 if finished in names else 0, shown.name)
+    return names

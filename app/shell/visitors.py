@@ -1,0 +1,77 @@
+"""The visitor of the page that runs: who it is, what it sees while it waits, if it has left."""
+
+import time
+from contextlib import AbstractContextManager
+from uuid import uuid4
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from app.components.progress import PATIENCE
+from app.compute import admission
+from app.text import markdown_text
+
+_VISITOR = "headscope.visitor"
+
+
+def visitor_name() -> str:
+    """A name for this browser tab, the same as long as it is open."""
+    name: str = st.session_state.setdefault(_VISITOR, uuid4().hex)
+    return name
+
+
+class PageVisitor:
+    """A visitor in the middle of a page: once it takes long, the page says there what it is."""
+
+    def __init__(self) -> None:
+        self.name = visitor_name()
+        # Of the websocket, or what a trusted proxy says; None on this machine.
+        self.address = st.context.ip_address
+        self._since = time.monotonic()
+        self._message: DeltaGenerator | None = None
+        self._spinner: AbstractContextManager[None] | None = None
+
+    def check(self) -> None:
+        """Streamlit ends the script in here when the tab is closed or another input came."""
+        st.session_state.get(_VISITOR)
+
+    def waits(self, place: int, seconds: float) -> None:
+        """Say which place in the queue this is."""
+        self.check()
+        if time.monotonic() - self._since < PATIENCE:
+            return
+        self._message = self._message or st.empty()
+        self._message.info(
+            f"The server is busy. Your place in the queue: {place}, about "
+            f"{max(1, round(seconds))} s to go.",
+            icon=":material/hourglass_top:",
+        )
+
+    def enters(self) -> None:
+        """Take the message away."""
+        if self._message is not None:
+            self._message.empty()
+            self._message = None
+
+    def starts(self, what: str) -> None:
+        """Say what is computed, after half a second; nothing is sent here, so nothing raises.
+
+        A spinner takes no place of its own among the elements: the page ends as it would without.
+        """
+        if self._spinner is None:
+            self._spinner = st.spinner(markdown_text(what))
+            self._spinner.__enter__()
+
+    def ends(self) -> None:
+        """Take the line away."""
+        spinner, self._spinner = self._spinner, None
+        if spinner is not None:
+            spinner.__exit__(None, None, None)
+
+
+def recognise_visitors() -> None:
+    """Let the backend know whose page asks; threads without a page are nobody's."""
+    admission.recognise(
+        lambda: PageVisitor() if get_script_run_ctx(suppress_warning=True) else admission.Nobody()
+    )
