@@ -45,7 +45,7 @@ from bench.attention_page import INPUTS, measure_pages, report
 SHAPES = [(12, 50), (12, 100), (144, 100), (144, 50), (12, 200), (144, 200)]
 OURS_REPEATS = 5
 STOCK_LIMIT_S = 60.0
-APP = Path(__file__).parents[1] / "app" / "head_grid"
+APP = Path(__file__).parents[1] / "app" / "components" / "head_grid"
 
 # Runs before the view: `bench.done` is first paint, settling and their clock.
 MEASURE = """

@@ -1,7 +1,7 @@
 """Scores of whole models, kept on disk and computed in the background; no Streamlit, no torch.
 
 A file is named by the weights and by the version of the definitions. Those of the bundled models
-are part of the repository (`python -m app.mosaic_store` makes them anew).
+are part of the repository (`python -m app.compute.mosaic_scores` makes them anew).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What comes with a model so that the first picture waits for no library: its first view's results.
 
-    python -m app.shipped
+    python -m app.compute.shipped
 
 writes them again, as they must be when weights or a definition have changed (a test says so).
 """

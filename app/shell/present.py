@@ -1,6 +1,6 @@
 """Presenting: rooms that others follow, prepared views stepped through by key, and larger type.
 
-`app.selection` draws the controls in the sidebar of every page and moves the view; what it hands
+`app.shell.page` draws the controls in the sidebar of every page and moves the view; what it hands
 over is a page and the values of its link.
 """
 

@@ -203,8 +203,8 @@ def test_a_model_with_norms_and_mlps_says_what_its_circuits_assume(
     page: str,
 ) -> None:
     monkeypatch.setattr("app.compute.engine._models.get", lambda info, visitor: with_mlp)
-    monkeypatch.setattr("app.shell.page.find_model", lambda name: with_mlp.info)
-    monkeypatch.setattr("app.links.selection.find_model", lambda name: with_mlp.info)
+    for module in ("shell.page", "shell.sidebar", "links.selection"):
+        monkeypatch.setattr(f"app.{module}.find_model", lambda name: with_mlp.info)
     app = open_at(page, length="10", batch="2", input="repeated")
     expect_well(app)
     assert said(app) == []
