@@ -13,6 +13,7 @@ from app.frame.frame import draw, draw_table, figure_frame, offer
 from app.frame.paper import paper_pattern
 from app.links.selection import Selection
 from app.links.session import widget_key
+from app.links.subject import Subject
 from app.pickers.sequence import choose_sequence
 from app.sections.attention import draw_grid
 from app.shell.page import open_page
@@ -51,16 +52,23 @@ def draw_circuitsvis(selection: Selection) -> None:
     by_sharpness.sort(key=lambda head: head != focus.head)
     heads = sorted(by_sharpness[: circuitsvis.heads_that_fit(len(labels))])
     shown = min(len(labels), circuitsvis.MAX_TOKENS)
-    reading = "Hover a small picture to see that head, click to keep it. Rows are destinations."
+    reading = "Rows are destinations."
     if len(heads) < info.n_heads or shown < len(labels):
         first_tokens = f" on the first {shown} tokens" if shown < len(labels) else ""
         reading += (
             f" {len(labels)} tokens are many for CircuitsVis, so these are {len(heads)} of "
             f"{info.n_heads} heads{first_tokens}: the one in focus and those of lowest entropy."
         )
-    with figure_frame(f"Heads of layer {focus.layer}", reading, PATTERN):
+    drawn_heads = tuple(Head(focus.layer, head) for head in heads)
+    with figure_frame(
+        Subject(selection, heads=drawn_heads, sequence=row),
+        f"Heads of layer {focus.layer}",
+        reading,
+        PATTERN,
+        acts="Hover a small picture to see that head, click to keep it.",
+    ):
         drawn, texts = pattern[heads, :shown, :shown], labels[:shown]
-        names = [Head(focus.layer, head).label for head in heads]
+        names = [head.label for head in drawn_heads]
         page, height = circuitsvis.attention_heads(
             drawn,
             texts,
@@ -76,15 +84,17 @@ def draw_circuitsvis(selection: Selection) -> None:
         )
         st.iframe(page, height=height, alt=f"Attention patterns of layer {focus.layer}")
     with figure_frame(
+        Subject(selection, head=focus, sequence=row),
         f"{focus.label} in full",
-        "Each row is a destination and shows where it looks back to; hover a cell for both tokens.",
+        "Each row is a destination and shows where it looks back to.",
         PATTERN,
+        acts="Hover a cell for both tokens.",
     ):
         chosen = pattern[focus.head]
         draw(
             figures.pattern_map(chosen, labels, theme),
             key="pattern",
-            paper=lambda: paper_pattern(chosen, labels, focus.label, info.title),
+            paper=lambda origin: paper_pattern(chosen, labels, f"Pattern of {focus.label}", origin),
         )
 
 
@@ -96,6 +106,7 @@ else:
 open_head(selection, Head(selection["layer"], selection["head"]))
 
 with figure_frame(
+    Subject(selection),
     "Detectors",
     f"Heads whose mean attention to that place is above {threshold:g}, over all sequences; they "
     "are marked in the pictures.",

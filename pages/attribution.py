@@ -1,5 +1,7 @@
 """Attribution: what the direct path and every head add to the logit of the next token."""
 
+from dataclasses import replace
+
 import numpy as np
 import streamlit as st
 
@@ -10,8 +12,9 @@ from app.figures import base as figures
 from app.figures.lens import lens_map
 from app.frame.frame import draw, figure_frame
 from app.links.session import widget_key
-from app.pickers.answer import choose_answer_and_foil
-from app.pickers.sequence import choose_sequence
+from app.links.subject import Subject
+from app.pickers.answer import answer_and_foil, pick_answer_and_foil
+from app.pickers.sequence import choose_sequence, position_of
 from app.shell.page import open_page
 from app.text import display_token
 from app.theme import palette
@@ -22,7 +25,8 @@ tokens = calls.tokens_of(selection)
 row = choose_sequence(selection, tokens)
 labels = tokens.labels[row]
 
-answer, foil = choose_answer_and_foil(selection)
+pick_answer_and_foil(selection)
+answer, foil = answer_and_foil(selection).checked()
 result = calls.attribution(selection, row, answer, foil)
 values = result.values[0]
 n_rows = len(values)
@@ -36,8 +40,10 @@ st.caption(
     + (", after taking off the unembedding bias b_U." if result.unembed_bias.any() else ".")
     + f" {scale_note(selection.info)}"
 )
-chosen = selection["position"] if 0 <= selection["position"] < n_rows else n_rows - 1
+chosen = position_of(selection, "position", n_rows, n_rows - 1)
+subject = Subject(selection, sequence=row, answer=answer, foil=foil)
 with figure_frame(
+    replace(subject, dest=chosen),
     f"One position: after “{display_token(labels[chosen])}”",
     f"What each component adds to the logit of “{display_token(targets[chosen])}”; "
     f"the bars sum to {result.logits[0, chosen]:.2f}.",
@@ -49,20 +55,24 @@ with figure_frame(
 
 strongest = np.abs(values).mean(0).argsort()[::-1][:3]
 with figure_frame(
+    subject,
     "Every position and component",
-    "Rows are named by the token the prediction is made at; the hover names the token it is "
-    "about. Largest on average: " + ", ".join(result.labels[i] for i in strongest) + ".",
+    "Rows are named by the token the prediction is made at. Largest on average: "
+    + ", ".join(result.labels[i] for i in strongest)
+    + ".",
     ATTRIBUTION,
+    acts="The hover names the token it is about.",
 ):
     draw(figures.attribution_map(values, result.labels, labels[:n_rows], targets, theme), key="map")
 
 lens = calls.logit_lens(selection, row)
 with figure_frame(
+    Subject(selection, sequence=row),
     "Logit lens: the top guess after each layer",
     "Each row is a position; the further right, the more layers have written. A cell is the most "
-    "likely next token there, darker the more likely; ✓ where it is the one that came. Hover for "
-    "the five best.",
+    "likely next token there, darker the more likely; ✓ where it is the one that came.",
     LENS,
+    acts="Hover for the five best.",
 ):
     guesses = [calls.token_labels(selection, ids) for ids in lens.top_ids[0]]
     draw(

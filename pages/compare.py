@@ -1,5 +1,7 @@
 """Compare: two prompts, heads or models, or a head with and without another one, side by side."""
 
+from dataclasses import replace
+
 import numpy as np
 import streamlit as st
 
@@ -55,16 +57,16 @@ if note := remark(a, b):
     st.caption(note)
 row = choose_sequence(selection, tokens)
 
+subject = replace(a.subject, sequence=row, second=replace(b.subject, sequence=row))
 with figure_frame(
+    subject,
     f"{a.name} beside {b.name}",
     "Each row is a destination and shows where it looks back to. In the difference blue is more "
     "attention in B, red less.",
     PATTERN,
-    LOSS,
-    HALF_LOSS,
+    also=(LOSS, HALF_LOSS),
 ):
-    models = (a.selection.info.title, b.selection.info.title)
-    draw_pair(a.pane(row), b.pane(row), palette(), models=models, key="pair")
+    draw_pair(a.pane(row), b.pane(row), palette(), subject, key="pair")
     shown = dict.fromkeys((side.selection.info.name, side.head) for side in (a, b))
     for column, (model, head) in zip(st.columns(2), shown, strict=False):
         with column:
@@ -74,6 +76,7 @@ scores_a, scores_b = a.scores(), b.scores()
 ours = np.array([scores_a[name][a.head.layer, a.head.head] for name in SCORES])
 theirs = np.array([scores_b[name][b.head.layer, b.head.head] for name in SCORES])
 with figure_frame(
+    replace(a.subject, second=b.subject),
     "Scores of both",
     "Over all sequences. An empty cell cannot be known from these tokens: no token comes twice.",
     *SCORES.values(),

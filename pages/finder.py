@@ -9,6 +9,7 @@ from app.figures import heads as head_figures
 from app.frame.clicks import draw_heads_to_open, open_head
 from app.frame.frame import figure_frame, part
 from app.links.session import widget_key
+from app.links.subject import Subject
 from app.sections import finder
 from app.shell.page import open_page
 from app.theme import palette
@@ -21,12 +22,15 @@ profiles = finder.profiles_of(selection)
 definitions = [PROFILE[name] for name in profiles]
 
 with figure_frame(
+    Subject(selection, method="zero", heads=finder.measured_heads(selection)),
     "Every head, every score",
-    "Sort by a column's title; tick a row to open that head.",
+    "One row for each head, one column for each score.",
     *definitions,
+    acts="Sort by a column's title; tick a row to open that head.",
 ):
     finder.choose_filter(selection)
     rank = finder.known_score(selection, "rank", profiles)
+    finder.explain_unknown(selection, "rank", profiles)
     shown = finder.shown_heads(selection, profiles[rank])
     every = all_heads(info)
     ranked = sorted(
@@ -43,16 +47,20 @@ with figure_frame(
     st.caption(f"{len(ranked)} of {len(every)} heads. {CHANCE}")
 
 focus = Head(selection["layer"], selection["head"])
+x, y = (finder.known_score(selection, axis, profiles) for axis in ("x", "y"))
 with figure_frame(
+    Subject(selection, method="zero", heads=finder.measured_heads(selection)),
     "Two scores against each other",
-    "Each dot is a head of the table; point at it for its numbers, click it to open it. Colours "
-    "are layers.",
-    *definitions,
+    "Each dot is a head of the table. Colours are layers.",
+    PROFILE[x],
+    PROFILE[y],
+    acts="Point at a dot for its numbers, click it to open it.",
 ):
     left, right = st.columns(2)
     left.selectbox("Across", PROFILE, format_func=finder.name_of, key=widget_key(selection, "x"))
     right.selectbox("Up", PROFILE, format_func=finder.name_of, key=widget_key(selection, "y"))
-    x, y = (finder.known_score(selection, axis, profiles) for axis in ("x", "y"))
+    for axis in ("x", "y"):
+        finder.explain_unknown(selection, axis, profiles)
     if ranked:
         draw_heads_to_open(
             head_figures.score_scatter(
@@ -70,9 +78,12 @@ with figure_frame(
         st.caption("No head is left in the table.")
 
 with figure_frame(
+    Subject(selection, head=focus, method="zero"),
     f"Heads like {focus.label}",
-    "Nearest first, by all the scores above; tick a row to open that head.",
+    "Nearest first, by all the scores above.",
     SIMILARITY,
+    also=definitions,
+    acts="Tick a row to open that head.",
 ):
     bar = st.container(horizontal=True, vertical_alignment="bottom")
     bar.selectbox("Layer", range(info.n_layers), key=widget_key(selection, "layer"), width=110)

@@ -3,12 +3,13 @@
 import numpy as np
 import streamlit as st
 
-from analysis.definitions import CHANCE, COURSE_STRIPE, HALF_LOSS, LOSS, PATTERN, SCORES
+from analysis.definitions import CHANCE, COURSE_STRIPE, HALF_LOSS, LOG_PROBS, LOSS, PATTERN, SCORES
 from app.compute import calls
 from app.figures import base as figures
 from app.frame.clicks import draw_head_map, open_head
 from app.frame.frame import draw, draw_table, figure_frame
 from app.links.session import widget_key
+from app.links.subject import Subject
 from app.pickers.heads import focus_head
 from app.pickers.sequence import choose_sequence
 from app.sections.induction import draw_distances, draw_resting, explain_two_layers
@@ -34,23 +35,25 @@ else:
         f"{second:.2f} on the repeated one; a uniform guess has "
         f"{np.log(selection.info.d_vocab):.2f}."
     )
-with figure_frame(title, reading, definition):
+with figure_frame(Subject(selection), title, reading, LOG_PROBS, also=(definition,)):
     draw(
         figures.log_prob_line(stats.log_probs, tokens.labels[row], tokens.half_length, theme),
         key="log-probs",
     )
 
 if np.isnan(scores.induction).all():
-    with figure_frame("Induction score of every head", "", SCORES["induction"]):
+    with figure_frame(Subject(selection), "Induction score of every head", "", SCORES["induction"]):
         st.info("No token of this prompt comes twice, so nothing can be copied. Repeat a word.")
     st.stop()
 chance = scores.chance["induction"]
 with figure_frame(
+    Subject(selection),
     "Induction score of every head",
     f"How much of its attention a head puts on the token after an earlier copy. Chance is "
-    f"{chance:.3f}. Click a cell to see that head's pattern below.",
+    f"{chance:.3f}.",
     SCORES["induction"],
-    COURSE_STRIPE,
+    also=(COURSE_STRIPE,),
+    acts="Click a cell to see that head's pattern below.",
 ):
     draw_head_map(
         figures.head_map(
@@ -71,7 +74,12 @@ with figure_frame(
     explain_two_layers()
 
 heads, picture = st.columns([1, 2])
-with heads, figure_frame("Induction heads", "Heads above the threshold.", SCORES["induction"]):
+with (
+    heads,
+    figure_frame(
+        Subject(selection), "Induction heads", "Heads above the threshold.", SCORES["induction"]
+    ),
+):
     st.slider("Threshold", 0.0, 1.0, step=0.05, key=widget_key(selection, "threshold"))
     found = scores.above("induction", selection["threshold"])
     if found:
@@ -85,6 +93,7 @@ with heads, figure_frame("Induction heads", "Heads above the threshold.", SCORES
 with (
     picture,
     figure_frame(
+        Subject(selection, head=focus, sequence=row),
         f"Pattern of {focus.label}",
         f"Sequence {row}. An induction head shows a stripe: S-1 positions back from each token of "
         "the second half.",

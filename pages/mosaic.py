@@ -7,7 +7,7 @@ from analysis.models.catalog import available_models
 from app.compute import calls
 from app.frame.frame import figure_frame
 from app.pickers.score import choose_score
-from app.sections.mosaic import choose_models, draw_models
+from app.sections.mosaic import choose_models, draw_models, of_model
 from app.shell.page import open_page
 from app.text import display_token
 
@@ -23,10 +23,12 @@ if not infos:
 known = calls.mosaic(infos)
 waiting = any(found is None for found in known.values())
 with figure_frame(
+    of_model(selection, infos[0]),
     f"{name} of every head of every model",
     "One map for each model, layers downwards, all on random tokens repeated (seed 0) and in the "
-    "same colours. Click a cell to open that head.",
+    "same colours.",
     SCORES[selection["score"]],
+    acts="Click a cell to open that head.",
 ):
     # By itself, so that the maps of other models do not flicker while one is computed.
     st.fragment(draw_models, run_every=1.0 if waiting else None)(selection, infos, waiting)

@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from analysis.definitions import LOSS, TOKENS
+from analysis.definitions import LOG_PROBS, LOSS, NEXT_TOKENS, TOKENS
 from app.components.chips import Chip, chips_html
 from app.compute import calls
 from app.frame.export import Exhibit, as_rows, record_table
@@ -11,6 +11,7 @@ from app.frame.frame import draw_table, figure_frame, offer, offer_rows, part
 from app.frame.layout import METRIC
 from app.links.parameters import MAX_IDS
 from app.links.session import widget_key
+from app.links.subject import Subject
 from app.pickers.sequence import choose_sequence
 from app.shell.page import open_page
 from app.text import display_token
@@ -55,20 +56,26 @@ rows = as_rows(
         "Right": [None, *correct.tolist()],
     }
 )
+subject = Subject(selection, sequence=row)
 with figure_frame(
+    subject,
     f"The text in {len(labels)} tokens",
-    "A coloured token was the model's top guess. Hover a token for the ten best guesses in its "
-    "place; · is a space and ↵ a new line.",
-    LOSS,
+    "A coloured token was the model's top guess; · is a space and ↵ a new line.",
+    LOG_PROBS,
+    also=(LOSS,),
+    acts="Hover a token for the ten best guesses in its place.",
 ):
     chips = chips_html([chip(position) for position in range(len(labels))], palette())
     st.html(chips)
     offer(Exhibit("text", lambda: record_table(rows), page=lambda name: chips))
 
 with figure_frame(
+    subject,
     "Every token",
-    "Each row is a token and what the model thought before it came; sort by a column's title.",
-    LOSS,
+    "Each row is a token and what the model thought before it came.",
+    LOG_PROBS,
+    also=(LOSS,),
+    acts="Sort by a column's title.",
 ):
     draw_table(
         rows,
@@ -79,10 +86,11 @@ with figure_frame(
         },
     )
 with figure_frame(
+    subject,
     "From text to numbers and back",
-    "What the model is given: one number for each token, its id. Type ids of your "
-    "own to see which text they stand for.",
+    "What the model is given: one number for each token, its id.",
     TOKENS,
+    acts="Type ids of your own to see which text they stand for.",
 ):
     offer_rows([{"Token": row["Token"], "Id": row["Id"]} for row in rows], "ids")
     st.code(f"[{', '.join(map(str, ids))}]", language=None, wrap_lines=True)
@@ -99,7 +107,9 @@ with figure_frame(
             st.text(" | ".join(pieces))
 
 guesses = zip(top_labels[-1], stats.top_probs[row, -1], strict=True)
-with figure_frame("What comes next", "The ten most likely tokens after the end of the text.", LOSS):
+with figure_frame(
+    subject, "What comes next", "The ten most likely tokens after the end of the text.", NEXT_TOKENS
+):
     draw_table(
         [{"Token": display_token(label), "Probability": float(p)} for label, p in guesses],
         "next",

@@ -13,6 +13,7 @@ from app.links.link import link_parameters
 from app.links.parsers import Value
 from app.links.selection import Selection
 from app.links.session import choose
+from app.links.subject import Subject
 from app.shell.navigation import streamlit_page
 
 
@@ -42,7 +43,7 @@ def _draw_clickable(
     figure: go.Figure,
     key: str,
     act: Callable[[list[int]], None],
-    paper: Callable[[], bytes] | None = None,
+    paper: Callable[[str], bytes] | None = None,
 ) -> Any:
     """A figure that hands the whole numbers of a clicked point to `act`, before the next run."""
 
@@ -58,7 +59,7 @@ def draw_choice(
     figure: go.Figure,
     key: str,
     parameters: tuple[str, ...],
-    paper: Callable[[], bytes] | None = None,
+    paper: Callable[[str], bytes] | None = None,
 ) -> None:
     """A figure whose points carry a whole number for each of `parameters`; a click sets those."""
     _draw_clickable(figure, key, lambda numbers: _choose_numbers(parameters, numbers), paper)
@@ -81,9 +82,14 @@ def draw_head_graph(
     _open_clicked(selection, event)
 
 
-def draw_heads_to_open(figure: go.Figure, key: str, selection: Selection) -> None:
-    """A figure whose points carry layer and head; a click opens that head's dossier."""
-    offer_figure(figure, key)
+def draw_heads_to_open(
+    figure: go.Figure, key: str, selection: Selection, subject: Subject | None = None
+) -> None:
+    """A figure whose points carry layer and head; a click opens that head's dossier.
+
+    `subject` is what it is about, where that is not what the frame is about.
+    """
+    offer_figure(figure, key, subject=subject)
     event = st.plotly_chart(
         figure, key=key, config=CHART, on_select="rerun", selection_mode="points"
     )

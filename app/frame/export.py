@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -17,6 +17,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from analysis.definitions import Definition
+from app.links.link import link_parameters
+from app.links.subject import Subject
 from app.text import display_token, escape_html, plain_cell, plotly_plain, script_json
 from app.theme import Palette
 
@@ -44,28 +46,90 @@ class Table:
 
 @dataclass(frozen=True)
 class About:
-    """What a file says about itself."""
+    """What a file says about itself.
 
+    Args:
+        subject: What it is about: model, input, heads.
+        title: Its heading.
+        reading: How to read it.
+        definitions: The quantities that it shows.
+        date: Of its numbers, as YYYY-MM-DD.
+    """
+
+    subject: Subject
     title: str
     reading: str
     definitions: tuple[Definition, ...]
-    model: str
-    view: Mapping[str, str]  # the query parameters of the page
+    date: str
+
+    @property
+    def view(self) -> dict[str, str]:
+        """The query parameters of the page that it comes from."""
+        selection = self.subject.selection
+        return link_parameters(selection.page, selection.values)
+
+    @property
+    def origin(self) -> str:
+        """Model, input, heads and date in one line."""
+        return f"{self.subject.described} · numbers of {self.date}"
 
 
 @dataclass(frozen=True, eq=False)
 class Exhibit:
     """One thing in a frame that can be taken along.
 
-    `chart` is the CSS class of a Plotly chart on the page, which draws its own PNG and SVG.
-    `page` is the body of a standalone page, given the name of its file. `paper` draws it for print.
+    Args:
+        name: What it is, different for each exhibit of a frame; part of its files' names.
+        table: Its numbers.
+        page: The body of a standalone page, given the name of its file.
+        chart: The CSS class of a Plotly chart on the page, which draws its own PNG and SVG.
+        paper: Draws it for print, as SVG; given the line that says where it comes from.
+        picture: The same for the screen, where no chart on the page can give it.
+        title: Its heading, where that is not the frame's.
+        subject: What it is about, where that is not what the frame is about.
     """
 
     name: str
     table: Callable[[], Table]
     page: Callable[[str], str] | None = None
     chart: str | None = None
-    paper: Callable[[], bytes] | None = None
+    paper: Callable[[str], bytes] | None = None
+    picture: Callable[[str], bytes] | None = None
+    title: str | None = None
+    subject: Subject | None = None
+
+
+@dataclass(eq=False)
+class Frame:
+    """What stands around one figure.
+
+    Args:
+        subject: What the figure is about.
+        title: Its title; may quote tokens.
+        reading: How to read it; goes into files as well.
+        quantities: What is shown; the code computes these.
+        also: What else a reader may look up.
+        date: Of its numbers.
+        exhibits: What has been drawn in it.
+    """
+
+    subject: Subject
+    title: str
+    reading: str
+    quantities: tuple[Definition, ...]
+    also: tuple[Definition, ...]
+    date: str
+    exhibits: list[Exhibit] = field(default_factory=list)
+
+    def narrow(self, **choices: Any) -> None:
+        """Settle what the page could only pick once it had the numbers, such as how many edges."""
+        self.subject = replace(self.subject, **choices)
+
+    def about(self, exhibit: Exhibit) -> About:
+        """What the files of one of its exhibits say about themselves."""
+        subject = exhibit.subject or self.subject
+        title = exhibit.title or self.title
+        return About(subject, title, self.reading, (*self.quantities, *self.also), self.date)
 
 
 def exhibit_files(
@@ -77,8 +141,8 @@ def exhibit_files(
     files["JSON"] = lambda: to_json(exhibit.table(), about)
     if page := exhibit.page:
         files["HTML"] = lambda: standalone_page(page(name), about, palette, link)
-    if exhibit.paper:
-        files["Paper SVG"] = exhibit.paper
+    if paper := exhibit.paper:
+        files["Paper SVG"] = lambda: paper(about.origin)
     return files
 
 
@@ -87,10 +151,13 @@ def file_of(name: str, kind: str) -> str:
     return f"{name}.{_ENDING[kind]}"
 
 
-def file_name(model: str, heads: Sequence[str], quantity: str) -> str:
-    """A file's name without its ending, such as `attn-only-2l_L1H4_attention-pattern`."""
-    parts = (model, "-".join(heads[:2]), re.sub("[^a-z0-9]+", "-", quantity.lower()).strip("-"))
-    return "_".join(filter(None, parts))[:100]
+def file_name(subject: Subject, what: str) -> str:
+    """A file's name without its ending, such as `L1H4-pattern-attn-only-2l`."""
+    # What is drawn may quote a token, and a title may name the head again.
+    plain = re.sub("[^a-zA-Z0-9]+", "-", what).strip("-")[:50].strip("-").lower()
+    known = subject.name.lower()
+    plain = plain.removeprefix(f"{known}-") if known else plain
+    return "-".join(filter(None, (subject.name, plain, subject.selection.info.name)))[:120]
 
 
 def array_table(
@@ -177,9 +244,12 @@ def to_json(table: Table, about: About) -> bytes:
     ]
     document = {
         "title": about.title,
+        "about": about.subject.name,
         "quantities": quantities,
-        "model": about.model,
-        "view": dict(about.view),
+        "model": about.subject.selection.info.title,
+        "input": about.subject.selection.input_said if about.subject.on_input else None,
+        "date": about.date,
+        "view": about.view,
         "columns": list(table.columns),
         "rows": [list(row) for row in islice(table.rows(), MAX_ROWS)],
     }
@@ -237,16 +307,14 @@ def standalone_page(body: str, about: About, palette: Palette, link: str) -> byt
         "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
         "img-src data: blob:; frame-src data: blob:"
     )
-    origin = (
-        f'<p>Model: {escape_html(about.model)}. <a href="{escape_html(link)}">This view</a></p>'
-    )
+    origin = f'<p>{escape_html(about.origin)} · <a href="{escape_html(link)}">this view</a></p>'
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape_html(about.title)}</title><style>{style}</style></head><body>"
-        f"<h1>{escape_html(about.title)}</h1><p>{escape_html(about.reading)}</p>"
-        f"{body}{facts}{origin}</body></html>"
+        f"<h1>{escape_html(about.title)}</h1>{origin}<p>{escape_html(about.reading)}</p>"
+        f"{body}{facts}</body></html>"
     ).encode()
 
 

@@ -1,20 +1,15 @@
 """What a person takes along of a figure."""
 
-import re
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 import streamlit as st
 from streamlit.components.v2.types import ComponentRenderer
 
-from analysis.definitions import Definition
-from analysis.head import Head
-from app.frame.export import MIME, About, Exhibit, exhibit_files, file_name, file_of
-from app.links.link import link_parameters
-from app.links.session import current_selection
+from app.frame.export import MIME, Exhibit, Frame, exhibit_files, file_name, file_of
+from app.frame.paper import inline_svg
 from app.shell.share import view_link
-from app.text import markdown_text
+from app.text import markdown_text, plotly_text
 from app.theme import palette
 
 _FOLDER = Path(__file__).parent
@@ -29,33 +24,29 @@ def _image_buttons() -> ComponentRenderer:
     )
 
 
-def draw_exports(
-    title: str, reading: str, definitions: Sequence[Definition], exhibits: Sequence[Exhibit]
-) -> None:
+def draw_exports(frame: Frame) -> None:
     """Buttons for each exhibit; a file is made when its button is pressed."""
-    selection = current_selection()
-    about = About(
-        title,
-        reading,
-        tuple(definitions),
-        selection.info.title,
-        link_parameters(selection.page, selection.values),
-    )
-    link, theme = view_link(selection.page, about.view), palette()
-    heads = re.findall(r"L\d+H\d+", title)
-    if selection.page == "head":
-        heads = [Head(selection["layer"], selection["head"]).label]
-    quantity = definitions[0].name if definitions else title
-    for number, exhibit in enumerate(exhibits):
-        name = file_name(selection.info.name, heads, quantity)
-        if len(exhibits) > 1:
-            name = f"{name}_{number + 1}"
-            st.markdown(f"**{markdown_text(_heading(exhibit.name))}**")
-        files = exhibit_files(exhibit, about, theme, name, link)
+    for exhibit in frame.exhibits:
+        if len(frame.exhibits) > 1:
+            st.markdown(f"**{markdown_text(_heading(exhibit))}**")
+        about = frame.about(exhibit)
+        name = file_name(about.subject, exhibit.name)
+        link = view_link(about.subject.selection.page, about.view)
+        files = exhibit_files(exhibit, about, palette(), name, link)
         with st.container(horizontal=True, vertical_alignment="center"):
-            if exhibit.chart:
+            if exhibit.chart or exhibit.picture:
                 _image_buttons()(
-                    key=f"images {exhibit.name}", data={"target": exhibit.chart, "name": name}
+                    key=f"images {exhibit.name}",
+                    data={
+                        "target": exhibit.chart,
+                        "picture": inline_svg(exhibit.picture(about.origin))
+                        if exhibit.picture
+                        else None,
+                        "name": name,
+                        # Plotly reads markup in what it draws.
+                        "title": plotly_text(about.title),
+                        "origin": plotly_text(about.origin),
+                    },
                 )
             for kind, make in files.items():
                 st.download_button(
@@ -68,7 +59,7 @@ def draw_exports(
                 )
 
 
-def _heading(name: str) -> str:
-    """An exhibit's name as a heading; heads in it keep their capitals."""
-    text = name.replace("-", " ")
+def _heading(exhibit: Exhibit) -> str:
+    """What an exhibit is called; heads in it keep their capitals."""
+    text = exhibit.title or exhibit.name.replace("-", " ")
     return text[:1].upper() + text[1:]

@@ -7,6 +7,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import plotly.graph_objects as go
@@ -14,13 +17,20 @@ import streamlit as st
 
 from analysis.definitions import Definition
 from analysis.errors import AnalysisError
-from analysis.head import Head
-from app.frame.export import Exhibit, Table, figure_body, figure_table, record_table, table_body
+from app.frame.export import (
+    Exhibit,
+    Frame,
+    Table,
+    figure_body,
+    figure_table,
+    record_table,
+    table_body,
+)
 from app.frame.exports import draw_exports
+from app.frame.layout import METRIC
 from app.frame.snippets import snippet
 from app.glossary import glossary_link, linked
-from app.links.selection import Selection
-from app.links.session import current_selection
+from app.links.subject import Subject
 from app.text import markdown_text
 from app.theme import palette
 
@@ -29,62 +39,103 @@ CHART = {
     # Its camera knows one format; Export has PNG and SVG, and a name for the file.
     "modeBarButtonsToRemove": ["select2d", "lasso2d"],
 }
-# What has been drawn in the frame that is open.
-_exhibits: ContextVar[list[Exhibit] | None] = ContextVar("exhibits", default=None)
+
+
+# The frame that is open.
+_open: ContextVar[Frame | None] = ContextVar("frame", default=None)
 
 
 @contextmanager
 def figure_frame(
-    title: str, reading: str, *definitions: Definition, focus: Head | None = None
-) -> Iterator[None]:
+    subject: Subject,
+    title: str,
+    reading: str,
+    *quantities: Definition,
+    also: Sequence[Definition] = (),
+    acts: str = "",
+) -> Iterator[Frame]:
     """Title, one sentence on how to read the figure, the figure itself, and what it is.
 
-    Title and sentence may quote tokens: they are shown as text, whatever they hold. `focus` is the
-    head that the figure is about where neither the title nor the link names it.
+    Title and sentence may quote tokens: they are shown as text, whatever they hold. What the
+    page picks only once it has the numbers, it settles by `Frame.narrow`.
+
+    Args:
+        subject: What the figure is about. Code, files and their headings read it.
+        title: Its title.
+        reading: How to read it, on the screen and in a file.
+        quantities: What is shown; Code computes these.
+        also: Further definitions.
+        acts: What a person can do to the figure, which a file cannot.
     """
+    today = datetime.now(UTC).date().isoformat()
+    frame = Frame(subject, title, reading, quantities, tuple(also), today)
     with st.container(border=True):
         bar = st.container(
             horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
         )
         bar.subheader(markdown_text(title), anchor=False, width="content")
         tools = bar.container(horizontal=True, width="content", gap="xsmall")
-        with tools.popover("Definition", type="tertiary", width="content"):
-            for quantity in definitions:
-                st.markdown(f"**{glossary_link(quantity.name)}.** {linked(quantity.meaning)}")
-                st.code(quantity.formula, language=None, wrap_lines=True)
-                st.markdown(f"Range and unit: {quantity.unit}.  \nSource: {quantity.source}.")
-        selection = current_selection()
-        if code := snippet(definitions, selection, focus or _head_of(title, selection)):
-            with tools.popover("Code", type="tertiary", width="content"):
-                st.caption("The numbers, in a notebook with TransformerLens 4.3:")
-                st.code(code, "python", height=420)
-        st.caption(linked(reading))
-        exhibits: list[Exhibit] = []
-        around = _exhibits.set(exhibits)
+        st.caption(linked(f"{reading} {acts}".strip()))
+        around = _open.set(frame)
         try:
-            yield
+            yield frame
+        except AnalysisError:
+            _draw_tools(frame, tools)
+            raise
         finally:
-            _exhibits.reset(around)
-        if exhibits:
-            with tools.popover("Export", type="tertiary", width="content"):
-                draw_exports(title, reading, definitions, exhibits)
+            _open.reset(around)
+        _draw_tools(frame, tools)
 
 
-def _head_of(title: str, selection: Selection) -> Head:
-    """The head that a figure is about: named in its title, else in focus, else the last layer's."""
-    if named := re.search(r"L\d{1,4}H\d{1,4}", title):
-        return Head.parse(named[0])
-    layer, head = selection["layer"], selection["head"]
-    return Head(layer if layer >= 0 else selection.info.n_layers - 1, max(head, 0))
+def _draw_tools(frame: Frame, place: Any) -> None:
+    """Definition, Code and Export, each filled once it is opened: most are never."""
+    with place:
+        st.fragment(partial(_tools, frame))()
+
+
+def _tools(frame: Frame) -> None:
+    bar = st.container(horizontal=True, gap="xsmall")
+    for name, draw_it in (
+        ("Definition", _draw_definitions),
+        ("Code", _draw_code),
+        ("Export", draw_exports),
+    ):
+        if name == "Export" and not frame.exhibits:
+            continue
+        opened = bar.popover(
+            name,
+            type="tertiary",
+            width="content",
+            key=f"{name} of {frame.title}",
+            on_change="rerun",
+        )
+        if opened.open:
+            with opened:
+                draw_it(frame)
+
+
+def _draw_definitions(frame: Frame) -> None:
+    for quantity in (*frame.quantities, *frame.also):
+        st.markdown(f"**{glossary_link(quantity.name)}.** {linked(quantity.meaning)}")
+        st.code(quantity.formula, language=None, wrap_lines=True)
+        st.markdown(f"Range and unit: {quantity.unit}.  \nSource: {quantity.source}.")
+
+
+def _draw_code(frame: Frame) -> None:
+    if code := snippet(frame.quantities, frame.subject):
+        st.caption("The numbers, in a notebook with TransformerLens 4.3:")
+        st.code(code, "python", height=420)
+    else:
+        st.caption("There is no code for this quantity on this model.")
 
 
 def offer(exhibit: Exhibit) -> None:
     """Let the frame that is open export something that `draw` did not draw."""
-    if (exhibits := _exhibits.get()) is not None:
-        exhibits.append(exhibit)
+    if frame := _open.get():
+        frame.exhibits.append(exhibit)
 
 
-def draw(figure: go.Figure, key: str, paper: Callable[[], bytes] | None = None) -> None:
+def draw(figure: go.Figure, key: str, paper: Callable[[str], bytes] | None = None) -> None:
     """A Plotly figure at full width; `paper` draws it for print."""
     offer_figure(figure, key, paper)
     st.plotly_chart(figure, key=key, config=CHART)
@@ -101,6 +152,32 @@ def draw_table(
     st.dataframe(rows, hide_index=True, column_config=column_config, **options)
 
 
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One number with its name; `text` is how it is shown, `delta` a remark on it."""
+
+    name: str
+    value: float | None
+    text: str
+    delta: str | None = None
+
+
+def draw_metrics(metrics: Sequence[Metric], key: str, width: int = METRIC) -> None:
+    """Numbers side by side in a row that breaks: columns would cut them off on a phone."""
+    offer_rows([{"Quantity": each.name, "Value": each.value} for each in metrics], key)
+    bar = st.container(horizontal=True)
+    for each in metrics:
+        bar.metric(
+            each.name,
+            each.text,
+            each.delta,
+            delta_color="off",
+            border=True,
+            width=width,
+            height="stretch",
+        )
+
+
 def offer_rows(rows: Sequence[Mapping[str, object]], key: str) -> None:
     """Let the frame that is open export rows, as a table."""
 
@@ -110,8 +187,13 @@ def offer_rows(rows: Sequence[Mapping[str, object]], key: str) -> None:
     offer(Exhibit(key, table, page=lambda name: table_body(table())))
 
 
-def offer_figure(figure: go.Figure, key: str, paper: Callable[[], bytes] | None = None) -> None:
-    """Let the frame that is open export a Plotly figure."""
+def offer_figure(
+    figure: go.Figure,
+    key: str,
+    paper: Callable[[str], bytes] | None = None,
+    subject: Subject | None = None,
+) -> None:
+    """Let the frame that is open export a Plotly figure; `subject` where it is not the frame's."""
     theme = palette()
     chart = f"st-key-{re.sub('[^a-zA-Z0-9_-]', '-', key.strip())}"
     offer(
@@ -121,6 +203,7 @@ def offer_figure(figure: go.Figure, key: str, paper: Callable[[], bytes] | None 
             page=lambda name: figure_body(figure, theme, name),
             chart=chart,
             paper=paper,
+            subject=subject,
         )
     )
 

@@ -6,6 +6,7 @@ Built with the standard library, which escapes every text; nothing refers to any
 import base64
 import math
 import struct
+import textwrap
 import unicodedata
 import zlib
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 
-from app.text import escape_html, short_token
+from app.text import display_token, escape_html, short_token
 from app.theme import LIGHT, Palette
 
 # Widths of one and of two columns of a printed page, mm.
@@ -29,7 +30,7 @@ _STEPS = 64  # colours of the scale
 
 
 def paper_pattern(
-    pattern: np.ndarray, labels: Sequence[str], title: str, model: str, diverging: bool = False
+    pattern: np.ndarray, labels: Sequence[str], title: str, origin: str, diverging: bool = False
 ) -> bytes:
     """One head's pattern [dest, src] as SVG of one column's width, or of two for a longer text.
 
@@ -40,7 +41,7 @@ def paper_pattern(
         pattern: Attention, 0 to 1; with `diverging` differences, -1 to 1.
         labels: The tokens.
         title: What is drawn, such as a head's label.
-        model: The model's name.
+        origin: Model, input and date of the numbers, in a line that is broken where it is long.
         diverging: Colours on both sides of 0.
     """
     n = len(labels)
@@ -48,9 +49,11 @@ def paper_pattern(
         raise ValueError(f"a pattern of shape {pattern.shape} for {n} labels")
     shown = [short_token(label) for label in labels]
     margin = _AXIS * 1.6 + 1.2 + max(map(_width, shown))
-    left, top = margin, 2.2 * _TITLE + _AXIS
+    left = margin
     fits = (COLUMN - left - _SCALE) / n >= _LINE
     width = COLUMN if fits else PAGE
+    lines = _broken(origin, width)
+    top = 2.2 * _TITLE + max(len(lines), 1) * 1.3 * _AXIS
     side = width - left - _SCALE
     cell, height = side / n, top + side + margin
     drawing = _element(
@@ -63,11 +66,7 @@ def paper_pattern(
         font_family=_FONTS,
         role="img",
     )
-    title, model = ("".join(filter(str.isprintable, text)) for text in (title, model))
-    _element(drawing, "title").text = f"{title}, {model}"
-    _element(drawing, "rect", width=_mm(width), height=_mm(height), fill="#fff")
-    _text(drawing, title, 1.5, _TITLE + 0.5, _TITLE, weight="bold")
-    _text(drawing, model, 1.5, 2 * _TITLE + 0.8, _AXIS)
+    _draw_heading(drawing, title, lines, (width, height))
     colours = LIGHT.diverging if diverging else LIGHT.sequential
     _draw_cells(drawing, pattern, (left, top), cell, colours, diverging)
     every = math.ceil(_LINE / cell)
@@ -90,8 +89,54 @@ def inline_svg(drawing: bytes) -> str:
     return drawing.decode().partition("?>")[2]
 
 
-def head_pictures(patterns: np.ndarray, names: Sequence[str], palette: Palette) -> str:
-    """Patterns [head, dest, src] as small pictures with their names, for a page of its own."""
+def paper_grid(
+    patterns: np.ndarray, names: Sequence[str], labels: Sequence[str], origin: str
+) -> bytes:
+    """Patterns [head, dest, src] as small pictures with their names, a scale and the tokens.
+
+    SVG of a page's width; each picture has a pixel for each cell.
+    """
+    columns = max(1, round(len(names) ** 0.5 * 1.3))
+    side = (PAGE - 3 - _SCALE) / columns - 2
+    lines, text = _broken(origin, PAGE), _broken(_numbered(labels), PAGE)
+    top = 2.2 * _TITLE + len(lines) * 1.3 * _AXIS
+    row = side + 2 * _AXIS
+    below = top + -(-len(names) // columns) * row
+    height = below + (len(text) + 1) * 1.3 * _AXIS
+    drawing = _element(
+        None,
+        "svg",
+        xmlns=_SVG,
+        width=f"{PAGE:g}mm",
+        height=f"{height:.2f}mm",
+        viewBox=f"0 0 {PAGE:g} {height:.2f}",
+        font_family=_FONTS,
+        role="img",
+    )
+    _draw_heading(drawing, "Attention pattern of every head", lines, (PAGE, height))
+    for i, (pattern, name) in enumerate(zip(patterns, names, strict=True)):
+        x, y = 1.5 + i % columns * (side + 2), top + i // columns * row
+        picture = _element(
+            drawing,
+            "image",
+            x=_mm(x),
+            y=_mm(y),
+            width=_mm(side),
+            height=_mm(side),
+            href=_picture(pattern, LIGHT),
+        )
+        picture.set("style", "image-rendering:pixelated")
+        _text(drawing, name, x, y + side + _AXIS, _LABEL)
+    _draw_scale(drawing, PAGE - _SCALE + 2, top, 30, LIGHT.sequential, diverging=False)
+    for i, line in enumerate(text):
+        _text(drawing, line, 1.5, below + (i + 1) * 1.3 * _AXIS, _AXIS)
+    return ET.tostring(drawing, encoding="utf-8", xml_declaration=True)
+
+
+def grid_body(
+    patterns: np.ndarray, names: Sequence[str], labels: Sequence[str], palette: Palette
+) -> str:
+    """The same for a page of its own: pictures with their names, a scale, and the tokens."""
     size = max(96, patterns.shape[-1])
     figures = "".join(
         f'<figure style="margin:0"><img alt="" width="{size}" height="{size}" '
@@ -99,7 +144,36 @@ def head_pictures(patterns: np.ndarray, names: Sequence[str], palette: Palette) 
         f"<figcaption>{escape_html(name)}</figcaption></figure>"
         for pattern, name in zip(patterns, names, strict=True)
     )
-    return f'<div style="display:flex;flex-wrap:wrap;gap:.7rem">{figures}</div>'
+    scale = ",".join(palette.sequential)
+    return (
+        f'<div style="display:flex;flex-wrap:wrap;gap:.7rem">{figures}</div>'
+        f'<p>Attention: 0 <span style="display:inline-block;width:10rem;height:.8rem;'
+        f'background:linear-gradient(90deg,{scale})"></span> 1. Rows are destinations (queries), '
+        "downwards; columns are sources (keys).</p>"
+        f"<p>Tokens: {escape_html(_numbered(labels))}</p>"
+    )
+
+
+def _numbered(labels: Sequence[str]) -> str:
+    """All tokens in one line, each with its position."""
+    return "  ".join(f"{i} {display_token(label)}" for i, label in enumerate(labels))
+
+
+def _broken(text: str, width: float) -> list[str]:
+    """Text as lines that fit between the edges of a drawing, at the size of an axis's name."""
+    plain = "".join(filter(str.isprintable, text))
+    return textwrap.wrap(plain, max(20, int((width - 3) / (0.56 * _AXIS))))
+
+
+def _draw_heading(
+    drawing: ET.Element, title: str, lines: Sequence[str], size: tuple[float, float]
+) -> None:
+    plain = "".join(filter(str.isprintable, title))
+    _element(drawing, "title").text = ", ".join([plain, *lines])
+    _element(drawing, "rect", width=_mm(size[0]), height=_mm(size[1]), fill="#fff")
+    _text(drawing, plain, 1.5, _TITLE + 0.5, _TITLE, weight="bold")
+    for i, line in enumerate(lines):
+        _text(drawing, line, 1.5, 2 * _TITLE + 0.8 + i * 1.3 * _AXIS, _AXIS)
 
 
 def _draw_cells(

@@ -3,14 +3,7 @@
 from collections.abc import Mapping
 
 from analysis.limits import MAX_CHARACTERS
-from app.links.parameters import (
-    BY_KEY,
-    MAX_LINK_PROMPT,
-    PARAMETERS,
-    PROMPTS,
-    default_of,
-    format_value,
-)
+from app.links.parameters import BY_KEY, MAX_LINK_PROMPT, PARAMETERS, PROMPTS
 from app.links.parsers import Refused, Value, text_up_to
 from app.text import display_token
 
@@ -31,10 +24,13 @@ def whole_view(page: str, values: Mapping[str, Value]) -> dict[str, str]:
     """What differs from the defaults on `page`, whatever its length."""
     view = {}
     for parameter in PARAMETERS:
-        value = values.get(parameter.key, default_of(page, parameter))
-        concerns_page = not parameter.pages or page in parameter.pages
-        if concerns_page and value != default_of(page, parameter):
-            view[parameter.key] = format_value(value)
+        default = parameter.default_on(page)
+        value = values.get(parameter.key, default)
+        if not parameter.concerns(page) or value == default:
+            continue
+        # Where no text stands for it, what is not chosen is what the page begins with.
+        if value is not None or parameter.unset is not None:
+            view[parameter.key] = parameter.text(value)
     return view
 
 
@@ -52,13 +48,14 @@ def parse_link(
         if parameter is None:
             continue  # addresses also carry what mail programs and Streamlit append
         try:
-            parse = text_up_to(MAX_CHARACTERS) if from_file and key in PROMPTS else parameter.parse
-            values[key] = parse(texts[-1])
+            long = from_file and key in PROMPTS
+            values[key] = (text_up_to(MAX_CHARACTERS) if long else parameter.read)(texts[-1])
         except Refused as refusal:
             shown = display_token(texts[-1][:40])
-            default = display_token(format_value(default_of(page, parameter))[:40])
-            # -1 and nothing at all stand for a choice that the page makes.
-            instead = "it is left out" if default in ("-1", "") else f"this is {key} {default}"
+            default = parameter.default_on(page)
+            instead = "it is left out"
+            if default not in (None, ""):
+                instead = f"this is {key} {display_token(parameter.text(default)[:40])}"
             notes.append(f"{key} in the link is “{shown}”, {refusal}; {instead}.")
         if len(texts) > 1:
             notes.append(f"{key} stands {len(texts)} times in the link; the last one counts.")

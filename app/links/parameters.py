@@ -1,13 +1,24 @@
 """The one table of what a link may hold."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from analysis.definitions import PROFILE, SCORES
 from analysis.limits import MAX_SEED, MIN_HALF
 from analysis.models.catalog import list_models
 from app.components.head_grid.view import MAX_LOCKED, MAX_LOCKED_TOKENS
 from app.config import settings
+from app.links.fits import (
+    HALF,
+    HEAD,
+    LAYER,
+    NEURON,
+    SECOND_HEAD,
+    SECOND_LAYER,
+    SEQUENCE,
+    Fit,
+    HeadsOf,
+)
 from app.links.pages import PAGES
 from app.links.parsers import (
     ALL_FAMILIES,
@@ -53,60 +64,135 @@ SORTS = ("listed", "name", "size", "best")
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One thing a link can hold: its key, default, parser from text, and what it means."""
+    """One thing a link can hold, in one row.
+
+    Args:
+        key: Its name in the link.
+        default: Its value where the link does not say; None: not chosen, the page picks.
+        parse: Reads it from text, or refuses.
+        meaning: What it is, for the documentation.
+        pages: The pages that it concerns; empty: every page.
+        begins: Its default on pages where that is another one.
+        unset: What stands for None in a link; links of every age hold it.
+        fits: What it must fit in the model that is shown.
+    """
 
     key: str
     default: Value
     parse: Callable[[str], Value]
     meaning: str
-    pages: tuple[str, ...] = ()  # empty: every page
+    pages: tuple[str, ...] = ()
+    begins: Mapping[str, Value] = field(default_factory=dict)
+    unset: str | None = None
+    fits: Fit | None = None
+
+    def default_on(self, page: str) -> Value:
+        """What it is on a page unless the link says otherwise."""
+        return self.begins.get(page, self.default)
+
+    def concerns(self, page: str) -> bool:
+        """Whether links to a page hold it."""
+        return not self.pages or page in self.pages
+
+    def read(self, text: str) -> Value:
+        """Its value, from the text in a link.
+
+        Raises:
+            Refused: The text is not allowed.
+        """
+        return None if text == self.unset else self.parse(text)
+
+    def text(self, value: Value) -> str:
+        """A value as a link holds it."""
+        if value is None:
+            return self.unset or ""
+        if isinstance(value, bool):
+            return str(int(value))
+        return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 PROMPTS = ("prompt", "prompt2", "clean", "corrupt")
 _PROFILE = choice(*PROFILE)
 _ANSWERS = ("attribution", "head", "patching")
 _TWO_HEADS = ("compare", "circuits", "composition")
+_ABLATED = ("ablation", "head")
 _OVERVIEWS = ("mosaic", "training")
 _THRESHOLD = "scores above it count as that kind of head"
+_OF_SEQUENCES = (
+    *("tokens", "attention", "head", "activations", "neurons"),
+    *("induction", "attribution", "composition", "compare"),
+)
+# Pages whose question is best asked of repeated tokens begin there.
+_REPEATED = dict.fromkeys(
+    ("finder", "induction", "ablation", "composition", "compare", "patching"), "repeated"
+)
+# Pages that pick the head that they have most to say about.
+_PICKS = dict.fromkeys((*_TWO_HEADS, "activations", "training", "induction", "ablation"), None)
+_PICKS_LAYER = dict.fromkeys((*_PICKS, "patching", "neurons"), None)
 PARAMETERS = (
     Parameter("model", list_models()[0].name, str, "model, by its name; name@step: a checkpoint"),
-    Parameter("input", "prompt", choice("prompt", "repeated"), "a prompt or repeated tokens"),
+    Parameter(
+        "input",
+        "prompt",
+        choice("prompt", "repeated"),
+        "a prompt or repeated tokens",
+        begins=_REPEATED,
+    ),
     Parameter("prompt", DEFAULT_PROMPT, text_up_to(MAX_LINK_PROMPT), "the text of the prompt"),
     Parameter(
-        "length", 50, whole_number(MIN_HALF, MAX_HALF), "S, tokens in the half that is repeated"
+        "length",
+        50,
+        whole_number(MIN_HALF, MAX_HALF),
+        "S, tokens in the half that is repeated",
+        fits=HALF,
     ),
     Parameter("batch", 10, whole_number(1, MAX_BATCH), "number of repeated sequences"),
     Parameter("seed", 0, whole_number(0, MAX_SEED), "seed of the repeated tokens"),
     Parameter("bos", True, switch, "1 puts the BOS token in front of the prompt"),
-    Parameter("layer", 0, whole_number(0, 999), "layer of the head in focus, from 0"),
-    Parameter("head", 0, whole_number(0, 999), "head in focus, from 0"),
+    Parameter(
+        "layer",
+        0,
+        whole_number(0, 999),
+        "layer of the head in focus, from 0",
+        begins=_PICKS_LAYER,
+        fits=LAYER,
+    ),
+    Parameter("head", 0, whole_number(0, 999), "head in focus, from 0", begins=_PICKS, fits=HEAD),
     Parameter("threshold", 0.4, decimal_number(0, 1), _THRESHOLD, ("attention", "induction")),
     Parameter(
         "sequence",
         0,
         whole_number(0, MAX_BATCH - 1),
         "which of the repeated sequences is drawn, from 0",
-        (
-            "tokens",
-            "attention",
-            "head",
-            "activations",
-            "neurons",
-            "induction",
-            "attribution",
-            "composition",
-            "compare",
-        ),
+        _OF_SEQUENCES,
+        fits=SEQUENCE,
     ),
     Parameter(
         "position",
-        -1,
-        whole_number(-1, 9999),
+        None,
+        whole_number(0, 9999),
         "position of the bar chart, -1 for the last",
         ("attribution",),
+        unset="-1",
     ),
-    Parameter("answer", "", text_up_to(MAX_WORD), "token whose logit is split", _ANSWERS),
-    Parameter("foil", "", text_up_to(MAX_WORD), "token it is compared with", _ANSWERS),
+    Parameter(
+        "answer",
+        None,
+        text_up_to(MAX_WORD),
+        "token whose logit is split",
+        _ANSWERS,
+        begins={"patching": " house"},
+        unset="",
+    ),
+    Parameter(
+        "foil",
+        None,
+        text_up_to(MAX_WORD),
+        "token it is compared with",
+        _ANSWERS,
+        begins={"patching": " horse"},
+        unset="",
+    ),
     Parameter(
         "view", "grid", choice("grid", "circuitsvis"), "how patterns are drawn", ("attention",)
     ),
@@ -122,39 +208,65 @@ PARAMETERS = (
         ("attention",),
     ),
     Parameter(
-        "method",
-        "zero",
-        choice("zero", "mean", "resample"),
-        "how a head is ablated",
-        ("ablation", "head"),
+        "method", "zero", choice("zero", "mean", "resample"), "how a head is ablated", _ABLATED
     ),
     Parameter(
         "swap",
         0,
         whole_number(0, MAX_SEED),
         "which sequence stands in for which in resample ablation: a seed",
-        ("ablation", "head"),
+        _ABLATED,
     ),
-    Parameter("together", "", head_list(MAX_KEPT), "heads ablated together", ("ablation",)),
+    Parameter(
+        "together",
+        None,
+        head_list(MAX_KEPT),
+        "heads ablated together",
+        ("ablation",),
+        unset="",
+        fits=HeadsOf("ablate together"),
+    ),
     Parameter(
         "keep",
-        "",
+        None,
         head_list_or_none(MAX_KEPT),
         "heads that are kept while all others are silenced; none: no head",
         ("ablation",),
+        unset="",
+        fits=HeadsOf("keep"),
     ),
     Parameter(
         "offsets", "", position_list(MAX_OFFSETS), "distances of one more row, 0..", ("ablation",)
     ),
     Parameter("ids", "", text_up_to(MAX_IDS), "token ids to turn into text", ("tokens",)),
     Parameter(
-        "dest", -1, whole_number(-1, 9999), "destination explained, -1: strongest", ("head",)
+        "dest",
+        None,
+        whole_number(0, 9999),
+        "destination explained, -1: strongest",
+        ("head",),
+        unset="-1",
     ),
-    Parameter("src", -1, whole_number(-1, 9999), "its source, -1: the strongest", ("head",)),
     Parameter(
-        "token", "", text_up_to(MAX_WORD), "token to look up in the circuits", ("head", "circuits")
+        "src", None, whole_number(0, 9999), "its source, -1: the strongest", ("head",), unset="-1"
     ),
-    Parameter("heads", "", head_list(MAX_JOINT), "heads whose OV is taken jointly", ("circuits",)),
+    Parameter(
+        "token",
+        None,
+        text_up_to(MAX_WORD),
+        "token to look up in the circuits",
+        ("head", "circuits"),
+        unset="",
+    ),
+    Parameter(
+        "heads",
+        None,
+        head_list(MAX_JOINT),
+        "heads whose OV is taken jointly",
+        ("circuits",),
+        unset="",
+        fits=HeadsOf("take jointly"),
+    ),
     Parameter(
         "sample",
         60,
@@ -170,13 +282,19 @@ PARAMETERS = (
     Parameter("stripes", False, switch, "1 adds every induction head", ("composition",)),
     Parameter(
         "qpart",
-        -1,
-        whole_number(-1, 999),
+        None,
+        whole_number(0, 999),
         "component of the queries, -1: strongest",
         ("composition",),
+        unset="-1",
     ),
     Parameter(
-        "kpart", -1, whole_number(-1, 999), "component of the keys, -1: strongest", ("composition",)
+        "kpart",
+        None,
+        whole_number(0, 999),
+        "component of the keys, -1: strongest",
+        ("composition",),
+        unset="-1",
     ),
     Parameter(
         "point", "pattern", text_up_to(20), "activation, by its short name", ("activations",)
@@ -189,15 +307,35 @@ PARAMETERS = (
         "what the list holds",
         ("activations",),
     ),
-    Parameter("within", -1, whole_number(0, 999), "layer that the list is about", ("activations",)),
+    Parameter(
+        "within",
+        None,
+        whole_number(0, 999),
+        "layer that the list is about",
+        ("activations",),
+        fits=LAYER,
+    ),
     Parameter(
         "find", "", text_up_to(MAX_WORD), "text that the list is searched for", ("activations",)
     ),
-    Parameter("neuron", -1, whole_number(0, 999_999), "neuron of the layer, from 0", ("neurons",)),
+    Parameter(
+        "neuron",
+        None,
+        whole_number(0, 999_999),
+        "neuron of the layer, from 0",
+        ("neurons",),
+        fits=NEURON,
+    ),
     Parameter("rank", "induction", _PROFILE, "score that heads are ranked by", ("finder",)),
     Parameter("minimum", -1.0, decimal_number(-1, 99), "least score of heads shown", ("finder",)),
     Parameter(
-        "only", -1, whole_number(-1, 999), "layer whose heads are shown, -1: all", ("finder",)
+        "only",
+        None,
+        whole_number(0, 999),
+        "layer whose heads are shown, -1: all",
+        ("finder",),
+        unset="-1",
+        fits=LAYER,
     ),
     Parameter("measured", False, switch, "1 adds copying and the ablation effect", ("finder",)),
     Parameter("x", "previous", _PROFILE, "score along the horizontal axis", ("finder",)),
@@ -205,7 +343,14 @@ PARAMETERS = (
     Parameter("score", "induction", choice(*SCORES), "score that is shown", _OVERVIEWS),
     Parameter("family", ALL_FAMILIES, family_name, "family of the models shown", ("mosaic",)),
     Parameter("sort", "listed", choice(*SORTS), "order of the models", ("mosaic",)),
-    Parameter("step", -1, whole_number(-1, 99_999_999), "step of the checkpoint", ("training",)),
+    Parameter(
+        "step",
+        None,
+        whole_number(0, 99_999_999),
+        "step of the checkpoint",
+        ("training",),
+        unset="-1",
+    ),
     Parameter("scale", "log", choice("log", "linear"), "how steps are spaced", ("training",)),
     Parameter(
         "by",
@@ -214,15 +359,35 @@ PARAMETERS = (
         "what differs between the two sides",
         ("compare",),
     ),
-    Parameter("ablate", "", head_list(1), "head that the second side lacks", ("compare",)),
-    Parameter("layer2", -1, whole_number(0, 999), "layer of the second head", _TWO_HEADS),
     Parameter(
-        "head2", -1, whole_number(0, 999), "the second head: a side, or the writer", _TWO_HEADS
+        "ablate",
+        None,
+        head_list(1),
+        "head that the second side lacks",
+        ("compare",),
+        unset="",
+        fits=HeadsOf("ablate"),
+    ),
+    Parameter(
+        "layer2",
+        None,
+        whole_number(0, 999),
+        "layer of the second head",
+        _TWO_HEADS,
+        fits=SECOND_LAYER,
+    ),
+    Parameter(
+        "head2",
+        None,
+        whole_number(0, 999),
+        "the second head: a side, or the writer",
+        _TWO_HEADS,
+        fits=SECOND_HEAD,
     ),
     Parameter(
         "prompt2", SECOND_PROMPT, text_up_to(MAX_LINK_PROMPT), "the second prompt", ("compare",)
     ),
-    Parameter("model2", "", str, "the second side's model", ("compare",)),
+    Parameter("model2", None, str, "the second side's model", ("compare",), unset=""),
     Parameter("lesson", 1, whole_number(1, 8), "step of the lesson", ("learn",)),
     Parameter("answers", "", answer_list, "answers to the lesson's steps", ("learn",)),
     Parameter("room", "", room_code, "room of a presenter that is followed"),
@@ -241,56 +406,38 @@ PARAMETERS = (
         ("patching",),
     ),
     Parameter(
-        "column", -1, whole_number(-1, 9999), "position or head patched, -1: best", ("patching",)
+        "column",
+        None,
+        whole_number(0, 9999),
+        "position or head patched, -1: best",
+        ("patching",),
+        unset="-1",
     ),
     Parameter(
         "exact", "none", choice("none", "top", "all"), "which patches are run", ("patching",)
     ),
     Parameter("top", 10, whole_number(1, MAX_PATCHES), "how many of the strongest", ("patching",)),
-    Parameter("reader", "", head_list(1), "head at the end of the paths", ("patching",)),
+    Parameter(
+        "reader",
+        None,
+        head_list(1),
+        "head at the end of the paths",
+        ("patching",),
+        unset="",
+        fits=HeadsOf("follow paths to"),
+    ),
     Parameter("into", "k", choice("q", "k", "v"), "which of its inputs", ("patching",)),
     Parameter("paths", False, switch, "1 patches every path into it", ("patching",)),
     Parameter(
-        "edges", 0, whole_number(0, MAX_EDGES), "edges of the circuit, 0: enough", ("patching",)
+        "edges",
+        None,
+        whole_number(0, MAX_EDGES),
+        "edges of the circuit, 0: enough",
+        ("patching",),
+        unset="0",
     ),
 )
 BY_KEY = {parameter.key: parameter for parameter in PARAMETERS}
-# Pages whose question is best asked of repeated tokens begin there.
-_PAGE_DEFAULTS: dict[tuple[str, str], Value] = {
-    ("finder", "input"): "repeated",
-    ("induction", "input"): "repeated",
-    ("ablation", "input"): "repeated",
-    ("composition", "input"): "repeated",
-    ("compare", "input"): "repeated",
-    ("patching", "input"): "repeated",
-    ("patching", "layer"): -1,
-    ("patching", "answer"): " house",
-    ("patching", "foil"): " horse",
-    # -1: the page picks the heads that it has most to say about.
-    **{(page, key): -1 for page in _TWO_HEADS for key in ("layer", "head")},
-    ("activations", "layer"): -1,
-    ("activations", "head"): -1,
-    ("neurons", "layer"): -1,
-    ("training", "layer"): -1,
-    ("training", "head"): -1,
-    ("induction", "layer"): -1,
-    ("induction", "head"): -1,
-    ("ablation", "layer"): -1,
-    ("ablation", "head"): -1,
-}
-
-
-def default_of(page: str, parameter: Parameter) -> Value:
-    """What a parameter is on a page unless the link says otherwise."""
-    return _PAGE_DEFAULTS.get((page, parameter.key), parameter.default)
-
-
-def format_value(value: Value) -> str:
-    """A value as a link holds it."""
-    if isinstance(value, bool):
-        return str(int(value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-_UNKNOWN_PAGES = {name for p in PARAMETERS for name in p.pages} - {page.name for page in PAGES}
+_NAMED = {name for p in PARAMETERS for name in (*p.pages, *p.begins)}
+_UNKNOWN_PAGES = _NAMED - {page.name for page in PAGES}
 assert not _UNKNOWN_PAGES, f"parameters of pages that do not exist: {_UNKNOWN_PAGES}"

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from analysis.head import Head
 from analysis.models.catalog import list_models
 
-Value = str | int | float | bool
+# None: not chosen, the page picks.
+Value = str | int | float | bool | None
 # Of a list of heads that the page picks where it is empty: none at all.
 NO_HEAD = "none"
 ALL_FAMILIES = "all"
@@ -125,9 +126,9 @@ def text_up_to(longest: int) -> Callable[[str], str]:
     return parse
 
 
-def heads_in(text: str) -> tuple[Head, ...]:
+def heads_in(text: str | None) -> tuple[Head, ...]:
     """The heads that a parameter such as `keep` lists, in order and each once."""
-    labels = text.split(",") if text not in ("", NO_HEAD) else []
+    labels = text.split(",") if text and text != NO_HEAD else []
     return tuple(sorted({Head.parse(label) for label in labels}))
 
 

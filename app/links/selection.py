@@ -8,6 +8,9 @@ from typing import Any
 from analysis.models.catalog import available_models, find_model
 from analysis.models.info import ModelInfo
 from app.links.parsers import Value
+from app.text import display_token
+
+_LONGEST_SAID = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,16 @@ class Selection:
     def bos(self) -> bool:
         """Whether a prompt begins with BOS: as chosen, where the model has such a token."""
         return bool(self.values["bos"]) and self.info.has_bos
+
+    @property
+    def input_said(self) -> str:
+        """What the model is run on, in words; a long prompt is cut."""
+        if self["input"] == "prompt":
+            text = display_token(self["prompt"])
+            cut = text if len(text) <= _LONGEST_SAID else f"{text[:_LONGEST_SAID]}…"
+            return f"prompt “{cut}”"
+        rows = f"{self['batch']} × " if self["batch"] > 1 else ""
+        return f"{rows}BOS and {self['length']} random tokens twice, seed {self['seed']}"
 
     def with_values(self, **values: Value) -> "Selection":
         """A view beside this one: what to run instead, without a link of its own."""

@@ -15,7 +15,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from app.links.link import link_parameters, parse_link, whole_view
-from app.links.parameters import BY_KEY, PARAMETERS, PROMPTS, default_of, format_value
+from app.links.parameters import BY_KEY, PARAMETERS, PROMPTS
 from app.links.parsers import Refused, Value, text_up_to
 from app.links.selection import Selection
 from app.text import display_token
@@ -37,7 +37,7 @@ def newly_chosen() -> bool:
 
 
 def current_selection() -> Selection:
-    """The view of the page that is being drawn, as `open_page` or `moved_to` last had it."""
+    """The view of the page that is being drawn, as `open_page` or `move_view` last had it."""
     selection = own_state().selection
     assert selection, "a page begins with open_page"
     return selection
@@ -105,18 +105,19 @@ def _take_changes(changed: Mapping[str, Value]) -> list[str]:
     A browser shows what a widget allows, but what it sends is what its visitor makes it send.
     """
     notes = []
+    chosen, page = own_state().chosen, own_state().page or ""
     for key, value in changed.items():
-        default = default_of(own_state().page or "", BY_KEY[key])
-        if value == default and type(value) is type(default):
-            own_state().chosen[key] = value  # such as -1, which a link leaves out
+        parameter = BY_KEY[key]
+        if value is None and parameter.default_on(page) is None:
+            chosen.pop(key, None)
             continue
         try:
             # A prompt that is too long for a link is no mistake; one too long to read is said so
             # where it is read, with the text left in its place.
-            parse = text_up_to(sys.maxsize) if key in PROMPTS else BY_KEY[key].parse
-            own_state().chosen[key] = parse(format_value(value))
+            read = text_up_to(sys.maxsize) if key in PROMPTS else parameter.read
+            chosen[key] = read(parameter.text(value))
         except Refused as refusal:
-            shown = display_token(format_value(value)[:40])
+            shown = display_token(parameter.text(value)[:40])
             notes.append(f"{key} cannot be “{shown}”, {refusal}; it stays as it was.")
             forget_widgets([key])
     return notes
@@ -177,4 +178,4 @@ def widget_name(parameter: str) -> str:
 def chosen_values(page: str) -> dict[str, Value]:
     """Every value on a page: as chosen, or its default."""
     chosen = own_state().chosen
-    return {p.key: chosen.get(p.key, default_of(page, p)) for p in PARAMETERS}
+    return {p.key: chosen.get(p.key, p.default_on(page)) for p in PARAMETERS}

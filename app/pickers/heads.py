@@ -113,17 +113,17 @@ def _before(selection: Selection, reader: Head) -> np.ndarray:
 
 
 def completed(selection: Selection, layer_key: str, head_key: str, values: np.ndarray) -> Head:
-    """The link's layer and head in two parameters; -1 there: by the largest of `values`."""
+    """The link's layer and head in two parameters; by the largest of `values` what it lacks."""
     layer, head = selection[layer_key], selection[head_key]
-    if layer >= 0 and head >= 0:
+    if layer is not None and head is not None:
         return Head(layer, head)
     ranked = np.array(values)
-    if layer >= 0:
+    if layer is not None:
         ranked[np.arange(len(ranked)) != layer] = np.nan
-    if head >= 0:
+    if head is not None:
         ranked[:, np.arange(ranked.shape[1]) != head] = np.nan
     if np.isnan(ranked).all():  # such as a writer of the reader's own layer
-        return Head(max(layer, 0), max(head, 0))
+        return Head(layer or 0, head or 0)
     return _best(ranked)
 
 

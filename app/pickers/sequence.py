@@ -1,4 +1,4 @@
-"""Which of several repeated sequences a page draws."""
+"""Which of several repeated sequences a page draws, and which place in it."""
 
 from __future__ import annotations
 
@@ -27,3 +27,17 @@ def choose_sequence(selection: Selection, tokens: Tokens) -> int:
             width=200,
         )
     )
+
+
+def position_of(selection: Selection, parameter: str, count: int, otherwise: int) -> int:
+    """The position that a parameter names, of `count`; a sentence where there is none such."""
+    asked = selection[parameter]
+    if asked is None:
+        return otherwise
+    if asked < count:
+        return int(asked)
+    st.caption(
+        f"There is no position {asked} for this; they run from 0 to {count - 1}, and this is "
+        f"position {otherwise}."
+    )
+    return otherwise

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from analysis.definitions import ACTIVATION, PARAMETER, PATTERN, PATTERN_CHECK
+from analysis.definitions import ACTIVATION, NAMES, PARAMETER, PATTERN, PATTERN_CHECK
 from analysis.head import Head
 from app.components.pattern_pair import Pane
 from app.compute import calls
@@ -22,6 +22,7 @@ from app.links.parameters import MAX_WORD
 from app.links.parsers import Value
 from app.links.selection import Selection
 from app.links.session import widget_key
+from app.links.subject import Subject
 from app.pickers.heads import previous_token_head
 from app.sections.pair import draw_pair
 from app.text import display_token, markdown_text, plotly_text, short_token
@@ -69,6 +70,17 @@ class ActivationView:
         return cls(selection, points, point, head, row, tuple(tokens.labels[row]), palette())
 
     @property
+    def subject(self) -> Subject:
+        """The activation on that sequence; of one head where it has heads."""
+        return Subject(
+            self.selection,
+            head=self.head if self.by_head else None,
+            layer=self.point.layer,
+            sequence=self.row,
+            activation=self.point.name,
+        )
+
+    @property
     def by_head(self) -> bool:
         """Whether the activation has an axis of heads, so that one is chosen."""
         return self.head_axis is not None
@@ -108,9 +120,11 @@ def draw_architecture(view: ActivationView) -> None:
     """The model as a picture; a click on a hook point shows its activation."""
     info = view.selection.info
     with figure_frame(
+        view.subject,
         "Where it is read",
-        "The thick line is the residual stream, upwards. Click a point to see what passes there.",
+        "The thick line is the residual stream, upwards.",
         ACTIVATION,
+        acts="Click a point to see what passes there.",
     ):
         figure = activation_figures.architecture(
             {point.short_name: point.meaning for point in view.points},
@@ -134,7 +148,13 @@ def draw_slice(view: ActivationView) -> None:
             " Each row is a position; blue is positive, red negative, and the strongest 1 % of "
             "cells have the end colour."
         )
-    with figure_frame(view.title, reading, PATTERN if "src" in point.axes else ACTIVATION), part():
+    is_pattern = "src" in point.axes
+    with (
+        figure_frame(
+            view.subject, view.title, reading, ACTIVATION, also=(PATTERN,) if is_pattern else ()
+        ),
+        part(),
+    ):
         found = calls.activation(view.selection, view.row, point.name)
         shape = " x ".join(
             f"{axis} {size}" for axis, size in zip(found.axes, found.values.shape, strict=True)
@@ -210,6 +230,7 @@ def draw_check(view: ActivationView) -> None:
     head = view.head
     with (
         figure_frame(
+            Subject(view.selection, head=head, sequence=view.row),
             f"Verify the pattern of {head.label}",
             "Left: softmax of the masked q·k / √d_head, worked out from the q and k above. Right: "
             "the pattern the model used. The difference is rounding only.",
@@ -232,7 +253,7 @@ def draw_check(view: ActivationView) -> None:
             Pane("softmax(mask(q·k) / √d_head)", "Worked out by hand", computed, view.labels),
             Pane(f'cache["pattern", {head.layer}]', "What the model used", cached, view.labels),
             view.theme,
-            models=(view.selection.info.title,) * 2,
+            Subject(view.selection, head=head, sequence=view.row),
             key="check",
         )
 
@@ -245,10 +266,12 @@ def draw_lists(view: ActivationView) -> None:
     """Every activation or parameter: name, short name, shape, meaning; filtered."""
     selection, info = view.selection, view.selection.info
     with figure_frame(
+        Subject(selection, layer=selection["within"], on_input=False),
         "Everything there is",
-        "Names as TransformerLens has them, with this model's sizes. Tick an activation to see it.",
-        ACTIVATION,
-        PARAMETER,
+        "Names as TransformerLens has them, with this model's sizes.",
+        NAMES,
+        also=(ACTIVATION, PARAMETER),
+        acts="Tick an activation to see it.",
     ):
         bar = st.container(horizontal=True, vertical_alignment="bottom")
         bar.segmented_control(
@@ -260,8 +283,8 @@ def draw_lists(view: ActivationView) -> None:
         )
         bar.selectbox(
             "Of layer",
-            [-1, *range(info.n_layers)],
-            format_func=lambda layer: "all" if layer < 0 else str(layer),
+            [None, *range(info.n_layers)],
+            format_func=lambda layer: "all" if layer is None else str(layer),
             key=widget_key(selection, "within"),
             width=110,
         )
@@ -307,6 +330,6 @@ def _place(entry: HookPoint | Parameter) -> dict[str, Value]:
 
 def _wanted(selection: Selection, entry: HookPoint | Parameter) -> bool:
     within, text = selection["within"], selection["find"].strip().lower()
-    in_layer = within < 0 or entry.name.startswith(f"blocks.{within}.")
+    in_layer = within is None or entry.name.startswith(f"blocks.{within}.")
     words = f"{entry.name} {entry.short_name} {entry.meaning}".lower()
     return in_layer and text in words

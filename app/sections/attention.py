@@ -14,38 +14,48 @@ from app.components.head_grid import HeadGridState, head_grid
 from app.compute import calls
 from app.frame.export import Exhibit, pattern_table
 from app.frame.frame import figure_frame, offer
-from app.frame.paper import head_pictures, inline_svg, paper_pattern
+from app.frame.paper import grid_body, inline_svg, paper_grid, paper_pattern
 from app.links.selection import Selection
+from app.links.subject import Subject
 from app.shell.page import move_view
 from app.text import display_token
 from app.theme import palette
 
 if TYPE_CHECKING:
     from analysis.heads.scores import HeadScores
-    from analysis.models.info import ModelInfo
 
 
-def _offer_grid(every: np.ndarray, labels: Sequence[str], focus: Head, info: ModelInfo) -> None:
-    heads, theme = every.reshape(-1, *every.shape[2:]), palette()
+def _offer_grid(every: np.ndarray, labels: Sequence[str], one: Subject) -> None:
+    """Let the frame export all heads, and the one in focus."""
+    info, focus, theme = one.selection.info, one.head, palette()
+    assert focus
+    heads = every.reshape(-1, *every.shape[2:])
     names = [head.label for head in all_heads(info)]
     chosen = every[focus.layer, focus.head]
+
+    def grid(origin: str) -> bytes:
+        return paper_grid(heads, names, labels, origin)
+
+    def pattern(origin: str) -> bytes:
+        return paper_pattern(chosen, labels, f"Pattern of {focus.label}", origin)
+
     offer(
         Exhibit(
-            "grid",
+            "pattern",
             lambda: pattern_table(heads, names, labels),
-            page=lambda name: head_pictures(heads, names, theme),
+            page=lambda name: grid_body(heads, names, labels, theme),
+            picture=grid,
         )
     )
-
-    def paper() -> bytes:
-        return paper_pattern(chosen, labels, focus.label, info.title)
-
     offer(
         Exhibit(
-            focus.label,
+            f"{focus.label} pattern",
             lambda: pattern_table(chosen[None], [focus.label], labels),
-            page=lambda name: inline_svg(paper()),
-            paper=paper,
+            page=lambda name: inline_svg(pattern("")),
+            paper=pattern,
+            picture=pattern,
+            title=f"Pattern of {focus.label}",
+            subject=one,
         )
     )
 
@@ -70,10 +80,12 @@ def draw_grid(
             f"(they run from 0 to {len(labels) - 1})."
         )
     with figure_frame(
+        Subject(selection, sequence=sequence),
         "Every head",
-        "Point at a small picture to look, click to lock it; point at a token of the text to see "
-        "what it attends to, click to lock it. Arrow keys move between heads.",
+        "One small picture for each head: rows are destinations, columns sources.",
         PATTERN,
+        acts="Point at a small picture to look, click to lock it; point at a token of the text to "
+        "see what it attends to, click to lock it. Arrow keys move between heads.",
     ):
         every = patterns.values[0]
         view = head_grid(
@@ -90,7 +102,7 @@ def draw_grid(
             ),
         )
         assert view.focus
-        _offer_grid(every, labels, view.focus, info)
+        _offer_grid(every, labels, Subject(selection, head=view.focus, sequence=sequence))
     return move_view(
         selection,
         layer=view.focus.layer,

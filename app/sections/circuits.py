@@ -13,7 +13,9 @@ from analysis.definitions import (
     K_COMPOSITION_CIRCUIT,
     OV_CIRCUIT,
     OV_DIRECTIONS,
+    OV_SAMPLE,
     POSITIONAL_PATTERN,
+    TOKEN_OUTPUTS,
     TOKEN_PREFERENCES,
 )
 from analysis.head import Head
@@ -23,14 +25,16 @@ from app.figures import base as figures
 from app.figures import circuits as circuit_figures
 from app.frame.clicks import draw_head_map
 from app.frame.export import as_rows
-from app.frame.frame import draw, draw_table, figure_frame, part
+from app.frame.frame import Metric, draw, draw_metrics, draw_table, figure_frame, part
 from app.frame.layout import METRIC
-from app.links.parameters import MAX_SAMPLE, MAX_WORD, MIN_SAMPLE
+from app.links.parameters import MAX_SAMPLE, MIN_SAMPLE
 from app.links.selection import Selection
 from app.links.session import widget_key
+from app.links.subject import Subject
 from app.pickers.heads import joint_heads, pick_joint_heads
-from app.sections.head.weights import draw_token_circuits
-from app.text import display_token, short_token
+from app.pickers.token import pick_token, token_of
+from app.sections.token import draw_token_circuits
+from app.text import short_token
 from app.theme import palette
 
 DIRECTIONS = 6
@@ -39,13 +43,14 @@ TOKENS_OF_A_DIRECTION = 5
 
 def draw_copying(selection: Selection) -> None:
     """Whether heads copy: each alone, and all of them as one."""
+    heads = joint_heads(selection)
     with figure_frame(
+        Subject(selection, heads=heads, on_input=False),
         "Do they copy?",
         "The share of all tokens that a head raises most when it attends to them. Heads that copy "
         "only some tokens each can together copy nearly all.",
         COPYING,
     ):
-        heads = joint_heads(selection)
         pick_joint_heads(selection, heads)
         groups: dict[str, tuple[Head, ...]] = {head.label: (head,) for head in heads}
         if len(heads) > 1:
@@ -74,10 +79,12 @@ def draw_ov(selection: Selection) -> None:
     heads = joint_heads(selection)
     names = ", ".join(head.label for head in heads)
     with figure_frame(
+        Subject(selection, heads=heads, on_input=False),
         f"OV circuit of {names}",
         "Rows are tokens attended to, columns the logits that this raises (blue) or lowers (red). "
         "A blue diagonal is copying.",
-        OV_CIRCUIT,
+        OV_SAMPLE,
+        also=(OV_CIRCUIT,),
     ):
         bar = st.container(horizontal=True, vertical_alignment="bottom")
         bar.slider(
@@ -102,10 +109,12 @@ def draw_eigenvalues(selection: Selection, head: Head) -> None:
     """The eigenvalue copying score of every head, and one head's eigenvalues."""
     with (
         figure_frame(
+            Subject(selection, on_input=False),
             "Eigenvalue copying score of every head",
             "+1: a head writes back what it reads, its eigenvalues lie to the right; -1: the "
-            "opposite, they lie to the left. Click a cell to put that head in focus.",
+            "opposite, they lie to the left.",
             EIGENVALUES,
+            acts="Click a cell to put that head in focus.",
         ),
         part(),
     ):
@@ -145,6 +154,7 @@ def draw_directions(selection: Selection, head: Head) -> None:
     """The singular directions of one head's OV, as tokens."""
     with (
         figure_frame(
+            Subject(selection, head=head, on_input=False),
             f"What {head.label} moves: the strongest directions of its OV",
             "Each direction reads along one line and writes along another. Both ends are shown: "
             "+ tokens raise + tokens, - tokens raise - tokens.",
@@ -179,35 +189,30 @@ def draw_token(selection: Selection, head: Head) -> None:
     """What one head does with one token that is typed, or one of the input."""
     with (
         figure_frame(
+            Subject(selection, head=head, on_input=False),
             f"One token through {head.label}",
             "QK says which tokens it looks for and which look for it, OV what attending to it "
             "writes: from the embeddings alone, without positions and earlier heads.",
             TOKEN_PREFERENCES,
-            OV_CIRCUIT,
-        ),
+            TOKEN_OUTPUTS,
+            also=(OV_CIRCUIT,),
+        ) as frame,
         part(),
     ):
-        text = st.text_input(
-            "Token",
-            key=widget_key(selection, "token"),
-            max_chars=MAX_WORD,
-            placeholder="a token of the input",
-            help="One token to look up. A space in front belongs to it.",
-        )
-        if text:
-            token_id, label = calls.single_token(selection, text), text
-        else:
-            # The longest one: it says more than a comma would.
-            tokens = calls.tokens_of(selection)
-            place = max(range(1, tokens.length), key=lambda i: len(tokens.labels[0][i]), default=0)
-            token_id, label = int(tokens.ids[0, place]), tokens.labels[0][place]
-        draw_token_circuits(selection, head, token_id, f"“{display_token(label)}”")
+        pick_token(selection, "a token of the input")
+        # The longest one of the input: it says more than a comma would.
+        tokens = calls.tokens_of(selection)
+        place = max(range(1, tokens.length), key=lambda i: len(tokens.labels[0][i]), default=0)
+        token = token_of(selection, int(tokens.ids[0, place]), tokens.labels[0][place])
+        frame.narrow(token=token.id)
+        draw_token_circuits(selection, head, token)
 
 
 def draw_positions(selection: Selection, head: Head) -> None:
     """Where a head would look if it saw positions only."""
     with (
         figure_frame(
+            Subject(selection, head=head, on_input=False),
             f"Where {head.label} looks by position alone",
             "No token is involved. A line just below the diagonal is a previous-token head.",
             POSITIONAL_PATTERN,
@@ -230,6 +235,7 @@ def draw_k_composition(selection: Selection, writer: Head, reader: Head) -> None
     """The full K-composition circuit: does a token find the place that follows its copy?"""
     with (
         figure_frame(
+            Subject(selection, head=reader, writer=writer, on_input=False),
             f"{reader.label} looks for what {writer.label} wrote",
             f"Where {writer.label} has written which token came before and {reader.label} reads "
             "that as keys, a token's query finds the position after its earlier copy.",
@@ -245,10 +251,13 @@ def draw_k_composition(selection: Selection, writer: Head, reader: Head) -> None
         }
         for name, shares in sides.items():
             st.markdown(f"**{name}**")
-            bar = st.container(horizontal=True)
-            for k, share in shares.items():
-                which = "Top guess" if k == 1 else f"In the top {k}"
-                bar.metric(which, f"{share:.2%}", border=True, width=METRIC)
+            draw_metrics(
+                [
+                    Metric("Top guess" if k == 1 else f"In the top {k}", share, f"{share:.2%}")
+                    for k, share in shares.items()
+                ],
+                name.partition(" for")[0],
+            )
         st.caption(
             f"The share of all {selection.info.d_vocab:,} tokens for which that is the same "
             f"token; chance is {1 / selection.info.d_vocab:.2%}. {result.assumes}"
@@ -259,6 +268,7 @@ def draw_factored(selection: Selection, head: Head) -> None:
     """Why the vocabulary-by-vocabulary matrix is never built, in this model's numbers."""
     facts = calls.factored_facts(selection)
     with figure_frame(
+        Subject(selection, head=head, on_input=False),
         "Why W_E W_OV W_U never has to be built",
         f"Written out it has {facts.d_vocab:,} rows and columns, but it passes through only "
         f"{facts.d_head} dimensions: two thin factors hold all of it.",

@@ -16,6 +16,7 @@ from app.compute import calls
 from app.links.parameters import DEFAULT_PROMPT
 from app.links.selection import Selection
 from app.links.session import widget_key
+from app.links.subject import Subject
 from app.pickers.heads import ablated_head, completed, focus_head, pick_head, second_head
 
 if TYPE_CHECKING:
@@ -31,6 +32,11 @@ class Side:
     selection: Selection
     head: Head
     without: tuple[Head, ...] = ()
+
+    @property
+    def subject(self) -> Subject:
+        """What this side is about."""
+        return Subject(self.selection, head=self.head, without=self.without)
 
     def pattern(self, sequence: int) -> np.ndarray:
         """The head's pattern of one sequence, [dest, src]."""

@@ -23,6 +23,7 @@ from app.frame.layout import METRIC
 from app.links.parameters import MAX_JOINT, MAX_PAIRS
 from app.links.selection import Selection
 from app.links.session import widget_key
+from app.links.subject import Subject
 from app.pickers.heads import INDUCTION
 from app.pickers.sequence import choose_sequence
 from app.theme import palette
@@ -40,11 +41,13 @@ def draw_pairs(selection: Selection, writer: Head, reader: Head) -> None:
     kind = selection["kind"]
     with (
         figure_frame(
+            Subject(selection, on_input=False),
             "Composition scores of every pair of heads",
             "Blue: the later head reads what the earlier one writes, more than random heads would; "
-            "no colour is the mean of random pairs, red is less. Click a cell to choose that pair.",
+            "no colour is the mean of random pairs, red is less.",
             COMPOSITION,
-            COMPOSITION_BASELINE,
+            also=(COMPOSITION_BASELINE,),
+            acts="Click a cell to choose that pair.",
         ),
         part(),
     ):
@@ -105,10 +108,11 @@ def draw_pairs(selection: Selection, writer: Head, reader: Head) -> None:
         )
     with (
         figure_frame(
+            Subject(selection, on_input=False),
             f"Strongest {kind}-composition, as a graph",
-            "The first layer is at the bottom; the thicker the edge, the higher the score. Click a "
-            "head to open it, an edge to choose that pair.",
+            "The first layer is at the bottom; the thicker the edge, the higher the score.",
             COMPOSITION,
+            acts="Click a head to open it, an edge to choose that pair.",
         ),
         part(),
     ):
@@ -129,11 +133,12 @@ def draw_targeted(selection: Selection, target: Head) -> None:
     """How the target's induction stripe changes without each earlier head."""
     with (
         figure_frame(
+            Subject(selection, head=target),
             f"Which earlier head does the stripe of {target.label} rest on?",
             "The change of its induction score when one earlier head is silenced. A long red bar: "
             "without that head the stripe is gone.",
             TARGETED_ABLATION,
-            SCORES["induction"],
+            also=(SCORES["induction"],),
         ),
         part(),
     ):
@@ -196,6 +201,7 @@ def draw_decomposition(selection: Selection, head: Head) -> None:
     """What a head's queries and keys are made of, and which parts decide where it attends."""
     with (
         figure_frame(
+            Subject(selection, head=head),
             f"What the queries and keys of {head.label} are made of",
             "Each component that wrote to the stream before, by the length of its part. An "
             "induction head asks with the embedding and finds keys of the previous-token head.",
@@ -222,7 +228,7 @@ def draw_decomposition(selection: Selection, head: Head) -> None:
         count = len(result.labels)
         strongest = np.unravel_index(int(result.score_std.argmax()), result.score_std.shape)
         chosen = [
-            asked if 0 <= asked < count else int(best)
+            int(best) if asked is None or asked >= count else asked
             for asked, best in zip((selection["qpart"], selection["kpart"]), strongest, strict=True)
         ]
         st.markdown("**Which pairs of parts decide where it attends**")

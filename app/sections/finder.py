@@ -51,18 +51,28 @@ def name_of(score: str) -> str:
     return score.capitalize()
 
 
+def measured_heads(selection: Selection) -> tuple[Head, ...]:
+    """The heads whose copying is measured by itself: all of them, once that is asked for."""
+    return all_heads(selection.info) if selection["measured"] else ()
+
+
 def known_score(selection: Selection, parameter: str, profiles: Profiles) -> str:
     """The score a parameter names, or the first one if it is not there."""
     score = str(selection[parameter])
+    return score if score in profiles else next(iter(profiles))
+
+
+def explain_unknown(selection: Selection, parameter: str, profiles: Profiles) -> None:
+    """Say so where the score that a parameter names is not there."""
+    score = str(selection[parameter])
     if score in profiles:
-        return score
-    instead = next(iter(profiles))
+        return
     if score in ("copying", "ablation") and not selection["measured"]:
         why = "is not measured yet (switch “Copying and ablation” on)"
     else:
         why = "is unknown here (no token comes twice, or the model has no such circuit)"
+    instead = known_score(selection, parameter, profiles)
     st.caption(f"{name_of(score)} {why}, so this is {name_of(instead)}.")
-    return instead
 
 
 def choose_filter(selection: Selection) -> None:
@@ -76,8 +86,8 @@ def choose_filter(selection: Selection) -> None:
     )
     bar.selectbox(
         "Heads of",
-        range(-1, selection.info.n_layers),
-        format_func=lambda layer: "every layer" if layer < 0 else f"layer {layer}",
+        [None, *range(selection.info.n_layers)],
+        format_func=lambda layer: "every layer" if layer is None else f"layer {layer}",
         key=widget_key(selection, "only"),
         width=150,
     )
@@ -93,7 +103,7 @@ def shown_heads(selection: Selection, values: np.ndarray) -> np.ndarray:
     """Which heads pass the filter on the score they are ranked by, [layer, head]."""
     layers = np.arange(len(values))[:, None]
     only = selection["only"]
-    shown: np.ndarray = (values >= selection["minimum"]) & ((only < 0) | (layers == only))
+    shown: np.ndarray = (values >= selection["minimum"]) & ((only is None) | (layers == only))
     return shown
 
 

@@ -13,6 +13,7 @@ from app.compute import calls
 from app.figures import induction as induction_figures
 from app.frame.frame import draw, figure_frame
 from app.links.selection import Selection
+from app.links.subject import Subject
 from app.theme import Palette
 
 if TYPE_CHECKING:
@@ -37,7 +38,12 @@ def draw_distances(selection: Selection, tokens: Tokens, focus: Head, theme: Pal
             f" Only the repeated half counts. S-1 = {half - 1} back is the token after the "
             f"earlier copy: an induction head peaks there, and not at its neighbours."
         )
-    with figure_frame(f"How far back {focus.label} looks", reading, DISTANCE_PROFILE):
+    with figure_frame(
+        Subject(selection, head=focus),
+        f"How far back {focus.label} looks",
+        reading,
+        DISTANCE_PROFILE,
+    ):
         draw(induction_figures.distance_bars(profile, half, theme), key="distances")
 
 
@@ -49,6 +55,7 @@ def draw_resting(selection: Selection, scores: HeadScores, theme: Palette) -> No
     heads = [Head(*divmod(int(place), n_heads)) for place in order]
     heads = [head for head in heads if scores.induction[head.layer, head.head] > 0.1] or heads[:1]
     with figure_frame(
+        Subject(selection, heads=tuple(heads)),
         "The off switch",
         "The strongest induction heads rest on the first token while nothing repeats, and leave "
         f"it as soon as something does. Chance is {rest.chance[0]:.2f} and {rest.chance[1]:.2f}.",

@@ -20,6 +20,7 @@ from app.links.parameters import SORTS
 from app.links.parsers import ALL_FAMILIES
 from app.links.selection import Selection
 from app.links.session import widget_key
+from app.links.subject import Subject
 from app.text import markdown_text
 from app.theme import palette
 
@@ -102,6 +103,14 @@ def draw_models(selection: Selection, infos: Sequence[ModelInfo], waiting: bool)
                 st.text(f"⚠ {part}" if part else "Not computed yet.")
 
 
+def of_model(selection: Selection, info: ModelInfo) -> Subject:
+    """What the map of one model is about: its own tokens, whatever the sidebar says."""
+    half, batch = mosaic_size(info.n_layers, info.n_heads, info.n_ctx)
+    return Subject(
+        selection.with_values(model=info.name, input="repeated", length=half, batch=batch, seed=0)
+    )
+
+
 def _draw_model(selection: Selection, info: ModelInfo, found: ModelScores, top: float) -> None:
     score = selection["score"]
     values = found.scores[score]
@@ -109,6 +118,7 @@ def _draw_model(selection: Selection, info: ModelInfo, found: ModelScores, top: 
         model_map(values, SCORES[score].name, top, palette()),
         f"mosaic-{info.name}",
         selection.with_values(model=info.name, input="repeated"),
+        of_model(selection, info),
     )
     best = Head(*map(int, np.unravel_index(values.argmax(), values.shape)))
     half, batch = mosaic_size(info.n_layers, info.n_heads, info.n_ctx)

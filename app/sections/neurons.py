@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
 
-from analysis.definitions import NEURON_ACTIVATION, NEURON_TOKENS
+from analysis.definitions import NEURON_ACTIVATION, NEURON_PEAKS, NEURON_TOKENS
 from analysis.models.capabilities import why_not
 from analysis.models.catalog import available_models
 from app.components import circuitsvis
@@ -19,6 +19,7 @@ from app.frame.export import Exhibit, Table, array_table, as_rows, framed_body
 from app.frame.frame import draw, draw_table, figure_frame, offer
 from app.links.selection import Selection
 from app.links.session import choose, widget_key
+from app.links.subject import Subject
 from app.text import display_token, markdown_text
 from app.theme import Palette, palette
 
@@ -40,6 +41,7 @@ class NeuronView:
     """What every section is about: the neuron, and the sequence that is drawn."""
 
     selection: Selection
+    row: int
     layer: int
     neuron: int
     peaks: NeuronPeaks
@@ -53,28 +55,34 @@ class NeuronView:
         """The view of a selection; what is not chosen is the strongest neuron there."""
         peaks = calls.neuron_peaks(selection, row)
         layer, neuron = selection["layer"], selection["neuron"]
-        if layer < 0 <= neuron:
+        if neuron is None:
+            ((layer, neuron),) = peaks.strongest(1, layer)
+        elif layer is None:
             layer = int(peaks.values[:, neuron].argmax())
-        elif neuron < 0:
-            ((layer, neuron),) = peaks.strongest(1, None if layer < 0 else layer)
         values = calls.neuron_activations(selection, row, layer).values[0]
         labels = tuple(tokens.labels[row])
         first = int(tokens.has_bos)
-        return cls(selection, layer, neuron, peaks, values, labels, first, palette())
+        return cls(selection, row, layer, neuron, peaks, values, labels, first, palette())
+
+    @property
+    def subject(self) -> Subject:
+        """The neuron on that sequence."""
+        return Subject(self.selection, layer=self.layer, neuron=self.neuron, sequence=self.row)
 
     @property
     def name(self) -> str:
         """The neuron's name, such as `L2N17`."""
-        return f"L{self.layer}N{self.neuron}"
+        return self.subject.name
 
 
 def explain_absence(selection: Selection, reason: str) -> None:
     """Why the model has no neurons, and which one here has."""
     with figure_frame(
+        Subject(selection, on_input=False),
         f"{selection.info.title} has no neurons",
         f"{reason} Neurons are the hidden units of an MLP; here nothing but heads writes to the "
         "residual stream.",
-        NEURON_ACTIVATION,
+        also=(NEURON_ACTIVATION,),
     ):
         models = available_models()
         draw_table(
@@ -114,9 +122,12 @@ def choose_neuron(view: NeuronView) -> None:
 def draw_strongest(view: NeuronView) -> None:
     """The neurons that fire most on this text, of all layers."""
     with figure_frame(
+        Subject(view.selection, sequence=view.row),
         "Strongest neurons on this text",
-        "Of all layers, by the highest activation; BOS is left out. Tick a row to see that neuron.",
-        NEURON_ACTIVATION,
+        "Of all layers, by the highest activation; BOS is left out.",
+        NEURON_PEAKS,
+        also=(NEURON_ACTIVATION,),
+        acts="Tick a row to see that neuron.",
     ):
         strongest = view.peaks.strongest(STRONGEST)
         rows = []
@@ -142,6 +153,7 @@ def draw_strongest(view: NeuronView) -> None:
 def draw_promoted(view: NeuronView) -> None:
     """The tokens whose logits the neuron raises and lowers."""
     with figure_frame(
+        replace(view.subject, on_input=False),
         f"What {view.name} says",
         "The tokens whose logits change most when it fires, along the direct path.",
         NEURON_TOKENS,
@@ -164,6 +176,7 @@ def draw_activation(view: NeuronView) -> None:
     values = view.values[:, view.neuron]
     at = view.first + int(values[view.first :].argmax())
     with figure_frame(
+        view.subject,
         f"Where {view.name} fires",
         f"Strongest at {at} “{display_token(view.labels[at])}”, {values[at]:.2f}. A neuron that "
         "fires on one kind of token only is easiest to name.",
@@ -191,23 +204,25 @@ def draw_circuitsvis(view: NeuronView) -> None:
         causal=False,
     )
     with figure_frame(
+        view.subject,
         "The text, coloured by one neuron",
         f"CircuitsVis: {view.name} first, and the {len(others)} strongest others of layer "
-        f"{view.layer} in the list. Blue is positive, red negative; hover a token for its number."
-        + cut,
+        f"{view.layer} in the list. Blue is positive, red negative." + cut,
         NEURON_ACTIVATION,
+        acts="Hover a token for its number.",
     ):
         frame = circuitsvis.text_neuron_activations(
             values, labels, view.layer, neurons, dark=view.theme.dark
         )
         _draw_frame(frame, f"Activations of {view.name} on the text", table)
     with figure_frame(
+        view.subject,
         "Tokens each neuron fires on",
         f"CircuitsVis: for {view.name} and the strongest others of layer {view.layer}, the tokens "
         "of this text with the highest activations, and those with the lowest. The darker, the "
-        "nearer to the highest of them all; every negative one is red. Hover a token for its share "
-        "of the highest." + cut,
+        "nearer to the highest of them all; every negative one is red." + cut,
         NEURON_ACTIVATION,
+        acts="Hover a token for its share of the highest.",
     ):
         frame = circuitsvis.topk_tokens(values, labels, view.layer, neurons, dark=view.theme.dark)
         _draw_frame(frame, f"Tokens that neurons of layer {view.layer} fire on", table)

@@ -7,11 +7,12 @@ import streamlit as st
 
 from analysis.errors import AnalysisError
 from analysis.models.catalog import find_model, list_models
+from analysis.models.info import ModelInfo
 from app.glossary import linked
 from app.links.link import link_parameters, parse_link
 from app.links.pages import page_info
-from app.links.parameters import BY_KEY, default_of
-from app.links.parsers import Value, heads_in
+from app.links.parameters import BY_KEY, PARAMETERS
+from app.links.parsers import Value
 from app.links.selection import Selection, second_model
 from app.links.session import (
     STATE,
@@ -44,43 +45,7 @@ def open_page(name: str) -> Selection:
     except AnalysisError as refusal:
         values["model"], info = BY_KEY["model"].default, list_models()[0]
         notes.append(f"{refusal} This is {info.name}.")
-    second = second_model(values, info)
-    for key, what, owner, count in (
-        ("layer", "layer", info, info.n_layers),
-        ("head", "head", info, info.n_heads),
-        ("layer2", "layer", second, second.n_layers),
-        ("head2", "head", second, second.n_heads),
-        ("only", "layer", info, info.n_layers),
-        ("within", "layer", info, info.n_layers),
-        # Without MLPs the page of neurons says that there are none.
-        ("neuron", "neuron", info, info.d_mlp or 1_000_000),
-    ):
-        if int(values[key]) >= count:
-            notes.append(
-                f"{owner.name} has no {what} {values[key]} (they run from 0 to {count - 1})."
-            )
-            values[key] = default_of(name, BY_KEY[key])
-            # Not remembered: another page may have another default.
-            own_state().chosen.pop(key, None)
-    for key, purpose in (
-        ("ablate", "ablate"),
-        ("keep", "keep"),
-        ("heads", "take jointly"),
-        ("together", "ablate together"),
-        ("reader", "follow paths to"),
-    ):
-        heads = heads_in(str(values[key]))
-        known = [h for h in heads if h.layer < info.n_layers and h.head < info.n_heads]
-        if missing := [head.label for head in heads if head not in known]:
-            notes.append(f"{info.name} has no head {', '.join(missing[:3])} to {purpose}.")
-            values[key] = ",".join(head.label for head in known)
-    longest = (info.n_ctx - 1) // 2
-    if int(values["length"]) > longest:
-        notes.append(f"S is at most {longest} for {info.name}.")
-        values["length"] = longest
-    if values["input"] == "repeated" and int(values["sequence"]) >= int(values["batch"]):
-        values["sequence"] = int(values["batch"]) - 1
-        notes.append(f"There are {values['batch']} sequences; this draws the last one.")
+    notes += _fit(name, values, info)
     selection = Selection(name, MappingProxyType(values), info)
     _settle(selection)
     bar = st.container(
@@ -101,6 +66,23 @@ def open_page(name: str) -> Selection:
     with st.sidebar:
         follow_theme()
     return selection
+
+
+def _fit(page: str, values: dict[str, Value], info: ModelInfo) -> list[str]:
+    """Let the values fit the model and each other; a sentence for each that did not."""
+    second, notes = second_model(values, info), []
+    for parameter in PARAMETERS:
+        if parameter.fits is None:
+            continue
+        key, value = parameter.key, values[parameter.key]
+        fitting, said = parameter.fits.fit(value, values, info, second)
+        if fitting is None and value is not None:
+            fitting = parameter.default_on(page)
+            # Not remembered: another page may have another default.
+            own_state().chosen.pop(key, None)
+        values[key] = fitting
+        notes += [said] if said else []
+    return notes
 
 
 def move_view(selection: Selection, **values: Value) -> Selection:

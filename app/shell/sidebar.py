@@ -5,6 +5,7 @@ import streamlit as st
 from analysis.limits import MAX_SEED, MIN_HALF
 from analysis.models.catalog import available_models, find_model, finished_model
 from analysis.models.info import ModelInfo
+from app.links.fits import longest_half
 from app.links.parameters import MAX_BATCH, MAX_HALF, MAX_LINK_PROMPT
 from app.links.selection import Selection
 from app.links.session import choose, widget_key
@@ -51,7 +52,7 @@ def draw_sidebar(selection: Selection) -> None:
                 "title, saves it in a file."
             )
         return
-    longest = min(MAX_HALF, (selection.info.n_ctx - 1) // 2)
+    longest = min(MAX_HALF, longest_half(selection.info))
     st.slider(
         "S, tokens in each half",
         MIN_HALF,

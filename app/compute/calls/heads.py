@@ -13,6 +13,7 @@ from analysis.head import Head, all_heads
 from app.compute.calls.inputs import of_sequence, of_tokens, over_layers
 from app.compute.calls.weights import ov_eigenvalues
 from app.compute.engine import engine
+from app.links.fits import longest_half
 from app.links.selection import Selection
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def reference_scores(selection: Selection) -> HeadScores:
     Only there does every head show what it is, and what a page picks by them does not jump while
     a prompt is typed.
     """
-    length = min(50, (selection.info.n_ctx - 1) // 2)
+    length = min(50, longest_half(selection.info))
     return scores(selection.with_values(input="repeated", length=length, batch=10, seed=0))
 
 

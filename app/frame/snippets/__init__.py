@@ -1,47 +1,85 @@
-"""Code that reproduces a quantity in a notebook with plain TransformerLens."""
+"""Code that reproduces a figure in a notebook with plain TransformerLens."""
 
 import re
 from collections.abc import Sequence
 
 from analysis.definitions import Definition
-from analysis.head import Head
 from analysis.models.catalog import BUNDLED as BUNDLED_MODELS
 from analysis.models.info import ModelInfo
 from app.frame.snippets import parts, paths
+from app.frame.snippets.axes import AXES
 from app.frame.snippets.bodies import BODIES, OF_ANY_MODEL
-from app.links.parsers import NO_HEAD, heads_in
-from app.links.selection import Selection
+from app.links.subject import Subject
 
 _ORDER = (
     *("run", "pattern", "score", "loss", "ablate", "cut", "edges"),
     *("weights", "parts", "targets", "pair"),
 )
+_CONSTANT = re.compile(r"\b[A-Z][A-Z_]*[0-9]*\b")
 
 
-def snippet(definitions: Sequence[Definition], selection: Selection, head: Head) -> str | None:
+class NotInSubject(LookupError):
+    """A figure whose code needs something that its subject does not have."""
+
+
+def snippet(definitions: Sequence[Definition], subject: Subject) -> str | None:
     """One program for all of `definitions` that have code; None where none has.
 
     Args:
         definitions: The quantities of a figure.
-        selection: The view: its model and input are in the code.
-        head: What `LAYER` and `HEAD` are.
+        subject: What the figure is about: all that the program sets is read from it.
+
+    Raises:
+        NotInSubject: A quantity is of a head, or of a token, and the subject has none.
     """
-    bundled = selection.info.folder.parent == BUNDLED_MODELS
-    covered = BODIES if bundled else OF_ANY_MODEL if _loads_by_name(selection.info) else ()
+    programs = [_program(definitions, side) for side in (subject, subject.second) if side]
+    known = [program for program in programs if program]
+    if len(known) < 2:
+        return known[0] if known else None
+    return "\n\n".join(f"# {side}\n{code}" for side, code in zip("AB", known, strict=True))
+
+
+def _program(definitions: Sequence[Definition], subject: Subject) -> str | None:
+    info = subject.selection.info
+    bundled = info.folder.parent == BUNDLED_MODELS
+    covered = BODIES if bundled else OF_ANY_MODEL if _loads_by_name(info) else ()
     known = [definition for definition in dict.fromkeys(definitions) if definition in covered]
     if not known:
         return None
     needs = {need for definition in known for need in BODIES[definition][0]}
     blocks = [parts.BUNDLED if bundled else parts.HUGGING_FACE]
-    blocks.append(parts.REPEATED if _repeated(selection, needs) else parts.PROMPT)
-    blocks += [_part(need, selection) for need in _ORDER if need in needs]
+    blocks.append(parts.REPEATED if _repeated(subject, needs) else parts.PROMPT)
+    blocks += [_part(need, subject) for need in _ORDER if need in needs]
     for definition in known:
         blocks += [f"# {definition.name}: {definition.unit}", BODIES[definition][1]]
-        blocks.append("print(result)")
-    code = "\n\n".join(block.strip() for block in blocks)
-    constants = _constants(selection, head, "repeated" in needs)
-    named = [f"{k} = {v!r}" for k, v in constants.items() if re.search(rf"\b{k}\b", code)]
+        blocks += [_narrowed(AXES.get(definition, ()), subject), "print(result)"]
+    code = "\n\n".join(block.strip() for block in blocks if block)
+    used = set(_CONSTANT.findall(code))
+    constants = _constants(subject, "repeated" in needs)
+    for name in used & constants.keys():
+        if constants[name] is _ABSENT:
+            raise NotInSubject(
+                f"the code of {', '.join(d.name for d in known)} needs {name}, "
+                f"which is not in the subject of the figure"
+            )
+    named = [f"{name} = {value!r}" for name, value in constants.items() if name in used]
     return "\n".join([*named, "", code, ""])
+
+
+def _narrowed(axes: Sequence[str], subject: Subject) -> str:
+    """The line that takes what the figure shows out of a larger array."""
+    one, several = subject.head, subject.heads
+    index = {
+        "sequence": "ROW" if subject.sequence is not None else "",
+        "layer": "LAYER" if one else "LAYERS" if several else "",
+        "head": "HEAD" if one else "HEADS" if several else "",
+        "neuron": "NEURON" if subject.neuron is not None else "",
+        "dest": "DEST" if subject.dest is not None else "",
+    }
+    taken = [index.get(axis) or ":" for axis in axes]
+    while taken and taken[-1] == ":":
+        taken.pop()
+    return f"result = result[{', '.join(taken)}]" if taken else ""
 
 
 def _loads_by_name(info: ModelInfo) -> bool:
@@ -49,48 +87,71 @@ def _loads_by_name(info: ModelInfo) -> bool:
     return info.kind != "native" and info.step is None
 
 
-def _repeated(selection: Selection, needs: set[str]) -> bool:
-    return selection["input"] == "repeated" or "repeated" in needs
+def _repeated(subject: Subject, needs: set[str]) -> bool:
+    return subject.selection["input"] == "repeated" or "repeated" in needs
 
 
-def _constants(selection: Selection, head: Head, only_repeated: bool) -> dict[str, object]:
-    """What the view sets. `repr` writes whatever a text may hold as a harmless literal."""
-    repeated = selection["input"] == "repeated" or only_repeated
-    second = Head(max(selection["layer2"], 0), max(selection["head2"], 0))
-    kept = heads_in(selection["keep"]) if selection["keep"] != NO_HEAD else ()
-    info = selection.info
+class _Absent:
+    """Stands for what a subject does not have."""
+
+
+_ABSENT = _Absent()
+
+
+def _constants(subject: Subject, only_repeated: bool) -> dict[str, object]:
+    """What the subject sets. `repr` writes whatever a text may hold as a harmless literal."""
+    selection = subject.selection
+    info, repeated = selection.info, _repeated(subject, {"repeated"} if only_repeated else set())
+    head, writer = subject.head, subject.writer
+
+    def given(value: object) -> object:
+        return _ABSENT if value is None else value
+
     return {
         "NAME": info.folder.name,
         # Without a source it is a folder of a person's own, beside the notebook.
         "SOURCE": info.source or info.folder.name,
         "REVISION": info.commit or info.revision or None,
         "WEIGHTS": str(info.weights.relative_to(info.folder)),
-        "LAYER": head.layer,
-        "HEAD": head.head,
+        "LAYER": given(head.layer if head else subject.layer),
+        "HEAD": given(head.head if head else None),
+        "LAYERS": [each.layer for each in subject.heads] or _ABSENT,
+        "HEADS": [each.head for each in subject.heads] or _ABSENT,
+        "WRITER": (writer.layer, writer.head) if writer else _ABSENT,
+        "WITHOUT": [(each.layer, each.head) for each in subject.without],
+        "KEPT": given(
+            None if subject.kept is None else [(each.layer, each.head) for each in subject.kept]
+        ),
         "S": selection["length"] if repeated else None,
         "PROMPT": selection["prompt"],
         "PREPEND_BOS": selection.bos,
         "BATCH": selection["batch"],
         "SEED": selection["seed"],
-        "WRITER": (second.layer, second.head),
-        "KEPT": [(each.layer, each.head) for each in kept],
-        "ANSWER": selection["answer"],
-        "FOIL": selection["foil"],
-        "TOKEN": selection["token"] or " the",
+        "ROW": given(subject.sequence),
+        "DEST": given(subject.dest),
+        "SRC": given(subject.src),
+        "ANSWER": subject.answer,
+        "FOIL": subject.foil,
+        "TOKEN": given(subject.token),
+        "NEURON": given(subject.neuron),
+        "EDGES": given(subject.edges),
+        "QUERIED": given(subject.queried),
+        "KEYED": given(subject.keyed),
+        "ACTIVATION": given(subject.activation),
+        "STEP": given(subject.step),
+        "SWAP": selection["swap"],
         "KIND": selection["kind"],
-        "NEURON": max(selection["neuron"], 0),
         "CLEAN": selection["clean"],
         "CORRUPT": selection["corrupt"],
         "INTO": selection["into"],
-        "EDGES": selection["edges"],
         "OFFSETS": sorted({int(at) for at in selection["offsets"].split(",") if at}),
-        "ROW": min(selection["sequence"], selection["batch"] - 1) if repeated else 0,
-        "DEST": selection["dest"],
-        "SRC": selection["src"],
+        "SAMPLE": selection["sample"],
+        "DRAW": selection["draw"],
     }
 
 
-def _part(need: str, selection: Selection) -> str:
+def _part(need: str, subject: Subject) -> str:
+    selection = subject.selection
     normed = selection.info.normalization is not None
     match need:
         case "run":
@@ -102,7 +163,7 @@ def _part(need: str, selection: Selection) -> str:
         case "loss":
             return parts.LOSS
         case "ablate":
-            return parts.REPLACEMENTS[selection["method"]] + parts.ABLATE
+            return parts.REPLACEMENTS[subject.method or selection["method"]] + parts.ABLATE
         case "cut":
             # A mean over sequences needs several.
             several = selection["input"] == "repeated" and selection["batch"] > 1

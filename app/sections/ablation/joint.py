@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
 
-from analysis.definitions import ABLATION, JOINT_ABLATION
+from analysis.definitions import ABLATION, JOINT_ABLATION, SET_ABLATION
 from analysis.head import Head
 from app.components.progress import progress_bar
 from app.compute import calls
 from app.figures import ablation as ablation_figures
 from app.frame.clicks import draw_options
-from app.frame.frame import figure_frame, part
-from app.frame.layout import METRIC
+from app.frame.frame import Metric, draw_metrics, figure_frame, part
 from app.links.parameters import MAX_KEPT
 from app.pickers.heads import joint_heads, pick_joint_heads
 from app.sections.ablation.subject import AblationView, asked_for
@@ -31,11 +31,13 @@ def draw_together(view: AblationView) -> None:
     """What any heads cost when they are ablated at the same time."""
     heads = joint_heads(view.selection, "together")
     with figure_frame(
+        replace(view.subject, heads=heads),
         "Heads ablated together",
-        "Pick any heads: the loss without all of them at once, beside the sum of what each costs "
-        "alone. The page begins with the induction heads.",
-        JOINT_ABLATION,
-        ABLATION,
+        "The loss without all of them at once, beside the sum of what each costs alone. The page "
+        "begins with the induction heads.",
+        SET_ABLATION,
+        also=(JOINT_ABLATION, ABLATION),
+        acts="Pick any heads.",
     ):
         pick_joint_heads(
             view.selection,
@@ -48,17 +50,18 @@ def draw_together(view: AblationView) -> None:
         with part():
             together = calls.joint_ablation(view.selection, heads, view.method).value
             known = view.known.found
-            bar = st.container(horizontal=True)
-            bar.metric("All at once", f"{together:+.3f}", border=True, width=METRIC)
+            numbers = [Metric("All at once", together, f"{together:+.3f}")]
             if missing := [head.label for head in heads if head not in known]:
+                draw_metrics(numbers, "together")
                 st.caption(
                     f"The effect of {', '.join(missing[:3])} alone is not exact yet; the sum of "
                     "all follows when it is."
                 )
                 return
             alone = sum(known[head].value for head in heads)
-            bar.metric("Sum of each alone", f"{alone:+.3f}", border=True, width=METRIC)
-            bar.metric("Excess", f"{together - alone:+.3f}", border=True, width=METRIC)
+            numbers.append(Metric("Sum of each alone", alone, f"{alone:+.3f}"))
+            numbers.append(Metric("Excess", together - alone, f"{together - alone:+.3f}"))
+            draw_metrics(numbers, "together")
             st.caption(_excess_said(heads, together - alone))
 
 
@@ -85,10 +88,12 @@ def draw_pairs(view: AblationView, values: np.ndarray) -> None:
     if len(heads) < 2:
         return
     with figure_frame(
+        replace(view.subject, heads=heads),
         f"Pairs of the {len(heads)} strongest heads",
         "What both cost at once, less the sum of each alone, in nats. Blue: each covers for the "
-        "other. Red: parts of one mechanism. Click a cell to take that pair above.",
+        "other. Red: parts of one mechanism.",
         JOINT_ABLATION,
+        acts="Click a cell to take that pair above.",
     ):
         count = len(heads) * (len(heads) + 1) // 2
         if not asked_for(view, "Ablate the pairs", count):

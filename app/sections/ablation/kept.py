@@ -11,10 +11,11 @@ from analysis.definitions import KEEP_ONLY, SCORES
 from analysis.head import Head
 from app.components.ticks import draw_ticks
 from app.compute import calls
-from app.frame.frame import figure_frame
+from app.frame.frame import Metric, draw_metrics, figure_frame
 from app.links.parsers import NO_HEAD, heads_in
 from app.links.selection import Selection
 from app.links.session import choose
+from app.links.subject import Subject
 from app.pickers.heads import INDUCTION
 from app.sections.ablation.subject import AblationView
 
@@ -28,12 +29,13 @@ def draw_keep_only(view: AblationView) -> None:
     circuit = _circuit(selection)
     kept = _kept(selection, circuit)
     with figure_frame(
+        Subject(selection, kept=kept),
         "Only these heads",
         "Every head that is not ticked is silenced. The page begins with previous-token and "
-        "induction heads; untick one and watch the loss.",
+        "induction heads.",
         KEEP_ONLY,
-        SCORES["previous"],
-        SCORES["induction"],
+        also=(SCORES["previous"], SCORES["induction"]),
+        acts="Untick one and watch the loss.",
     ):
         _draw_losses(view, kept)
         _draw_ticks(view, kept, circuit)
@@ -44,7 +46,7 @@ def _draw_ticks(view: AblationView, kept: tuple[Head, ...], circuit: tuple[Head,
 
     def keep(heads: Iterable[Head]) -> None:
         labels = ",".join(head.label for head in sorted(heads))
-        choose(keep="" if tuple(sorted(heads)) == circuit else labels or NO_HEAD)
+        choose(keep=None if tuple(sorted(heads)) == circuit else labels or NO_HEAD)
 
     buttons = st.container(horizontal=True)
     for name, heads in (
@@ -84,17 +86,20 @@ def _draw_losses(view: AblationView, kept: tuple[Head, ...]) -> None:
         return calls.loss(view.selection, without)
 
     clean, only, none = loss(view.every_head), loss(kept), loss(())
-    bar = st.container(horizontal=True)
-    bar.metric(
-        f"Loss with only {len(kept)} of {len(view.every_head)} heads",
-        f"{only:.3f}",
-        f"{only - clean:+.3f} against all heads",
-        delta_color="inverse",
-        border=True,
-        width=250,
+    draw_metrics(
+        [
+            Metric(
+                f"Loss with only {len(kept)} of {len(view.every_head)} heads",
+                only,
+                f"{only:.3f}",
+                f"{only - clean:+.3f} against all heads",
+            ),
+            Metric("With all heads", clean, f"{clean:.3f}"),
+            Metric("With none", none, f"{none:.3f}"),
+        ],
+        "losses",
+        width=215,
     )
-    for name, value in (("With all heads", clean), ("With none", none)):
-        bar.metric(name, f"{value:.3f}", border=True, width=150, height="stretch")
     if none > clean:
         st.caption(
             f"These heads win back {(none - only) / (none - clean):.1%} of what all heads "

@@ -13,6 +13,7 @@ from app.compute import calls
 from app.figures import ablation as ablation_figures
 from app.frame.frame import draw, figure_frame, part
 from app.links.session import choose, widget_key
+from app.links.subject import Subject
 from app.sections.ablation.subject import AblationView, asked_for
 
 KEPT_SETS = ((), (0,), (1,), (2,), (3,), (1, 2), (1, 2, 3))
@@ -22,15 +23,15 @@ OFFERED_OFFSETS = 10
 def draw_offsets(view: AblationView) -> None:
     """Which distances the heads of one layer need."""
     selection, info = view.selection, view.selection.info
-    layer = max(selection["layer"], 0)
+    layer = selection["layer"] or 0
     own = tuple(sorted({int(at) for at in selection["offsets"].split(",") if at}))
     with figure_frame(
+        Subject(selection, layer=layer),
         "Which distances a head needs",
         "Each row lets a head read values only at these distances back (0: the token itself, 1: "
         "the one before); all others hold their mean over sequences. A pale cell: those "
         "distances are all it needs.",
         OFFSET_ABLATION,
-        focus=Head(layer, 0),
     ):
         if view.tokens.batch < 2:
             st.info(

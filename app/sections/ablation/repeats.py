@@ -12,6 +12,7 @@ from app.compute import calls
 from app.figures import ablation as ablation_figures
 from app.frame.clicks import draw_choice
 from app.frame.frame import figure_frame, part
+from app.links.subject import Subject
 from app.sections.ablation.subject import AblationView, asked_for
 
 
@@ -19,13 +20,14 @@ def draw_repeats(view: AblationView) -> None:
     """Heads that look for longer matches than one token."""
     selection = view.selection
     with figure_frame(
+        Subject(selection, method="mean"),
         "Heads that look for longer matches",
         "Mean ablation where all of the first half comes again, and where only pairs of "
         "neighbours do, in random order. A head that helps with the first and not with the second "
-        "compares more than one token; the dashed line is a head that both need alike. Click a bar "
-        "to put its head in focus.",
+        "compares more than one token; the dashed line is a head that both need alike.",
         ABLATION,
         PAIR_ABLATION,
+        acts="Click a bar to put its head in focus.",
     ):
         if view.tokens.half_length is None or view.tokens.batch < 2:
             st.info("This needs at least 2 sequences of repeated tokens. Set the input to those.")

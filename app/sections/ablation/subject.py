@@ -11,6 +11,7 @@ from analysis.head import Head, all_heads
 from app.components.progress import wanted
 from app.compute import calls
 from app.links.selection import Selection
+from app.links.subject import Subject
 from app.shell.watching import is_awaited, watch
 from app.theme import Palette, palette
 
@@ -38,6 +39,11 @@ class AblationView:
         tokens = calls.tokens_of(selection)
         sweep = calls.ablation_sweep(selection, selection["method"])
         return cls(selection, tokens, palette(), sweep, watch(sweep, patience=AT_ONCE))
+
+    @property
+    def subject(self) -> Subject:
+        """The input, and what an ablated output is replaced by."""
+        return Subject(self.selection, method=self.method)
 
     @property
     def method(self) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
 
-from analysis.definitions import ABLATION, ABLATION_ESTIMATE
+from analysis.definitions import ABLATION, ABLATION_ESTIMATE, TOKEN_ABLATION
 from analysis.head import Head
 from app.compute import calls
 from app.figures import ablation as ablation_figures
@@ -77,12 +78,14 @@ def _draw_found(view: AblationView, estimate: np.ndarray, exact: np.ndarray) -> 
     focus = completed(view.selection, "layer", "head", values)
     chosen = calls.head_ablation(view.selection, focus, view.method)
     with figure_frame(
+        view.subject,
         "Loss increase without each head",
         f"Nats per token over {view.where}; the loss with all heads is {chosen.clean_loss:.3f}. "
         "Blue: the model needs the head. A ring and ≈ mark an estimate, until the exact value is "
-        "known. Click a cell to put a head in focus.",
+        "known.",
         ABLATION,
         ABLATION_ESTIMATE,
+        acts="Click a cell to put a head in focus.",
     ):
         draw_head_map(
             ablation_figures.effect_map(estimate, exact, view.theme, focus=focus), key="map"
@@ -96,7 +99,13 @@ def _draw_found(view: AblationView, estimate: np.ndarray, exact: np.ndarray) -> 
 
 
 def _draw_ranking(view: AblationView, estimate: np.ndarray, exact: np.ndarray) -> None:
-    with figure_frame("Most needed heads", "Largest loss increase first, in nats.", ABLATION):
+    with figure_frame(
+        view.subject,
+        "Most needed heads",
+        "Largest loss increase first, in nats.",
+        ABLATION,
+        ABLATION_ESTIMATE,
+    ):
         known = ~np.isnan(exact)
         # Exact values first: an estimate may be far too high.
         order = np.lexsort((-_merged(estimate, exact).ravel(), ~known.ravel()))
@@ -124,10 +133,11 @@ def _draw_per_token(view: AblationView, focus: Head, effect: np.ndarray) -> None
     labels = view.tokens.labels[0] if view.tokens.batch == 1 else None
     token = f" “{display_token(labels[largest + 1])}”" if labels else ""
     with figure_frame(
+        replace(view.subject, head=focus),
         f"Which tokens need {focus.label}",
         f"Loss increase at each prediction; largest for token {largest + 1}{token}, "
         f"{effect[largest]:+.2f} nats.",
-        ABLATION,
+        TOKEN_ABLATION,
     ):
         half = view.tokens.half_length
         draw(figures.effect_line(effect, labels, half, view.theme), key="per-token")
@@ -137,12 +147,13 @@ def _draw_per_token(view: AblationView, focus: Head, effect: np.ndarray) -> None
 def _draw_scatter(view: AblationView, focus: Head, estimate: np.ndarray, exact: np.ndarray) -> None:
     known = ~np.isnan(exact)
     with figure_frame(
+        view.subject,
         "Where the estimate is wrong",
         "Each dot is a head whose exact value is known. The estimate follows the slope of the "
-        "loss in a straight line; on the dashed line it is right. Click a dot to put its head in "
-        "focus.",
+        "loss in a straight line; on the dashed line it is right.",
         ABLATION_ESTIMATE,
         ABLATION,
+        acts="Click a dot to put its head in focus.",
     ):
         if known.sum() < 2:
             st.caption("Exact values are on their way.")

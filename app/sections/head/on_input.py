@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +16,7 @@ from analysis.definitions import (
     SCORE_SPLIT,
     SCORES,
     SOURCE_ATTRIBUTION,
+    TOKEN_ABLATION,
 )
 from analysis.head import Head
 from analysis.models.capabilities import scale_note
@@ -23,13 +24,14 @@ from app.compute import calls
 from app.figures import base as figures
 from app.figures import heads as head_figures
 from app.frame.clicks import draw_choice
-from app.frame.frame import draw, draw_table, figure_frame, part
-from app.frame.layout import METRIC
+from app.frame.frame import Metric, draw, draw_metrics, draw_table, figure_frame, part
 from app.frame.paper import paper_pattern
 from app.links.selection import Selection
 from app.links.session import choose, widget_key
-from app.pickers.answer import choose_answer_and_foil
+from app.links.subject import Subject
+from app.pickers.answer import answer_and_foil, pick_answer_and_foil
 from app.pickers.method import METHODS, choose_method
+from app.pickers.sequence import position_of
 from app.text import display_token, markdown_text
 from app.theme import Palette, palette
 
@@ -51,6 +53,11 @@ class HeadView:
     def of(cls, selection: Selection, tokens: Tokens, row: int) -> HeadView:
         """The view of the head in focus."""
         return cls(selection, Head(selection["layer"], selection["head"]), tokens, row, palette())
+
+    @property
+    def subject(self) -> Subject:
+        """The head on that sequence."""
+        return Subject(self.selection, head=self.head, sequence=self.row)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -89,34 +96,30 @@ def chosen_cell(view: HeadView) -> tuple[int, int]:
 
     Attention to the first token does not count for that: most heads rest there.
     """
-    asked_dest, asked_src = view.selection["dest"], view.selection["src"]
     last = len(view.labels) - 1
     strength = np.array(view.pattern)
     strength[1:, 0] = 0
     strongest = int(strength[1:].max(-1).argmax()) + 1 if last else 0
-    dest = asked_dest if 0 <= asked_dest <= last else strongest
-    src = asked_src if 0 <= asked_src <= dest else int(strength[dest].argmax())
-    if asked_dest > last:
-        st.caption(f"There is no position {asked_dest}; destinations run from 0 to {last}.")
-    elif asked_src > dest:
-        st.caption(f"Source {asked_src} is after destination {dest}, so another one is shown.")
-    return dest, src
+    dest = position_of(view.selection, "dest", last + 1, strongest)
+    # A source stands at its destination at the latest.
+    return dest, position_of(view.selection, "src", dest + 1, int(strength[dest].argmax()))
 
 
 def draw_pattern(view: HeadView, cell: tuple[int, int]) -> None:
     """The head's pattern; a click on a cell chooses what is explained."""
     clickable = len(view.labels) <= head_figures.MAX_CLICKABLE
     with figure_frame(
+        view.subject,
         f"Where {view.head.label} looks",
-        "Each row is a destination and shows where it looks back to. "
-        + ("Click a cell to ask why, below." if clickable else "Choose a cell by number, below."),
+        "Each row is a destination and shows where it looks back to.",
         PATTERN,
+        acts="Click a cell to ask why, below." if clickable else "Choose a cell by number, below.",
     ):
         figure = head_figures.pattern_cells(view.pattern, view.labels, view.theme, cell)
-        pattern, title, model = view.pattern, view.head.label, view.selection.info.title
+        pattern, title = view.pattern, f"Pattern of {view.head.label}"
 
-        def paper() -> bytes:
-            return paper_pattern(pattern, view.labels, title, model)
+        def paper(origin: str) -> bytes:
+            return paper_pattern(pattern, view.labels, title, origin)
 
         draw_choice(figure, "pattern", ("dest", "src"), paper)
 
@@ -139,6 +142,7 @@ def draw_scores(view: HeadView) -> None:
             )
     missing = len(rows) < len(SCORES)
     with figure_frame(
+        Subject(view.selection, head=view.head),
         "Scores",
         "Rank 1 is the highest of all heads." + (" No token comes twice here." * missing),
         *SCORES.values(),
@@ -155,6 +159,7 @@ def draw_split(view: HeadView, cell: tuple[int, int]) -> None:
     """Why the head attends where it does: one score, by upstream component."""
     dest, src = cell
     with figure_frame(
+        replace(view.subject, dest=dest, src=src),
         "Why does it attend there?",
         "The score before softmax, by the component that wrote what the query and the key are "
         "made of. Only differences between sources of one destination count.",
@@ -182,16 +187,19 @@ def draw_split(view: HeadView, cell: tuple[int, int]) -> None:
 def draw_logits(view: HeadView) -> None:
     """What the head adds to a token's logit, by position and by source."""
     selection = view.selection
+    asked = answer_and_foil(selection)
     with (
         figure_frame(
+            replace(view.subject, answer=asked.answer, foil=asked.foil),
             "What it adds to the logits",
             "By default towards the token that really comes next, at every position.",
-            ATTRIBUTION,
             SOURCE_ATTRIBUTION,
+            also=(ATTRIBUTION,),
         ),
         part(),
     ):
-        answer, foil = choose_answer_and_foil(selection)
+        pick_answer_and_foil(selection)
+        answer, foil = asked.checked()
         result = calls.source_attribution(selection, view.row, view.head, answer, foil)
         total, targets = result.total[0], result.targets[0]
         towards = [texts[0] for texts in calls.token_labels(selection, targets[:, None])]
@@ -214,22 +222,34 @@ def draw_ablation(view: HeadView) -> None:
     repeated = view.tokens.half_length is not None
     where = "the predictable tokens of the second half" if repeated else "all tokens of the prompt"
     with figure_frame(
+        Subject(view.selection, head=view.head),
         "What breaks without it",
         f"Loss over {where}, in nats per token; how much it rises without the head, and at each "
         "prediction. Blue: the model needs the head.",
+        TOKEN_ABLATION,
         ABLATION,
     ):
         method = choose_method(view.selection, "What its output is replaced by")
         with part():
             chosen = calls.head_ablation(view.selection, view.head, method)
-            bar = st.container(horizontal=True)
-            bar.metric("All heads", f"{chosen.clean_loss:.3f}", border=True, width=METRIC)
+            effects: dict[str, float | None] = dict.fromkeys(METHODS)
             for kind in METHODS:
-                value = "n/a"
                 if kind == "zero" or view.tokens.batch > 1:
-                    effect = calls.head_ablation(view.selection, view.head, kind)
-                    value = f"{effect.value:+.3f}"
-                bar.metric(f"{kind.capitalize()} instead", value, border=True, width=METRIC)
+                    effects[kind] = calls.head_ablation(view.selection, view.head, kind).value
+            draw_metrics(
+                [
+                    Metric("All heads", chosen.clean_loss, f"{chosen.clean_loss:.3f}"),
+                    *(
+                        Metric(
+                            f"{kind.capitalize()} instead",
+                            effect,
+                            "n/a" if effect is None else f"{effect:+.3f}",
+                        )
+                        for kind, effect in effects.items()
+                    ),
+                ],
+                "losses",
+            )
             if view.tokens.batch == 1:
                 st.caption("Mean and resample need at least 2 sequences.")
             labels = view.labels if view.tokens.batch == 1 else None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import streamlit as st
 
 from analysis.definitions import (
@@ -12,23 +10,20 @@ from analysis.definitions import (
     COPYING,
     EIGENVALUES,
     OV_CIRCUIT,
+    PARTNERS,
+    TOKEN_OUTPUTS,
     TOKEN_PREFERENCES,
 )
-from analysis.head import Head, all_heads
+from analysis.head import all_heads
 from app.compute import calls
 from app.figures import heads as head_figures
 from app.frame.clicks import draw_choice
-from app.frame.export import as_rows
-from app.frame.frame import draw_table, figure_frame, part
-from app.frame.layout import METRIC
-from app.links.parameters import MAX_WORD
-from app.links.selection import Selection
-from app.links.session import widget_key
+from app.frame.frame import Metric, draw_metrics, figure_frame, part
+from app.links.subject import Subject
+from app.pickers.token import pick_token, token_of
 from app.sections.head.on_input import HeadView
-from app.text import display_token, markdown_text
-
-if TYPE_CHECKING:
-    from analysis.circuits.ranking import TokenRanking
+from app.sections.token import draw_token_circuits
+from app.text import display_token
 
 KINDS = ("Q", "K", "V")
 
@@ -36,57 +31,23 @@ KINDS = ("Q", "K", "V")
 def draw_circuits(view: HeadView, src: int) -> None:
     """What the head writes and looks for, for one token; whether it copies."""
     selection, head = view.selection, view.head
+    token = token_of(selection, int(view.tokens.ids[view.row, src]), view.labels[src])
     with figure_frame(
+        Subject(selection, head=head, token=token.id, on_input=False),
         "What it writes and what it looks for",
         "From the weights alone: what attending to a token does to every logit (OV), and which "
         "tokens look for which (QK).",
-        OV_CIRCUIT,
+        TOKEN_OUTPUTS,
         TOKEN_PREFERENCES,
         COPYING,
         EIGENVALUES,
+        also=(OV_CIRCUIT,),
     ):
         with part():
             _draw_copying(view)
-        text = st.text_input(
-            "Token",
-            key=widget_key(selection, "token"),
-            max_chars=MAX_WORD,
-            placeholder=f"the source chosen above: {display_token(view.labels[src])}",
-            help="One token to look up. A space in front belongs to it.",
-        )
+        pick_token(selection, f"the source chosen above: {display_token(view.labels[src])}")
         with part():
-            token_id = (
-                calls.single_token(selection, text) if text else int(view.tokens.ids[view.row, src])
-            )
-            token = f"“{display_token(text or view.labels[src])}”"
-            draw_token_circuits(selection, head, token_id, token)
-
-
-def draw_token_circuits(selection: Selection, head: Head, token_id: int, token: str) -> None:
-    """What attending to one token writes, and what it looks for and is looked for by.
-
-    `token` is its name on the screen.
-    """
-    written = calls.ov_top_tokens(selection, head, token_id)
-    st.caption(
-        markdown_text(
-            f"Attending to {token} raises {token} itself to rank {written.rank:,} of "
-            f"{selection.info.d_vocab:,}; rank 1 is a copy."
-        )
-    )
-    tables = [
-        (f"OV: attending to {token} raises", "Logits", written.raised, 1),
-        (f"OV: attending to {token} lowers", "Logits", written.lowered, -1),
-    ]
-    _draw_rankings(tables)
-    with part():
-        wanted = calls.qk_preferences(selection, head, token_id)
-        tables = [
-            (f"QK: the query {token} looks for", "Score", wanted.keys, 1),
-            (f"QK: the key {token} is looked for by", "Score", wanted.queries, 1),
-        ]
-        _draw_rankings(tables)
-    st.caption(written.assumes)
+            draw_token_circuits(selection, head, token)
 
 
 def draw_partners(view: HeadView) -> None:
@@ -94,11 +55,12 @@ def draw_partners(view: HeadView) -> None:
     head, info = view.head, view.selection.info
     with (
         figure_frame(
+            Subject(view.selection, head=head, on_input=False),
             "Who it works with",
-            "Composition scores against random pairs, from the weights alone. Click a dot to open "
-            "that head.",
-            COMPOSITION,
-            COMPOSITION_BASELINE,
+            "Composition scores against random pairs, from the weights alone.",
+            PARTNERS,
+            also=(COMPOSITION, COMPOSITION_BASELINE),
+            acts="Click a dot to open that head.",
         ),
         part(),
     ):
@@ -142,26 +104,13 @@ def _draw_copying(view: HeadView) -> None:
     values = calls.ov_eigenvalues(view.selection).vocabulary_score
     mine = float(values[head.layer, head.head])
     rank = 1 + int((values > mine).sum())
-    bar = st.container(horizontal=True)
-    for k, accuracy in copying.accuracy.items():
-        title = "Copies, top guess" if k == 1 else f"Copies, top {k}"
-        bar.metric(title, f"{accuracy:.1%}", border=True, width=METRIC)
-    bar.metric("Eigenvalue score", f"{mine:+.2f}", border=True, width=METRIC)
+    shares = [
+        Metric("Copies, top guess" if k == 1 else f"Copies, top {k}", share, f"{share:.1%}")
+        for k, share in copying.accuracy.items()
+    ]
+    draw_metrics([*shares, Metric("Eigenvalue score", mine, f"{mine:+.2f}")], "copying")
     st.caption(
         f"Copying: the share of all {view.selection.info.d_vocab:,} tokens that the head raises "
         f"most when it attends to them. Eigenvalue score: +1 copies, -1 inverts; rank {rank} of "
         f"{values.size} heads."
     )
-
-
-def _draw_rankings(tables: list[tuple[str, str, TokenRanking, int]]) -> None:
-    for column, (title, unit, ranking, sign) in zip(st.columns(2), tables, strict=True):
-        column.markdown(f"**{markdown_text(title)}**")
-        rows = as_rows(
-            {
-                "Token": [display_token(label) for label in ranking.labels],
-                unit: (sign * ranking.values).tolist(),
-            }
-        )
-        with column:
-            draw_table(rows, title, {unit: st.column_config.NumberColumn(format="%+.2f")})

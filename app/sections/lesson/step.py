@@ -8,7 +8,16 @@ from functools import cached_property
 import numpy as np
 import streamlit as st
 
-from analysis.definitions import ABLATION, COMPOSITION, COPYING, LOSS, PATTERN, SCORES
+from analysis.definitions import (
+    ABLATION,
+    COMPOSITION,
+    COPYING,
+    LOG_PROBS,
+    LOSS,
+    PARTNERS,
+    PATTERN,
+    SCORES,
+)
 from analysis.errors import AnalysisError
 from analysis.head import Head
 from analysis.models.catalog import available_models
@@ -22,6 +31,7 @@ from app.frame.layout import beside
 from app.glossary import linked
 from app.links.selection import Selection
 from app.links.session import choose
+from app.links.subject import Subject
 from app.pickers.heads import joint_heads
 from app.sections.lesson.steps import (
     INPUT,
@@ -193,7 +203,11 @@ def _draw_line(lesson: Lesson) -> None:
     tokens = calls.tokens_of(lesson.view)
     stats = calls.next_token_stats(lesson.view)
     with figure_frame(
-        "How probable each token was to the model", "Higher is better; 0 is certain.", LOSS
+        Subject(lesson.view),
+        "How probable each token was to the model",
+        "Higher is better; 0 is certain.",
+        LOG_PROBS,
+        also=(LOSS,),
     ):
         draw(
             figures.log_prob_line(stats.log_probs, tokens.labels[0], tokens.half_length, palette()),
@@ -209,12 +223,19 @@ def _draw_pattern(lesson: Lesson, head: Head, without: tuple[Head, ...] = ()) ->
     tokens = calls.tokens_of(lesson.view)
     pattern = calls.patterns(lesson.view, 0, (head.layer,), without).values[0, 0, head.head]
     title = f"Pattern of {head.label}" + "".join(f" without {other.label}" for other in without)
-    with figure_frame(title, "Rows are destinations, columns sources; hover for both.", PATTERN):
+    with figure_frame(
+        Subject(lesson.view, head=head, without=without, sequence=0),
+        title,
+        "Rows are destinations, columns sources.",
+        PATTERN,
+        acts="Hover for both.",
+    ):
         draw(figures.pattern_map(pattern, tokens.labels[0], palette()), key=title)
 
 
 def _draw_scores(lesson: Lesson) -> None:
     with figure_frame(
+        Subject(lesson.view),
         "Induction score of every head",
         f"Your head, {lesson.head.label}, is framed.",
         SCORES["induction"],
@@ -232,7 +253,10 @@ def _draw_effects(lesson: Lesson) -> None:
         _draw_pattern(lesson, lesson.head)
         return
     with figure_frame(
-        "Loss without each head", "How much the loss on the second half rises, nats.", ABLATION
+        Subject(lesson.view, method="zero"),
+        "Loss without each head",
+        "How much the loss on the second half rises, nats.",
+        ABLATION,
     ):
         effects = lesson.effects
         draw(
@@ -251,9 +275,10 @@ def _draw_wire(lesson: Lesson) -> None:
 
 
 def _draw_copying(lesson: Lesson) -> None:
-    together = joint_heads(lesson.view.with_values(heads=""))
+    together = joint_heads(lesson.view.with_values(heads=None))
     found = [calls.ov_copying(lesson.view, heads) for heads in ((lesson.head,), together)]
     with figure_frame(
+        Subject(lesson.view, heads=together, on_input=False),
         "Tokens that the OV circuit copies",
         f"{lesson.head.label} by itself, and {', '.join(head.label for head in together)} jointly.",
         COPYING,
@@ -266,9 +291,11 @@ def _draw_copying(lesson: Lesson) -> None:
 def _draw_composition(lesson: Lesson) -> None:
     head = lesson.head
     with figure_frame(
+        Subject(lesson.view.with_values(kind="K"), head=head, on_input=False),
         f"What the keys of {head.label} read",
         "K-composition score with each head of the layer before; random weights give about 0.06.",
-        COMPOSITION,
+        PARTNERS,
+        also=(COMPOSITION,),
     ):
         values = calls.composition(lesson.view, "K").values[: head.layer, :, head.layer, head.head]
         draw(

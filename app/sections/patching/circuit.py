@@ -11,11 +11,11 @@ from app.compute import calls
 from app.figures import composition as composition_figures
 from app.figures import patching as patching_figures
 from app.frame.clicks import draw_head_graph
-from app.frame.frame import draw_table, figure_frame, part
-from app.frame.layout import METRIC
+from app.frame.frame import Metric, draw_metrics, draw_table, figure_frame, part
 from app.links.parameters import MAX_EDGES
 from app.links.selection import Selection
 from app.links.session import widget_key
+from app.links.subject import Subject
 from app.theme import palette
 
 if TYPE_CHECKING:
@@ -30,17 +30,19 @@ def draw_circuit(selection: Selection) -> None:
     """The strongest edges between heads on the view's input, as a graph."""
     with (
         figure_frame(
+            Subject(selection),
             "Find the circuit",
             "The edges between heads that the prediction of the input in the sidebar needs most, "
-            "the first layer at the bottom. The thicker the line, the more nats it is worth. Click "
-            "a head to open it.",
+            "the first layer at the bottom. The thicker the line, the more nats it is worth.",
             EDGE_ATTRIBUTION,
             FAITHFULNESS,
-        ),
+            acts="Click a head to open it.",
+        ) as frame,
         part(),
     ):
         found = calls.edge_attribution(selection)
         count = selection["edges"] or _enough(selection, found)
+        frame.narrow(edges=count)
         edges = strongest(found, count)
         result = calls.faithfulness(selection, edges)
         st.slider(
@@ -80,12 +82,16 @@ def strongest(found: EdgeAttribution, count: int) -> tuple[Edge, ...]:
 
 
 def _draw_numbers(result: Faithfulness, edges: tuple[Edge, ...]) -> None:
-    bar = st.container(horizontal=True)
-    bar.metric("Edges kept", f"{result.kept} of {result.total:,}", border=True, width=METRIC)
     heads = {edge.writer for edge in edges}
-    bar.metric("Heads that write them", str(len(heads)), border=True, width=METRIC)
-    bar.metric("Faithfulness", f"{result.recovered:.1%}", border=True, width=METRIC)
-    bar.metric("Loss with only these", f"{result.loss:.3f}", border=True, width=METRIC)
+    draw_metrics(
+        [
+            Metric("Edges kept", result.kept, f"{result.kept} of {result.total:,}"),
+            Metric("Heads that write them", len(heads), str(len(heads))),
+            Metric("Faithfulness", result.recovered, f"{result.recovered:.1%}"),
+            Metric("Loss with only these", result.loss, f"{result.loss:.3f}"),
+        ],
+        "faithfulness",
+    )
     st.caption(
         f"Loss with all edges {result.clean_loss:.3f} nats, with none {result.empty_loss:.3f}. "
         "The losses are exact; the worth of a single edge is an estimate."

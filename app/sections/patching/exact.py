@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
 
 from analysis.definitions import ATTRIBUTION_PATCHING, PATCHING
+from analysis.head import Head
 from app.components.progress import progress_bar
 from app.compute import calls
 from app.figures import patching as patching_figures
 from app.frame.clicks import draw_choice, draw_options, open_head
-from app.frame.frame import draw_table, figure_frame, part
-from app.frame.layout import METRIC
+from app.frame.frame import Metric, draw_metrics, draw_table, figure_frame, part
 from app.links.parameters import MAX_PATCHES
 from app.links.parsers import Value
 from app.links.selection import Selection
@@ -42,10 +43,12 @@ MAX_LINKS = 4
 def draw_overview(view: PatchView) -> None:
     """Estimates of every patch of every kind."""
     with figure_frame(
+        view.subject,
         "Quick look: every patch, estimated",
         "Attribution patching: all of these from one backward pass, so none is exact. Blue brings "
-        "the answer back. Click a cell to look at that kind below.",
+        "the answer back.",
         ATTRIBUTION_PATCHING,
+        acts="Click a cell to look at that kind below.",
     ):
         for key, names in (
             ("by position", patching_figures.BY_POSITION),
@@ -69,13 +72,23 @@ def draw_exact(view: PatchView) -> None:
     kinds = [kind for kind in NAMES if kind in view.estimates]
     kind: PatchKind = selection["patch"] if selection["patch"] in kinds else "z"
     estimate, columns = view.estimates[kind], view.columns(kind)
+    cell = _chosen_cell(selection, estimate.values)
+    by_head = columns.heads(*cell)
     with (
         figure_frame(
+            replace(
+                view.subject,
+                activation=kind,
+                head=Head(*cell) if by_head else None,
+                layer=cell[0],
+                dest=None if by_head else cell[1],
+            ),
             f"Patching {SHORT.get(kind, kind)}, exactly",
             "≈ marks an estimate; exact values replace it (in wide maps a dot marks the exact "
-            "ones). Click a cell to patch it.",
+            "ones).",
             PATCHING,
             ATTRIBUTION_PATCHING,
+            acts="Click a cell to patch it.",
         ),
         part(),
     ):
@@ -86,7 +99,7 @@ def draw_exact(view: PatchView) -> None:
             required=True,
             key=widget_key(selection, "patch", shown=kind),
             # A position is no head, and the other way round.
-            on_change=lambda: choose(layer=-1, column=-1),
+            on_change=lambda: choose(layer=None, column=None),
         )
         bar = st.container(horizontal=True, vertical_alignment="bottom")
         bar.segmented_control(
@@ -109,7 +122,7 @@ def draw_exact(view: PatchView) -> None:
                 width=130,
                 help="The ones of the largest estimates.",
             )
-        cell = _chosen_cell(selection, estimate.values)
+        _explain_cell(selection, estimate.values)
         exact = calls.activation_patching(selection, view.pair, kind, (cell,)).values
         with part():
             more = _run(view, kind)
@@ -126,16 +139,22 @@ def draw_exact(view: PatchView) -> None:
 def _chosen_cell(selection: Selection, values: np.ndarray) -> tuple[int, int]:
     """The link's cell, or the largest estimate, in the link's layer if it names one."""
     layer, column = selection["layer"], selection["column"]
-    if column >= values.shape[1]:
-        st.caption(f"There is no column {column} here, so this is the strongest.")
-        column = -1
+    if column is not None and column >= values.shape[1]:
+        column = None
     ranked = np.array(values)
-    if layer >= 0:
+    if layer is not None:
         ranked[np.arange(len(ranked)) != layer] = -np.inf
-    if column >= 0:
+    if column is not None:
         ranked[:, np.arange(ranked.shape[1]) != column] = -np.inf
     row, place = np.unravel_index(int(ranked.argmax()), ranked.shape)
     return int(row), int(place)
+
+
+def _explain_cell(selection: Selection, values: np.ndarray) -> None:
+    """Say so where the link's column is not there."""
+    column = selection["column"]
+    if column is not None and column >= values.shape[1]:
+        st.caption(f"There is no column {column} here, so this is the strongest.")
 
 
 def strongest(values: np.ndarray, count: int) -> list[tuple[int, int]]:
@@ -175,11 +194,15 @@ def cancellable(what: str, **values: Value) -> Iterator[Callable[[int, int], Non
 def _draw_cell(view: PatchView, kind: PatchKind, cell: tuple[int, int], exact: np.ndarray) -> None:
     columns = view.columns(kind)
     st.markdown(f"**{markdown_text(columns.cell(*cell))}**")
-    bar = st.container(horizontal=True)
-    estimate = float(view.estimates[kind].values[cell])
-    bar.metric("≈ estimate", f"{estimate:+.3f}", border=True, width=METRIC)
-    known = np.isfinite(exact[cell])
-    bar.metric("Exact", f"{exact[cell]:+.3f}" if known else "n/a", border=True, width=METRIC)
+    estimate, value = float(view.estimates[kind].values[cell]), float(exact[cell])
+    known = np.isfinite(value)
+    draw_metrics(
+        [
+            Metric("≈ estimate", estimate, f"{estimate:+.3f}"),
+            Metric("Exact", value if known else None, f"{value:+.3f}" if known else "n/a"),
+        ],
+        "cell",
+    )
     links = st.container(horizontal=True)
     with links:
         for head in columns.heads(*cell)[:MAX_LINKS]:

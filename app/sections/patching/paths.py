@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import streamlit as st
 
@@ -22,19 +24,19 @@ def draw_paths(view: PatchView) -> None:
     reader = _reader(view)
     with (
         figure_frame(
+            replace(view.subject, head=reader),
             "Which earlier head does it come through?",
             "Path patching: only the path from one earlier head to one input of the reading head "
-            "is taken from the clean run. Blue: the answer comes back along it. Click a cell to "
-            "open that head.",
+            "is taken from the clean run. Blue: the answer comes back along it.",
             PATH_PATCHING,
-            focus=reader,
+            acts="Click a cell to open that head.",
         ),
         part(),
     ):
         if info.n_layers < 2:
             st.info("This model has one layer: no head reads what another one writes.")
             return
-        if selection["reader"] not in ("", reader.label):
+        if selection["reader"] not in (None, reader.label):
             st.caption(f"Nothing writes before {selection['reader']}, so this is a later head.")
         bar = st.container(horizontal=True, vertical_alignment="bottom")
         labels = [

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from analysis.definitions import PATCHING
+from analysis.definitions import LOGIT_DIFFERENCE, PATCHING
 from app.components.chips import Chip, chips_html
 from app.compute import calls
 from app.figures import patching as patching_figures
-from app.frame.frame import figure_frame, part
-from app.frame.layout import METRIC
+from app.frame.frame import Metric, draw_metrics, figure_frame, part
 from app.links.parameters import CLEAN_PROMPT, CORRUPT_PROMPT
 from app.links.parsers import Value
 from app.links.selection import Selection
 from app.links.session import choose, widget_key
-from app.pickers.answer import choose_answer_and_foil
+from app.links.subject import Subject
+from app.pickers.answer import answer_and_foil, pick_answer_and_foil
 from app.text import display_token, markdown_text
 from app.theme import Palette, palette
 
@@ -34,8 +34,8 @@ class PairPreset:
     title: str
     clean: str
     corrupt: str
-    answer: str = ""
-    foil: str = ""
+    answer: str | None = None
+    foil: str | None = None
 
 
 _HOLMES = "Mr. Holmes rode into the town. Everybody there had heard of Mr."
@@ -59,10 +59,15 @@ PAIR_PRESETS = (
 class PatchView:
     """What every section about the two prompts needs."""
 
-    selection: Selection
+    subject: Subject
     pair: PromptPair
     estimates: dict[PatchKind, PatchMap]
     theme: Palette
+
+    @property
+    def selection(self) -> Selection:
+        """The view."""
+        return self.subject.selection
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -85,11 +90,13 @@ def draw_prompts(selection: Selection) -> PatchView | None:
     """The two prompts, their answer and foil; None if they cannot be patched."""
     with (
         figure_frame(
+            Subject(selection),
             "A clean and a corrupt prompt",
             "The corrupt prompt lacks what the answer follows from. Everything below asks which "
             "activations of the clean run, put into the corrupt one, bring the answer back.",
-            PATCHING,
-        ),
+            LOGIT_DIFFERENCE,
+            also=(PATCHING,),
+        ) as frame,
         part(),
     ):
         _draw_presets()
@@ -99,12 +106,13 @@ def draw_prompts(selection: Selection) -> PatchView | None:
         clean, corrupt = calls.patched_prompts(selection)
         _draw_strips(clean, corrupt)
         answer, foil = _answer_and_foil(selection, clean, corrupt)
+        frame.narrow(answer=answer, foil=foil)
         pair = calls.prompt_pair(selection, clean, corrupt, answer, foil)
         estimates = calls.attribution_patching(selection, pair)
         _draw_differences(
             pair, estimates["z"], calls.token_labels(selection, np.array([[answer], [foil]]))
         )
-        return PatchView(selection, pair, estimates, palette())
+        return PatchView(frame.subject, pair, estimates, palette())
     return None
 
 
@@ -116,8 +124,8 @@ def _draw_presets() -> None:
             "corrupt": preset.corrupt,
             "answer": preset.answer,
             "foil": preset.foil,
-            "layer": -1,
-            "column": -1,
+            "layer": None,
+            "column": None,
         }
         bar.button(preset.title, on_click=choose, kwargs=values)
 
@@ -151,13 +159,14 @@ def _draw_strips(clean: Tokens, corrupt: Tokens) -> None:
 
 def _answer_and_foil(selection: Selection, clean: Tokens, corrupt: Tokens) -> tuple[int, int]:
     """What is typed, or the first tokens in which the prompts differ."""
-    answer, foil = choose_answer_and_foil(
+    pick_answer_and_foil(
         selection,
         unless=(
             "the first token of the clean prompt that differs",
             "the first token of the corrupt prompt that differs",
         ),
     )
+    answer, foil = answer_and_foil(selection).checked()
     shared = min(clean.length, corrupt.length)
     first = int((clean.ids[0, :shared] != corrupt.ids[0, :shared]).argmax())
     return (
@@ -168,9 +177,13 @@ def _answer_and_foil(selection: Selection, clean: Tokens, corrupt: Tokens) -> tu
 
 def _draw_differences(pair: PromptPair, result: PatchMap, texts: list[list[str]]) -> None:
     answer, foil = (display_token(row[0]) for row in texts)
-    bar = st.container(horizontal=True)
-    for name, value in (("clean", result.clean), ("corrupt", result.corrupt)):
-        bar.metric(f"Logit difference, {name}", f"{value:+.2f}", border=True, width=METRIC)
+    draw_metrics(
+        [
+            Metric(f"Logit difference, {name}", value, f"{value:+.2f}")
+            for name, value in (("clean", result.clean), ("corrupt", result.corrupt))
+        ],
+        "logit differences",
+    )
     st.caption(
         markdown_text(
             f"Logit of “{answer}” minus logit of “{foil}” after the last token. A share of 1 below "

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import streamlit as st
 
-from analysis.definitions import HALF_LOSS, LOSS, SCORES, TRANSITION
+from analysis.definitions import (
+    HALF_LOSS,
+    LOSS,
+    SCORES,
+    STEP_SCORES,
+    TRAINING_LOSSES,
+    TRAINING_SCORES,
+    TRANSITION,
+)
 from analysis.head import Head
 from analysis.models.catalog import checkpoint, finished_model, published_steps
 from analysis.models.history import HeadHistory, TrainingHistory
@@ -18,6 +26,7 @@ from app.links.pages import page_info
 from app.links.parsers import Value
 from app.links.selection import Selection
 from app.links.session import widget_key
+from app.links.subject import Subject
 from app.pickers.heads import completed
 from app.pickers.score import choose_score
 from app.shell.navigation import streamlit_page
@@ -39,21 +48,24 @@ def draw_history(selection: Selection, history: HeadHistory, steps: tuple[int, .
 
     if isinstance(history, TrainingHistory):
         with figure_frame(
+            Subject(selection, on_input=False),
             "Losses while training",
             said_of_transition(history),
-            LOSS,
-            HALF_LOSS,
+            TRAINING_LOSSES,
             TRANSITION,
+            also=(LOSS, HALF_LOSS),
         ):
             draw(training_figures.loss_lines(history, step, log, theme), key="losses")
 
     if len(history.steps) > 1:
         with figure_frame(
+            Subject(selection, on_input=False),
             f"{name} of every head while training",
-            f"One line per head, coloured by layer; {focus.label} is the thick one. Click a line "
-            f"to look at its head.{said_of_formation(history)}",
-            SCORES[score],
-            TRANSITION,
+            f"One line per head, coloured by layer; {focus.label} is the thick one."
+            f"{said_of_formation(history)}",
+            TRAINING_SCORES,
+            also=(SCORES[score], TRANSITION),
+            acts="Click a line to look at its head.",
         ):
             draw_choice(
                 training_figures.score_lines(history, score, name, step, focus, log, theme),
@@ -62,9 +74,12 @@ def draw_history(selection: Selection, history: HeadHistory, steps: tuple[int, .
             )
 
     with figure_frame(
+        Subject(selection, step=step, on_input=False),
         f"{name} of every head at step {step:,}",
         said_of_step(history, row),
-        SCORES[score],
+        STEP_SCORES,
+        also=(SCORES[score],),
+        acts="Click a cell to look at its head.",
     ):
         draw_head_map(
             figures.head_map(
@@ -99,7 +114,7 @@ def choose_checkpoint(selection: Selection, history: HeadHistory, steps: tuple[i
     step = picked if picked in steps else _first_formed(history, steps)
     if wanted in steps:
         step = wanted
-    elif wanted >= 0:
+    elif wanted is not None:
         st.text(f"⚠ There is no checkpoint at step {wanted:,}; this is step {step:,}.")
     if len(steps) == 1:
         return step  # nothing to slide over
@@ -151,8 +166,8 @@ def said_of_step(history: HeadHistory, row: int) -> str:
     """How to read the map of one record."""
     seen = ""
     if isinstance(history, TrainingHistory):
-        seen = f"After {history.tokens[row] / 1e6:.1f} M tokens. "
-    return f"{seen}Click a cell to look at its head."
+        seen = f"After {history.tokens[row] / 1e6:.1f} M tokens."
+    return seen
 
 
 def draw_links(selection: Selection, shown: ModelInfo, focus: Head) -> None:
