@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from analysis.definitions import Definition
+from analysis.definitions import Quantity
 from app.text import display_token, escape_html, plain_cell, plotly_plain, script_json
 from app.theme import Palette
 
@@ -48,7 +48,7 @@ class About:
 
     title: str
     reading: str
-    definitions: tuple[Definition, ...]
+    definitions: tuple[Quantity, ...]
     model: str
     view: Mapping[str, str]  # the query parameters of the page
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import streamlit as st
 from streamlit.components.v2.types import ComponentRenderer
 
-from analysis.definitions import Definition
+from analysis.definitions import Quantity
 from analysis.head import Head
 from app.frame.export import MIME, About, Exhibit, exhibit_files, file_name, file_of
 from app.links.link import link_parameters
@@ -30,7 +30,7 @@ def _image_buttons() -> ComponentRenderer:
 
 
 def draw_exports(
-    title: str, reading: str, definitions: Sequence[Definition], exhibits: Sequence[Exhibit]
+    title: str, reading: str, definitions: Sequence[Quantity], exhibits: Sequence[Exhibit]
 ) -> None:
     """Buttons for each exhibit; a file is made when its button is pressed."""
     selection = current_selection()

@@ -12,7 +12,7 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
-from analysis.definitions import Definition
+from analysis.definitions import Quantity
 from analysis.errors import AnalysisError
 from analysis.head import Head
 from app.frame.export import Exhibit, Table, figure_body, figure_table, record_table, table_body
@@ -35,7 +35,7 @@ _exhibits: ContextVar[list[Exhibit] | None] = ContextVar("exhibits", default=Non
 
 @contextmanager
 def figure_frame(
-    title: str, reading: str, *definitions: Definition, focus: Head | None = None
+    title: str, reading: str, *definitions: Quantity, focus: Head | None = None
 ) -> Iterator[None]:
     """Title, one sentence on how to read the figure, the figure itself, and what it is.
 

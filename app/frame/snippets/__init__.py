@@ -3,12 +3,11 @@
 import re
 from collections.abc import Sequence
 
-from analysis.definitions import Definition
+from analysis.definitions import Quantity
 from analysis.head import Head
 from analysis.models.catalog import BUNDLED as BUNDLED_MODELS
 from analysis.models.info import ModelInfo
-from app.frame.snippets import parts, paths
-from app.frame.snippets.bodies import BODIES, OF_ANY_MODEL
+from app.frame.snippets import parts
 from app.links.parsers import NO_HEAD, heads_in
 from app.links.selection import Selection
 
@@ -18,7 +17,7 @@ _ORDER = (
 )
 
 
-def snippet(definitions: Sequence[Definition], selection: Selection, head: Head) -> str | None:
+def snippet(definitions: Sequence[Quantity], selection: Selection, head: Head) -> str | None:
     """One program for all of `definitions` that have code; None where none has.
 
     Args:
@@ -27,16 +26,20 @@ def snippet(definitions: Sequence[Definition], selection: Selection, head: Head)
         head: What `LAYER` and `HEAD` are.
     """
     bundled = selection.info.folder.parent == BUNDLED_MODELS
-    covered = BODIES if bundled else OF_ANY_MODEL if _loads_by_name(selection.info) else ()
-    known = [definition for definition in dict.fromkeys(definitions) if definition in covered]
+    of_any = _loads_by_name(selection.info)
+    known = [
+        quantity
+        for quantity in dict.fromkeys(definitions)
+        if quantity.code and (bundled or (of_any and quantity.any_model))
+    ]
     if not known:
         return None
-    needs = {need for definition in known for need in BODIES[definition][0]}
+    needs = {need for quantity in known for need in quantity.needs}
     blocks = [parts.BUNDLED if bundled else parts.HUGGING_FACE]
     blocks.append(parts.REPEATED if _repeated(selection, needs) else parts.PROMPT)
     blocks += [_part(need, selection) for need in _ORDER if need in needs]
-    for definition in known:
-        blocks += [f"# {definition.name}: {definition.unit}", BODIES[definition][1]]
+    for quantity in known:
+        blocks += [f"# {quantity.name}: {quantity.unit}", quantity.code]
         blocks.append("print(result)")
     code = "\n\n".join(block.strip() for block in blocks)
     constants = _constants(selection, head, "repeated" in needs)
@@ -72,6 +75,7 @@ def _constants(selection: Selection, head: Head, only_repeated: bool) -> dict[st
         "PREPEND_BOS": selection.bos,
         "BATCH": selection["batch"],
         "SEED": selection["seed"],
+        "SWAP": selection["swap"],
         "WRITER": (second.layer, second.head),
         "KEPT": [(each.layer, each.head) for each in kept],
         "ANSWER": selection["answer"],
@@ -108,7 +112,7 @@ def _part(need: str, selection: Selection) -> str:
             several = selection["input"] == "repeated" and selection["batch"] > 1
             return parts.CUTS["mean" if several else "zero"]
         case "edges":
-            return paths.EDGES
+            return parts.EDGES
         case "weights":
             return parts.FOLDED_WEIGHTS if normed else parts.WEIGHTS
         case "parts":

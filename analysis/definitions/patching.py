@@ -1,65 +1,20 @@
-"""What a snippet does for patching and for edges between heads; see `app.snippets.bodies`."""
+"""Which path an answer takes: patching between two prompts, and edges between heads."""
 
-from analysis import definitions as d
+from analysis.definitions.quantity import Quantity
 
-EDGES = """
-# What replacing each head's z adds to the stream, and what the loss makes of the stream as each
-# reader sees it: the query, key or value of a later head, or the logits.
-names = [f"blocks.{i}.attn.hook_{part}" for i in range(n_layers) for part in "qkv"]
-names.append(f"blocks.{n_layers - 1}.hook_resid_post")
-seen = {}
-
-
-def note(name):
-    def hook(activation, hook):
-        seen[name] = activation.clone()  # the one that the rest of the run is computed from
-        return seen[name]
-
-    return name, hook
-
-
-with torch.enable_grad():
-    found = torch.autograd.grad(loss([note(name) for name in names]), [seen[n] for n in names])
-slopes = dict(zip(names, found))
-
-
-def writes_of(z, layer):  # [batch, pos, head, d_model]
-    return torch.einsum("bphe,hem->bphm", z, model.W_O[layer])
-
-
-def reads_of(stream, layer, part, head):  # [batch, pos, d_head]
-    if facts["normalization"]:
-        stream = model.blocks[layer].ln1.original_component(stream)
-    weights, biases = getattr(model, f"W_{part.upper()}"), getattr(model, f"b_{part.upper()}")
-    return stream @ weights[layer, head] + biases[layer, head]
-
-
-changes = {}
-for layer in range(n_layers):
-    z = cache[z_hook(layer)]
-    for head, change in enumerate(writes_of(cut(z) - z, layer).unbind(2)):
-        changes[layer, head] = change
-edges = {}  # (layer and head that write, layer, head and part that read): nats
-for writer in changes:
-    edges[writer, "logits"] = float((changes[writer] * slopes[names[-1]]).sum())
-for layer in range(1, n_layers):
-    for part in "qkv":
-        for head in range(n_heads):
-            with torch.enable_grad():
-                stream = cache[f"blocks.{layer}.hook_resid_pre"].clone().requires_grad_()
-                read = reads_of(stream, layer, part, head)
-                after = slopes[f"blocks.{layer}.attn.hook_{part}"][:, :, head]
-                (before,) = torch.autograd.grad(read, stream, after)
-            for writer in changes:
-                if writer[0] < layer:
-                    reader = (layer, head, part)
-                    edges[writer, reader] = float((changes[writer] * before).sum())
-"""
-
-BODIES: dict[d.Definition, tuple[tuple[str, ...], str]] = {
-    d.PATCHING: (
-        ("pair",),
-        """
+PATCHING = Quantity(
+    "Activation patching",
+    "How much of the clean prompt's answer comes back when one of its activations is put into the "
+    "corrupt run.",
+    "value = (m - m_corrupt) / (m_clean - m_corrupt), m = logit[answer] - logit[foil] at the last "
+    "position",
+    "share: 0 nothing, 1 all of the difference; below 0 or above 1 is possible",
+    "Meng et al. 2022; Wang et al. 2022",
+    function="activation_patching",
+    results=("PatchMap",),
+    needs=("pair",),
+    any_model=True,
+    code="""
 shares = torch.zeros(n_layers, n_heads)
 for layer in range(n_layers):
     name = f"blocks.{layer}.attn.hook_z"
@@ -74,10 +29,19 @@ for layer in range(n_layers):
         shares[layer, head] = (m - m_corrupt) / (m_clean - m_corrupt)
 result = shares
 """,
-    ),
-    d.ATTRIBUTION_PATCHING: (
-        ("pair",),
-        """
+)
+ATTRIBUTION_PATCHING = Quantity(
+    "Attribution patching",
+    "Activation patching as it would be if the logit difference were linear in the activation.",
+    "value = sum of (clean - corrupt activation) · d m / d activation, divided by "
+    "m_clean - m_corrupt; the gradient is that of the corrupt run",
+    "share, an estimate: off where attention is saturated",
+    "Nanda 2023",
+    function="attribution_patching",
+    results=("PatchMap",),
+    needs=("pair",),
+    any_model=True,
+    code="""
 corrupt_z = {}
 
 
@@ -98,10 +62,18 @@ for layer, slope in enumerate(slopes):
     estimates.append((change * slope).sum((0, 1, 3)) / (m_clean - m_corrupt))
 result = torch.stack(estimates)
 """,
-    ),
-    d.PATH_PATCHING: (
-        ("pair",),
-        """
+)
+PATH_PATCHING = Quantity(
+    "Path patching",
+    "How much of the answer comes back along one edge, from a head to one input of a later head.",
+    "activation patching of the reader's q, k or v, worked out from the corrupt stream with the "
+    "writer's z W_O exchanged for the clean one",
+    "share, as in activation patching",
+    "Wang et al. 2022; Goldowsky-Dill et al. 2023",
+    function="path_patching",
+    results=("PathMap",),
+    needs=("pair",),
+    code="""
 weights, biases = getattr(model, f"W_{INTO.upper()}"), getattr(model, f"b_{INTO.upper()}")
 name = f"blocks.{LAYER}.attn.hook_{INTO}"
 result = torch.full((n_layers, n_heads), torch.nan)  # of the head that writes
@@ -123,18 +95,39 @@ for layer in range(LAYER):
         m = difference(model.run_with_hooks(corrupt, fwd_hooks=[(name, patch)]))
         result[layer, head] = (m - m_corrupt) / (m_clean - m_corrupt)
 """,
+)
+EDGE_ATTRIBUTION = Quantity(
+    "Edge attribution",
+    "What cutting the direct path from a head to a later head's q, k or v, or to the logits, would "
+    "do to the loss.",
+    "score = sum of d loss / d (the reader's own copy of the stream) · (replacement - z) W_O of "
+    "the writer",
+    "nats per token, an estimate; above 0 the edge helps",
+    "Syed et al. 2023",
+    function="edge_attribution",
+    results=(
+        "EdgeAttribution",
+        "Edge",
+        "Reader",
     ),
-    d.EDGE_ATTRIBUTION: (
-        ("run", "loss", "cut", "edges"),
-        """
+    needs=("run", "loss", "cut", "edges"),
+    code="""
 for edge, nats in sorted(edges.items(), key=lambda item: -abs(item[1]))[:10]:
     print(*edge, f"{nats:+.3f}")
 result = torch.tensor(list(edges.values()))
 """,
-    ),
-    d.FAITHFULNESS: (
-        ("run", "loss", "cut", "edges"),
-        """
+)
+FAITHFULNESS = Quantity(
+    "Faithfulness of a circuit",
+    "How much of what all edges between heads do is done by the ones that are kept.",
+    "recovered = (loss without edges - loss with the kept ones) / (loss without edges - loss as it "
+    "is); embeddings, biases, MLPs and what heads write to MLPs stay",
+    "share: 0 nothing, 1 all of it",
+    "Wang et al. 2022; Conmy et al. 2023",
+    function="faithfulness",
+    results=("Faithfulness",),
+    needs=("run", "loss", "cut", "edges"),
+    code="""
 def strongest(count):  # those of them that lie on a path to the logits
     ordered = sorted(edges, key=lambda edge: -abs(edges[edge]))[:count]
     kept, live = set(), set()
@@ -195,5 +188,4 @@ counts = [EDGES] if EDGES else [8, 16, 24, 40, 80]
 shares = [recovered(strongest(count)) for count in counts]
 result = next((share for share in shares if share >= 0.8), shares[-1])
 """,
-    ),
-}
+)
