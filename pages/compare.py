@@ -75,7 +75,8 @@ ours = np.array([scores_a[name][a.head.layer, a.head.head] for name in SCORES])
 theirs = np.array([scores_b[name][b.head.layer, b.head.head] for name in SCORES])
 with figure_frame(
     "Scores of both",
-    "Over all sequences. An empty cell cannot be known from these tokens: no token comes twice.",
+    "Over all sequences. An empty cell is not measured, or cannot be known from these tokens: no "
+    "token comes twice.",
     *SCORES.values(),
 ):
     columns = as_rows(

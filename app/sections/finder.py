@@ -59,6 +59,8 @@ def known_score(selection: Selection, parameter: str, profiles: Profiles) -> str
     instead = next(iter(profiles))
     if score in ("copying", "ablation") and not selection["measured"]:
         why = "is not measured yet (switch “Copying and ablation” on)"
+    elif score in calls.scores(selection).not_measured:
+        why = "is not measured for this input (newer than what came with this model)"
     else:
         why = "is unknown here (no token comes twice, or the model has no such circuit)"
     st.caption(f"{name_of(score)} {why}, so this is {name_of(instead)}.")

@@ -30,6 +30,7 @@ from app.links.selection import Selection
 from app.links.session import choose, widget_key
 from app.pickers.answer import choose_answer_and_foil
 from app.pickers.method import METHODS, choose_method
+from app.pickers.score import not_measured
 from app.text import display_token, markdown_text
 from app.theme import Palette, palette
 
@@ -137,10 +138,13 @@ def draw_scores(view: HeadView) -> None:
                     "Rank": f"{1 + int((values > values[at]).sum())} of {values.size}",
                 }
             )
-    missing = len(rows) < len(SCORES)
+    older = not_measured(*scores.not_measured)
+    missing = len(rows) + len(scores.not_measured) < len(SCORES)
     with figure_frame(
         "Scores",
-        "Rank 1 is the highest of all heads." + (" No token comes twice here." * missing),
+        "Rank 1 is the highest of all heads."
+        + " No token comes twice here." * missing
+        + f" {older}" * bool(older),
         *SCORES.values(),
     ):
         draw_table(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from analysis.definitions import HALF_LOSS, LOSS, SCORES, TRANSITION
+from analysis.definitions import HALF_LOSS, LOSS, SCORES, TARGETED, TRANSITION
 from analysis.head import Head
 from analysis.models.catalog import checkpoint, finished_model, published_steps
 from analysis.models.history import HeadHistory, TrainingHistory
@@ -19,7 +19,7 @@ from app.links.parsers import Value
 from app.links.selection import Selection
 from app.links.session import widget_key
 from app.pickers.heads import completed
-from app.pickers.score import choose_score
+from app.pickers.score import choose_score, not_measured
 from app.shell.navigation import streamlit_page
 from app.theme import palette
 
@@ -47,6 +47,10 @@ def draw_history(selection: Selection, history: HeadHistory, steps: tuple[int, .
         ):
             draw(training_figures.loss_lines(history, step, log, theme), key="losses")
 
+    if not history.measured(score).any():
+        with figure_frame(f"{name} of every head while training", "", SCORES[score]):
+            st.info(not_measured(score))
+        return
     if len(history.steps) > 1:
         with figure_frame(
             f"{name} of every head while training",
@@ -66,12 +70,13 @@ def draw_history(selection: Selection, history: HeadHistory, steps: tuple[int, .
         said_of_step(history, row),
         SCORES[score],
     ):
-        draw_head_map(
-            figures.head_map(
-                values, theme, unit=name, top=None if score == "entropy" else 1, focus=focus
-            ),
-            key="map",
-        )
+        if history.measured(score)[row]:
+            top = 1 if score in TARGETED else None
+            draw_head_map(
+                figures.head_map(values, theme, unit=name, top=top, focus=focus), key="map"
+            )
+        else:
+            st.info(not_measured(score))
         st.markdown(f"**The model as it was at step {step:,}**, {focus.label} in focus:")
         draw_links(selection, model_at(selection.info, step), focus)
 
