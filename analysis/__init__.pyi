@@ -86,6 +86,7 @@ from .logits.lens import logit_lens as logit_lens
 from .logits.sources import SourceAttribution as SourceAttribution
 from .logits.sources import source_attribution as source_attribution
 from .models.catalog import list_models as list_models
+from .models.history import training_history as training_history
 from .models.info import ModelInfo as ModelInfo
 from .models.loading import HeadModel as HeadModel
 from .models.loading import load_model as load_model
@@ -103,4 +104,4 @@ from .runs.predictions import NextTokenStats as NextTokenStats
 from .runs.predictions import next_token_stats as next_token_stats
 from .runs.results import HeadScores as HeadScores
 from .runs.results import Patterns as Patterns
-from .runs.results import Tokens as Tokens
+from .tokens import Tokens as Tokens

@@ -32,7 +32,8 @@ from analysis.models.catalog import find_model
 from analysis.models.loading import HeadModel, load_model
 from analysis.runs.inputs import repeated_tokens, token_text, tokenize
 from analysis.runs.predictions import next_token_stats
-from analysis.runs.results import HeadScores, Tokens
+from analysis.runs.results import HeadScores
+from analysis.tokens import Tokens
 
 MODEL = "attn-only-2L-half"
 BRING = (

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from analysis import definitions
-from analysis.definitions import Definition
+from analysis.definitions import Quantity
 from app.text import markdown_text
 
 
@@ -121,14 +121,8 @@ TERMS = (
     Term("unembedding", "The matrix that turns the last residual stream into logits."),
 )
 
-# Every definition that figures stand on, each once.
-_ALL = [*vars(definitions).values(), *definitions.SCORES.values()]
-DEFINITIONS = tuple(
-    sorted(
-        {item.name: item for item in _ALL if isinstance(item, Definition)}.values(),
-        key=lambda item: item.name.lower(),
-    )
-)
+# Every quantity that figures show.
+DEFINITIONS = tuple(sorted(definitions.QUANTITIES, key=lambda item: item.name.lower()))
 # As they stand in text that is escaped already; longer words first, so that the longest is linked.
 _FORMS = {
     markdown_text(written): term.name
@@ -166,7 +160,7 @@ def glossary_link(name: str, shown: str | None = None) -> str:
     return f"[{shown or markdown_text(name)}](glossary?term={quote(name, safe='')})"
 
 
-def find_terms(wanted: str) -> tuple[list[Term], list[Definition]]:
+def find_terms(wanted: str) -> tuple[list[Term], list[Quantity]]:
     """The entries whose name holds `wanted`, in either case; else those that mention it."""
     text = wanted.strip().lower()
     named = [term for term in TERMS if text in term.name.lower()]

@@ -78,7 +78,8 @@ theirs = np.array([scores_b[name][b.head.layer, b.head.head] for name in SCORES]
 with figure_frame(
     replace(a.subject, second=b.subject),
     "Scores of both",
-    "Over all sequences. An empty cell cannot be known from these tokens: no token comes twice.",
+    "Over all sequences. An empty cell is not measured, or cannot be known from these tokens: no "
+    "token comes twice.",
     *SCORES.values(),
 ):
     columns = as_rows(

@@ -10,6 +10,7 @@ from app.frame.clicks import draw_heads_to_open, open_head
 from app.frame.frame import figure_frame, part
 from app.links.session import widget_key
 from app.links.subject import Subject
+from app.pickers.score import not_measured
 from app.sections import finder
 from app.shell.page import open_page
 from app.theme import palette
@@ -44,7 +45,8 @@ with figure_frame(
             f"No head has {finder.name_of(rank)} of {selection['minimum']:g} or more. Lower it, "
             "or take every layer."
         )
-    st.caption(f"{len(ranked)} of {len(every)} heads. {CHANCE}")
+    older = not_measured(*calls.scores(selection).not_measured)
+    st.caption(f"{len(ranked)} of {len(every)} heads. {CHANCE} {older}")
 
 focus = Head(selection["layer"], selection["head"])
 x, y = (finder.known_score(selection, axis, profiles) for axis in ("x", "y"))

@@ -12,7 +12,7 @@ from analysis.models.loading import HeadModel, load_tokenizer, load_weights, nat
 from training.bar import Line, check
 from training.card import write_card
 from training.corpus import Corpus
-from training.measure import measure, text_loss
+from training.measure import measure, text_loss, write_history
 from training.network import Architecture, InitialScales, Network
 from training.train import checkpoint_name, held_out_rows, sampled_rows
 
@@ -49,8 +49,7 @@ def finish(recipe: dict, corpus: Corpus, work: Path, folder: Path) -> list[Line]
         record["checkpoint"] = f"checkpoints/{file.name}" if index in chosen else None
         if index in chosen:
             shutil.copy(file, folder / "checkpoints")
-    rows = ",\n".join(json.dumps(record) for record in history)
-    (folder / "history.json").write_text(f"[\n{rows}\n]\n", encoding="utf-8")
+    write_history(folder, history)
 
     lines = check(recipe["bar"], measured)
     card = write_card(recipe, info, corpus, history, lines, progress[-1]["minutes"])

@@ -1,12 +1,27 @@
-"""What a checkpoint shows, measured through analysis/ with the definitions that the app uses."""
+"""What a checkpoint shows, measured through analysis/ with the definitions that the app uses.
 
+    python -m training.measure [MODEL ...]
+
+measures bundled models anew, all of them by default, as after a score has been added: scores in
+`history.json` at the steps whose weights are kept (at the others a new score stays "not measured";
+losses stay as they were noted), the mosaic's file, and the results of the first view.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 
-from analysis.heads.scores import SCORE_NAMES, HeadScores, head_scores
-from analysis.models.loading import HeadModel
+from analysis.definitions import SCORE_NAMES
+from analysis.heads.scores import HeadScores, head_scores
+from analysis.models.catalog import BUNDLED, list_models
+from analysis.models.history import has_history
+from analysis.models.info import ModelInfo
+from analysis.models.loading import HeadModel, load_tokenizer, load_weights, native_bridge
 from analysis.runs.forward import next_token_log_probs, run
 from analysis.runs.inputs import Tokens, repeated_tokens
 from analysis.runs.predictions import next_token_stats
@@ -37,16 +52,22 @@ class Measured:
             "text_loss": round(self.text_loss, 4),
             "first_half_loss": round(self.first_half_loss, 4),
             "second_half_loss": round(self.second_half_loss, 4),
-            "scores": {
-                name: [[round(float(score), 4) for score in layer] for layer in self.scores[name]]
-                for name in SCORE_NAMES
-            },
+            "scores": rounded(self.scores),
         }
+
+
+def rounded(scores: HeadScores) -> dict[str, list[list[float]]]:
+    """Scores as JSON, [layer][head]; those that the tokens cannot show are left out."""
+    return {
+        name: [[round(float(score), 4) for score in layer] for layer in scores[name]]
+        for name in SCORE_NAMES
+        if not np.isnan(scores[name]).any()
+    }
 
 
 def measure(model: HeadModel, text_rows: np.ndarray) -> Measured:
     """Every figure of the model's present weights."""
-    tokens = repeated_tokens(model, length=50, batch=10, seed=FRESH_SEED)
+    tokens = fresh_tokens(model)
     first, second = next_token_stats(model, tokens, top_k=1).half_losses(tokens)
     return Measured(
         model=model,
@@ -58,6 +79,11 @@ def measure(model: HeadModel, text_rows: np.ndarray) -> Measured:
     )
 
 
+def fresh_tokens(model: HeadModel) -> Tokens:
+    """The sequences that scores of a history are of."""
+    return repeated_tokens(model, length=50, batch=10, seed=FRESH_SEED)
+
+
 def text_loss(model: HeadModel, rows: np.ndarray) -> float:
     """Mean next-token loss over `rows` of token ids, nats; float32, unlike the training loop's."""
     losses = []
@@ -65,3 +91,48 @@ def text_loss(model: HeadModel, rows: np.ndarray) -> float:
         logits, _ = run(model, ids)
         losses.append(-next_token_log_probs(logits, ids))
     return float(torch.cat(losses).mean())
+
+
+def measure_history(info: ModelInfo) -> int:
+    """Score the records of a history whose weights are kept; returns how many those are."""
+    file = info.folder / "history.json"
+    records = json.loads(file.read_text(encoding="utf-8"))
+    tokenizer = load_tokenizer(info.folder / "tokenizer.json")
+    model = HeadModel(info, native_bridge(info, tokenizer, "cpu"), tokenizer, fingerprint="")
+    kept = [record for record in records if record["checkpoint"]]
+    for record in kept:
+        load_weights(model.bridge, info.folder / record["checkpoint"])
+        record["scores"] |= rounded(head_scores(model, fresh_tokens(model)))
+    write_history(file.parent, records)
+    return len(kept)
+
+
+def write_history(folder: Path, records: Sequence[dict]) -> None:
+    """The records of a training run, one a line."""
+    rows = ",\n".join(json.dumps(record) for record in records)
+    (folder / "history.json").write_text(f"[\n{rows}\n]\n", encoding="utf-8")
+
+
+def main(names: Sequence[str]) -> int:
+    """Measure what is shipped with the bundled models; 1 if a name is none of theirs."""
+    # What the app ships is the app's to write, and training a model needs none of it.
+    from app.compute import mosaic_scores, shipped
+
+    bundled = {info.name: info for info in list_models() if info.folder.parent == BUNDLED}
+    if unknown := [name for name in names if name not in bundled]:
+        print(f"Not bundled: {', '.join(unknown)}. Choose among {', '.join(bundled)}.")
+        return 1
+    for name in names or bundled:
+        info = bundled[name]
+        if has_history(info):
+            print(f"{name}: scores of {measure_history(info)} checkpoints")
+        mosaic_scores.ship(info)
+        print(f"{name}: scores for the mosaic")
+        if info == shipped.first_view().info:
+            shipped.main()
+            print(f"{name}: results of the first view")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

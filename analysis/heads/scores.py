@@ -1,17 +1,17 @@
 """Scores that say what a head attends to, with their chance level and spread over sequences."""
 
 from collections.abc import Sequence
-from types import MappingProxyType
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from analysis.definitions import SCORE_NAMES, TARGETED, ScoreName
+from analysis.definitions import SCORES, TARGETED, ScoreName
 from analysis.head import Head
 from analysis.models.loading import HeadModel
 from analysis.runs.inputs import repeated_tokens
 from analysis.runs.patterns import attention_patterns
-from analysis.runs.results import HeadScores, Patterns, Tokens
+from analysis.runs.results import HeadScores, Patterns
+from analysis.tokens import Tokens
 
 
 def head_scores(
@@ -20,7 +20,7 @@ def head_scores(
     seed: int = 0,
     without: Sequence[Head] = (),
 ) -> HeadScores:
-    """All scores of all heads; see `analysis.definitions.SCORES` for what each one is.
+    """All scores of all heads; see `analysis.definitions.scores` for what each one is.
 
     Args:
         model: The model.
@@ -49,16 +49,12 @@ def score_patterns(patterns: Patterns, tokens: Tokens) -> HeadScores:
     uniform = np.broadcast_to(
         uniform / uniform.sum(-1, keepdims=True), (tokens.batch, 1, 1, *uniform.shape)
     )
-    by_sequence: dict[ScoreName, np.ndarray] = {"entropy": _entropy(values)}
-    chance: dict[ScoreName, np.ndarray] = {"entropy": _entropy(uniform)}
-    for name in TARGETED:
-        mask = targets(name, tokens)
-        by_sequence[name] = _attention_on(values, mask)
-        chance[name] = _attention_on(uniform, mask)
+    by_sequence = {name: _by_sequence(name, values, tokens) for name in SCORES}
+    chance = {name: _by_sequence(name, uniform, tokens) for name in SCORES}
     return HeadScores(
-        **{name: _mean(by_sequence[name]) for name in SCORE_NAMES},
-        spread=MappingProxyType({name: _spread(by_sequence[name]) for name in SCORE_NAMES}),
-        chance=MappingProxyType({name: _mean(chance[name]).item() for name in SCORE_NAMES}),
+        values={name: _mean(found) for name, found in by_sequence.items()},
+        spread={name: _spread(found) for name, found in by_sequence.items()},
+        chance={name: _mean(found).item() for name, found in chance.items()},
         course_stripe=_course_stripe(values, tokens.half_length),
         layers=patterns.layers,
     )
@@ -70,34 +66,17 @@ def targets(name: ScoreName, tokens: Tokens) -> Bool[np.ndarray, "batch dest src
     A destination with no such source (position 0 for `previous`, a token seen for the first time
     for `induction`) is left out of the score's mean.
     """
-    n = tokens.length
-    shape = (tokens.batch, n, n)
-    match name:
-        case "current":
-            return np.broadcast_to(np.eye(n, dtype=bool), shape)
-        case "previous":
-            return np.broadcast_to(np.eye(n, k=-1, dtype=bool), shape)
-        case "first":
-            return np.broadcast_to(np.arange(n) == 0, shape)
-        case "duplicate":
-            return _earlier_copies(tokens)
-        case "induction":
-            after = np.zeros(shape, dtype=bool)
-            after[:, :, 1:] = _earlier_copies(tokens)[:, :, :-1]
-            # When a token comes twice in a row, "the one after its earlier copy" is itself.
-            return after & np.tri(n, k=-1, dtype=bool)
-        case _:
-            raise ValueError(f"{name!r} is not a share of attention; choose one of {TARGETED}")
+    if (of_tokens := SCORES[name].targets) is None:
+        raise ValueError(f"{name!r} is not a share of attention; choose one of {TARGETED}")
+    return of_tokens(tokens)
 
 
-def _earlier_copies(tokens: Tokens) -> Bool[np.ndarray, "batch dest src"]:
-    n = tokens.length
-    if tokens.half_length is not None:
-        # The stripe itself: also right for tokens that were drawn with replacement.
-        stripe = np.eye(n, k=-tokens.half_length, dtype=bool)
-        stripe[: tokens.half_length + 1] = False
-        return np.broadcast_to(stripe, (tokens.batch, n, n))
-    return (tokens.ids[:, :, None] == tokens.ids[:, None, :]) & np.tri(n, k=-1, dtype=bool)
+def _by_sequence(
+    name: ScoreName, values: Float[np.ndarray, "batch layer head dest src"], tokens: Tokens
+) -> Float[np.ndarray, "batch layer head"]:
+    if (measure := SCORES[name].measure) is not None:
+        return measure(values)
+    return _attention_on(values, targets(name, tokens))
 
 
 def _attention_on(
@@ -108,14 +87,6 @@ def _attention_on(
     total = np.einsum("blhds,bds->blh", values, mask.astype(np.float32))
     with np.errstate(invalid="ignore"):
         return np.asarray(np.where(counted > 0, total / counted, np.nan), dtype=np.float32)
-
-
-def _entropy(
-    values: Float[np.ndarray, "batch layer head dest src"],
-) -> Float[np.ndarray, "batch layer head"]:
-    # x ln x tends to 0, and so does this floor of it.
-    information = -(values * np.log(np.maximum(values, 1e-30))).sum(-1)
-    return np.asarray(information.mean(-1), dtype=np.float32)
 
 
 def _course_stripe(

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from analysis.definitions import SCORE_NAMES, ScoreName
 from analysis.errors import AnalysisError
@@ -23,7 +23,8 @@ _FILE = "history.json"
 class HeadHistory:
     """Every head's scores at some steps of a training run, first to last.
 
-    The scores are those of `HeadScores`, of every record on the same random tokens repeated.
+    The scores are those of `HeadScores`, of every record on the same random tokens repeated; NaN
+    where a score has not been measured, as where the history is older than the score.
     """
 
     steps: Int[np.ndarray, " record"]
@@ -33,9 +34,14 @@ class HeadHistory:
     def transition(self) -> int | None:
         """The record at which induction heads have formed; see `definitions.TRANSITION`."""
         best = self.scores["induction"].max((1, 2))
-        passed = best >= best[-1] / 2
+        passed = best >= best[-1] / 2  # NaN never is
         # At its first record a model is untrained: what is there already has not formed.
         return int(passed.argmax()) if passed.any() and not passed[0] else None
+
+    def measured(self, score: ScoreName) -> Bool[np.ndarray, " record"]:
+        """At which records a score has been measured."""
+        known: np.ndarray = ~np.isnan(self.scores[score]).any((1, 2))
+        return known
 
     def record(self, step: int) -> int:
         """The last record that is not after `step`."""
@@ -86,8 +92,10 @@ def _read(file: Path, n_layers: int, n_heads: int) -> TrainingHistory:
             values.setflags(write=False)
             return values
 
+        unknown = [[np.nan] * n_heads] * n_layers
+        held: list[dict[str, Any]] = [{**record["scores"]} for record in records]
         scores = {
-            name: np.array([record["scores"][name] for record in records], np.float32)
+            name: np.array([each.get(name, unknown) for each in held], np.float32)
             for name in SCORE_NAMES
         }
         history = TrainingHistory(

@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerBase
 from analysis.errors import AnalysisError
 from analysis.limits import MAX_BATCH, MAX_CHARACTERS, MAX_SEED, MIN_HALF
 from analysis.models.loading import HeadModel
-from analysis.runs.results import Tokens
+from analysis.tokens import Tokens
 
 
 def tokenize(model: HeadModel, text: str, prepend_bos: bool = True) -> Tokens:

@@ -10,7 +10,8 @@ from analysis.head import Head, require_heads
 from analysis.limits import MAX_BYTES
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import run, silence
-from analysis.runs.results import Patterns, Tokens
+from analysis.runs.results import Patterns
+from analysis.tokens import Tokens
 
 
 def attention_patterns(

@@ -22,7 +22,7 @@ from analysis.errors import AnalysisError
 from analysis.models.catalog import BUNDLED, fingerprint, list_models
 from analysis.models.info import ModelInfo
 
-VERSION = 1  # raise it when a definition of a score, or the tokens they are on, change
+VERSION = 2  # raise it when a definition of a score, or the tokens they are on, change
 SHIPPED = BUNDLED / "mosaic"
 # Seconds without a look after which no further model is begun.
 PATIENCE = 10.0
@@ -48,24 +48,31 @@ def cache_folder() -> Path:
 def read(info: ModelInfo) -> ModelScores | None:
     """What is kept of a model; None if nothing is, or nothing that can be trusted."""
     name = f"{fingerprint(info)}-{VERSION}.npz"
-    files = (folder / name for folder in (SHIPPED, cache_folder()))
-    return next((found for file in files if (found := _read_file(file, info))), None)
+    if shipped := _read_file(SHIPPED / name, info):
+        return shipped
+    kept = _read_file(cache_folder() / name, info)
+    # What was kept before there was a score is computed again, with it.
+    whole = kept and all(np.isfinite(values).all() for values in kept.scores.values())
+    return kept if whole else None
 
 
 def _read_file(file: Path, info: ModelInfo) -> ModelScores | None:
+    """The scores of a file; those that it does not hold are NaN: not measured."""
     try:
         with np.load(file, allow_pickle=False) as kept:
-            scores = {name: kept[name] for name in SCORE_NAMES}
-            levels = kept["chance"]
+            names = [str(name) for name in kept["names"]]
+            scores = {name: kept[name] for name in names}
+            levels = dict(zip(names, kept["chance"].tolist(), strict=True))
     except Exception:  # zip, compression and numpy each raise kinds of their own
         return None
-    whole = all(
-        values.shape == (info.n_layers, info.n_heads) and np.isfinite(values).all()
-        for values in scores.values()
-    )
-    if not whole or levels.shape != (len(SCORE_NAMES),):
+    shape = info.n_layers, info.n_heads
+    if any(v.shape != shape or not np.isfinite(v).all() for v in scores.values()):
         return None
-    return ModelScores(scores, dict(zip(SCORE_NAMES, levels.tolist(), strict=True)))
+    unknown = np.full(shape, np.nan, np.float32)
+    return ModelScores(
+        {name: scores.get(name, unknown) for name in SCORE_NAMES},
+        {name: levels.get(name, float("nan")) for name in SCORE_NAMES},
+    )
 
 
 def write(info: ModelInfo, found: ModelScores, folder: Path) -> None:
@@ -73,8 +80,9 @@ def write(info: ModelInfo, found: ModelScores, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=folder, suffix=".part", delete=False) as aside:
         try:
-            levels = np.array([found.chance[name] for name in SCORE_NAMES])
-            np.savez_compressed(aside, **found.scores, chance=levels)  # type: ignore[arg-type]
+            names = list(found.scores)
+            levels = np.array([found.chance[name] for name in names])
+            np.savez_compressed(aside, **found.scores, names=names, chance=levels)  # type: ignore[arg-type]
             aside.close()
             os.replace(aside.name, folder / f"{fingerprint(info)}-{VERSION}.npz")
         except BaseException:
@@ -137,12 +145,16 @@ class Mosaic:
             return None
 
 
-if __name__ == "__main__":
+def ship(info: ModelInfo) -> None:
+    """Write the file that comes with a bundled model."""
     from analysis.heads.mosaic import mosaic_scores
     from analysis.models.loading import load_model
 
+    result = mosaic_scores(load_model(info.name))
+    write(info, ModelScores({name: result[name] for name in SCORE_NAMES}, result.chance), SHIPPED)
+
+
+if __name__ == "__main__":
     for bundled in list_models():
         if bundled.folder.parent == BUNDLED:
-            result = mosaic_scores(load_model(bundled.name))
-            values = {name: result[name] for name in SCORE_NAMES}
-            write(bundled, ModelScores(values, result.chance), SHIPPED)
+            ship(bundled)

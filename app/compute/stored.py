@@ -21,55 +21,15 @@ import diskcache
 import numpy as np
 
 import analysis
+from analysis.definitions import QUANTITIES, SCORE_NAMES
 from analysis.head import Head
 
 _log = logging.getLogger("headscope")
 _DIGEST = 32  # bytes of the checksum in front
 # The only classes that are made from a file.
-TYPES = (
-    "Tokens",
-    "Head",
-    "Patterns",
-    "HeadScores",
-    "NextTokenStats",
-    "Attribution",
-    "Lens",
-    "RestingAttention",
-    "SourceAttribution",
-    "AblationEstimate",
-    "HeadAblation",
-    "SetAblation",
-    "PairAblation",
-    "Copying",
-    "Eigenvalues",
-    "Baseline",
-    "Composition",
-    "Circuit",
-    "OVSample",
-    "TokenOutputs",
-    "TokenPreferences",
-    "TokenRanking",
-    "OVDecomposition",
-    "SingularDirection",
-    "FactoredFacts",
-    "KeyQueryMatch",
-    "Decomposition",
-    "ScoreSplit",
-    "TargetedAblation",
-    "OffsetAblation",
-    "PatchMap",
-    "PathMap",
-    "Edge",
-    "Reader",
-    "EdgeAttribution",
-    "Faithfulness",
-    "Activation",
-    "HookPoint",
-    "Parameter",
-    "PatternCheck",
-    "NeuronActivations",
-    "NeuronPeaks",
-)
+TYPES = frozenset({"Head", *(name for quantity in QUANTITIES for name in quantity.results)})
+# Part of what the folder is asked: what was kept before there was a score does not hold it.
+_SCORES = hashlib.sha256(" ".join(SCORE_NAMES).encode()).hexdigest()[:16]
 
 
 class _Unstorable(TypeError):
@@ -174,7 +134,8 @@ class _BytesOnly(diskcache.Disk):
 class ResultFolder:
     """Results on disk, up to a size, the least recently used go first.
 
-    A folder that fails costs time, not answers: everything can be computed again.
+    What was kept with other scores registered is not found. A folder that fails costs time, not
+    answers: everything can be computed again.
     """
 
     def __init__(self, folder: Path, max_bytes: int):
@@ -188,7 +149,7 @@ class ResultFolder:
     def get(self, question: str) -> bytes | None:
         """What was kept for a question."""
         try:
-            found = self._cache.get(question)
+            found = self._cache.get(f"{_SCORES} {question}")
         except Exception:  # a damaged database raises whatever its reader meets
             _log.exception("a result could not be read from the folder")
             return None
@@ -197,7 +158,7 @@ class ResultFolder:
     def keep(self, question: str, data: bytes) -> None:
         """Keep it."""
         try:
-            self._cache.set(question, data)
+            self._cache.set(f"{_SCORES} {question}", data)
         except Exception:  # a full disk, a folder taken away
             _log.exception("a result could not be kept in the folder")
 

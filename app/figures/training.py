@@ -42,8 +42,12 @@ def score_lines(
     log: bool,
     palette: Palette,
 ) -> go.Figure:
-    """One line per head, coloured by layer; each point carries its head's layer and number."""
-    values = history.scores[score]
+    """One line per head, coloured by layer; each point carries its head's layer and number.
+
+    Steps at which the score is not measured have no point.
+    """
+    known = history.measured(score)
+    steps, values = history.steps[known], history.scores[score][known]
     _, n_layers, n_heads = values.shape
     # The first layer by the accent: previous-token heads are told from those that build on them.
     later = np.linspace(0.5, 1, n_layers - 1).tolist()
@@ -54,7 +58,7 @@ def score_lines(
     for head in sorted(heads, key=lambda head: head == focus):
         chosen = head == focus
         figure.add_scatter(
-            x=history.steps,
+            x=steps,
             y=values[:, head.layer, head.head],
             mode="lines+markers",
             name=f"layer {head.layer}",
@@ -64,7 +68,7 @@ def score_lines(
             line={"color": colours[head.layer], "width": 4 if chosen else 1.5},
             marker={"size": 7 if chosen else 5},
             opacity=1 if chosen else 0.75,
-            customdata=np.tile([head.layer, head.head], (len(history.steps), 1)),
+            customdata=np.tile([head.layer, head.head], (len(steps), 1)),
             hovertemplate=f"<b>{head.label}</b> {unit} %{{y:.3f}}<br>step %{{x:,}}<extra></extra>",
             # A click chooses a head; it does not dim the others.
             selected={"marker": {"opacity": 1}},

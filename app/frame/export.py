@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from analysis.definitions import Definition
+from analysis.definitions import Quantity
 from app.links.link import link_parameters
 from app.links.subject import Subject
 from app.text import display_token, escape_html, plain_cell, plotly_plain, script_json
@@ -59,7 +59,7 @@ class About:
     subject: Subject
     title: str
     reading: str
-    definitions: tuple[Definition, ...]
+    definitions: tuple[Quantity, ...]
     date: str
 
     @property
@@ -116,8 +116,8 @@ class Frame:
     subject: Subject
     title: str
     reading: str
-    quantities: tuple[Definition, ...]
-    also: tuple[Definition, ...]
+    quantities: tuple[Quantity, ...]
+    also: tuple[Quantity, ...]
     date: str
     exhibits: list[Exhibit] = field(default_factory=list)
 

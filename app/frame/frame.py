@@ -15,7 +15,7 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
-from analysis.definitions import Definition
+from analysis.definitions import Quantity
 from analysis.errors import AnalysisError
 from app.frame.export import (
     Exhibit,
@@ -50,8 +50,8 @@ def figure_frame(
     subject: Subject,
     title: str,
     reading: str,
-    *quantities: Definition,
-    also: Sequence[Definition] = (),
+    *quantities: Quantity,
+    also: Sequence[Quantity] = (),
     acts: str = "",
 ) -> Iterator[Frame]:
     """Title, one sentence on how to read the figure, the figure itself, and what it is.

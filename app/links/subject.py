@@ -34,9 +34,8 @@ class Subject:
         token: Id of the token that is looked up.
         kept: Heads that are kept while all others are silenced.
         edges: How many edges are kept.
-        queried: Component of the queries, by its label.
-        keyed: Component of the keys.
-        activation: An activation by its full name.
+        activation: An activation by its name.
+        column: Which head, key/value head or position of it.
         method: What an ablated output is replaced by, where the page fixes it.
         step: A step of training.
         on_input: Whether the input says anything about it; False for weights alone.
@@ -58,9 +57,8 @@ class Subject:
     token: int | None = None
     kept: tuple[Head, ...] | None = None
     edges: int | None = None
-    queried: str | None = None
-    keyed: str | None = None
     activation: str | None = None
+    column: int | None = None
     method: str | None = None
     step: int | None = None
     on_input: bool = True

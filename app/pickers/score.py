@@ -16,3 +16,11 @@ def choose_score(selection: Selection) -> None:
         key=widget_key(selection, "score"),
         width=260,
     )
+
+
+def not_measured(*names: str) -> str:
+    """What stands in place of scores that are newer than a result which came with the model."""
+    if not names:
+        return ""
+    listed = ", ".join(SCORES[name].name for name in names)
+    return f"Not measured: {listed}; newer than what came with this model."

@@ -69,6 +69,8 @@ def explain_unknown(selection: Selection, parameter: str, profiles: Profiles) ->
         return
     if score in ("copying", "ablation") and not selection["measured"]:
         why = "is not measured yet (switch “Copying and ablation” on)"
+    elif score in calls.scores(selection).not_measured:
+        why = "is not measured for this input (newer than what came with this model)"
     else:
         why = "is unknown here (no token comes twice, or the model has no such circuit)"
     instead = known_score(selection, parameter, profiles)

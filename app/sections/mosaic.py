@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import streamlit as st
 
-from analysis.definitions import SCORES, ScoreName
+from analysis.definitions import SCORES, TARGETED, ScoreName
 from analysis.head import Head
 from analysis.limits import mosaic_size
 from analysis.models.info import ModelInfo
@@ -21,6 +21,7 @@ from app.links.parsers import ALL_FAMILIES
 from app.links.selection import Selection
 from app.links.session import widget_key
 from app.links.subject import Subject
+from app.pickers.score import not_measured
 from app.text import markdown_text
 from app.theme import palette
 
@@ -66,7 +67,8 @@ def in_order(
 
     def best(info: ModelInfo) -> float:
         part = known[info.name]
-        return float(part.scores[score].max()) if isinstance(part, ModelScores) else -np.inf
+        highest = float(part.scores[score].max()) if isinstance(part, ModelScores) else np.nan
+        return -np.inf if np.isnan(highest) else highest
 
     if sort == "name":
         return sorted(infos, key=lambda info: info.title.casefold())
@@ -89,8 +91,9 @@ def draw_models(selection: Selection, infos: Sequence[ModelInfo], waiting: bool)
     elif waiting:
         st.rerun()
     top = 1.0
-    if score == "entropy":
-        top = max((float(part.scores[score].max()) for part in found.values()), default=1.0)
+    if score not in TARGETED:
+        best = [float(part.scores[score].max()) for part in found.values()]
+        top = max(filter(np.isfinite, best), default=1.0)
     cells = beside("mosaic", *[_WIDTH] * len(infos))
     ordered = in_order(infos, known, selection["sort"], score)
     for cell, info in zip(cells, ordered, strict=True):
@@ -114,6 +117,9 @@ def of_model(selection: Selection, info: ModelInfo) -> Subject:
 def _draw_model(selection: Selection, info: ModelInfo, found: ModelScores, top: float) -> None:
     score = selection["score"]
     values = found.scores[score]
+    if np.isnan(values).any():
+        st.text(not_measured(score))
+        return
     draw_heads_to_open(
         model_map(values, SCORES[score].name, top, palette()),
         f"mosaic-{info.name}",

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Error, Page, WebSocket, expect
 
-from analysis.definitions import Definition
+from analysis.definitions import Quantity
 from app.components import circuitsvis
 from app.figures import base as figures
 from app.frame.export import About, figure_body, framed_body, standalone_page
@@ -211,7 +211,7 @@ def test_exported_files_run_nothing_when_opened_by_themselves(
     everything = " ".join(MANY)
     n = len(MANY)
     pattern = np.tril(np.ones((n, n)))
-    stranger = Definition(everything, everything, everything, everything, everything)
+    stranger = Quantity(*[everything] * 5, function="tokenize")
     about = About(everything, everything, (stranger,), everything, {"prompt": everything})
     frame = circuitsvis.text_neuron_activations(pattern[:, :2], MANY, 0, range(2), dark=False)
     figure = figures.pattern_map(pattern, MANY, LIGHT)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from analysis.definitions import Definition
+from analysis.definitions import Quantity
 from app.frame import frame
 from app.frame.export import Exhibit
 from tests.pages.test_pages import PAGE_NAMES, Open, expect_well, open_at, text_of
@@ -45,7 +45,7 @@ def test_every_figure_is_offered_in_every_form_with_its_code(
     draw_exports, snippet = frame.draw_exports, frame.snippet
 
     def note_exports(
-        title: str, reading: str, about: Sequence[Definition], exhibits: Sequence[Exhibit]
+        title: str, reading: str, about: Sequence[Quantity], exhibits: Sequence[Exhibit]
     ) -> None:
         offered[title] = list(exhibits)
         draw_exports(title, reading, about, exhibits)

@@ -11,7 +11,7 @@ import pytest
 from analysis.errors import AnalysisError
 from analysis.models.catalog import list_models
 from analysis.models.info import ModelInfo
-from analysis.runs.results import Tokens
+from analysis.tokens import Tokens
 from app.compute import admission
 from app.compute import ask as ask_module
 from app.compute.admission import Admission, Nobody, RateLimit

@@ -10,7 +10,7 @@ from analysis.definitions import SCORE_NAMES
 from analysis.errors import AnalysisError
 from analysis.head import Head
 from analysis.models.catalog import checkpoint, checkpoints, find_model, list_models
-from analysis.models.history import training_history
+from analysis.models.history import _read, training_history
 from app.figures.training import score_lines
 from app.theme import DARK
 
@@ -112,3 +112,28 @@ def test_every_point_of_the_score_lines_carries_its_head():
         np.testing.assert_array_equal(trace.y, history.scores["induction"][:, layer, head])
     assert {tuple(trace.customdata[0]) for trace in figure.data} == set(np.ndindex(4, 6))
     assert tuple(figure.data[-1].customdata[0]) == (2, 3)
+
+
+def test_a_score_that_a_history_lacks_is_not_measured_and_nothing_is_damaged(tmp_path):
+    info = write(tmp_path, (0.01, 0.02, 0.39, 0.41, 0.8))
+    records = json.loads((tmp_path / "history.json").read_text())
+    for record in records:
+        del record["scores"]["first"]
+    for record in records[1:4]:
+        del record["scores"]["previous"]
+    (tmp_path / "history.json").write_text(json.dumps(records))
+    _read.cache_clear()
+    history = training_history(info)
+    assert history.scores["first"].shape == (5, 1, 2)
+    assert not history.measured("first").any()
+    assert history.measured("previous").tolist() == [True, False, False, False, True]
+    assert history.measured("induction").all()
+    assert history.steps[history.transition] == 40
+    lines = score_lines(history, "previous", "x", 10, Head(0, 0), True, DARK).data
+    assert all(list(line.x) == [0, 80] for line in lines)
+
+
+def test_a_history_without_the_induction_score_has_no_transition(tmp_path):
+    (tmp_path / "history.json").write_text(changed(scores={}))
+    history = training_history(replace(find_model("attn-only-2l"), folder=tmp_path))
+    assert history.transition is None

@@ -71,6 +71,24 @@ def test_a_changed_byte_never_changes_a_score(cache: Path) -> None:
     assert refused > 50
 
 
+def test_a_score_that_is_newer_is_not_measured_where_shipped_and_computed_where_kept(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = INFOS[0]
+    full = read_shipped(info)
+    older = ModelScores(
+        {name: values for name, values in full.scores.items() if name != "first"}, full.chance
+    )
+    write(info, older, cache)
+    assert read(info) is None
+    monkeypatch.setattr(mosaic_store, "SHIPPED", cache)
+    found = read(info)
+    assert found
+    assert np.isnan(found.scores["first"]).all()
+    assert np.isnan(found.chance["first"])
+    np.testing.assert_array_equal(found.scores["previous"], full.scores["previous"])
+
+
 def test_scores_of_another_shape_are_not_trusted(cache: Path) -> None:
     info, other = INFOS
     write(info, read_shipped(other), cache)

@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 
+from analysis.definitions import SCORE_NAMES, TARGETED
 from analysis.head import Head
-from analysis.heads.scores import SCORE_NAMES, TARGETED, head_scores, score_patterns, targets
+from analysis.heads.scores import head_scores, score_patterns, targets
 from analysis.runs.inputs import Tokens, repeated_tokens, tokenize
 from analysis.runs.patterns import Patterns, attention_patterns
+from analysis.runs.results import HeadScores
 from tests.conftest import make_model
+from tests.score_samples import SAMPLES
 
 S = 50
 
@@ -62,6 +65,16 @@ def score_of(patterns, tokens, name):
 def stripe(offset):
     """Attention `offset` back in the second half, BOS elsewhere."""
     return lambda dest: dest - offset if dest >= S + 1 else 0
+
+
+@pytest.mark.parametrize("name", SCORE_NAMES)
+def test_a_head_scores_what_its_sample_says(name):
+    sample = SAMPLES[name]
+    values = np.zeros((1, 1, 1, len(sample.ids), len(sample.ids)), np.float32)
+    for dest, row in enumerate(sample.pattern):
+        values[..., dest, : dest + 1] = row
+    found = score_patterns(Patterns(values, (0,)), prompt(sample.ids))[name].item()
+    assert found == pytest.approx(sample.score, abs=1e-5)
 
 
 def test_a_head_that_attends_one_back_is_a_previous_token_head(repeated):
@@ -342,3 +355,30 @@ def test_every_array_of_the_scores_is_read_only(repeated):
             array[0] = 0
     with pytest.raises(TypeError):
         scores.spread["current"] = None
+
+
+def test_a_score_that_a_result_is_older_than_is_not_measured(repeated):
+    whole = score_patterns(synthetic(repeated, lambda dest: dest), repeated)
+    values = {name: whole[name] for name in SCORE_NAMES if name != "first"}
+    older = HeadScores(values, {}, {}, None, (0,))
+    assert whole.not_measured == ()
+    assert older.not_measured == ("first",)
+    assert older.first.shape == (1, 1)
+    assert np.isnan(older["first"]).all()
+    assert np.isnan(older.chance["first"])
+    assert np.isnan(older.spread["first"]).all()
+    assert older.above("first", 0.0) == []
+    assert older.current.item() == 1
+    with pytest.raises(AttributeError, match="no score is called last"):
+        older.last  # noqa: B018
+    with pytest.raises(KeyError):
+        older["last"]
+
+
+def test_scores_that_cannot_be_are_refused():
+    with pytest.raises(ValueError, match="induction score lies outside"):
+        HeadScores({"induction": np.full((1, 1), 1.5, np.float32)}, {}, {}, None, (0,))
+    with pytest.raises(ValueError, match="1 rows of scores for 2 layers"):
+        HeadScores({"induction": np.zeros((1, 1), np.float32)}, {}, {}, None, (0, 1))
+    with pytest.raises(ValueError, match="no scores"):
+        HeadScores({}, {}, {}, None, (0,))

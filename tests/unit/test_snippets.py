@@ -17,12 +17,12 @@ from analysis.models.catalog import BUNDLED, find_model
 from analysis.models.history import training_history
 from analysis.models.loading import HeadModel
 from app.frame.snippets import snippet
-from app.frame.snippets.bodies import BODIES, OF_ANY_MODEL
 from app.links.parameters import PARAMETERS
 from app.links.selection import Selection
 
 PROMPT = 'The cat sat.\nThe cat """ sat on the mat\' \u202e'
 CHOSEN, WRITER = Head(1, 4), Head(0, 2)
+CODED = [quantity for quantity in d.QUANTITIES if quantity.code]
 
 
 @cache
@@ -38,7 +38,7 @@ def view(**values) -> Selection:  # noqa: ANN003
     return Selection("induction", MappingProxyType(chosen), find_model(str(chosen["model"])))
 
 
-def run(definition: d.Definition, selection: Selection) -> np.ndarray:
+def run(definition: d.Quantity, selection: Selection) -> np.ndarray:
     code = snippet([definition], selection, CHOSEN)
     folder = selection.info.folder
     assert code
@@ -55,7 +55,7 @@ def run(definition: d.Definition, selection: Selection) -> np.ndarray:
     return names["result"].detach().numpy()
 
 
-def expected(definition: d.Definition, model, tokens, selection):  # noqa: ANN001, ANN202
+def expected(definition: d.Quantity, model, tokens, selection):  # noqa: ANN001, ANN202
     head, at = CHOSEN, (CHOSEN.layer, CHOSEN.head)
     patterns = analysis.attention_patterns(model, tokens)
     score = {v: k for k, v in d.SCORES.items()}
@@ -185,7 +185,7 @@ def cut_by(tokens) -> str:  # noqa: ANN001
     return "mean" if tokens.batch > 1 else "zero"
 
 
-def shown(definition: d.Definition, result: np.ndarray) -> np.ndarray:
+def shown(definition: d.Quantity, result: np.ndarray) -> np.ndarray:
     """The part of a snippet's numbers that is compared."""
     if definition == d.OV_CIRCUIT:
         return result[np.ix_([5, 9, 70], [5, 9, 70])]
@@ -196,10 +196,10 @@ def shown(definition: d.Definition, result: np.ndarray) -> np.ndarray:
     return result
 
 
-@pytest.mark.parametrize("definition", BODIES, ids=lambda definition: definition.name)
+@pytest.mark.parametrize("definition", CODED, ids=lambda definition: definition.name)
 @pytest.mark.parametrize("source", ["repeated", "prompt"])
 def test_a_snippet_gives_the_numbers_of_the_page(definition, source):
-    needs = BODIES[definition][0]
+    needs = definition.needs
     if source == "prompt" and definition == d.OFFSET_ABLATION:
         pytest.skip("a mean over sequences needs several")
     if source == "prompt" and not {"run", "pair"} & set(needs):
@@ -231,13 +231,11 @@ def test_a_snippet_gives_the_numbers_of_the_page(definition, source):
 
 
 # Quantities that a page shows and no snippet gives, with the reason.
-WITHOUT_CODE: dict[d.Definition, str] = {}
+WITHOUT_CODE: dict[d.Quantity, str] = {}
 
 
 def test_every_definition_has_a_snippet_or_a_reason_to_have_none():
-    every = {value for value in vars(d).values() if isinstance(value, d.Definition)}
-    every |= set(d.PROFILE.values())
-    assert every - BODIES.keys() == WITHOUT_CODE.keys()
+    assert set(d.QUANTITIES) - set(CODED) == WITHOUT_CODE.keys()
 
 
 @pytest.fixture
@@ -269,8 +267,8 @@ def test_the_code_for_a_model_of_another_architecture(own_folder, source):
         if source == "repeated"
         else analysis.tokenize(model, PROMPT)
     )
-    for definition in OF_ANY_MODEL:
-        if source == "prompt" and "repeated" in BODIES[definition][0]:
+    for definition in (each for each in CODED if each.any_model):
+        if source == "prompt" and "repeated" in definition.needs:
             continue
         np.testing.assert_allclose(
             shown(definition, run(definition, selection)),
@@ -307,3 +305,16 @@ def test_patching_without_a_typed_answer_takes_the_tokens_in_which_the_prompts_p
     expected = analysis.attribution_patching(model, pair, ["z"])["z"].values
     found = run(d.ATTRIBUTION_PATCHING, selection)
     np.testing.assert_allclose(found, expected, rtol=2e-4, atol=2e-5)
+
+
+def test_the_code_of_a_resample_ablation_swaps_as_the_page_does():
+    """Which sequence stands in for which is a choice in the link, and changes the number."""
+    model = loaded("attn-only-2l")
+    tokens = analysis.repeated_tokens(model, 8, 3)
+    found = []
+    for swap in (0, 7):
+        selection = view(input="repeated", method="resample", swap=swap)
+        found.append(run(d.ABLATION_ESTIMATE, selection))
+        estimate = analysis.ablation_estimate(model, tokens, "resample", seed=swap)
+        np.testing.assert_allclose(found[-1], estimate.values, rtol=2e-4, atol=2e-5)
+    assert not np.allclose(*found)

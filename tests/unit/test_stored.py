@@ -3,7 +3,7 @@
 import hashlib
 import pickle
 import sqlite3
-from dataclasses import is_dataclass
+from dataclasses import is_dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -178,3 +178,19 @@ def test_results_of_every_shape_come_back_as_they_were(attention_only: HeadModel
         analysis.parameters(attention_only),
     ):
         alike(result, from_bytes("q", kept("q", result)))
+
+
+def test_what_the_folder_kept_before_a_score_was_added_is_not_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ResultFolder(tmp_path, 2**24).keep("q", b"data")
+    monkeypatch.setattr(stored, "_SCORES", "of other scores")
+    assert ResultFolder(tmp_path, 2**24).get("q") is None
+
+
+def test_a_shipped_result_without_a_score_is_read_and_says_so(attention_only: HeadModel) -> None:
+    whole = head_scores(attention_only, repeated_tokens(attention_only, length=6, batch=2))
+    values = {name: values for name, values in whole.values.items() if name != "previous"}
+    older = from_bytes("q", kept("q", replace(whole, values=values)))
+    assert older.not_measured == ("previous",)
+    np.testing.assert_array_equal(older.induction, whole.induction)

@@ -3,17 +3,15 @@
 import re
 from collections.abc import Sequence
 
-from analysis.definitions import Definition
+from analysis.definitions import Quantity
 from analysis.models.catalog import BUNDLED as BUNDLED_MODELS
 from analysis.models.info import ModelInfo
-from app.frame.snippets import parts, paths
-from app.frame.snippets.axes import AXES
-from app.frame.snippets.bodies import BODIES, OF_ANY_MODEL
+from app.frame.snippets import parts
 from app.links.subject import Subject
 
 _ORDER = (
     *("run", "pattern", "score", "loss", "ablate", "cut", "edges"),
-    *("weights", "parts", "targets", "pair"),
+    *("weights", "parts", "targets", "pair", "patched"),
 )
 _CONSTANT = re.compile(r"\b[A-Z][A-Z_]*[0-9]*\b")
 
@@ -22,7 +20,7 @@ class NotInSubject(LookupError):
     """A figure whose code needs something that its subject does not have."""
 
 
-def snippet(definitions: Sequence[Definition], subject: Subject) -> str | None:
+def snippet(definitions: Sequence[Quantity], subject: Subject) -> str | None:
     """One program for all of `definitions` that have code; None where none has.
 
     Args:
@@ -39,20 +37,24 @@ def snippet(definitions: Sequence[Definition], subject: Subject) -> str | None:
     return "\n\n".join(f"# {side}\n{code}" for side, code in zip("AB", known, strict=True))
 
 
-def _program(definitions: Sequence[Definition], subject: Subject) -> str | None:
+def _program(definitions: Sequence[Quantity], subject: Subject) -> str | None:
     info = subject.selection.info
     bundled = info.folder.parent == BUNDLED_MODELS
-    covered = BODIES if bundled else OF_ANY_MODEL if _loads_by_name(info) else ()
-    known = [definition for definition in dict.fromkeys(definitions) if definition in covered]
+    of_any = _loads_by_name(info)
+    known = [
+        quantity
+        for quantity in dict.fromkeys(definitions)
+        if quantity.code and (bundled or (of_any and quantity.any_model))
+    ]
     if not known:
         return None
-    needs = {need for definition in known for need in BODIES[definition][0]}
+    needs = {need for quantity in known for need in quantity.needs}
     blocks = [parts.BUNDLED if bundled else parts.HUGGING_FACE]
     blocks.append(parts.REPEATED if _repeated(subject, needs) else parts.PROMPT)
     blocks += [_part(need, subject) for need in _ORDER if need in needs]
-    for definition in known:
-        blocks += [f"# {definition.name}: {definition.unit}", BODIES[definition][1]]
-        blocks += [_narrowed(AXES.get(definition, ()), subject), "print(result)"]
+    for quantity in known:
+        blocks += [f"# {quantity.name}: {quantity.unit}", quantity.code]
+        blocks += [_narrowed(quantity.axes, subject), "print(result)"]
     code = "\n\n".join(block.strip() for block in blocks if block)
     used = set(_CONSTANT.findall(code))
     constants = _constants(subject, "repeated" in needs)
@@ -103,6 +105,7 @@ def _constants(subject: Subject, only_repeated: bool) -> dict[str, object]:
     selection = subject.selection
     info, repeated = selection.info, _repeated(subject, {"repeated"} if only_repeated else set())
     head, writer = subject.head, subject.writer
+    heads = subject.heads or ((head,) if head else ())
 
     def given(value: object) -> object:
         return _ABSENT if value is None else value
@@ -115,8 +118,9 @@ def _constants(subject: Subject, only_repeated: bool) -> dict[str, object]:
         "WEIGHTS": str(info.weights.relative_to(info.folder)),
         "LAYER": given(head.layer if head else subject.layer),
         "HEAD": given(head.head if head else None),
-        "LAYERS": [each.layer for each in subject.heads] or _ABSENT,
-        "HEADS": [each.head for each in subject.heads] or _ABSENT,
+        "ONE_HEAD": head.head if head else None,
+        "LAYERS": [each.layer for each in heads] or _ABSENT,
+        "HEADS": [each.head for each in heads] or _ABSENT,
         "WRITER": (writer.layer, writer.head) if writer else _ABSENT,
         "WITHOUT": [(each.layer, each.head) for each in subject.without],
         "KEPT": given(
@@ -135,9 +139,11 @@ def _constants(subject: Subject, only_repeated: bool) -> dict[str, object]:
         "TOKEN": given(subject.token),
         "NEURON": given(subject.neuron),
         "EDGES": given(subject.edges),
-        "QUERIED": given(subject.queried),
-        "KEYED": given(subject.keyed),
         "ACTIVATION": given(subject.activation),
+        # Of two prompts the page begins with what heads write.
+        "PATCH": subject.activation or "z",
+        "COLUMN": given(subject.column),
+        "SCORE": selection["score"],
         "STEP": given(subject.step),
         "SWAP": selection["swap"],
         "KIND": selection["kind"],
@@ -155,7 +161,7 @@ def _part(need: str, subject: Subject) -> str:
     normed = selection.info.normalization is not None
     match need:
         case "run":
-            return parts.RUN
+            return parts.RUN_WITHOUT if subject.without else parts.RUN
         case "pattern":
             return parts.PATTERN
         case "score":
@@ -169,12 +175,14 @@ def _part(need: str, subject: Subject) -> str:
             several = selection["input"] == "repeated" and selection["batch"] > 1
             return parts.CUTS["mean" if several else "zero"]
         case "edges":
-            return paths.EDGES
+            return parts.EDGES
         case "weights":
             return parts.FOLDED_WEIGHTS if normed else parts.WEIGHTS
         case "parts":
             return parts.PARTS
         case "targets":
             return parts.TARGETS + (parts.NORMED_TARGETS if normed else "")
+        case "patched":
+            return parts.PATCHED
         case _:
             return parts.PAIR

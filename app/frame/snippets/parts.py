@@ -1,6 +1,7 @@
 """The parts that snippets begin with: the model, its input, a run, weights, a loss.
 
-They are Python for a notebook with plain TransformerLens, in the order in which they may stand.
+They are Python for a notebook with plain TransformerLens. Names in capitals are set by
+`app.frame.snippets` from the view.
 """
 
 BUNDLED = """
@@ -88,6 +89,25 @@ def next_token_log_probs(logits):  # [batch, entry]; entry i scores token i+1
     return logits[:, :-1].log_softmax(-1).gather(-1, tokens[:, 1:, None])[..., 0]
 """
 
+# The same with some heads replaced by zero.
+RUN_WITHOUT = """
+def silence(layer, head):
+    def hook(z, hook):
+        z = z.clone()
+        z[:, :, head] = 0
+        return z
+
+    return f"blocks.{layer}.attn.hook_z", hook
+
+
+with model.hooks(fwd_hooks=[silence(*head) for head in WITHOUT]):
+    logits, cache = model.run_with_cache(tokens)
+
+
+def next_token_log_probs(logits):  # [batch, entry]; entry i scores token i+1
+    return logits[:, :-1].log_softmax(-1).gather(-1, tokens[:, 1:, None])[..., 0]
+"""
+
 PATTERN = """
 # [batch, layer, head, dest, src]
 pattern = torch.stack([cache[f"blocks.{i}.attn.hook_pattern"] for i in range(n_layers)], 1)
@@ -124,7 +144,7 @@ def replacement(z):
 """,
     "resample": """
 def replacement(z):  # z in another sequence of the batch
-    circle = np.random.default_rng(0).permutation(len(z))
+    circle = np.random.default_rng(SWAP).permutation(len(z))
     source = np.empty_like(circle)
     source[circle] = np.roll(circle, 1)
     return z[torch.from_numpy(source)]
@@ -202,13 +222,13 @@ if max(constant.abs().max(), biases.abs().max(), biases_of_keys.abs().max()) > 0
 """
 
 TARGETS = """
-if ANSWER:  # that token at every position
-    targets = torch.full_like(tokens, tokenizer.encode(ANSWER, add_special_tokens=False)[0])
+if ANSWER is not None:  # that token at every position
+    targets = torch.full_like(tokens, ANSWER)
 else:  # the token that really comes next
     targets = tokens[:, 1:]
 direction = model.W_U.T[targets]  # what a write is multiplied by to give logits
-if FOIL:
-    direction = direction - model.W_U.T[tokenizer.encode(FOIL, add_special_tokens=False)[0]]
+if FOIL is not None:
+    direction = direction - model.W_U.T[FOIL]
 n_pos = targets.shape[1]
 constant = torch.zeros(targets.shape)
 """
@@ -229,22 +249,76 @@ def encode(text):
     return torch.tensor([[tokenizer.bos_token_id] * PREPEND_BOS + ids])
 
 
-clean, corrupt = encode(CLEAN), encode(CORRUPT)
-first = int((clean != corrupt)[0].int().argmax())  # where the prompts part
-
-
-def one_token(text, otherwise):
-    return tokenizer.encode(text, add_special_tokens=False)[0] if text else otherwise[0, first]
-
-
-answer, foil = one_token(ANSWER, clean), one_token(FOIL, corrupt)
-
-
 def difference(logits):
-    return (logits[:, -1, answer] - logits[:, -1, foil]).mean()
+    return (logits[:, -1, ANSWER] - logits[:, -1, FOIL]).mean()
 
 
+clean, corrupt = encode(CLEAN), encode(CORRUPT)
 clean_logits, clean_cache = model.run_with_cache(clean)
 corrupt_logits, corrupt_cache = model.run_with_cache(corrupt)
 m_clean, m_corrupt = difference(clean_logits), difference(corrupt_logits)
+"""
+
+# Which activation is exchanged, and which of its axes is that of heads, or of positions.
+PATCHED = """
+def hook_name(layer):
+    stream = PATCH in ("resid_pre", "attn_out", "mlp_out")
+    return f"blocks.{layer}.{'' if stream else 'attn.'}hook_{PATCH}"
+
+
+AXIS = 2 if PATCH in ("z", "q", "k", "v") else 1
+"""
+
+EDGES = """
+# What replacing each head's z adds to the stream, and what the loss makes of the stream as each
+# reader sees it: the query, key or value of a later head, or the logits.
+names = [f"blocks.{i}.attn.hook_{part}" for i in range(n_layers) for part in "qkv"]
+names.append(f"blocks.{n_layers - 1}.hook_resid_post")
+seen = {}
+
+
+def note(name):
+    def hook(activation, hook):
+        seen[name] = activation.clone()  # the one that the rest of the run is computed from
+        return seen[name]
+
+    return name, hook
+
+
+with torch.enable_grad():
+    found = torch.autograd.grad(loss([note(name) for name in names]), [seen[n] for n in names])
+slopes = dict(zip(names, found))
+
+
+def writes_of(z, layer):  # [batch, pos, head, d_model]
+    return torch.einsum("bphe,hem->bphm", z, model.W_O[layer])
+
+
+def reads_of(stream, layer, part, head):  # [batch, pos, d_head]
+    if facts["normalization"]:
+        stream = model.blocks[layer].ln1.original_component(stream)
+    weights, biases = getattr(model, f"W_{part.upper()}"), getattr(model, f"b_{part.upper()}")
+    return stream @ weights[layer, head] + biases[layer, head]
+
+
+changes = {}
+for layer in range(n_layers):
+    z = cache[z_hook(layer)]
+    for head, change in enumerate(writes_of(cut(z) - z, layer).unbind(2)):
+        changes[layer, head] = change
+edges = {}  # (layer and head that write, layer, head and part that read): nats
+for writer in changes:
+    edges[writer, "logits"] = float((changes[writer] * slopes[names[-1]]).sum())
+for layer in range(1, n_layers):
+    for part in "qkv":
+        for head in range(n_heads):
+            with torch.enable_grad():
+                stream = cache[f"blocks.{layer}.hook_resid_pre"].clone().requires_grad_()
+                read = reads_of(stream, layer, part, head)
+                after = slopes[f"blocks.{layer}.attn.hook_{part}"][:, :, head]
+                (before,) = torch.autograd.grad(read, stream, after)
+            for writer in changes:
+                if writer[0] < layer:
+                    reader = (layer, head, part)
+                    edges[writer, reader] = float((changes[writer] * before).sum())
 """

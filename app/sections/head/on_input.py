@@ -31,6 +31,7 @@ from app.links.session import choose, widget_key
 from app.links.subject import Subject
 from app.pickers.answer import answer_and_foil, pick_answer_and_foil
 from app.pickers.method import METHODS, choose_method
+from app.pickers.score import not_measured
 from app.pickers.sequence import position_of
 from app.text import display_token, markdown_text
 from app.theme import Palette, palette
@@ -140,11 +141,14 @@ def draw_scores(view: HeadView) -> None:
                     "Rank": f"{1 + int((values > values[at]).sum())} of {values.size}",
                 }
             )
-    missing = len(rows) < len(SCORES)
+    older = not_measured(*scores.not_measured)
+    missing = len(rows) + len(scores.not_measured) < len(SCORES)
     with figure_frame(
         Subject(view.selection, head=view.head),
         "Scores",
-        "Rank 1 is the highest of all heads." + (" No token comes twice here." * missing),
+        "Rank 1 is the highest of all heads."
+        + " No token comes twice here." * missing
+        + f" {older}" * bool(older),
         *SCORES.values(),
     ):
         draw_table(

@@ -11,7 +11,6 @@ import numpy as np
 import streamlit as st
 
 from analysis.definitions import ATTRIBUTION_PATCHING, PATCHING
-from analysis.head import Head
 from app.components.progress import progress_bar
 from app.compute import calls
 from app.figures import patching as patching_figures
@@ -79,9 +78,9 @@ def draw_exact(view: PatchView) -> None:
             replace(
                 view.subject,
                 activation=kind,
-                head=Head(*cell) if by_head else None,
+                head=by_head[0] if len(by_head) == 1 else None,
                 layer=cell[0],
-                dest=None if by_head else cell[1],
+                column=cell[1],
             ),
             f"Patching {SHORT.get(kind, kind)}, exactly",
             "≈ marks an estimate; exact values replace it (in wide maps a dot marks the exact "

@@ -9,6 +9,7 @@ from analysis.definitions import (
     LOSS,
     SCORES,
     STEP_SCORES,
+    TARGETED,
     TRAINING_LOSSES,
     TRAINING_SCORES,
     TRANSITION,
@@ -28,7 +29,7 @@ from app.links.selection import Selection
 from app.links.session import widget_key
 from app.links.subject import Subject
 from app.pickers.heads import completed
-from app.pickers.score import choose_score
+from app.pickers.score import choose_score, not_measured
 from app.shell.navigation import streamlit_page
 from app.theme import palette
 
@@ -57,6 +58,15 @@ def draw_history(selection: Selection, history: HeadHistory, steps: tuple[int, .
         ):
             draw(training_figures.loss_lines(history, step, log, theme), key="losses")
 
+    if not history.measured(score).any():
+        with figure_frame(
+            Subject(selection, on_input=False),
+            f"{name} of every head while training",
+            "",
+            also=(SCORES[score],),
+        ):
+            st.info(not_measured(score))
+        return
     if len(history.steps) > 1:
         with figure_frame(
             Subject(selection, on_input=False),
@@ -81,12 +91,13 @@ def draw_history(selection: Selection, history: HeadHistory, steps: tuple[int, .
         also=(SCORES[score],),
         acts="Click a cell to look at its head.",
     ):
-        draw_head_map(
-            figures.head_map(
-                values, theme, unit=name, top=None if score == "entropy" else 1, focus=focus
-            ),
-            key="map",
-        )
+        if history.measured(score)[row]:
+            top = 1 if score in TARGETED else None
+            draw_head_map(
+                figures.head_map(values, theme, unit=name, top=top, focus=focus), key="map"
+            )
+        else:
+            st.info(not_measured(score))
         st.markdown(f"**The model as it was at step {step:,}**, {focus.label} in focus:")
         draw_links(selection, model_at(selection.info, step), focus)
 

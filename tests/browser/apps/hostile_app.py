@@ -6,7 +6,7 @@ Stands for a model whose vocabulary holds such strings whole, which no real toke
 import numpy as np
 import streamlit as st
 
-from analysis.definitions import Definition
+from analysis.definitions import Quantity
 from analysis.models.catalog import list_models
 from app.components import circuitsvis
 from app.components.chips import Chip, chips_html
@@ -33,7 +33,9 @@ def main() -> None:
     log_probs = -np.ones((1, n - 1))
     everything = " ".join(MANY)
     with figure_frame(
-        everything, everything, Definition("Hostile", "tokens", everything, "none", "none")
+        everything,
+        everything,
+        Quantity("Hostile", "tokens", everything, "none", "none", function="tokenize"),
     ):
         page, height = circuitsvis.attention_heads(
             # As many as it draws in good time.

@@ -1,0 +1,28 @@
+"""Every quantity, registered once: pages show it, functions cite it, and lists are made of it.
+
+Free of torch, so that a page can explain a figure before it has been computed. A quantity is a
+constant of the module of its family, and a score one of `analysis.definitions.scores`: nothing
+else keeps a list of them.
+"""
+
+from analysis.definitions import circuits, effects, heads, logits, patching, runs, scores
+from analysis.definitions.circuits import *  # noqa: F403
+from analysis.definitions.circuits import COPYING, EIGENVALUES
+from analysis.definitions.effects import *  # noqa: F403
+from analysis.definitions.effects import ABLATION
+from analysis.definitions.heads import *  # noqa: F403
+from analysis.definitions.heads import SCORES
+from analysis.definitions.logits import *  # noqa: F403
+from analysis.definitions.patching import *  # noqa: F403
+from analysis.definitions.quantity import Quantity, registered
+from analysis.definitions.runs import *  # noqa: F403
+
+QUANTITIES: tuple[Quantity, ...] = tuple(
+    quantity
+    for family in (runs, scores, heads, logits, effects, patching, circuits)
+    for quantity in registered(family)
+)
+
+# What a head's profile holds, where the model and the input allow it.
+PROFILE: dict[str, Quantity] = {**SCORES}
+PROFILE |= {"eigenvalue": EIGENVALUES, "copying": COPYING, "ablation": ABLATION}

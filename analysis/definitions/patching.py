@@ -1,0 +1,200 @@
+"""Which path an answer takes: patching between two prompts, and edges between heads."""
+
+from analysis.definitions.quantity import Quantity
+
+LOGIT_DIFFERENCE = Quantity(
+    "Logit difference",
+    "How much the model prefers the answer to the foil after the last token.",
+    "m = logit[answer] - logit[foil] at the last position, of the clean and of the corrupt prompt",
+    "logits",
+    "Wang et al. 2022",
+    function="prompt_pair",
+    results=("PatchMap",),
+    needs=("pair",),
+    any_model=True,
+    code="result = torch.stack([m_clean, m_corrupt])",
+)
+PATCHING = Quantity(
+    "Activation patching",
+    "How much of the clean prompt's answer comes back when one of its activations is put into the "
+    "corrupt run.",
+    "value = (m - m_corrupt) / (m_clean - m_corrupt), m = logit[answer] - logit[foil] at the last "
+    "position",
+    "share: 0 nothing, 1 all of the difference; below 0 or above 1 is possible",
+    "Meng et al. 2022; Wang et al. 2022",
+    function="activation_patching",
+    results=("PatchMap",),
+    needs=("pair", "patched"),
+    any_model=True,
+    code="""
+name = hook_name(LAYER)
+
+
+def patch(activation, hook):  # one head, or one position, from the clean run
+    place = (slice(None),) * AXIS + (COLUMN,)
+    new = activation.clone()
+    new[place] = clean_cache[name][place]
+    return new
+
+
+m = difference(model.run_with_hooks(corrupt, fwd_hooks=[(name, patch)]))
+result = (m - m_corrupt) / (m_clean - m_corrupt)
+""",
+)
+ATTRIBUTION_PATCHING = Quantity(
+    "Attribution patching",
+    "Activation patching as it would be if the logit difference were linear in the activation.",
+    "value = sum of (clean - corrupt activation) · d m / d activation, divided by "
+    "m_clean - m_corrupt; the gradient is that of the corrupt run",
+    "share, an estimate: off where attention is saturated",
+    "Nanda 2023",
+    function="attribution_patching",
+    results=("PatchMap",),
+    needs=("pair", "patched"),
+    any_model=True,
+    code="""
+seen = {}
+
+
+def note_of(layer):
+    def note(activation, hook):
+        seen[layer] = activation.clone()  # the one that the rest of the run is computed from
+        return seen[layer]
+
+    return hook_name(layer), note
+
+
+with torch.enable_grad():
+    m = difference(model.run_with_hooks(corrupt, fwd_hooks=[note_of(i) for i in range(n_layers)]))
+    slopes = torch.autograd.grad(m, list(seen.values()))
+estimates = []
+for layer, slope in enumerate(slopes):
+    change = (clean_cache[hook_name(layer)] - seen[layer].detach()) * slope
+    others = [axis for axis in range(change.ndim) if axis != AXIS]
+    estimates.append(change.sum(others) / (m_clean - m_corrupt))
+result = torch.stack(estimates)  # [layer, head or position]
+""",
+)
+PATH_PATCHING = Quantity(
+    "Path patching",
+    "How much of the answer comes back along one edge, from a head to one input of a later head.",
+    "activation patching of the reader's q, k or v, worked out from the corrupt stream with the "
+    "writer's z W_O exchanged for the clean one",
+    "share, as in activation patching",
+    "Wang et al. 2022; Goldowsky-Dill et al. 2023",
+    function="path_patching",
+    results=("PathMap",),
+    needs=("pair",),
+    code="""
+weights, biases = getattr(model, f"W_{INTO.upper()}"), getattr(model, f"b_{INTO.upper()}")
+name = f"blocks.{LAYER}.attn.hook_{INTO}"
+result = torch.full((n_layers, n_heads), torch.nan)  # of the head that writes
+for layer in range(LAYER):
+    clean_z, corrupt_z = (c[f"blocks.{layer}.attn.hook_z"] for c in (clean_cache, corrupt_cache))
+    for head in range(n_heads):
+        # The stream as the reading head would see it if this one head had its clean output.
+        change = (clean_z - corrupt_z)[:, :, head] @ model.W_O[layer, head]
+        stream = corrupt_cache[f"blocks.{LAYER}.hook_resid_pre"] + change
+        if facts["normalization"]:
+            stream = model.blocks[LAYER].ln1.original_component(stream)
+        read = stream @ weights[LAYER, HEAD] + biases[LAYER, HEAD]
+
+        def patch(activation, hook):
+            new = activation.clone()
+            new[:, :, HEAD] = read
+            return new
+
+        m = difference(model.run_with_hooks(corrupt, fwd_hooks=[(name, patch)]))
+        result[layer, head] = (m - m_corrupt) / (m_clean - m_corrupt)
+""",
+)
+EDGE_ATTRIBUTION = Quantity(
+    "Edge attribution",
+    "What cutting the direct path from a head to a later head's q, k or v, or to the logits, would "
+    "do to the loss.",
+    "score = sum of d loss / d (the reader's own copy of the stream) · (replacement - z) W_O of "
+    "the writer",
+    "nats per token, an estimate; above 0 the edge helps",
+    "Syed et al. 2023",
+    function="edge_attribution",
+    results=(
+        "EdgeAttribution",
+        "Edge",
+        "Reader",
+    ),
+    needs=("run", "loss", "cut", "edges"),
+    code="""
+for edge, nats in sorted(edges.items(), key=lambda item: -abs(item[1]))[:10]:
+    print(*edge, f"{nats:+.3f}")
+result = torch.tensor(list(edges.values()))
+""",
+)
+FAITHFULNESS = Quantity(
+    "Faithfulness of a circuit",
+    "How much of what all edges between heads do is done by the ones that are kept.",
+    "recovered = (loss without edges - loss with the kept ones) / (loss without edges - loss as it "
+    "is); embeddings, biases, MLPs and what heads write to MLPs stay",
+    "share: 0 nothing, 1 all of it",
+    "Wang et al. 2022; Conmy et al. 2023",
+    function="faithfulness",
+    results=("Faithfulness",),
+    needs=("run", "loss", "cut", "edges"),
+    code="""
+def strongest(count):  # those of them that lie on a path to the logits
+    ordered = sorted(edges, key=lambda edge: -abs(edges[edge]))[:count]
+    kept, live = set(), set()
+    for writer, reader in sorted(ordered, key=lambda edge: -edge[0][0]):  # the last layer first
+        if reader == "logits" or reader[:2] in live:
+            kept.add((writer, reader))
+            live.add(writer)
+    return kept
+
+
+def loss_with(kept):  # every other edge is cut
+    streams, gone = {}, {}
+
+    def own_stream(reader, layer):
+        cut_off = [gone[writer] for writer in gone if (writer, reader) not in kept]
+        return streams[layer] + sum(cut_off)
+
+    def note_stream(layer):
+        def hook(stream, hook):
+            streams[layer] = stream
+
+        return f"blocks.{layer}.hook_resid_pre", hook
+
+    def read_again(layer, part):
+        def hook(activation, hook):
+            readers = [(layer, head, part) for head in range(n_heads)]
+            read = [reads_of(own_stream(r, layer), layer, part, r[1]) for r in readers]
+            return torch.stack(read, 2)
+
+        return f"blocks.{layer}.attn.hook_{part}", hook
+
+    def note_writes(layer):
+        def hook(z, hook):
+            change = cut(cache[z_hook(layer)]) - z
+            for head, written in enumerate(writes_of(change, layer).unbind(2)):
+                gone[layer, head] = written
+
+        return z_hook(layer), hook
+
+    def read_logits(stream, hook):
+        streams[n_layers] = stream
+        return own_stream("logits", n_layers)
+
+    hooks = []
+    for layer in range(n_layers):
+        hooks += [note_stream(layer), *(read_again(layer, part) for part in "qkv" if layer)]
+        hooks.append(note_writes(layer))
+    return loss([*hooks, (f"blocks.{n_layers - 1}.hook_resid_post", read_logits)])
+
+
+def recovered(kept):
+    without = loss_with(set())
+    return (without - loss_with(kept)) / (without - loss())
+
+
+result = recovered(strongest(EDGES))
+""",
+)

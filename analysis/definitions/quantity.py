@@ -1,0 +1,52 @@
+"""What is registered of a quantity."""
+
+from collections.abc import Iterator
+from dataclasses import KW_ONLY, dataclass
+from types import ModuleType
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """One quantity: what it means, which function gives it, and code that gives it again.
+
+    Attributes:
+        name: As it is on screen.
+        meaning: One sentence.
+        formula: The definition.
+        unit: Range or unit.
+        source: Who defined it.
+        function: The public name in `analysis` of what computes it.
+        results: Classes of the results that hold it: they may be read from a file.
+        needs: The parts that its code begins with (`app.frame.snippets.parts`); with "repeated"
+            it is about repeated tokens only.
+        code: Plain Python for a reader; it ends with `result`, the numbers that the page shows.
+            Names in capitals are set from the view. Empty where there is none.
+        axes: What the first axes of `result` are, so that a figure takes its own part of it:
+            sequence, layer, head, dest or neuron; any other name is not taken from.
+        any_model: Whether the code holds for every architecture, as it does for what is made of
+            activations and runs alone. Weights need another treatment with rotary positions,
+            shared keys and values, or RMS norms.
+    """
+
+    name: str
+    meaning: str
+    formula: str
+    unit: str
+    source: str
+    _: KW_ONLY
+    function: str
+    results: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    code: str = ""
+    axes: tuple[str, ...] = ()
+    any_model: bool = False
+
+    def __post_init__(self) -> None:
+        for field in ("name", "meaning", "formula", "unit", "source", "function"):
+            if not getattr(self, field).strip():
+                raise ValueError(f"{self.name or 'a quantity'} lacks its {field}")
+
+
+def registered(module: ModuleType) -> Iterator[Quantity]:
+    """The quantities that are constants of a module, in the order in which they stand there."""
+    return (value for value in vars(module).values() if isinstance(value, Quantity))

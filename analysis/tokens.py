@@ -1,0 +1,74 @@
+"""Token ids with their text: what a model is run on. Free of torch."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Int
+
+from analysis.arrays import freeze
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    r"""Token ids of one model, with the text of each.
+
+    `labels[b][p]` is what id `ids[b, p]` decodes to; a token that is only part of a character
+    reads as its bytes, such as `\\xe2\\x80`. `half_length` is S for `[BOS, r_1..r_S, r_1..r_S]`
+    and None for a prompt. `has_bos` says whether position 0 is the BOS token. `pairs_from` is S
+    where S random tokens are followed by pairs of neighbours among them, else None.
+    """
+
+    ids: Int[np.ndarray, "batch pos"]
+    labels: tuple[tuple[str, ...], ...]
+    half_length: int | None
+    has_bos: bool
+    pairs_from: int | None = None
+
+    def __post_init__(self) -> None:
+        n_rows, n_pos = self.ids.shape
+        if [len(row) for row in self.labels] != [n_pos] * n_rows:
+            raise ValueError(f"{n_rows} x {n_pos} ids, but the rows of labels differ from that")
+        if self.half_length is not None:
+            first = self.ids[:, 1 : self.half_length + 1]
+            second = self.ids[:, self.half_length + 1 :]
+            if n_pos != 2 * self.half_length + 1 or not np.array_equal(first, second):
+                raise ValueError(f"tokens are not BOS and the same {self.half_length} ids twice")
+        if self.pairs_from is not None and n_pos != 2 * self.pairs_from + 1:
+            raise ValueError(f"{n_pos} tokens are not BOS, {self.pairs_from} ids and their pairs")
+        freeze(self, "ids")
+
+    @property
+    def batch(self) -> int:
+        """Number of sequences."""
+        return self.ids.shape[0]
+
+    @property
+    def length(self) -> int:
+        """Number of positions, BOS included."""
+        return self.ids.shape[1]
+
+    @property
+    def tensor(self) -> "torch.Tensor":
+        """The ids as a torch tensor of its own memory."""
+        import torch  # not before it is needed
+
+        return torch.from_numpy(self.ids.copy())
+
+    @property
+    def scored(self) -> slice:
+        """The next-token predictions that losses are averaged over.
+
+        Entry i is the prediction made at position i. For repeated tokens only entries
+        `S+1 .. 2S-1` can be known from the first half (the first repeated token cannot), so a
+        perfect induction circuit scores 0 there. Of pairs it is the second token of each, since
+        no pair continues the one before it. For a prompt it is every entry.
+        """
+        if self.pairs_from is not None:
+            return slice(self.pairs_from + 1, 2 * self.pairs_from, 2)
+        if self.half_length is None:
+            return slice(0, self.length - 1)
+        return slice(self.half_length + 1, 2 * self.half_length)
