@@ -11,8 +11,8 @@ from analysis.definitions import SCORES, ScoreName
 from analysis.head import Head
 from analysis.limits import mosaic_size
 from analysis.models.info import ModelInfo
+from analysis.runs.results import HeadScores
 from app.compute import calls
-from app.compute.mosaic_scores import ModelScores
 from app.figures.mosaic import model_map
 from app.frame.clicks import draw_heads_to_open
 from app.frame.layout import beside
@@ -54,7 +54,7 @@ def choose_models(selection: Selection, infos: Sequence[ModelInfo]) -> list[Mode
 
 def in_order(
     infos: Sequence[ModelInfo],
-    known: Mapping[str, ModelScores | str | None],
+    known: Mapping[str, HeadScores | str | None],
     sort: str,
     score: ScoreName,
 ) -> list[ModelInfo]:
@@ -65,7 +65,7 @@ def in_order(
 
     def best(info: ModelInfo) -> float:
         part = known[info.name]
-        return float(part.scores[score].max()) if isinstance(part, ModelScores) else -np.inf
+        return float(part[score].max()) if isinstance(part, HeadScores) else -np.inf
 
     if sort == "name":
         return sorted(infos, key=lambda info: info.title.casefold())
@@ -81,7 +81,7 @@ def draw_models(selection: Selection, infos: Sequence[ModelInfo], waiting: bool)
     """
     known = calls.mosaic(infos)
     score = selection["score"]
-    found = {name: part for name, part in known.items() if isinstance(part, ModelScores)}
+    found = {name: part for name, part in known.items() if isinstance(part, HeadScores)}
     done = sum(part is not None for part in known.values())
     if done < len(known):
         st.progress(done / len(known), f"{done} of {len(known)} models")
@@ -89,22 +89,22 @@ def draw_models(selection: Selection, infos: Sequence[ModelInfo], waiting: bool)
         st.rerun()
     top = 1.0
     if score == "entropy":
-        top = max((float(part.scores[score].max()) for part in found.values()), default=1.0)
+        top = max((float(part[score].max()) for part in found.values()), default=1.0)
     cells = beside("mosaic", *[_WIDTH] * len(infos))
     ordered = in_order(infos, known, selection["sort"], score)
     for cell, info in zip(cells, ordered, strict=True):
         with cell:
             st.markdown(f"**{markdown_text(info.title)}**")
             part = known[info.name]
-            if isinstance(part, ModelScores):
+            if isinstance(part, HeadScores):
                 _draw_model(selection, info, part, top)
             else:
                 st.text(f"⚠ {part}" if part else "Not computed yet.")
 
 
-def _draw_model(selection: Selection, info: ModelInfo, found: ModelScores, top: float) -> None:
+def _draw_model(selection: Selection, info: ModelInfo, found: HeadScores, top: float) -> None:
     score = selection["score"]
-    values = found.scores[score]
+    values = found[score]
     draw_heads_to_open(
         model_map(values, SCORES[score].name, top, palette()),
         f"mosaic-{info.name}",
