@@ -47,11 +47,8 @@ def draw_history(selection: Selection, history: HeadHistory, steps: tuple[int, .
         ):
             draw(training_figures.loss_lines(history, step, log, theme), key="losses")
 
-    if not history.measured(score).any():
-        with figure_frame(f"{name} of every head while training", "", SCORES[score]):
-            st.info(not_measured(score))
-        return
-    if len(history.steps) > 1:
+    known = history.measured(score)
+    if known.sum() > 1:
         with figure_frame(
             f"{name} of every head while training",
             f"One line per head, coloured by layer; {focus.label} is the thick one. Click a line "
@@ -67,10 +64,10 @@ def draw_history(selection: Selection, history: HeadHistory, steps: tuple[int, .
 
     with figure_frame(
         f"{name} of every head at step {step:,}",
-        said_of_step(history, row),
+        said_of_step(history, row) if known[row] else "",
         SCORES[score],
     ):
-        if history.measured(score)[row]:
+        if known[row]:
             top = 1 if score in TARGETED else None
             draw_head_map(
                 figures.head_map(values, theme, unit=name, top=top, focus=focus), key="map"
