@@ -10,8 +10,9 @@ from jaxtyping import Float
 from streamlit.components.v2.types import ComponentRenderer
 
 from analysis.head import Head
-from app.components.head_grid.packing import assemble, extent, quantise
+from app.components.head_grid.packing import assemble, extent, rescaled_rows
 from app.components.head_grid.view import MAX_LOCKED, MAX_LOCKED_TOKENS, Exchange, HeadGridState
+from app.components.scripts import joined
 
 _FOLDER = Path(__file__).parent
 
@@ -20,7 +21,7 @@ _FOLDER = Path(__file__).parent
 def _component() -> ComponentRenderer:
     return st.components.v2.component(
         "head_grid",
-        js=(_FOLDER / "head_grid.js").read_text(encoding="utf-8"),
+        js=joined(_FOLDER / "js" / "page" / "head_grid.js"),
         css=(_FOLDER / "head_grid.css").read_text(encoding="utf-8"),
     )
 
@@ -80,13 +81,12 @@ def head_grid(
     row = {layer: index for index, layer in enumerate(layers)}
     rows = [row[head.layer] for head in wanted]
     columns = [head.head for head in wanted]
-    cells = quantise(patterns[rows, columns, : shown.tokens, : shown.tokens], shown.bits)
+    numbers = rescaled_rows(patterns[rows, columns, : shown.tokens, : shown.tokens])
 
     asked = (view or HeadGridState()).within(wanted, shown.tokens)
     exchange = _exchange(key, asked, wanted, shown.tokens)
     header = {
         "key": key,
-        "bits": shown.bits,
         "heads": [[head.layer, head.head] for head in wanted],
         "labels": [str(label) for label in labels[: shown.tokens]],
         "scores": {
@@ -100,7 +100,7 @@ def head_grid(
         "limits": {"locked": MAX_LOCKED, "tokens": MAX_LOCKED_TOKENS},
         "command": {"number": exchange.number, **exchange.command.to_json()},
     }
-    _component()(key=key, data=assemble(header, cells), on_view_change=_ignore)
+    _component()(key=key, data=assemble(header, numbers), on_view_change=_ignore)
     return exchange.returned
 
 
