@@ -5,9 +5,9 @@ One payload is, in this order:
 - the header: JSON (UTF-8), padded with spaces so that the numbers start at a multiple of 4;
 - the numbers, little-endian: `rescaled_rows` or `exact_cells`.
 
-A browser computes with what it gets: it leaves the first token out and shares the rest out anew, it
-subtracts one pattern from another. A number that was rounded for the screen would come out of that
-with its rounding many times larger, so that none is.
+A browser computes with what it gets: it shares out anew what the first token leaves, it subtracts
+one pattern from another. Numbers rounded to what a picture needs would come out of that with a
+rounding many times larger.
 """
 
 import json

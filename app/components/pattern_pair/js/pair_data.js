@@ -71,7 +71,9 @@ function paneOf(pane, body, start) {
  */
 function mostDifference(a, b) {
   let most = QUIET;
-  for (let i = 0; i < a.values.length; i++) most = Math.max(most, Math.abs(b.values[i] - a.values[i]));
+  a.values.forEach((value, i) => {
+    most = Math.max(most, Math.abs(b.values[i] - value));
+  });
   return most;
 }
 

@@ -14,7 +14,9 @@ export const cut = (text) => (text.length > LABEL ? `${text.slice(0, LABEL - 1)}
  * @param {number} value
  * @param {number} digits
  */
-export const signed = (value, digits) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(digits)}`;
+export function signed(value, digits) {
+  return `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(digits)}`;
+}
 
 /**
  * What to do, while nothing is pointed at.
