@@ -61,6 +61,8 @@ test("inks darken each other on paper, lamps brighten each other in the dark", (
 test("text on a colour is dark on light and light on dark", () => {
   assert.equal(inkOn(WHITE), "#10131a");
   assert.equal(inkOn([0, 0, 0.4]), "#ffffff");
+  assert.deepEqual([0.5, 0.7].map((grey) => inkOn([grey, grey, grey])), ["#ffffff", "#10131a"]);
+  assert.deepEqual(mix([0, 1, 2], [1, 1, 0], 0.25), [0.25, 1, 1.5]);
   assert.equal(css([0, 0.5, 1]), "rgb(0 128 255)");
 });
 
@@ -102,4 +104,5 @@ test("a value that is no number has no colour, and nothing is drawn above the di
   assert.deepEqual(rgba(pixels, 1), [0, 0, 0, 0]);
   assert.deepEqual(rgba(pixels, 2), [0, 0, 0, 0]);
   assert.deepEqual(rgba(pixels, 3), [255, 255, 255, 255]);
+  assert.equal(paintMap({ ...map, value: () => 1 }, 2)[1], 0);
 });

@@ -25,8 +25,8 @@ test("above the diagonal and outside there is no cell", () => {
   assert.equal(cellAt(data, 0, picture, 299, 0), null);
   assert.equal(cellAt(data, 0, picture, 300, 299), null);
   assert.equal(cellAt(data, 0, picture, 10, 300), null);
-  assert.equal(cellAt(data, 0, picture, -0.1, 299), null);
-  assert.equal(cellAt(data, 0, picture, 10, -0.1), null);
+  assert.equal(cellAt(data, 1, picture, -0.1, 299), null);
+  assert.equal(cellAt(data, 1, picture, 10, -0.1), null);
 });
 
 test("of cells that share a pixel the strongest is found", () => {

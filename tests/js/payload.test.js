@@ -10,7 +10,8 @@ function payload(header, numbers) {
   while (Buffer.byteLength(text) % 4) text += " ";
   const length = Buffer.alloc(4);
   length.writeUInt32LE(Buffer.byteLength(text));
-  return Buffer.concat([length, Buffer.from(text), Buffer.from(numbers)]);
+  // Copied out of the memory that node shares among its buffers.
+  return Uint8Array.from(Buffer.concat([length, Buffer.from(text), Buffer.from(numbers)]));
 }
 
 test("a header is read as text of any alphabet, and the numbers begin after it", () => {

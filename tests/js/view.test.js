@@ -35,8 +35,9 @@ test("a head that is gone gives way to the first", () => {
 });
 
 test("what is reported is what was taken over", () => {
-  const { focus, locked, tokens, direction } = mine;
-  const report = reportOf(data, adoptedView(data, mine, true));
+  const two = { ...mine, locked: ["L0H2", "L0H0"] };
+  const { focus, locked, tokens, direction } = two;
+  const report = reportOf(data, adoptedView(data, two, true));
   assert.deepEqual(report, { focus, locked, tokens, direction });
 });
 

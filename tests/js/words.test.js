@@ -27,6 +27,7 @@ test("a head is marked above the threshold of a score, not at it or without one"
   const data = gridOf([one, one, one], { scores, marks: { [name]: 0.4 } });
   const badges = [0, 1, 2].map((head) => badgesOf(data, head));
   assert.deepEqual(badges, [[{ name, short: "<", score: 0.5, kind: 0 }], [], []]);
+  assert.deepEqual(badgesOf({ ...data, marks: { [name]: -1 } }, 2), []);
   const { spoken, tooltip } = thumbWords(data, 0, badges[0]);
   assert.equal(spoken, `Layer 0 head 0, marked ${name}, ${name} 0.50`);
   assert.equal(tooltip, `L0H0\n${name} 0.50`);

@@ -105,7 +105,7 @@ export function lockedAfter(locked, item, adding, most) {
 }
 
 /**
- * The view after a click on a head.
+ * The view after a click on a head: the one locked last has the focus.
  *
  * @param {View} view
  * @param {number} head
@@ -115,5 +115,5 @@ export function lockedAfter(locked, item, adding, most) {
  */
 export function afterHeadLock(view, head, adding, most) {
   const locked = lockedAfter(view.locked, head, adding, most);
-  return { ...view, locked, focus: locked.includes(head) ? head : (locked.at(-1) ?? head) };
+  return { ...view, locked, focus: locked.at(-1) ?? head };
 }
