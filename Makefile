@@ -52,7 +52,7 @@ $(VENV)/.run: requirements.txt constraints.txt | $(VENV)/bin/python
 # What checks the browser's scripts; the app runs without. Node.js comes with requirements-dev.txt, so
 # that it is the same everywhere, whatever else is installed.
 node_modules/.done: package.json package-lock.json .npmrc | $(VENV)/.test
-	$(BIN)/npm ci --silent \
+	$(BIN)/npm ci --loglevel=error \
 	|| { echo "npm cannot install the tools for the scripts (package-lock.json)." >&2; exit 1; }
 	touch $@
 
