@@ -153,7 +153,7 @@ def expected(definition: d.Quantity, model, tokens, selection):  # noqa: ANN001,
             pairs, full = (
                 analysis.ablation_sweep(model, t, "mean").values for t in (paired, tokens)
             )
-            return [pairs, full, pairs / full]
+            return [pairs, full]
         case d.OFFSET_ABLATION:
             kept = ((), (0,), (1,), (2,), (3,), (1, 2), (1, 2, 3), (0, 7))
             lost = analysis.offset_ablation(model, tokens, head.layer, kept).values
