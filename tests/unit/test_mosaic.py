@@ -29,7 +29,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_shipped_scores_are_what_the_model_gives(info) -> None:
     shipped, now = read(info), mosaic_scores(load_model(info.name))
     assert shipped
-    for name in SCORE_NAMES:
+    measured = [name for name in SCORE_NAMES if not np.isnan(shipped.scores[name]).all()]
+    assert {"previous", "induction", "entropy"} <= set(measured)
+    for name in measured:
         np.testing.assert_allclose(shipped.scores[name], now[name], atol=1e-5)
         assert shipped.chance[name] == pytest.approx(now.chance[name], abs=1e-6)
 

@@ -150,8 +150,20 @@ def test_what_comes_with_the_model_is_what_it_computes(monkeypatch: pytest.Monke
     computed = dict(ask_module.remembered())
     assert len(computed) == len(list((selection.info.folder / "views").iterdir()))
     for question, value in computed.items():
-        data = shipped_file(selection.info.folder, question).read_bytes()
-        alike(value, from_bytes(question, data))
+        found = from_bytes(question, shipped_file(selection.info.folder, question).read_bytes())
+        if isinstance(value, analysis.HeadScores):  # a score may be newer than the file
+            names = found.values.keys()
+            assert {"previous", "induction", "entropy"} <= names
+            value, found = (
+                replace(
+                    each,
+                    values={name: each.values[name] for name in names},
+                    spread={name: each.spread[name] for name in names},
+                    chance={name: each.chance[name] for name in names},
+                )
+                for each in (value, found)
+            )
+        alike(value, found)
 
 
 def test_every_result_is_kept_but_for_those_with_a_reason() -> None:

@@ -58,16 +58,8 @@ def draw_history(selection: Selection, history: HeadHistory, steps: tuple[int, .
         ):
             draw(training_figures.loss_lines(history, step, log, theme), key="losses")
 
-    if not history.measured(score).any():
-        with figure_frame(
-            Subject(selection, on_input=False),
-            f"{name} of every head while training",
-            "",
-            also=(SCORES[score],),
-        ):
-            st.info(not_measured(score))
-        return
-    if len(history.steps) > 1:
+    known = history.measured(score)
+    if known.sum() > 1:
         with figure_frame(
             Subject(selection, on_input=False),
             f"{name} of every head while training",
@@ -86,12 +78,12 @@ def draw_history(selection: Selection, history: HeadHistory, steps: tuple[int, .
     with figure_frame(
         Subject(selection, step=step, on_input=False),
         f"{name} of every head at step {step:,}",
-        said_of_step(history, row),
+        said_of_step(history, row) if known[row] else "",
         STEP_SCORES,
         also=(SCORES[score],),
         acts="Click a cell to look at its head.",
     ):
-        if history.measured(score)[row]:
+        if known[row]:
             top = 1 if score in TARGETED else None
             draw_head_map(
                 figures.head_map(values, theme, unit=name, top=top, focus=focus), key="map"
