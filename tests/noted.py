@@ -1,4 +1,4 @@
-"""The frames of the page that ran last, for programs that open pages on a copy of the repository."""
+"""The frames of the page that ran last, for programs that open pages on a copy."""
 
 import html
 from typing import Any

@@ -11,8 +11,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 _STEP = re.compile(
-    r"(?P<how>at the end of|the whole of|as the last row of `(?P<table>\w+)` in) `(?P<file>[\w/.]+)`"
-    r"[^`]*:\n\n```python\n(?P<code>.*?)```",
+    r"(?P<how>at the end of|the whole of|as the last row of `(?P<table>\w+)` in)\s+"
+    r"`(?P<file>[\w/.]+)`[^`]*:\n\n```python\n(?P<code>.*?)```",
     re.IGNORECASE | re.DOTALL,
 )
 _COMMANDS = re.compile(r"```sh\n(.*?)```", re.DOTALL)

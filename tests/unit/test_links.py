@@ -14,6 +14,7 @@ from app.links.pages import PAGES, page_info
 from app.links.parameters import PARAMETERS
 from app.shell.present import prepared_views
 from tests.links import hostile_query
+from tests.unit.test_selection import VALUES
 
 EACH = 120
 BY_KEY = {parameter.key: parameter for parameter in PARAMETERS}
@@ -28,7 +29,7 @@ def test_generated_links_are_checked_and_what_passes_passes_again(page: str) -> 
         values, notes = parse_link(page, link)
         assert values.keys() <= BY_KEY.keys() & link.keys()
         for key, value in values.items():
-            assert type(value) is type(BY_KEY[key].default)
+            assert _is_allowed(key, value)
         for note in notes:
             assert note.endswith(".")
             assert len(note) < 300
@@ -74,10 +75,16 @@ def test_the_same_values_from_widgets_and_clicks_are_checked_as_in_a_link(
         link = {key: [text] for key, text in link_parameters(page, state.chosen).items()}
         assert parse_link(page, link)[1] == []
         for key, value in state.chosen.items():
-            assert type(value) is type(BY_KEY[key].default)
+            assert _is_allowed(key, value)
         assert all(note.isprintable() and len(note) < 300 for note in state.remarks)
         refused += len(state.remarks)
     assert refused > EACH
+
+
+def _is_allowed(key: str, value: object) -> bool:
+    if value is None:
+        return BY_KEY[key].default is None or None in BY_KEY[key].begins.values()
+    return type(value) is type(VALUES[key])
 
 
 def _as_reported(draw: random.Random, text: str) -> Any:
