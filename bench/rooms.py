@@ -30,7 +30,7 @@ import psutil
 from bench.load import memory
 from bench.visitors import PATIENCE, Visitor, free_port, served, visit
 
-EVERY = 0.8  # seconds between two questions, see app/follow_room.js
+EVERY = 0.8  # seconds between two questions, see app/shell/follow_room.js
 REST = 20.0
 MAX_SECONDS, MAX_SHARE = 2.0, 0.10
 PAGES = ("tokens", "attention", "induction", "head")

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from analysis.definitions import CHANCE, PROFILE, SIMILARITY
+from analysis.definitions import CHANCE, PROFILE, SIMILARITY, of_every_head
 from analysis.head import Head, all_heads
 from app.compute import calls
 from app.figures import heads as head_figures
@@ -84,7 +84,7 @@ with figure_frame(
     f"Heads like {focus.label}",
     "Nearest first, by all the scores above.",
     SIMILARITY,
-    also=definitions,
+    *(of_every_head(quantity) for quantity in definitions),
     acts="Tick a row to open that head.",
 ):
     bar = st.container(horizontal=True, vertical_alignment="bottom")

@@ -3,7 +3,15 @@
 import numpy as np
 import streamlit as st
 
-from analysis.definitions import CHANCE, COURSE_STRIPE, HALF_LOSS, LOG_PROBS, LOSS, PATTERN, SCORES
+from analysis.definitions import (
+    CHANCE,
+    COURSE_STRIPE,
+    HALF_LOSS,
+    LOSS,
+    MEAN_LOG_PROBS,
+    PATTERN,
+    SCORES,
+)
 from app.compute import calls
 from app.figures import base as figures
 from app.frame.clicks import draw_head_map, open_head
@@ -35,7 +43,7 @@ else:
         f"{second:.2f} on the repeated one; a uniform guess has "
         f"{np.log(selection.info.d_vocab):.2f}."
     )
-with figure_frame(Subject(selection), title, reading, LOG_PROBS, also=(definition,)):
+with figure_frame(Subject(selection), title, reading, MEAN_LOG_PROBS, also=(definition,)):
     draw(
         figures.log_prob_line(stats.log_probs, tokens.labels[row], tokens.half_length, theme),
         key="log-probs",

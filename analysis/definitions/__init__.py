@@ -14,7 +14,9 @@ from analysis.definitions.heads import *  # noqa: F403
 from analysis.definitions.heads import SCORES
 from analysis.definitions.logits import *  # noqa: F403
 from analysis.definitions.patching import *  # noqa: F403
-from analysis.definitions.quantity import Quantity, registered
+from analysis.definitions.quantity import Quantity as Quantity
+from analysis.definitions.quantity import of_every_head as of_every_head
+from analysis.definitions.quantity import registered
 from analysis.definitions.runs import *  # noqa: F403
 
 QUANTITIES: tuple[Quantity, ...] = tuple(

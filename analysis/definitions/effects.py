@@ -136,22 +136,28 @@ for index, row in enumerate(tokens.tolist()):
 paired = torch.tensor(rows)
 
 
-def loss_on_pairs(hooks=()):  # of the second token of each pair
-    log_probs = model.run_with_hooks(paired, fwd_hooks=list(hooks))[:, :-1].log_softmax(-1)
-    return -log_probs.gather(-1, paired[:, 1:, None])[:, S + 1 : 2 * S : 2].mean()
+def effects(ids, entries):  # of mean ablation of each head, over these predictions
+    def loss_of(hooks=()):
+        log_probs = model.run_with_hooks(ids, fwd_hooks=list(hooks))[:, :-1].log_softmax(-1)
+        return -log_probs.gather(-1, ids[:, 1:, None])[:, entries].mean()
+
+    found = torch.zeros(n_layers, n_heads)
+    for layer in range(n_layers):
+        for head in range(n_heads):
+
+            def replace(z, hook):
+                new = z.clone()
+                new[:, :, head] = z[:, :, head].mean(0)  # over sequences, at each position
+                return new
+
+            hooks = [(f"blocks.{layer}.attn.hook_z", replace)]
+            found[layer, head] = loss_of(hooks) - loss_of()
+    return found
 
 
-result = torch.zeros(n_layers, n_heads)
-for layer in range(n_layers):
-    for head in range(n_heads):
-
-        def replace(z, hook):
-            new = z.clone()
-            new[:, :, head] = z[:, :, head].mean(0)  # over sequences, at each position
-            return new
-
-        hooks = [(f"blocks.{layer}.attn.hook_z", replace)]
-        result[layer, head] = loss_on_pairs(hooks) - loss_on_pairs()
+pairs = effects(paired, slice(S + 1, 2 * S, 2))  # of the second token of each pair
+full = effects(tokens, scored)
+result = torch.stack([pairs, full, pairs / full])  # [which, layer, head]
 """,
 )
 KEEP_ONLY = Quantity(
@@ -202,7 +208,8 @@ kept_sets = [[], [0], [1], [2], [3], [1, 2], [1, 2, 3]]
 if OFFSETS not in kept_sets:
     kept_sets.append(OFFSETS)
 effects = [[loss(restricted(h, kept)) - loss() for h in range(n_heads)] for kept in kept_sets]
-result = torch.tensor(effects)  # [distances kept, head]
+lost = torch.tensor(effects)  # [distances kept, head]
+result = torch.stack([lost, lost / lost[0]])  # nats, and share of the head's work
 """,
 )
 TARGETED_ABLATION = Quantity(

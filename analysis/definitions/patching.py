@@ -195,6 +195,7 @@ def recovered(kept):
     return (without - loss_with(kept)) / (without - loss())
 
 
-result = recovered(strongest(EDGES))
+kept = strongest(EDGES)
+result = torch.stack([recovered(kept), loss_with(kept)])
 """,
 )

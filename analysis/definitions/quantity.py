@@ -1,7 +1,7 @@
 """What is registered of a quantity."""
 
 from collections.abc import Iterator
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from types import ModuleType
 
 
@@ -45,6 +45,11 @@ class Quantity:
         for field in ("name", "meaning", "formula", "unit", "source", "function"):
             if not getattr(self, field).strip():
                 raise ValueError(f"{self.name or 'a quantity'} lacks its {field}")
+
+
+def of_every_head(quantity: Quantity) -> Quantity:
+    """A quantity whose code gives all of it where a figure about one head shows all heads."""
+    return replace(quantity, axes=())
 
 
 def registered(module: ModuleType) -> Iterator[Quantity]:

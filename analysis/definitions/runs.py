@@ -54,6 +54,18 @@ LOG_PROBS = Quantity(
     any_model=True,
     code="result = next_token_log_probs(logits)  # [sequence, entry]",
 )
+MEAN_LOG_PROBS = Quantity(
+    "Mean log-probability at each position",
+    "How probable each token was to the model, averaged over sequences.",
+    "value[i] = mean over sequences of log p(token[i+1] | token[0..i])",
+    "nats, 0 is certain; less is less probable",
+    "ARENA 1.2, section 2.4",
+    function="next_token_stats",
+    results=("NextTokenStats",),
+    needs=("run",),
+    any_model=True,
+    code="result = next_token_log_probs(logits).mean(0)  # [entry]",
+)
 NEXT_TOKENS = Quantity(
     "Next-token probability",
     "What the model expects after the end of the text.",

@@ -22,12 +22,16 @@ MAX_VISITORS = 10_000
 _RECENT = 0.2
 
 
+class TryAgain(AnalysisError):
+    """A refusal that says how busy the server is now, and nothing about what was asked."""
+
+
 class Visitor(Protocol):
     """Whoever asks for a computation; its methods may raise to leave."""
 
     @property
     def name(self) -> str | None:
-        """What tells this visitor from others; None: nobody, who is not counted."""
+        """What tells this visitor from others; None: nobody, who lets all others go first."""
 
     @property
     def address(self) -> str | None:
@@ -71,20 +75,6 @@ class Nobody:
         """Nothing was shown."""
 
 
-_current: Callable[[], Visitor] = Nobody
-
-
-def recognise(current: Callable[[], Visitor]) -> None:
-    """Set what says, in the thread that calls it, who asks."""
-    global _current
-    _current = current
-
-
-def visitor() -> Visitor:
-    """Who asks in this thread."""
-    return _current()
-
-
 class Admission:
     """Computations that may run at once: so many, and so many bytes by estimate; in turn.
 
@@ -102,14 +92,15 @@ class Admission:
         self._clock = clock
         self._changed = threading.Condition()
         self._line: deque[object] = deque()
+        self._background: deque[object] = deque()
         self._running = self._bytes = 0
         self._usual = 0.5  # seconds that a computation takes, lately
 
     @contextmanager
-    def admitted(self, need: int, visitor: Visitor, slots: int = 1) -> Iterator[None]:
+    def admitted(self, need: int, visitor: Visitor) -> Iterator[None]:
         """Wait until `need` bytes are free and it is this one's turn; gives them back at the end.
 
-        With 0 `slots` only the bytes count: for work in the background, which lets others go first.
+        Of work that nobody waits for only the bytes count, and it stands behind whoever waits.
 
         Raises:
             AnalysisError: It can never fit, or too many wait already.
@@ -119,57 +110,65 @@ class Admission:
                 f"This would take about {need / 2**20:,.0f} MB of memory; this server gives one "
                 f"request {self._max_bytes / 2**20:,.0f}. Take fewer sequences or a shorter text."
             )
-        self._enter(need, visitor, slots)
+        places = 0 if visitor.name is None else 1
+        line = self._line if places else self._background
+        holds = False
         start = self._clock()
         try:
+            try:
+                self._wait_in(line, need, places, visitor)
+                holds, start = True, self._clock()
+            finally:
+                # May raise, as it does for who has left: what is held by then is given back.
+                visitor.enters()
             yield
         finally:
-            with self._changed:
-                self._running -= slots
-                self._bytes -= need
-                self._usual += slots * _RECENT * (self._clock() - start - self._usual)
-                self._changed.notify_all()
+            if holds:
+                with self._changed:
+                    self._running -= places
+                    self._bytes -= need
+                    self._usual += places * _RECENT * (self._clock() - start - self._usual)
+                    self._changed.notify_all()
 
-    def _enter(self, need: int, visitor: Visitor, slots: int) -> None:
+    def _wait_in(self, line: deque[object], need: int, places: int, visitor: Visitor) -> None:
+        """Stand in a line until it is this one's turn, and leave it, one way or the other."""
         me = object()
         with self._changed:
-            if len(self._line) >= self._max_waiting:
-                raise AnalysisError(
-                    f"{len(self._line)} requests are waiting already. Try again in a minute."
-                )
-            self._line.append(me)
+            if places and len(line) >= self._max_waiting:
+                raise TryAgain(f"{len(line)} requests are waiting already. Try again in a minute.")
+            line.append(me)
         try:
-            while not self._takes_its_turn(me, need, slots):
+            while not self._takes_its_turn(me, line, need, places):
                 # Outside the lock: showing it can take a while, and may raise.
-                visitor.waits(*self._place(me))
+                visitor.waits(*self._place(me, line))
         except BaseException:
             with self._changed:
-                self._line.remove(me)
+                line.remove(me)
                 self._changed.notify_all()
             raise
-        finally:
-            visitor.enters()
 
-    def _takes_its_turn(self, me: object, need: int, slots: int) -> bool:
+    def _takes_its_turn(self, me: object, line: deque[object], need: int, places: int) -> bool:
         """Leave the line for work if that is possible within a look's time."""
+
+        def may_enter() -> bool:
+            # Not even beside those who wait: what it takes they might wait for longer.
+            goes_first = bool(places) or not self._line
+            free = self._running + places <= self._at_once
+            return line[0] is me and goes_first and free and self._bytes + need <= self._max_bytes
+
         with self._changed:
-            if not self._changed.wait_for(lambda: self._may_enter(me, need, slots), LOOK):
+            if not self._changed.wait_for(may_enter, LOOK):
                 return False
-            self._line.popleft()
-            self._running += slots
+            line.popleft()
+            self._running += places
             self._bytes += need
             # Whoever is first now may fit as well.
             self._changed.notify_all()
             return True
 
-    def _may_enter(self, me: object, need: int, slots: int) -> bool:
-        free = self._running + slots <= self._at_once
-        fits = self._bytes + need <= self._max_bytes and free
-        return self._line[0] is me and fits
-
-    def _place(self, me: object) -> tuple[int, float]:
+    def _place(self, me: object, line: deque[object]) -> tuple[int, float]:
         with self._changed:
-            place = self._line.index(me) + 1
+            place = line.index(me) + 1
             return place, place * self._usual / self._at_once
 
 
@@ -192,7 +191,7 @@ class RateLimit:
         """Count one computation.
 
         Raises:
-            AnalysisError: There are none left.
+            TryAgain: There are none left.
         """
         if not self._per_minute:
             return
@@ -205,7 +204,7 @@ class RateLimit:
             if len(self._left) > MAX_VISITORS:
                 self._left.popitem(last=False)
         if not enough:
-            raise AnalysisError(
+            raise TryAgain(
                 f"More than {self._per_minute} new results were asked for in a minute, which is "
                 f"what {self._who} of this server gets. Wait a few seconds, then go on."
             )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from analysis.errors import AnalysisError
 from analysis.models.info import ModelInfo
-from app.compute.admission import LOOK, Visitor
+from app.compute.admission import LOOK, TryAgain, Visitor
 from app.compute.memory import return_memory
 from app.compute.shared_cache import SharedCache
 
@@ -97,15 +97,16 @@ class LoadedModels:
             return self._kept[info.name].model
 
     def _bring(self, info: ModelInfo, visitor: Visitor, loading: str) -> HeadModel:
-        self._reserve(info, visitor)
-        visitor.starts(loading)
         try:
+            self._reserve(info, visitor)
+            visitor.starts(loading)
             model = self._load(info)
             with self._lock:
                 self._kept[info.name] = _Kept(model, model.nbytes)
         finally:
+            # Also where a visitor leaves in the instant the room is held.
             with self._lock:
-                del self._arriving[info.name]
+                self._arriving.pop(info.name, None)
         return model
 
     def _reserve(self, info: ModelInfo, visitor: Visitor) -> None:
@@ -122,7 +123,7 @@ class LoadedModels:
                 # A failed computation may be held by its own traceback, in a cycle.
                 gc.collect()
                 if time.monotonic() > deadline:
-                    raise AnalysisError(
+                    raise TryAgain(
                         f"There is no memory for {info.name} while other models are being worked "
                         "with. Try again in a minute."
                     )

@@ -1,5 +1,6 @@
 """A cache that all visitors share: bounded, and one computation for requests that are alike."""
 
+import sys
 import threading
 from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import Future, wait
@@ -9,9 +10,13 @@ from typing import Any, TypeVar
 import numpy as np
 from cachetools import LRUCache
 
+from app.compute.admission import TryAgain
+
 Value = TypeVar("Value")
 # Seconds between two looks of somebody who waits for another's computation.
 LOOK = 0.25
+# Bytes of an array beside its numbers.
+_ARRAY = 112
 
 
 class SharedCache:
@@ -22,7 +27,9 @@ class SharedCache:
     """
 
     def __init__(self, max_size: int, size_of: Callable[[Any], int]):
-        self._values: LRUCache[Hashable, Any] = LRUCache(max_size, getsizeof=size_of)
+        self._size_of = size_of
+        # Each with its size, which is worked out once and before the lock is taken.
+        self._values: LRUCache[Hashable, tuple[Any, int]] = LRUCache(max_size, lambda kept: kept[1])
         self._in_flight: dict[Hashable, Future[Any]] = {}
         self._lock = threading.Lock()
 
@@ -35,24 +42,32 @@ class SharedCache:
         """The value of `key`: remembered, or awaited from another thread, or computed here.
 
         `check` is called now and then while another thread is awaited; it may raise to leave.
+
+        Raises:
+            Exception: What `compute` has raised, here or in the thread that was awaited.
         """
         while True:
             with self._lock:
                 if key in self._values:
-                    return self._values[key]
+                    return self._values[key][0]
                 waiting = self._in_flight.get(key)
                 if waiting is None:
                     mine: Future[Value] = Future()
                     self._in_flight[key] = mine
                     break
-            # The other visitor may leave before the end; then nothing is remembered and the
-            # loop comes back to compute it here.
             while not wait([waiting], LOOK).done:
                 check()
-            if waiting.exception() is None:
+            failure = waiting.exception()
+            if failure is None:
                 return waiting.result()
+            # It would fail here in the same way.
+            if isinstance(failure, Exception) and not isinstance(failure, TryAgain):
+                raise failure
+            # The other visitor has left before the end, or may not ask for more: nothing is known,
+            # and the loop comes back to compute it here.
         try:
             value = compute()
+            size = self._size_of(value)
         except BaseException as error:
             with self._lock:
                 del self._in_flight[key]
@@ -61,25 +76,42 @@ class SharedCache:
         with self._lock:
             del self._in_flight[key]
             # A value above the bound is returned and not kept.
-            if self._values.getsizeof(value) <= self._values.maxsize:
-                self._values[key] = value
+            if size <= self._values.maxsize:
+                self._values[key] = value, size
         mine.set_result(value)
         return value
+
+    def look(self, key: Hashable) -> Any:
+        """What is remembered of `key`, without waiting for anybody; None where nothing is."""
+        with self._lock:
+            return self._values[key][0] if key in self._values else None
 
     def items(self) -> list[tuple[Hashable, Any]]:
         """What is remembered now."""
         with self._lock:
-            return list(self._values.items())
+            return [(key, value) for key, (value, _) in self._values.items()]
 
 
 def nbytes(value: Any) -> int:
-    """Memory of the arrays in a result, plus a little for the objects around them."""
-    if isinstance(value, np.ndarray):
-        return int(value.nbytes)
-    if is_dataclass(value):
-        return 1024 + sum(nbytes(getattr(value, field.name)) for field in fields(value))
-    if isinstance(value, Mapping):
-        return sum(map(nbytes, value.values()))
-    if isinstance(value, (tuple, list)):
-        return 64 + sum(map(nbytes, value))
-    return 64 + (len(value) if isinstance(value, (str, bytes)) else 0)
+    """Memory of a result: its arrays and objects, each counted once however often it is held."""
+    total, seen, left = 0, set[int](), [value]
+    while left:
+        part = left.pop()
+        if isinstance(part, np.ndarray):
+            # A view keeps all of what it is a view of.
+            while isinstance(part.base, np.ndarray):
+                part = part.base
+        if id(part) in seen:
+            continue
+        seen.add(id(part))
+        if isinstance(part, np.ndarray):
+            total += _ARRAY + int(part.nbytes)
+            continue
+        total += sys.getsizeof(part)
+        if is_dataclass(part):
+            left += [getattr(part, field.name) for field in fields(part)]
+        elif isinstance(part, Mapping):
+            left += [*part.keys(), *part.values()]
+        elif isinstance(part, (tuple, list)):
+            left += part
+    return total

@@ -1,18 +1,36 @@
-"""What comes with a model so that the first picture waits for no library: its first view's results.
+"""What comes with a bundled model, so that a page waits for no library to be imported.
+
+That are the scores of all its heads, and of the first model also what the first view shows.
 
     python -m app.compute.shipped
 
 writes them again, as they must be when weights or a definition have changed (a test says so).
 """
 
+from collections.abc import Iterator
 from types import MappingProxyType
 
-from analysis.models.catalog import list_models
+from analysis.models.catalog import BUNDLED, list_models
+from analysis.models.info import ModelInfo
 from app.compute import calls
 from app.compute.ask import remembered
+from app.compute.server import Server
 from app.compute.stored import shipped_file, to_bytes
+from app.config import Config
 from app.links.parameters import PARAMETERS
 from app.links.selection import Selection
+
+
+def bundled_models() -> Iterator[ModelInfo]:
+    """The models that come with the app."""
+    return (info for info in list_models() if info.folder.parent == BUNDLED)
+
+
+def compute_shipped(info: ModelInfo) -> None:
+    """All that comes with a model."""
+    calls.model_scores(info)
+    if info == first_view().info:
+        compute_first_view(first_view())
 
 
 def compute_first_view(selection: Selection) -> None:
@@ -28,19 +46,21 @@ def first_view() -> Selection:
     return Selection("attention", values, list_models()[0])
 
 
-def main() -> None:
-    """Write the files, and no others."""
-    selection = first_view()
-    folder = selection.info.folder
-    for old in (folder / "views").glob("*.npz"):
+def write(info: ModelInfo) -> None:
+    """Write the files of one model, and no others."""
+    folder = info.folder / "views"
+    folder.mkdir(exist_ok=True)
+    for old in folder.glob("*.npz"):
         old.unlink()
-    (folder / "views").mkdir(exist_ok=True)
-    compute_first_view(selection)
-    for question, value in remembered():
-        data = to_bytes(question, value)
-        assert data is not None
-        shipped_file(folder, question).write_bytes(data)
+    # A server of its own remembers what is asked here and nothing else.
+    with Server(Config()).used():
+        compute_shipped(info)
+        for question, value in remembered():
+            data = to_bytes(question, value)
+            assert data is not None
+            shipped_file(info.folder, question).write_bytes(data)
 
 
 if __name__ == "__main__":
-    main()
+    for bundled in bundled_models():
+        write(bundled)

@@ -10,7 +10,9 @@ import hashlib
 import io
 import json
 import logging
-import zipfile
+import shutil
+import sqlite3
+import threading
 from collections.abc import Hashable, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -75,7 +77,9 @@ def from_bytes(question: str, data: bytes) -> Any:
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             return _value(json.loads(arrays["tree"].tobytes()), arrays)
-    except (ValueError, KeyError, TypeError, OSError, zipfile.BadZipFile):
+    # Anybody can compute the checksum of a file that zip, zlib, json or numpy stumbles over, each
+    # with an exception of its own.
+    except Exception:
         return None
 
 
@@ -135,32 +139,86 @@ class ResultFolder:
     """Results on disk, up to a size, the least recently used go first.
 
     What was kept with other scores registered is not found. A folder that fails costs time, not
-    answers: everything can be computed again.
+    answers: everything can be computed again. One that is damaged is set aside, in a folder
+    `damaged` inside it, and begun anew.
+
+    Raises:
+        OSError, sqlite3.Error: It cannot be made, or is not ours to write to.
     """
 
     def __init__(self, folder: Path, max_bytes: int):
-        self._cache = diskcache.Cache(
-            str(folder),
-            disk=_BytesOnly,
-            size_limit=max_bytes,
-            eviction_policy="least-recently-used",
-        )
+        self._folder, self._max_bytes = folder, max_bytes
+        self._lock = threading.Lock()
+        try:
+            self._cache = self._open()
+        except (OSError, sqlite3.OperationalError):  # not ours to write to, or in use
+            raise
+        except Exception:  # a damaged one raises whatever its reader meets
+            self._set_aside()
+            self._cache = self._open()
 
     def get(self, question: str) -> bytes | None:
         """What was kept for a question."""
+        cache = self._cache
         try:
-            found = self._cache.get(f"{_SCORES} {question}")
-        except Exception:  # a damaged database raises whatever its reader meets
+            found = cache.get(f"{_SCORES} {question}")
+        except Exception as error:
             _log.exception("a result could not be read from the folder")
+            self._begin_anew_after(error, cache)
             return None
         return found if isinstance(found, bytes) else None
 
     def keep(self, question: str, data: bytes) -> None:
         """Keep it."""
+        cache = self._cache
         try:
-            self._cache.set(f"{_SCORES} {question}", data)
-        except Exception:  # a full disk, a folder taken away
+            cache.set(f"{_SCORES} {question}", data)
+        except Exception as error:  # a full disk, a folder taken away
             _log.exception("a result could not be kept in the folder")
+            self._begin_anew_after(error, cache)
+
+    def _open(self) -> diskcache.Cache:
+        cache = diskcache.Cache(
+            str(self._folder),
+            disk=_BytesOnly,
+            size_limit=self._max_bytes,
+            eviction_policy="least-recently-used",
+        )
+        cache.get("")  # reads a page of the table, which a damaged file may lack
+        return cache
+
+    def _begin_anew_after(self, error: Exception, cache: diskcache.Cache) -> None:
+        # Its subclasses speak of a full disk or of another process, not of damage.
+        if type(error) is not sqlite3.DatabaseError:
+            return
+        with self._lock:
+            if self._cache is not cache:
+                return  # another thread has done it
+            try:
+                cache.close()
+                self._set_aside()
+                self._cache = self._open()
+            except Exception:
+                _log.exception("the folder of results could not be begun anew")
+
+    def _set_aside(self) -> None:
+        """Move what belongs to the cache, and nothing else, out of its way; once, not for ever."""
+        _log.error("the folder of results %s is damaged and begun anew", self._folder)
+        aside = self._folder / "damaged"
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir()
+        for pattern in ("cache.db*", "[0-9a-f][0-9a-f]"):
+            for part in list(self._folder.glob(pattern)):
+                part.rename(aside / part.name)
+
+
+def open_folder(name: str, max_bytes: int) -> ResultFolder | None:
+    """The folder of that name; None for no name, or one in which nothing can be kept."""
+    try:
+        return ResultFolder(Path(name), max_bytes) if name else None
+    except (OSError, sqlite3.Error):
+        _log.exception("results cannot be kept in %s", name)
+        return None
 
 
 def shipped_file(folder: Path, question: str) -> Path:

@@ -16,6 +16,8 @@ from app.links.session import choose
 from app.links.subject import Subject
 from app.shell.navigation import streamlit_page
 
+Rows = Sequence[Mapping[str, object]]
+
 
 def draw_head_map(figure: go.Figure, key: str) -> None:
     """A figure of `figures.head_map`; a click on a cell puts its head in focus."""
@@ -44,6 +46,7 @@ def _draw_clickable(
     key: str,
     act: Callable[[list[int]], None],
     paper: Callable[[str], bytes] | None = None,
+    rows: Rows | None = None,
 ) -> Any:
     """A figure that hands the whole numbers of a clicked point to `act`, before the next run."""
 
@@ -51,7 +54,7 @@ def _draw_clickable(
         if numbers := _clicked_numbers(st.session_state[key]):
             act(numbers)
 
-    offer_figure(figure, key, paper)
+    offer_figure(figure, key, paper, rows=rows)
     return st.plotly_chart(figure, key=key, config=CHART, on_select=take, selection_mode="points")
 
 
@@ -71,14 +74,18 @@ def _choose_numbers(parameters: tuple[str, ...], numbers: list[int]) -> None:
 
 
 def draw_head_graph(
-    figure: go.Figure, key: str, selection: Selection, parameters: tuple[str, ...]
+    figure: go.Figure, key: str, selection: Selection, parameters: tuple[str, ...], rows: Rows
 ) -> None:
     """A graph of heads: a click on a node opens its dossier, one on an edge sets `parameters`.
 
     Nodes carry layer and head, edges a whole number for each parameter: more than two. An edge
-    with another count of numbers does nothing.
+    with another count of numbers does nothing. `rows` are the edges with their numbers.
     """
-    event = _draw_clickable(figure, key, lambda numbers: _choose_numbers(parameters, numbers))
+
+    def act(numbers: list[int]) -> None:
+        _choose_numbers(parameters, numbers)
+
+    event = _draw_clickable(figure, key, act, rows=rows)
     _open_clicked(selection, event)
 
 
@@ -103,14 +110,22 @@ def _open_clicked(selection: Selection, event: Any) -> None:
         go_to_head(selection, Head(*numbers))
 
 
-def draw_options(figure: go.Figure, key: str, options: Sequence[Mapping[str, Value]]) -> None:
-    """A figure whose points carry their place in `options`; a click chooses those values."""
+def draw_options(
+    figure: go.Figure,
+    key: str,
+    options: Sequence[Mapping[str, Value]],
+    rows: Rows | None = None,
+) -> None:
+    """A figure whose points carry their place in `options`; a click chooses those values.
+
+    `rows` are its numbers, where the places of its points are none.
+    """
 
     def take(numbers: list[int]) -> None:
         if numbers[0] in range(len(options)):
             choose(**options[numbers[0]])
 
-    _draw_clickable(figure, key, take)
+    _draw_clickable(figure, key, take, rows=rows)
 
 
 def draw_rows_to_choose(

@@ -215,8 +215,9 @@ def figure_table(figure: go.Figure) -> Table:
 
     def rows() -> Iterator[Sequence[Cell]]:
         for number, trace in enumerate(figure.data):
-            # Invisible points only take clicks.
-            if trace.type == "scatter" and trace.marker.opacity == 0:
+            # Invisible points only take clicks; marks without a hover only stand out.
+            decorates = trace.hoverinfo == "skip" and (not trace.name or trace.mode == "markers")
+            if trace.type == "scatter" and (trace.marker.opacity == 0 or decorates):
                 continue
             series = plotly_plain(trace.name or str(number))
             for row in _cells(trace) if trace.type == "heatmap" else _points(trace):

@@ -6,6 +6,7 @@ from pathlib import Path
 import streamlit as st
 from streamlit.components.v2.types import ComponentRenderer
 
+from app.components.scripts import joined
 from app.frame.export import MIME, Exhibit, Frame, exhibit_files, file_name, file_of
 from app.frame.paper import inline_svg
 from app.shell.share import view_link
@@ -19,7 +20,7 @@ _FOLDER = Path(__file__).parent
 def _image_buttons() -> ComponentRenderer:
     return st.components.v2.component(
         "image_buttons",
-        js=(_FOLDER / "image_buttons.js").read_text(encoding="utf-8"),
+        js=joined(_FOLDER / "image_buttons.js"),
         css=(_FOLDER / "image_buttons.css").read_text(encoding="utf-8"),
     )
 

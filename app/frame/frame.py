@@ -192,14 +192,23 @@ def offer_figure(
     key: str,
     paper: Callable[[str], bytes] | None = None,
     subject: Subject | None = None,
+    rows: Sequence[Mapping[str, object]] | None = None,
 ) -> None:
-    """Let the frame that is open export a Plotly figure; `subject` where it is not the frame's."""
+    """Let the frame that is open export a Plotly figure.
+
+    Args:
+        figure: The figure.
+        key: Its key on the page.
+        paper: Draws it for print.
+        subject: What it is about, where that is not what the frame is about.
+        rows: Its numbers, where the places of its points are none.
+    """
     theme = palette()
     chart = f"st-key-{re.sub('[^a-zA-Z0-9_-]', '-', key.strip())}"
     offer(
         Exhibit(
             key,
-            lambda: figure_table(figure),
+            lambda: figure_table(figure) if rows is None else record_table(rows),
             page=lambda name: figure_body(figure, theme, name),
             chart=chart,
             paper=paper,

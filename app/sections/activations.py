@@ -135,7 +135,8 @@ def draw_architecture(view: ActivationView) -> None:
             view.theme,
         )
         options = [{"point": point.short_name} for point in view.points]
-        draw_options(figure, "architecture", options)
+        rows = [{"Activation": point.name, "What it is": point.meaning} for point in view.points]
+        draw_options(figure, "architecture", options, rows)
 
 
 def draw_slice(view: ActivationView) -> None:

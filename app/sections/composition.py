@@ -118,15 +118,20 @@ def draw_pairs(selection: Selection, writer: Head, reader: Head) -> None:
     ):
         st.slider("Pairs", 1, MAX_PAIRS, key=widget_key(selection, "pairs"), width=320)
         result = calls.composition(selection, kind)
+        pairs = result.strongest(selection["pairs"])
         links = composition_figures.composition_links(
-            result.strongest(selection["pairs"]),
+            pairs,
             (result.baseline.mean, result.baseline.std),
             palette(),
             (writer, reader),
         )
         shape = (selection.info.n_layers, selection.info.n_heads)
         figure = composition_figures.head_graph(links, shape, palette(), (writer, reader))
-        draw_head_graph(figure, "graph", selection, PAIR)
+        rows = [
+            {"Earlier head": a.label, "Later head": b.label, "Score": score}
+            for a, b, score in pairs
+        ]
+        draw_head_graph(figure, "graph", selection, PAIR, rows)
 
 
 def draw_targeted(selection: Selection, target: Head) -> None:

@@ -11,8 +11,8 @@ from analysis.definitions import SCORES, TARGETED, ScoreName
 from analysis.head import Head
 from analysis.limits import mosaic_size
 from analysis.models.info import ModelInfo
+from analysis.runs.results import HeadScores
 from app.compute import calls
-from app.compute.mosaic_scores import ModelScores
 from app.figures.mosaic import model_map
 from app.frame.clicks import draw_heads_to_open
 from app.frame.layout import beside
@@ -56,7 +56,7 @@ def choose_models(selection: Selection, infos: Sequence[ModelInfo]) -> list[Mode
 
 def in_order(
     infos: Sequence[ModelInfo],
-    known: Mapping[str, ModelScores | str | None],
+    known: Mapping[str, HeadScores | str | None],
     sort: str,
     score: ScoreName,
 ) -> list[ModelInfo]:
@@ -67,7 +67,7 @@ def in_order(
 
     def best(info: ModelInfo) -> float:
         part = known[info.name]
-        highest = float(part.scores[score].max()) if isinstance(part, ModelScores) else np.nan
+        highest = float(part[score].max()) if isinstance(part, HeadScores) else np.nan
         return -np.inf if np.isnan(highest) else highest
 
     if sort == "name":
@@ -84,7 +84,7 @@ def draw_models(selection: Selection, infos: Sequence[ModelInfo], waiting: bool)
     """
     known = calls.mosaic(infos)
     score = selection["score"]
-    found = {name: part for name, part in known.items() if isinstance(part, ModelScores)}
+    found = {name: part for name, part in known.items() if isinstance(part, HeadScores)}
     done = sum(part is not None for part in known.values())
     if done < len(known):
         st.progress(done / len(known), f"{done} of {len(known)} models")
@@ -92,7 +92,7 @@ def draw_models(selection: Selection, infos: Sequence[ModelInfo], waiting: bool)
         st.rerun()
     top = 1.0
     if score not in TARGETED:
-        best = [float(part.scores[score].max()) for part in found.values()]
+        best = [float(part[score].max()) for part in found.values()]
         top = max(filter(np.isfinite, best), default=1.0)
     cells = beside("mosaic", *[_WIDTH] * len(infos))
     ordered = in_order(infos, known, selection["sort"], score)
@@ -100,7 +100,7 @@ def draw_models(selection: Selection, infos: Sequence[ModelInfo], waiting: bool)
         with cell:
             st.markdown(f"**{markdown_text(info.title)}**")
             part = known[info.name]
-            if isinstance(part, ModelScores):
+            if isinstance(part, HeadScores):
                 _draw_model(selection, info, part, top)
             else:
                 st.text(f"⚠ {part}" if part else "Not computed yet.")
@@ -114,9 +114,9 @@ def of_model(selection: Selection, info: ModelInfo) -> Subject:
     )
 
 
-def _draw_model(selection: Selection, info: ModelInfo, found: ModelScores, top: float) -> None:
+def _draw_model(selection: Selection, info: ModelInfo, found: HeadScores, top: float) -> None:
     score = selection["score"]
-    values = found.scores[score]
+    values = found[score]
     if np.isnan(values).any():
         st.text(not_measured(score))
         return

@@ -1,8 +1,11 @@
 /**
  * Has the server hand the key of this visitor's room to the browser as a cookie that no script
  * reads: after a reload the visitor can go on presenting.
+ *
+ * @import { ComponentArguments } from "../components/js/mount.js"
  */
 
+/** @param {ComponentArguments<{ key: string }, { keptKey: string }>} component */
 export default function keepRoom({ parentElement, data }) {
   if (parentElement.keptKey === data.key) return;
   parentElement.keptKey = data.key;

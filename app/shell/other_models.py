@@ -8,8 +8,8 @@ import streamlit as st
 
 from analysis.models.catalog import list_models
 from analysis.models.info import ModelInfo, machine_memory
-from app.config import settings
-from app.shell.downloads import Download, downloads
+from app.compute.downloads import Download
+from app.compute.server import current_server
 from app.shell.visitors import visitor_name
 from app.text import markdown_text
 
@@ -30,7 +30,8 @@ def draw_other_models(open_model: Callable[[str], None]) -> None:
 
 def _under_way() -> list[Download]:
     """Downloads of whole models; those of checkpoints are shown where they are asked for."""
-    return [each for each in downloads.look(visitor_name()) if "@" not in each.name]
+    seen = current_server().downloads.look(visitor_name())
+    return [each for each in seen if "@" not in each.name]
 
 
 def _draw(open_model: Callable[[str], None], awaited: bool) -> None:
@@ -42,7 +43,8 @@ def _draw(open_model: Callable[[str], None], awaited: bool) -> None:
     for download in under_way:
         _draw_download(download, titles[download.name], open_model)
     asked = {download.name for download in under_way if download.active}
-    can = [info for info in others if settings().downloads and info.downloadable and info.fits]
+    allowed = current_server().config.downloads
+    can = [info for info in others if allowed and info.downloadable and info.fits]
     _draw_choice([info for info in can if info.name not in asked])
     if rest := [info for info in others if info not in can]:
         _draw_rest(rest)
@@ -55,13 +57,16 @@ def _draw_download(download: Download, title: str, open_model: Callable[[str], N
         size = f"{download.done / _MB:,.0f} of {download.total / _MB:,.0f} MB"
         st.progress(part, f"{title}: {size if download.state == 'running' else 'waits its turn'}")
         st.button(
-            "Cancel", key=f"cancel {name}", on_click=downloads.leave, args=(name, visitor_name())
+            "Cancel",
+            key=f"cancel {name}",
+            on_click=current_server().downloads.leave,
+            args=(name, visitor_name()),
         )
     elif download.state == "done":
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"{title} is here.", width="content")
             if st.button("Open it", key=f"open {name}"):
-                downloads.leave(name, visitor_name())
+                current_server().downloads.leave(name, visitor_name())
                 open_model(name)
                 st.rerun()
     else:
@@ -88,8 +93,8 @@ def _draw_choice(infos: Sequence[ModelInfo]) -> None:
     if st.button("Download", icon=":material/download:"):
         for old in _under_way():
             if not old.active:
-                downloads.leave(old.name, visitor_name())
-        downloads.ask(name, visitor_name())
+                current_server().downloads.leave(old.name, visitor_name())
+        current_server().downloads.ask(name, visitor_name())
         st.rerun()  # from now on it is awaited
 
 

@@ -12,9 +12,10 @@ from uuid import uuid4
 
 import streamlit as st
 
+from app.compute.rooms import RoomError, Rooms
+from app.compute.server import current_server
 from app.links.pages import PAGES
 from app.shell.room_routes import COOKIE
-from app.shell.rooms import ROOMS, RoomError
 from app.shell.scripts import script_component
 from app.shell.share import qr_code, view_link
 from app.shell.theme import palette
@@ -56,6 +57,10 @@ class _State:
 def _state() -> _State:
     state: _State = st.session_state.setdefault(_STATE, _State())
     return state
+
+
+def _rooms() -> Rooms:
+    return current_server().rooms
 
 
 def prepared_views(text: str) -> tuple[list[tuple[str, dict[str, str]]], list[str]]:
@@ -115,7 +120,7 @@ def current_room(code: str) -> tuple[str, str]:
     state = _state()
     if code and code != state.following and code != state.code:
         try:
-            ROOMS.look(code, state.who)
+            _rooms().look(code, state.who)
         except RoomError as refusal:
             return state.following, str(refusal)
         _leave()
@@ -129,7 +134,7 @@ def publish(page: str, view: Link) -> None:
     if not state.key:
         return
     try:
-        if not ROOMS.show(state.key, page, view):
+        if not _rooms().show(state.key, page, view):
             state.code = state.key = ""
             state.refused = "Your room has closed, or is presented from another tab."
     except RoomError as refusal:
@@ -171,7 +176,7 @@ def _draw_room(page: str, view: Link) -> None:
     st.code(link, language=None, wrap_lines=True)
     if picture := qr_code(link):
         st.image(picture, caption="Join from a phone", width=220)
-    count = ROOMS.followers(state.key) or 0
+    count = _rooms().followers(state.key) or 0
     st.caption(f"{count} following.")
     st.button("Close the room", on_click=_close)
 
@@ -183,40 +188,40 @@ def _draw_held() -> None:
         script_component("keep_room")(key="headscope.keep", data={"key": state.key})
         return
     key = st.context.cookies.get(COOKIE, "")
-    if state.following or ROOMS.followers(key) is None:
+    if state.following or _rooms().followers(key) is None:
         return
 
     def take_over() -> None:
-        if held := ROOMS.take_over(key):
+        if held := _rooms().take_over(key):
             state.code, state.key, views = held
             state.views, state.stage, state.place = list(views), bool(views), 0
 
     with st.container(border=True):
         st.caption("You have a room open. A tab that presents it hands over to this one.")
         st.button("Go on presenting", on_click=take_over, type="primary")
-        st.button("Close the room", on_click=ROOMS.close, args=(key,), key="headscope.close")
+        st.button("Close the room", on_click=_rooms().close, args=(key,), key="headscope.close")
 
 
 def _open(page: str, view: Link) -> None:
     state = _state()
     _leave()
     try:
-        state.code, state.key = ROOMS.open(page, view)
-        ROOMS.prepare(state.key, state.views)
+        state.code, state.key = _rooms().open(page, view)
+        _rooms().prepare(state.key, state.views)
     except RoomError as refusal:
         state.refused = str(refusal)
 
 
 def _close() -> None:
     state = _state()
-    ROOMS.close(state.key)
+    _rooms().close(state.key)
     state.code = state.key = ""
 
 
 def _leave() -> None:
     state = _state()
     if state.following:
-        ROOMS.leave(state.following, state.who)
+        _rooms().leave(state.following, state.who)
     state.following, state.taken, state.seen = "", None, 0
 
 
@@ -231,7 +236,7 @@ def _draw_following(page: str, view: Link, go: Go) -> None:
 
     def follow() -> None:
         try:
-            shown = ROOMS.look(state.following, state.who)
+            shown = _rooms().look(state.following, state.who)
         except RoomError as refusal:
             _leave()
             state.refused = str(refusal)
@@ -271,7 +276,7 @@ def _draw_stage(go: Go) -> None:
     def start() -> None:
         # Read now: what has just been typed arrives together with the click.
         state.stage, state.views, state.place = True, list(_listed_views()[0]), 0
-        ROOMS.prepare(state.key, state.views)
+        _rooms().prepare(state.key, state.views)
         if state.views:
             go(*state.views[0])
 
@@ -303,7 +308,7 @@ def _draw_bar(go: Go) -> None:
 
     def stop() -> None:
         state.stage, state.views = False, []
-        ROOMS.prepare(state.key, [])
+        _rooms().prepare(state.key, [])
 
     st.html(_STAGE.replace("BACKGROUND", palette().background))
     with st.container(key="stage", horizontal=True, vertical_alignment="center"):

@@ -1,17 +1,24 @@
 /**
  * Steps through prepared views by the arrow keys; the page keys are shortcuts of the buttons.
+ *
+ * @import { ComponentArguments } from "../components/js/mount.js"
+ *
+ * @typedef {{ stepByKey: (event: KeyboardEvent) => void }} Kept
  */
 
+/** @type {Record<string, number>} */
 const STEPS = { ArrowRight: 1, ArrowLeft: -1 };
 // Arrows have a use of their own in these.
 const WITH_ARROWS =
   "input, textarea, select, [contenteditable=true], [role=slider], [role=toolbar], [role=grid], " +
   "[role=tablist]";
 
+/** @param {ComponentArguments<{ place: number, count: number }, Kept>} component */
 export default function stepViews({ parentElement, data, setTriggerValue }) {
-  document.removeEventListener("keydown", parentElement.stepByKey);
+  if (parentElement.stepByKey) document.removeEventListener("keydown", parentElement.stepByKey);
   let place = data.place;
 
+  /** @param {KeyboardEvent} event */
   function step(event) {
     const by = STEPS[event.key];
     if (!by || event.defaultPrevented || event.ctrlKey || event.altKey || event.metaKey) return;

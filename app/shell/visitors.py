@@ -9,7 +9,8 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from app.components.progress import PATIENCE
-from app.compute import admission
+from app.compute.admission import Nobody
+from app.compute.server import current_server
 from app.text import markdown_text
 
 _VISITOR = "headscope.visitor"
@@ -71,7 +72,7 @@ class PageVisitor:
 
 
 def recognise_visitors() -> None:
-    """Let the backend know whose page asks; threads without a page are nobody's."""
-    admission.recognise(
-        lambda: PageVisitor() if get_script_run_ctx(suppress_warning=True) else admission.Nobody()
+    """Let the server know whose page asks; threads without a page are nobody's."""
+    current_server().visitor = lambda: (
+        PageVisitor() if get_script_run_ctx(suppress_warning=True) else Nobody()
     )

@@ -1,13 +1,20 @@
 /**
  * Runs the page again when it is not in the theme that its figures were drawn for: they have
  * colours of their own for each theme, and Streamlit only repaints what is its own.
+ *
+ * @import { ComponentArguments } from "../components/js/mount.js"
+ *
+ * @typedef {{ askedFor: string, themeObserver: MutationObserver }} Kept
  */
 
+/** @param {ComponentArguments<{ drawn: string }, Kept>} component */
 export default function watchTheme({ parentElement, data, setTriggerValue }) {
   const page = document.querySelector('[data-testid="stApp"]');
+  if (!page) throw new Error("Streamlit's page is not where it was");
 
-  function look() {
-    const [red] = getComputedStyle(page).backgroundColor.match(/\d+/);
+  /** @param {Element} app */
+  function look(app) {
+    const red = Number(getComputedStyle(app).backgroundColor.match(/\d+/)?.[0]);
     const shown = red < 128 ? "dark" : "light";
     if (shown === data.drawn) {
       parentElement.askedFor = undefined;
@@ -19,9 +26,9 @@ export default function watchTheme({ parentElement, data, setTriggerValue }) {
   }
 
   parentElement.themeObserver?.disconnect();
-  const observer = new MutationObserver(look);
+  const observer = new MutationObserver(() => look(page));
   parentElement.themeObserver = observer;
   observer.observe(page, { attributeFilter: ["class"] });
-  look();
+  look(page);
   return () => observer.disconnect();
 }

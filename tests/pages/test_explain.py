@@ -5,6 +5,7 @@ import pytest
 
 from analysis.errors import AnalysisError
 from analysis.head import Head
+from app.compute.server import current_server
 from app.compute.shared_cache import SharedCache, nbytes
 from app.figures import composition as composition_figures
 from app.sections import composition as composition_views
@@ -97,7 +98,7 @@ def test_the_copying_score_shows_a_bar_once_it_takes_long(
     open_at: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.components.progress.PATIENCE", -1.0)
-    monkeypatch.setattr("app.compute.ask._results", SharedCache(0, nbytes))
+    monkeypatch.setattr(current_server(), "results", SharedCache(0, nbytes))
     shown = []
     monkeypatch.setattr(
         "streamlit.delta_generator.DeltaGenerator.progress",
@@ -202,7 +203,7 @@ def test_a_model_with_norms_and_mlps_says_what_its_circuits_assume(
     monkeypatch: pytest.MonkeyPatch,
     page: str,
 ) -> None:
-    monkeypatch.setattr("app.compute.engine._models.get", lambda info, visitor: with_mlp)
+    monkeypatch.setattr(current_server().models, "get", lambda info, visitor: with_mlp)
     for module in ("shell.page", "shell.sidebar", "links.selection"):
         monkeypatch.setattr(f"app.{module}.find_model", lambda name: with_mlp.info)
     app = open_at(page, length="10", batch="2", input="repeated")
@@ -219,7 +220,7 @@ def test_a_model_with_rotary_positions_has_no_positional_pattern_and_the_page_sa
         raise AnalysisError(f"This model has rotary positions, so {wanted} does not exist.")
 
     monkeypatch.setattr("analysis.circuits.ov_qk.require_position_vectors", rotary)
-    monkeypatch.setattr("app.compute.ask._results", SharedCache(0, nbytes))
+    monkeypatch.setattr(current_server(), "results", SharedCache(0, nbytes))
     app = open_at("circuits", heads="L1H2")
     expect_well(app)
     assert [text for text in said(app) if "a positional pattern does not exist" in text]

@@ -9,8 +9,8 @@ from streamlit.testing.v1 import AppTest
 
 from analysis.definitions import SCORE_NAMES
 from analysis.models import catalog
+from analysis.runs.results import HeadScores
 from app.compute import calls
-from app.compute.mosaic_scores import ModelScores
 from app.links import session
 
 ENTRY = str(Path(__file__).parents[2] / "streamlit_app.py")
@@ -29,9 +29,12 @@ MODELS = tuple(
 BEST = {info.name: (i * 3) % 20 / 20 for i, info in enumerate(MODELS)}
 # Of the last model nothing is known.
 SCORES = {
-    name: ModelScores(
-        {score: np.full((BASE.n_layers, BASE.n_heads), best) for score in SCORE_NAMES},
-        dict.fromkeys(SCORE_NAMES, 0.0),
+    name: HeadScores(
+        **{score: np.full((BASE.n_layers, BASE.n_heads), best) for score in SCORE_NAMES},
+        spread={},
+        chance=dict.fromkeys(SCORE_NAMES, 0.0),
+        course_stripe=None,
+        layers=tuple(range(BASE.n_layers)),
     )
     for name, best in BEST.items()
     if name != "m19"

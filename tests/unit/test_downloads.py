@@ -6,7 +6,7 @@ import time
 import pytest
 
 from analysis.errors import AnalysisError
-from app.shell.downloads import Downloads
+from app.compute.downloads import Downloads
 
 
 class Fetch:

@@ -11,8 +11,9 @@ from app.components.head_grid.packing import (
     MAX_HEADS,
     MAX_TOKENS,
     assemble,
+    exact_cells,
     extent,
-    quantise,
+    rescaled_rows,
 )
 
 
@@ -22,42 +23,61 @@ def causal(heads: int, tokens: int, seed: int = 0) -> np.ndarray:
     return (weights / weights.sum(-1, keepdims=True)).astype(np.float32)
 
 
-def restore(cells: bytes, heads: int, tokens: int, bits: int) -> np.ndarray:
+def restore(numbers: bytes, heads: int, tokens: int) -> np.ndarray:
     """The patterns again, by a loop written from the format's description."""
-    values: Iterator[float] = iter(np.frombuffer(cells, f"<u{bits // 8}").astype(float))
+    rows = heads * tokens
+    first = np.frombuffer(numbers, "<f4", rows).reshape(heads, tokens)
+    most = np.frombuffer(numbers, "<f4", rows, 4 * rows).reshape(heads, tokens)
+    cells: Iterator[float] = iter(np.frombuffer(numbers, "<u2", offset=8 * rows).astype(float))
     patterns = np.zeros((heads, tokens, tokens))
     for head in range(heads):
         for dest in range(tokens):
-            for src in range(dest + 1):
-                patterns[head, dest, src] = next(values) / (2**bits - 1)
-    assert next(values, None) is None
+            patterns[head, dest, 0] = first[head, dest]
+            for src in range(1, dest + 1):
+                patterns[head, dest, src] = next(cells) / 65535 * most[head, dest]
+    assert next(cells, None) is None
     return patterns
 
 
-@pytest.mark.parametrize("bits", [8, 16])
-def test_the_bytes_are_the_pattern_within_half_a_step(bits: int) -> None:
-    patterns = causal(3, 17)
-    back = restore(quantise(patterns, bits), 3, 17, bits)
-    assert np.abs(back - patterns).max() <= 0.5 / (2**bits - 1) + 1e-6
-    assert np.abs(back - patterns).max() < 1 / 255
+@pytest.mark.parametrize(("heads", "tokens"), [(3, 17), (2, 1)])
+def test_the_bytes_are_the_pattern_within_half_a_step(heads: int, tokens: int) -> None:
+    patterns = causal(heads, tokens)
+    back = restore(rescaled_rows(patterns), heads, tokens)
+    most = patterns[:, :, 1:].max(-1, keepdims=True, initial=0)
+    assert np.all(np.abs(back - patterns) <= most * (0.5 / 65535 + 1e-6))
+    assert np.array_equal(back[:, :, 0], patterns[:, :, 0])
 
 
-def test_cells_come_by_head_then_destination_then_source() -> None:
+def test_a_row_of_which_little_is_left_is_as_exact_as_any_other() -> None:
+    patterns = np.zeros((1, 3, 3), np.float32)
+    patterns[0] = [[1, 0, 0], [1, 0, 0], [0.9482, 0.0019, 0.0499]]
+    back = restore(rescaled_rows(patterns), 1, 3)[0, 2]
+    np.testing.assert_allclose(back[1:] / (1 - back[0]), [0.0367, 0.9633], atol=1e-4)
+    assert back[1] / back[2] == pytest.approx(0.0019 / 0.0499, abs=1e-5)
+
+
+def test_numbers_come_by_head_then_destination_then_source() -> None:
     patterns = np.zeros((2, 3, 3), np.float32)
-    patterns[0] = [[1.0, 0.0, 0.0], [0.2, 0.8, 0.0], [0.0, 0.4, 0.6]]
+    patterns[0] = [[1.0, 0.0, 0.0], [0.25, 0.75, 0.0], [0.0, 0.25, 0.5]]
     patterns[1] = [[1, 0, 0], [1, 0, 0], [0, 0, 1]]
-    cells = list(quantise(patterns, 8))
-    assert cells == [255, 51, 204, 0, 102, 153, 255, 255, 0, 0, 0, 255]
+    numbers = rescaled_rows(patterns)
+    assert np.frombuffer(numbers, "<f4", 12).tolist() == [
+        *[1, 0.25, 0, 1, 1, 0],
+        *[0, 0.75, 0.5, 0, 0, 1],
+    ]
+    assert np.frombuffer(numbers, "<u2", offset=48).tolist() == [65535, 32768, 65535, 0, 0, 65535]
 
 
-def test_sixteen_bits_are_little_endian() -> None:
-    patterns = np.array([[[1, 0], [1 / 256, 255 / 256]]], np.float32)
-    assert quantise(patterns, 16)[2:4] == round(65535 / 256).to_bytes(2, "little")
+def test_exact_cells_are_the_lower_triangle_in_reading_order() -> None:
+    pattern = causal(1, 4)[0]
+    cells = np.frombuffer(exact_cells(pattern), "<f4")
+    assert cells.tolist() == [pattern[dest, src] for dest in range(4) for src in range(dest + 1)]
 
 
 def test_rounding_noise_outside_the_range_is_clipped_not_wrapped() -> None:
     patterns = np.array([[[1.00005, 0], [-0.00005, 1.00005]]], np.float32)
-    assert list(quantise(patterns, 8)) == [255, 0, 255]
+    assert restore(rescaled_rows(patterns), 1, 2).tolist() == [[[1, 0], [0, 1]]]
+    assert np.frombuffer(exact_cells(patterns[0]), "<f4").tolist() == [1, 0, 1]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1.01, -0.01])
@@ -65,14 +85,18 @@ def test_values_that_are_no_attention_are_refused(value: float) -> None:
     patterns = causal(1, 3)
     patterns[0, 2, 1] = value
     with pytest.raises(ValueError, match=r"lies in 0\.\.1"):
-        quantise(patterns, 8)
+        rescaled_rows(patterns)
+    with pytest.raises(ValueError):
+        exact_cells(patterns[0])
 
 
 def test_attention_to_a_later_token_is_refused_because_it_would_be_lost() -> None:
     patterns = causal(1, 3)
     patterns[0, 0, 2] = 0.25
     with pytest.raises(ValueError, match=r"later tokens; found 0\.25"):
-        quantise(patterns, 8)
+        rescaled_rows(patterns)
+    with pytest.raises(ValueError):
+        exact_cells(patterns[0])
 
 
 @pytest.mark.parametrize(("heads", "tokens"), [(144, 128), (1, 1024), (16, 512), (1, 1)])
@@ -93,14 +117,8 @@ def test_beyond_the_bound_the_view_says_what_it_shows_instead() -> None:
     assert extent(2000, 4).heads == MAX_HEADS
 
 
-def test_payload_of_144_heads_x_100_tokens_is_a_byte_per_cell() -> None:
-    shown = extent(144, 100)
-    assert shown.bits == 8
-    assert len(quantise(causal(144, 100), shown.bits)) == 144 * 5050
-
-
-def test_small_inputs_carry_four_decimals() -> None:
-    assert extent(16, 100).bits == 16
+def test_payload_of_144_heads_x_100_tokens_is_two_bytes_per_cell_and_eight_per_row() -> None:
+    assert len(rescaled_rows(causal(144, 100))) == 144 * (2 * 4950 + 8 * 100)
 
 
 def test_a_payload_holds_its_header_and_aligned_cells() -> None:

@@ -141,6 +141,22 @@ def test_a_model_that_cannot_be_loaded_leaves_its_room_to_others() -> None:
     assert shelf.get("b").name == "b"
 
 
+@pytest.mark.parametrize("moment", ["enters", "starts"])
+def test_who_leaves_while_room_is_held_leaves_it_to_others(moment: str) -> None:
+    class Gone(BaseException):
+        """As Streamlit ends a script."""
+
+    class Leaver(Nobody):
+        def leave(self, *_: object) -> None:
+            raise Gone
+
+    setattr(Leaver, moment, Leaver.leave)
+    shelf = Shelf(most=1, max_bytes=100)
+    with pytest.raises(Gone):
+        shelf.models.get(info("a"), Leaver())
+    assert shelf.get("b").name == "b"
+
+
 def test_many_visitors_share_one_loading() -> None:
     shelf = Shelf()
     with ThreadPoolExecutor(8) as pool:

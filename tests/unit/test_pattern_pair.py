@@ -21,7 +21,7 @@ def unpack(payload: bytes) -> tuple[dict, list[np.ndarray]]:
     """Header and patterns again, read as the format is described."""
     length = int.from_bytes(payload[:4], "little")
     header = json.loads(payload[4 : 4 + length])
-    cells = iter(np.frombuffer(payload[4 + length :], "<u2") / 65535)
+    cells = iter(np.frombuffer(payload[4 + length :], "<f4"))
     patterns = []
     for pane in header["panes"]:
         n = len(pane["labels"])
@@ -42,8 +42,8 @@ def test_the_bytes_are_both_patterns(n_first: int, n_second: int) -> None:
     )
     header, patterns = unpack(payload)
     assert [pane["title"] for pane in header["panes"]] == ["a", "b"]
-    np.testing.assert_allclose(patterns[0], first, atol=1e-5)
-    np.testing.assert_allclose(patterns[1], second, atol=1e-5)
+    np.testing.assert_array_equal(patterns[0], first)
+    np.testing.assert_array_equal(patterns[1], second)
 
 
 def test_another_theme_or_pattern_is_another_picture_and_the_same_one_is_not() -> None:

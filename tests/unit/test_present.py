@@ -4,13 +4,12 @@ from urllib.parse import urlencode
 
 import pytest
 from starlette.applications import Starlette
-from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from app.compute.rooms import Rooms
 from app.links.link import parse_link
 from app.shell.present import MAX_LIST, MAX_VIEWS, prepared_views
-from app.shell.room_routes import keep_room_key, room_version
-from app.shell.rooms import ROOMS
+from app.shell.room_routes import room_routes
 from tests.hostile import HOSTILE
 
 
@@ -62,23 +61,24 @@ def test_lists_are_bounded() -> None:
 
 
 def test_a_follower_is_told_the_version_and_nothing_else() -> None:
-    client = TestClient(Starlette(routes=[Route("/room-version", room_version)]))
-    code, key = ROOMS.open("head", {"prompt": "secret"})
+    rooms = Rooms()
+    client = TestClient(Starlette(routes=room_routes(rooms)))
+    code, key = rooms.open("head", {"prompt": "secret"})
     answer = client.get("/room-version", params={"code": code, "who": "a" * 999})
     assert (answer.status_code, answer.text) == (200, "1")
-    ROOMS.show(key, "tokens", {})
+    rooms.show(key, "tokens", {})
     assert client.get("/room-version", params={"code": code, "who": "b"}).text == "2"
-    assert ROOMS.followers(key) == 2
-    ROOMS.close(key)
+    assert rooms.followers(key) == 2
+    rooms.close(key)
     for wrong in (code, key, "", "../../etc/passwd"):
         answer = client.get("/room-version", params={"code": wrong})
         assert (answer.status_code, answer.text) == (410, "")
 
 
 def test_only_a_room_s_key_is_kept_and_no_script_reads_it() -> None:
-    route = Route("/room-key", keep_room_key, methods=["POST"])
-    client = TestClient(Starlette(routes=[route]))
-    code, key = ROOMS.open("head", {})
+    rooms = Rooms()
+    client = TestClient(Starlette(routes=room_routes(rooms)))
+    code, key = rooms.open("head", {})
     answer = client.post("/room-key", headers={"X-Room-Key": key, "Origin": "https://a.example"})
     assert answer.status_code == 204
     cookie = answer.headers["Set-Cookie"]
@@ -87,7 +87,7 @@ def test_only_a_room_s_key_is_kept_and_no_script_reads_it() -> None:
     assert (
         "Secure" not in client.post("/room-key", headers={"X-Room-Key": key}).headers["Set-Cookie"]
     )
-    ROOMS.close(key)
+    rooms.close(key)
     for wrong in (key, code, "", "x; Domain=example"):
         answer = client.post("/room-key", headers={"X-Room-Key": wrong})
         assert answer.status_code == 410

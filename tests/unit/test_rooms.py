@@ -2,9 +2,9 @@
 
 import pytest
 
+from app.compute import rooms
+from app.compute.rooms import RoomError, Rooms
 from app.links.parsers import is_code
-from app.shell import rooms
-from app.shell.rooms import RoomError, Rooms
 
 
 class Clock:

@@ -1,8 +1,11 @@
 """Results as bytes: what comes back is what was kept, and nothing else comes back."""
 
 import hashlib
+import io
 import pickle
 import sqlite3
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import is_dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -14,13 +17,23 @@ import pytest
 import analysis
 from analysis.head import Head
 from analysis.heads.scores import head_scores
+from analysis.models.info import ModelInfo
 from analysis.models.loading import HeadModel
 from analysis.runs.inputs import repeated_tokens
 from analysis.runs.predictions import next_token_stats
-from app.compute import ask as ask_module
 from app.compute import shipped, stored
-from app.compute.shared_cache import SharedCache, nbytes
-from app.compute.stored import ResultFolder, from_bytes, key_text, shipped_file, to_bytes
+from app.compute.ask import ask, key_of, remembered
+from app.compute.question import Question
+from app.compute.server import Server
+from app.compute.stored import (
+    ResultFolder,
+    from_bytes,
+    key_text,
+    open_folder,
+    shipped_file,
+    to_bytes,
+)
+from app.config import Config
 
 
 def alike(one: object, other: object) -> None:
@@ -94,6 +107,58 @@ def test_only_known_types_are_made_and_nothing_is_unpickled(tmp_path: Path) -> N
     assert to_bytes("q", objects) is None
 
 
+def bomb() -> bytes:
+    """A file that says it has more numbers than there is memory."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as file:
+        head = io.BytesIO()
+        np.lib.format.write_array_header_1_0(
+            head, {"descr": "<f8", "fortran_order": False, "shape": (2**50,)}
+        )
+        file.writestr("tree.npy", head.getvalue())
+    return content.getvalue()
+
+
+def not_zlib() -> bytes:
+    """A file whose compressed bytes are none."""
+    content = io.BytesIO()
+    np.savez_compressed(content, tree=np.zeros(4000, np.uint8))
+    data = bytearray(content.getvalue())
+    start = 30 + int.from_bytes(data[26:28], "little") + int.from_bytes(data[28:30], "little")
+    data[start : start + 8] = b"\xff" * 8
+    return bytes(data)
+
+
+def cut_short() -> bytes:
+    """A file with less in it than it says."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as file:
+        file.writestr("tree.npy", b"\x93NUMPY\x01")
+    return content.getvalue()
+
+
+def nested() -> bytes:
+    """A tree that is deeper than any recursion may go."""
+    content = io.BytesIO()
+    tree = '{"tuple": [' * 100_000 + "]}" * 100_000
+    np.savez_compressed(content, tree=np.frombuffer(tree.encode(), np.uint8))
+    return content.getvalue()
+
+
+def of_a_list() -> bytes:
+    """A tree of another shape."""
+    content = io.BytesIO()
+    tree = '{"type": "Head", "fields": [1, 2]}'
+    np.savez(content, tree=np.frombuffer(tree.encode(), np.uint8))
+    return content.getvalue()
+
+
+@pytest.mark.parametrize("forged", [bomb, not_zlib, cut_short, nested, of_a_list])
+def test_a_forged_entry_with_a_valid_checksum_is_none_at_all(forged) -> None:
+    content = forged()
+    assert from_bytes("q", hashlib.sha256(b"q\0" + content).digest() + content) is None
+
+
 def test_keys_that_differ_have_different_texts() -> None:
     keys = [("a", 1), ("a", "1"), ("a", b"1"), ("a", 1.0), ("a", True), ("a,1",), (("a",), 1)]
     assert len({key_text(key) for key in keys}) == len(keys)
@@ -105,6 +170,50 @@ def test_a_folder_keeps_results_over_a_restart(tmp_path: Path) -> None:
     ResultFolder(tmp_path, 2**24).keep("q", b"data")
     assert ResultFolder(tmp_path, 2**24).get("q") == b"data"
     assert ResultFolder(tmp_path, 2**24).get("other") is None
+
+
+@pytest.mark.parametrize("damage", [b"", b"not a database " * 1000])
+def test_a_damaged_folder_is_set_aside_and_begun_anew(tmp_path: Path, damage: bytes) -> None:
+    ResultFolder(tmp_path, 2**24).keep("q", b"data" * 20_000)
+    (tmp_path / "of-somebody-else").write_text("x")
+    for _ in range(3):  # what was set aside before makes way
+        for file in tmp_path.glob("cache.db-*"):
+            file.unlink()
+        database = (tmp_path / "cache.db").read_bytes()
+        (tmp_path / "cache.db").write_bytes(database[:100] + damage + database[4000:])
+        folder = ResultFolder(tmp_path, 2**24)
+        assert folder.get("q") is None
+        folder.keep("q", b"more" * 20_000)
+        assert ResultFolder(tmp_path, 2**24).get("q") == b"more" * 20_000
+    assert (tmp_path / "damaged" / "cache.db").exists()
+    assert (tmp_path / "of-somebody-else").exists()
+
+
+def test_a_folder_that_is_damaged_while_it_is_used_is_begun_anew(tmp_path: Path) -> None:
+    folder = ResultFolder(tmp_path, 2**24)
+    for number in range(200):
+        folder.keep(f"q{number}", b"data")
+    with (tmp_path / "cache.db").open("r+b") as file:
+        file.write(b"not a database " * 5000)
+    for file in tmp_path.glob("cache.db-*"):
+        file.write_bytes(b"")
+
+    def ask(number: int) -> None:
+        assert folder.get(f"q{number}") in (None, b"data")
+        folder.keep(f"q{number}", b"data")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(ask, range(200)))
+    assert (tmp_path / "damaged").exists()
+    folder.keep("q", b"data")
+    assert ResultFolder(tmp_path, 2**24).get("q") == b"data"
+
+
+def test_a_folder_that_is_not_ours_is_left_out_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    assert open_folder(str(tmp_path / "file"), 2**24) is None
+    assert open_folder("", 2**24) is None
+    assert (tmp_path / "file").read_text() == "x"
 
 
 def test_what_somebody_puts_into_the_folder_is_not_unpickled(tmp_path: Path) -> None:
@@ -122,35 +231,37 @@ def test_what_somebody_puts_into_the_folder_is_not_unpickled(tmp_path: Path) -> 
     assert not (tmp_path / "sprung").exists()
 
 
-def test_the_backend_computes_again_what_the_folder_has_lost(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder, calls = ResultFolder(tmp_path, 2**24), []
-    monkeypatch.setattr(ask_module, "_folder", lambda: folder)
+def test_what_the_folder_has_lost_is_computed_again(tmp_path: Path) -> None:
+    calls: list[int] = []
+    counted = Question("f", lambda: lambda model, part: calls.append(part) or len(calls))
     info = shipped.first_view().info
 
-    def ask() -> object:
-        monkeypatch.setattr(
-            ask_module, "_results", SharedCache(2**20, nbytes)
-        )  # as after a restart
-        return ask_module._shared("f", info, (1,), lambda model: calls.append(1) or len(calls))
+    def asked() -> object:
+        # As after a restart.
+        with Server(Config(cache_folder=str(tmp_path))).used():
+            return ask(counted, info, 1)
 
-    assert [ask(), ask()] == [1, 1]
-    question = key_text(ask_module.key_of("f", info, (1,)))
+    assert [asked(), asked()] == [1, 1]
+    question = key_text(key_of("f", info, (1,)))
     assert question
+    folder = ResultFolder(tmp_path, 2**24)
     folder.keep(question, (folder.get(question) or b"")[:-3])
-    assert [ask(), ask()] == [2, 2]
+    assert [asked(), asked()] == [2, 2]
 
 
-def test_what_comes_with_the_model_is_what_it_computes(monkeypatch: pytest.MonkeyPatch) -> None:
-    selection = shipped.first_view()
-    monkeypatch.setattr(ask_module, "_results", SharedCache(2**26, nbytes))
-    monkeypatch.setattr(ask_module, "shipped_file", lambda *_: Path("absent"))
-    shipped.compute_first_view(selection)
-    computed = dict(ask_module.remembered())
-    assert len(computed) == len(list((selection.info.folder / "views").iterdir()))
+@pytest.mark.parametrize("info", list(shipped.bundled_models()), ids=lambda info: info.name)
+def test_what_comes_with_a_model_is_what_it_computes(
+    info: ModelInfo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.compute.ask.shipped_file", lambda *_: Path("absent"))
+    with Server(Config()).used():
+        shipped.compute_shipped(info)
+        computed = dict(remembered())
+    files = list((info.folder / "views").iterdir())
+    assert len(computed) == len(files)
+    assert sum(file.stat().st_size for file in files) < 100_000
     for question, value in computed.items():
-        found = from_bytes(question, shipped_file(selection.info.folder, question).read_bytes())
+        found = from_bytes(question, shipped_file(info.folder, question).read_bytes())
         if isinstance(value, analysis.HeadScores):  # a score may be newer than the file
             names = found.values.keys()
             assert {"previous", "induction", "entropy"} <= names

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -10,8 +11,9 @@ from jaxtyping import Float
 from streamlit.components.v2.types import ComponentRenderer
 
 from analysis.head import Head
-from app.components.head_grid.packing import assemble, extent, quantise
+from app.components.head_grid.packing import assemble, extent, rescaled_rows
 from app.components.head_grid.view import MAX_LOCKED, MAX_LOCKED_TOKENS, Exchange, HeadGridState
+from app.components.scripts import joined
 
 _FOLDER = Path(__file__).parent
 
@@ -20,7 +22,7 @@ _FOLDER = Path(__file__).parent
 def _component() -> ComponentRenderer:
     return st.components.v2.component(
         "head_grid",
-        js=(_FOLDER / "head_grid.js").read_text(encoding="utf-8"),
+        js=joined(_FOLDER / "js" / "page" / "head_grid.js"),
         css=(_FOLDER / "head_grid.css").read_text(encoding="utf-8"),
     )
 
@@ -80,28 +82,51 @@ def head_grid(
     row = {layer: index for index, layer in enumerate(layers)}
     rows = [row[head.layer] for head in wanted]
     columns = [head.head for head in wanted]
-    cells = quantise(patterns[rows, columns, : shown.tokens, : shown.tokens], shown.bits)
-
     asked = (view or HeadGridState()).within(wanted, shown.tokens)
     exchange = _exchange(key, asked, wanted, shown.tokens)
+    payload = grid_payload(
+        patterns[rows, columns, : shown.tokens, : shown.tokens],
+        labels[: shown.tokens],
+        wanted,
+        key=key,
+        scores={name: values[rows, columns] for name, values in (scores or {}).items()},
+        marks=marks or {},
+        note=shown.note,
+        height=height,
+        report=report,
+        command={"number": exchange.number, **exchange.command.to_json()},
+    )
+    _component()(key=key, data=payload, on_view_change=_ignore)
+    return exchange.returned
+
+
+def grid_payload(
+    patterns: Float[np.ndarray, "head dest src"],
+    labels: Sequence[str],
+    heads: Sequence[Head],
+    *,
+    key: str,
+    scores: Mapping[str, Float[np.ndarray, " head"]],
+    marks: Mapping[str, float],
+    note: str,
+    height: int,
+    report: bool,
+    command: Mapping[str, Any],
+) -> bytes:
+    """What the browser gets: see `packing`, and `GridHeader` in `js/grid_data.js`."""
     header = {
         "key": key,
-        "bits": shown.bits,
-        "heads": [[head.layer, head.head] for head in wanted],
-        "labels": [str(label) for label in labels[: shown.tokens]],
-        "scores": {
-            name: [_number(value) for value in values[rows, columns]]
-            for name, values in (scores or {}).items()
-        },
-        "marks": dict(marks or {}),
-        "note": shown.note,
+        "heads": [[head.layer, head.head] for head in heads],
+        "labels": [str(label) for label in labels],
+        "scores": {name: [_number(value) for value in values] for name, values in scores.items()},
+        "marks": dict(marks),
+        "note": note,
         "height": height,
         "report": report,
         "limits": {"locked": MAX_LOCKED, "tokens": MAX_LOCKED_TOKENS},
-        "command": {"number": exchange.number, **exchange.command.to_json()},
+        "command": command,
     }
-    _component()(key=key, data=assemble(header, cells), on_view_change=_ignore)
-    return exchange.returned
+    return assemble(header, rescaled_rows(patterns))
 
 
 def _check_shapes(

@@ -2,9 +2,12 @@
 
 One payload is, in this order:
 - 4 bytes: length of the header, little-endian;
-- the header: JSON (UTF-8), padded with spaces so that the cells start at an even offset;
-- the cells: for each head, for each destination, the sources 0..destination, as `bits`-wide
-  little-endian unsigned integers; 0 stands for 0.0 and the largest one for 1.0.
+- the header: JSON (UTF-8), padded with spaces so that the numbers start at a multiple of 4;
+- the numbers, little-endian: `rescaled_rows` or `exact_cells`.
+
+A browser computes with what it gets: it shares out anew what the first token leaves, it subtracts
+one pattern from another. Numbers rounded to what a picture needs would come out of that with a
+rounding many times larger.
 """
 
 import json
@@ -21,10 +24,10 @@ from jaxtyping import Float
 MAX_TOKENS = 1024
 # The largest models of the catalogue's families have 48 layers x 25 heads.
 MAX_HEADS = 1200
-# 144 heads x 240 tokens: 4.2 MB, and about 0.1 s to draw in a browser without a GPU.
+# 144 heads x 240 tokens: 8.6 MB, and about 0.1 s to draw in a browser without a GPU.
 MAX_CELLS = 144 * 240 * 241 // 2
-# Two bytes a cell, and so four true decimals on hover, up to this size; one byte beyond.
-FINE_BYTES = 2**20
+# The cell that stands for the largest in its row.
+TOP = 65535
 # A pattern may miss 0..1 and the empty upper triangle by rounding, not by more.
 TOLERANCE = 1e-4
 
@@ -41,11 +44,6 @@ class Extent:
     def cells(self) -> int:
         """Cells of all heads together: lower triangles with their diagonal."""
         return self.heads * self.tokens * (self.tokens + 1) // 2
-
-    @property
-    def bits(self) -> int:
-        """Width of one cell: 16 while that is cheap, else 8."""
-        return 16 if 2 * self.cells <= FINE_BYTES else 8
 
 
 def extent(n_heads: int, n_tokens: int) -> Extent:
@@ -70,12 +68,47 @@ def extent(n_heads: int, n_tokens: int) -> Extent:
     return Extent(heads, tokens, f"Showing {' and '.join(parts)}. {remedy}")
 
 
-def quantise(patterns: Float[np.ndarray, "head dest src"], bits: int) -> bytes:
-    """The lower triangles in reading order, rounded to the nearest of 2**bits steps.
+def rescaled_rows(patterns: Float[np.ndarray, "head dest src"]) -> bytes:
+    """Each row as the first token's share, and the others in steps of the largest of them.
+
+    In this order, by head and destination: the first token's values (4-byte floats), the largest
+    of the other values (4-byte floats), and the sources 1..destination as 2-byte integers, of
+    which `TOP` stands for that largest value. So what a first token leaves is as exact as it is
+    large, whether that is all of the row or a twentieth of it.
 
     Raises:
-        ValueError: Values outside 0..1, or attention to a later token: these are no causal
-            attention patterns, and their upper triangle would be lost without a word.
+        ValueError: As `check_causal`.
+    """
+    check_causal(patterns)
+    rows, columns = np.tril_indices(patterns.shape[-1] - 1)
+    values = patterns[:, rows + 1, columns + 1].clip(0, 1)
+    most = patterns[:, :, 1:].max(-1, initial=0).clip(0, 1)
+    scale = most[:, rows + 1]
+    shares = np.divide(values, scale, out=np.zeros_like(values), where=scale > 0)
+    cells = np.rint(shares.clip(0, 1) * np.float32(TOP))
+    first = patterns[:, :, 0].clip(0, 1)
+    return b"".join(
+        (first.astype("<f4").tobytes(), most.astype("<f4").tobytes(), cells.astype("<u2").tobytes())
+    )
+
+
+def exact_cells(pattern: Float[np.ndarray, "dest src"]) -> bytes:
+    """The lower triangle in reading order, as 4-byte floats.
+
+    Raises:
+        ValueError: As `check_causal`.
+    """
+    check_causal(pattern[None])
+    rows, columns = np.tril_indices(len(pattern))
+    return pattern[rows, columns].clip(0, 1).astype("<f4").tobytes()
+
+
+def check_causal(patterns: Float[np.ndarray, "head dest src"]) -> None:
+    """Nothing, for causal attention patterns.
+
+    Raises:
+        ValueError: Values outside 0..1, or attention to a later token, which would be lost without
+            a word with the upper triangle.
     """
     # `not <=` also catches NaN, which fails every comparison.
     if not (np.all(patterns >= -TOLERANCE) and np.all(patterns <= 1 + TOLERANCE)):
@@ -88,17 +121,13 @@ def quantise(patterns: Float[np.ndarray, "head dest src"], bits: int) -> bytes:
         raise ValueError(
             f"a causal pattern has no attention to later tokens; found {ahead:.3g} there"
         )
-    rows, columns = np.tril_indices(patterns.shape[-1])
-    top = 2**bits - 1
-    cells = np.rint(patterns[:, rows, columns] * np.float32(top)).clip(0, top)
-    return cells.astype(f"<u{bits // 8}").tobytes()
 
 
-def assemble(header: Mapping[str, Any], cells: bytes) -> bytes:
-    """Header and cells as one payload; adds `id`, which changes when anything drawn does."""
+def assemble(header: Mapping[str, Any], numbers: bytes) -> bytes:
+    """Header and numbers as one payload; adds `id`, which changes when anything drawn does."""
     text = json.dumps(header, allow_nan=False)
-    digest = blake2b(cells, digest_size=12)
+    digest = blake2b(numbers, digest_size=12)
     digest.update(text.encode())
     encoded = json.dumps({**header, "id": digest.hexdigest()}, allow_nan=False).encode()
     encoded += b" " * (-len(encoded) % 4)
-    return len(encoded).to_bytes(4, "little") + encoded + cells
+    return len(encoded).to_bytes(4, "little") + encoded + numbers

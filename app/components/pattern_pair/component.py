@@ -14,12 +14,12 @@ import streamlit as st
 from jaxtyping import Float
 from streamlit.components.v2.types import ComponentRenderer
 
-from app.components.head_grid.packing import assemble, extent, quantise
+from app.components.head_grid.packing import assemble, exact_cells, extent
+from app.components.scripts import joined
 from app.text import display_token
 from app.theme import Palette
 
 _FOLDER = Path(__file__).parent
-_BITS = 16  # four true decimals of both values and of their difference
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ class Pane:
 def _component() -> ComponentRenderer:
     return st.components.v2.component(
         "pattern_pair",
-        js=(_FOLDER / "pattern_pair.js").read_text(encoding="utf-8"),
+        js=joined(_FOLDER / "js" / "page" / "pattern_pair.js"),
         css=(_FOLDER / "pattern_pair.css").read_text(encoding="utf-8"),
     )
 
@@ -72,7 +72,7 @@ def pair_payload(first: Pane, second: Pane, palette: Palette) -> bytes:
     for pane in (first, second):
         # The same for both sides, so that shapes that agree still agree after a cut.
         shown = extent(1, len(pane.labels))
-        cells += quantise(pane.pattern[None, : shown.tokens, : shown.tokens], _BITS)
+        cells += exact_cells(pane.pattern[: shown.tokens, : shown.tokens])
         panes.append(
             {
                 "title": pane.title,

@@ -27,11 +27,9 @@ from app.compute.calls.heads import reference_scores as reference_scores
 from app.compute.calls.heads import resting_attention as resting_attention
 from app.compute.calls.heads import scores as scores
 from app.compute.calls.heads import similar_heads as similar_heads
-from app.compute.calls.inputs import of_sequence as of_sequence
-from app.compute.calls.inputs import of_tokens as of_tokens
 from app.compute.calls.inputs import one_sequence as one_sequence
-from app.compute.calls.inputs import over_layers as over_layers
 from app.compute.calls.inputs import tokens_of as tokens_of
+from app.compute.calls.mosaic import model_scores as model_scores
 from app.compute.calls.mosaic import mosaic as mosaic
 from app.compute.calls.patching import activation_patching as activation_patching
 from app.compute.calls.patching import attribution_patching as attribution_patching

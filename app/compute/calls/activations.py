@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import analysis
 from app.compute.ask import ask
 from app.compute.calls.inputs import of_sequence
+from app.compute.question import Question
 from app.links.selection import Selection
 
 if TYPE_CHECKING:
@@ -13,39 +15,47 @@ if TYPE_CHECKING:
     from analysis.circuits.ranking import TokenRanking
     from analysis.neurons import NeuronActivations, NeuronPeaks
 
+PARAMETERS = Question("parameters", lambda: analysis.parameters)
+HOOK_POINTS = Question("hook_points", lambda: analysis.hook_points)
+PROMOTED_TOKENS = Question("promoted_tokens", lambda: analysis.promoted_tokens)
+ACTIVATION = Question("activation", lambda: analysis.activation)
+VERIFY_PATTERN = Question("verify_pattern", lambda: analysis.verify_pattern)
+NEURON_PEAKS = Question("neuron_peaks", lambda: analysis.neuron_peaks)
+NEURON_ACTIVATIONS = Question("neuron_activations", lambda: analysis.neuron_activations)
+
 
 def parameters(selection: Selection) -> tuple[Parameter, ...]:
     """Every weight tensor of the model."""
-    return ask(selection, "parameters")
+    return ask(PARAMETERS, selection.info)
 
 
 def hook_points(selection: Selection) -> tuple[HookPoint, ...]:
     """Every activation of the model that can be read."""
-    return ask(selection, "hook_points")
+    return ask(HOOK_POINTS, selection.info)
 
 
 def activation(selection: Selection, sequence: int, name: str) -> Activation:
     """One activation on one of the view's sequences, batch of 1."""
-    return of_sequence(selection, sequence, "activation", name)
+    return of_sequence(ACTIVATION, selection, sequence, name)
 
 
 def verify_pattern(selection: Selection, sequence: int, layer: int) -> PatternCheck:
     """A layer's pattern worked out by hand, on one of the view's sequences."""
-    return of_sequence(selection, sequence, "verify_pattern", layer)
+    return of_sequence(VERIFY_PATTERN, selection, sequence, layer)
 
 
 def neuron_peaks(selection: Selection, sequence: int) -> NeuronPeaks:
     """Where every neuron fires most on one of the view's sequences."""
-    return of_sequence(selection, sequence, "neuron_peaks")
+    return of_sequence(NEURON_PEAKS, selection, sequence)
 
 
 def neuron_activations(selection: Selection, sequence: int, layer: int) -> NeuronActivations:
     """The neurons of one layer on one of the view's sequences, batch of 1."""
-    return of_sequence(selection, sequence, "neuron_activations", layer)
+    return of_sequence(NEURON_ACTIVATIONS, selection, sequence, layer)
 
 
 def promoted_tokens(
     selection: Selection, layer: int, neuron: int
 ) -> tuple[TokenRanking, TokenRanking]:
     """The tokens a neuron raises and those it lowers."""
-    return ask(selection, "promoted_tokens", layer, neuron)
+    return ask(PROMOTED_TOKENS, selection.info, layer, neuron)

@@ -2,24 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+import analysis
 from analysis.definitions import SCORES
 from analysis.errors import AnalysisError
 from analysis.head import Head, all_heads
-from app.compute.calls.inputs import of_sequence, of_tokens, over_layers
+from app.compute.calls.inputs import of_sequence, of_tokens
 from app.compute.calls.weights import ov_eigenvalues
-from app.compute.engine import engine
+from app.compute.imports import import_all
+from app.compute.question import Question
 from app.links.fits import longest_half
 from app.links.selection import Selection
 
 if TYPE_CHECKING:
     from analysis.heads.distances import RestingAttention
     from analysis.heads.scores import HeadScores
-    from analysis.runs.patterns import Patterns
+    from analysis.models.loading import HeadModel
+    from analysis.runs.results import Patterns
+    from analysis.tokens import Tokens
+
+R = TypeVar("R")
+
+
+def _of_every_layer(summary: Callable[[Patterns, Tokens], R]) -> Callable[[HeadModel, Tokens], R]:
+    """A summary of the patterns of every layer, which are not themselves kept."""
+
+    @wraps(summary)
+    def compute(model: HeadModel, tokens: Tokens) -> R:
+        return summary(analysis.attention_patterns(model, tokens), tokens)
+
+    return compute
+
+
+HEAD_SCORES = Question("head_scores", lambda: analysis.head_scores)
+DISTANCE_PROFILE = Question("distance_profile", lambda: _of_every_layer(analysis.distance_profile))
+RESTING_ATTENTION = Question(
+    "resting_attention", lambda: _of_every_layer(analysis.resting_attention)
+)
+KEEP_ONLY = Question("keep_only", lambda: analysis.keep_only)
+ATTENTION_PATTERNS = Question("attention_patterns", lambda: analysis.attention_patterns)
 
 
 def patterns(
@@ -29,18 +55,18 @@ def patterns(
     without: tuple[Head, ...] = (),
 ) -> Patterns:
     """Attention patterns of one of the view's sequences, batch of 1; `without` ablates heads."""
-    return of_sequence(selection, sequence, "attention_patterns", layers, without)
+    return of_sequence(ATTENTION_PATTERNS, selection, sequence, layers, without)
 
 
 def scores(selection: Selection, without: tuple[Head, ...] = ()) -> HeadScores:
     """Every head's scores on the view's tokens; `without` ablates heads."""
-    return of_tokens(selection, "head_scores", without=without)
+    return of_tokens(HEAD_SCORES, selection, without=without)
 
 
 def loss(selection: Selection, without: tuple[Head, ...] = ()) -> float:
     """Loss on the view's tokens, nats per token; on their second half if they are repeated."""
     kept = tuple(head for head in all_heads(selection.info) if head not in without)
-    return of_tokens(selection, "keep_only", kept)
+    return of_tokens(KEEP_ONLY, selection, kept)
 
 
 def reference_scores(selection: Selection) -> HeadScores:
@@ -55,12 +81,12 @@ def reference_scores(selection: Selection) -> HeadScores:
 
 def distance_profile(selection: Selection) -> np.ndarray:
     """Mean attention of every head by distance, [layer, head, distance]."""
-    return over_layers(selection, "distance_profile")
+    return of_tokens(DISTANCE_PROFILE, selection)
 
 
 def resting_attention(selection: Selection) -> RestingAttention:
     """Mean attention of every head to the first token, in each half of repeated tokens."""
-    return over_layers(selection, "resting_attention")
+    return of_tokens(RESTING_ATTENTION, selection)
 
 
 def profiles(selection: Selection) -> dict[str, np.ndarray]:
@@ -77,5 +103,5 @@ def profiles(selection: Selection) -> dict[str, np.ndarray]:
 
 def similar_heads(profiles: Mapping[str, np.ndarray], head: Head) -> list[tuple[Head, float]]:
     """All other heads by the distance of their profiles."""
-    similar: list[tuple[Head, float]] = engine().similar_heads(profiles, head)
-    return similar
+    import_all()
+    return analysis.similar_heads(profiles, head)

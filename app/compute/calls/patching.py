@@ -5,17 +5,27 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import analysis
 from analysis.errors import AnalysisError
 from analysis.head import Head
 from app.compute.ask import Progress, ask
-from app.compute.calls.inputs import tokens_of
-from app.compute.engine import engine, model_of
+from app.compute.calls.inputs import TOKENIZE, tokens_of
+from app.compute.engine import model_of
+from app.compute.question import Question
 from app.links.selection import Selection
 
 if TYPE_CHECKING:
+    from analysis.effects.ablation import Method
     from analysis.effects.edges import Edge, EdgeAttribution, Faithfulness
     from analysis.effects.patching import Input, PatchKind, PatchMap, PathMap, PromptPair
     from analysis.runs.inputs import Tokens
+
+PROMPT_PAIR = Question("prompt_pair", lambda: analysis.prompt_pair)
+ATTRIBUTION_PATCHING = Question("attribution_patching", lambda: analysis.attribution_patching)
+ACTIVATION_PATCHING = Question("activation_patching", lambda: analysis.activation_patching)
+PATH_PATCHING = Question("path_patching", lambda: analysis.path_patching)
+EDGE_ATTRIBUTION = Question("edge_attribution", lambda: analysis.edge_attribution)
+FAITHFULNESS = Question("faithfulness", lambda: analysis.faithfulness)
 
 
 # Tokens times patches times parameters: about two minutes of one visitor's patches.
@@ -34,7 +44,7 @@ def patched_prompts(selection: Selection) -> tuple[Tokens, Tokens]:
     """
     bos, info = selection.bos, selection.info
     prompts = [
-        ask(selection, "tokenize", selection[name], prepend_bos=bos)
+        ask(TOKENIZE, selection.info, selection[name], prepend_bos=bos)
         for name in ("clean", "corrupt")
     ]
     longest = int((MAX_PATTERN_NUMBERS / (info.n_layers * info.n_heads)) ** 0.5)
@@ -50,15 +60,12 @@ def prompt_pair(
     selection: Selection, clean: Tokens, corrupt: Tokens, answer: int, foil: int
 ) -> PromptPair:
     """Two prompts that can be patched into each other."""
-    pair: PromptPair = engine().prompt_pair(
-        model_of(selection), clean, corrupt, answer=answer, foil=foil
-    )
-    return pair
+    return PROMPT_PAIR(model_of(selection), clean, corrupt, answer=answer, foil=foil)
 
 
 def attribution_patching(selection: Selection, pair: PromptPair) -> dict[PatchKind, PatchMap]:
     """Estimates of every patch of every kind."""
-    return ask(selection, "attribution_patching", pair)
+    return ask(ATTRIBUTION_PATCHING, selection.info, pair)
 
 
 def activation_patching(
@@ -70,7 +77,7 @@ def activation_patching(
 ) -> PatchMap:
     """Exact patches of one kind; `progress` may raise to cancel them."""
     _admit_patches(selection, pair, len(cells))
-    return ask(selection, "activation_patching", pair, kind, cells, progress=progress)
+    return ask(ACTIVATION_PATCHING, selection.info, pair, kind, cells, progress=progress)
 
 
 def path_patching(
@@ -78,7 +85,7 @@ def path_patching(
 ) -> PathMap:
     """Exact patches of every path into a head; for k and v `reader` is a key/value head."""
     _admit_patches(selection, pair, reader.layer * selection.info.n_heads)
-    return ask(selection, "path_patching", pair, reader, into, progress=progress)
+    return ask(PATH_PATCHING, selection.info, pair, reader, into, progress=progress)
 
 
 def circuit_tokens(selection: Selection) -> Tokens:
@@ -99,13 +106,13 @@ def circuit_tokens(selection: Selection) -> Tokens:
 def edge_attribution(selection: Selection) -> EdgeAttribution:
     """Every edge between heads with its estimated effect on the view's tokens."""
     tokens = circuit_tokens(selection)
-    return ask(selection, "edge_attribution", tokens, method=_cut_by(tokens))
+    return ask(EDGE_ATTRIBUTION, selection.info, tokens, method=_cut_by(tokens))
 
 
 def faithfulness(selection: Selection, edges: tuple[Edge, ...]) -> Faithfulness:
     """The loss on the view's tokens when all other edges are cut."""
     tokens = circuit_tokens(selection)
-    return ask(selection, "faithfulness", tokens, edges, method=_cut_by(tokens))
+    return ask(FAITHFULNESS, selection.info, tokens, edges, method=_cut_by(tokens))
 
 
 def _admit_patches(selection: Selection, pair: PromptPair, patches: int) -> None:
@@ -118,6 +125,6 @@ def _admit_patches(selection: Selection, pair: PromptPair, patches: int) -> None
         )
 
 
-def _cut_by(tokens: Tokens) -> str:
+def _cut_by(tokens: Tokens) -> Method:
     # A mean needs several sequences.
     return "mean" if tokens.batch > 1 else "zero"

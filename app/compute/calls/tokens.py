@@ -7,24 +7,29 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+import analysis
 from analysis.errors import AnalysisError
 from app.compute.calls.inputs import of_sequence, of_tokens
-from app.compute.engine import engine, model_of
+from app.compute.engine import model_of
+from app.compute.question import Question
 from app.links.selection import Selection
 
 if TYPE_CHECKING:
     from analysis.logits.lens import Lens
     from analysis.runs.predictions import NextTokenStats
 
+NEXT_TOKEN_STATS = Question("next_token_stats", lambda: analysis.next_token_stats)
+LOGIT_LENS = Question("logit_lens", lambda: analysis.logit_lens)
+
 
 def next_token_stats(selection: Selection) -> NextTokenStats:
     """Next-token predictions on the view's tokens."""
-    return of_tokens(selection, "next_token_stats")
+    return of_tokens(NEXT_TOKEN_STATS, selection)
 
 
 def logit_lens(selection: Selection, sequence: int) -> Lens:
     """What one of the view's sequences would be predicted to go on with after each layer."""
-    return of_sequence(selection, sequence, "logit_lens")
+    return of_sequence(LOGIT_LENS, selection, sequence)
 
 
 def single_token(selection: Selection, text: str) -> int:
@@ -62,6 +67,7 @@ def typed_ids(selection: Selection, text: str) -> np.ndarray:
 
 def token_labels(selection: Selection, ids: np.ndarray) -> list[list[str]]:
     """What each id of a table [pos, k] stands for."""
-    tokenizer, text_of = model_of(selection).tokenizer, engine().token_text
-    text = {int(i): text_of(tokenizer, int(i)) for i in np.unique(ids)}
+    # Whoever has a model has imported all.
+    tokenizer = model_of(selection).tokenizer
+    text = {int(i): analysis.token_text(tokenizer, int(i)) for i in np.unique(ids)}
     return [[text[int(i)] for i in row] for row in ids]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+import analysis
 from analysis.head import Head
 from app.compute.ask import Progress, ask
-from app.compute.engine import engine, model_of
+from app.compute.engine import model_of
+from app.compute.question import Question
 from app.links.selection import Selection
 
 if TYPE_CHECKING:
-    from analysis.circuits.composition import Composition
+    from analysis.circuits.composition import Composition, Kind
     from analysis.circuits.copying import Copying, KeyQueryMatch
     from analysis.circuits.ov_qk import Circuit, OVSample, TokenOutputs, TokenPreferences
     from analysis.circuits.spectra import (
@@ -19,6 +21,18 @@ if TYPE_CHECKING:
         FactoredTiming,
         OVDecomposition,
     )
+
+OV_COPYING = Question("ov_copying", lambda: analysis.ov_copying)
+OV_SAMPLE = Question("ov_sample", lambda: analysis.ov_sample)
+OV_EIGENVALUES = Question("ov_eigenvalues", lambda: analysis.ov_eigenvalues)
+OV_TOP_TOKENS = Question("ov_top_tokens", lambda: analysis.ov_top_tokens)
+QK_PREFERENCES = Question("qk_preferences", lambda: analysis.qk_preferences)
+OV_SVD = Question("ov_svd", lambda: analysis.ov_svd)
+FACTORED_MATRIX_FACTS = Question("factored_matrix_facts", lambda: analysis.factored_matrix_facts)
+TIME_FACTORED = Question("time_factored", lambda: analysis.time_factored)
+PREVIOUS_TOKEN_CIRCUIT = Question("previous_token_circuit", lambda: analysis.previous_token_circuit)
+K_COMPOSITION_CIRCUIT = Question("k_composition_circuit", lambda: analysis.k_composition_circuit)
+COMPOSITION_SCORES = Question("composition_scores", lambda: analysis.composition_scores)
 
 
 # Enough work to be measured, and no more than a second or two of it with a large vocabulary.
@@ -29,60 +43,61 @@ def ov_copying(
     selection: Selection, heads: tuple[Head, ...], progress: Progress | None = None
 ) -> Copying:
     """OV copying accuracy of heads, jointly; `progress` may raise to cancel it."""
-    return ask(selection, "ov_copying", heads, progress=progress)
+    return ask(OV_COPYING, selection.info, heads, progress=progress)
 
 
 def ov_sample(selection: Selection, heads: tuple[Head, ...]) -> OVSample:
     """The OV circuit of heads, jointly, on the tokens that the view draws."""
     size = min(selection["sample"], selection.info.d_vocab)
-    return ask(selection, "ov_sample", heads, size=size, seed=selection["draw"])
+    return ask(OV_SAMPLE, selection.info, heads, size=size, seed=selection["draw"])
 
 
 def ov_eigenvalues(selection: Selection) -> Eigenvalues:
     """Eigenvalue copying scores of all heads."""
-    return ask(selection, "ov_eigenvalues")
+    return ask(OV_EIGENVALUES, selection.info)
 
 
 def ov_top_tokens(selection: Selection, head: Head, token_id: int) -> TokenOutputs:
     """What attending to a token writes."""
-    return ask(selection, "ov_top_tokens", head, token_id)
+    return ask(OV_TOP_TOKENS, selection.info, head, token_id)
 
 
 def qk_preferences(selection: Selection, head: Head, token_id: int) -> TokenPreferences:
     """What a token looks for as a query, and what looks for it as a key."""
-    return ask(selection, "qk_preferences", head, token_id)
+    return ask(QK_PREFERENCES, selection.info, head, token_id)
 
 
 def ov_svd(selection: Selection, head: Head, n: int, top: int) -> OVDecomposition:
     """The strongest singular directions of one head's OV."""
-    return ask(selection, "ov_svd", head, n=min(n, selection.info.d_head), top=top)
+    return ask(OV_SVD, selection.info, head, n=min(n, selection.info.d_head), top=top)
 
 
 def factored_facts(selection: Selection) -> FactoredFacts:
     """What the OV circuit of one head takes, written out and factored."""
-    return ask(selection, "factored_matrix_facts")
+    return ask(FACTORED_MATRIX_FACTS, selection.info)
 
 
 def factored_timing(selection: Selection, head: Head, again: bool) -> FactoredTiming:
     """The same, measured here; `again` measures anew instead of showing what was measured."""
     rows = min(TIMED_ROWS, selection.info.d_vocab)
     if again:
-        return engine().time_factored(model_of(selection), head, rows=rows, repeats=7)
-    return ask(selection, "time_factored", head, rows=rows, repeats=7)
+        return TIME_FACTORED(model_of(selection), head, rows=rows, repeats=7)
+    return ask(TIME_FACTORED, selection.info, head, rows=rows, repeats=7)
 
 
 def previous_token_circuit(selection: Selection, head: Head) -> Circuit:
     """Where a head would look if it saw positions only."""
-    return ask(selection, "previous_token_circuit", head.layer, head.head)
+    return ask(PREVIOUS_TOKEN_CIRCUIT, selection.info, head.layer, head.head)
 
 
 def k_composition_circuit(
     selection: Selection, writer: Head, reader: Head, progress: Progress
 ) -> KeyQueryMatch:
     """Whether a token's query finds the key that `writer` wrote about it, and the other way."""
-    return ask(selection, "k_composition_circuit", writer, reader, progress=progress)
+    return ask(K_COMPOSITION_CIRCUIT, selection.info, writer, reader, progress=progress)
 
 
 def composition(selection: Selection, kind: str) -> Composition:
     """Composition scores of all pairs of heads."""
-    return ask(selection, "composition_scores", kind)
+    # The link's parser takes no other, and `analysis` refuses one.
+    return ask(COMPOSITION_SCORES, selection.info, cast("Kind", kind))

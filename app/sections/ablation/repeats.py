@@ -25,8 +25,8 @@ def draw_repeats(view: AblationView) -> None:
         "Mean ablation where all of the first half comes again, and where only pairs of "
         "neighbours do, in random order. A head that helps with the first and not with the second "
         "compares more than one token; the dashed line is a head that both need alike.",
-        ABLATION,
         PAIR_ABLATION,
+        also=(ABLATION,),
         acts="Click a bar to put its head in focus.",
     ):
         if view.tokens.half_length is None or view.tokens.batch < 2:

@@ -12,8 +12,8 @@ from analysis.definitions import (
     ABLATION,
     COMPOSITION,
     COPYING,
-    LOG_PROBS,
     LOSS,
+    MEAN_LOG_PROBS,
     PARTNERS,
     PATTERN,
     SCORES,
@@ -206,7 +206,7 @@ def _draw_line(lesson: Lesson) -> None:
         Subject(lesson.view),
         "How probable each token was to the model",
         "Higher is better; 0 is certain.",
-        LOG_PROBS,
+        MEAN_LOG_PROBS,
         also=(LOSS,),
     ):
         draw(

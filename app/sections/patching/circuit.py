@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -63,8 +64,9 @@ def draw_circuit(selection: Selection) -> None:
             palette(),
         )
         patching_figures.add_input_legend(figure, edges, palette())
-        draw_head_graph(figure, "circuit", selection, ())
-        _draw_table(edges)
+        rows = [{"Edge": edge.label, "≈ nats": edge.score} for edge in edges]
+        draw_head_graph(figure, "circuit", selection, (), rows)
+        _draw_table(rows)
         _draw_caption(selection, found)
 
 
@@ -98,13 +100,9 @@ def _draw_numbers(result: Faithfulness, edges: tuple[Edge, ...]) -> None:
     )
 
 
-def _draw_table(edges: tuple[Edge, ...]) -> None:
-    with st.expander(f"All {len(edges)} edges"):
-        draw_table(
-            [{"Edge": edge.label, "≈ nats": edge.score} for edge in edges],
-            "edges",
-            {"≈ nats": st.column_config.NumberColumn(format="%+.3f")},
-        )
+def _draw_table(rows: Sequence[Mapping[str, object]]) -> None:
+    with st.expander(f"All {len(rows)} edges"):
+        draw_table(rows, "edges", {"≈ nats": st.column_config.NumberColumn(format="%+.3f")})
 
 
 def _draw_caption(selection: Selection, found: EdgeAttribution) -> None:

@@ -12,12 +12,13 @@ from analysis.models.catalog import checkpoints, finished_model, published_steps
 from analysis.models.download import addable_steps
 from analysis.models.history import HeadHistory
 from analysis.models.info import ModelInfo
+from analysis.runs.results import HeadScores
 from app.compute import calls
-from app.compute.mosaic_scores import ModelScores
+from app.compute.downloads import Download
+from app.compute.server import current_server
 from app.config import settings
 from app.frame.frame import part
 from app.sections.training.history import model_at
-from app.shell.downloads import Download, downloads
 from app.shell.visitors import visitor_name
 from app.text import markdown_text
 
@@ -61,13 +62,13 @@ def computed_history(info: ModelInfo) -> HeadHistory | None:
     found = {
         step: scores
         for step, each in zip(steps, infos, strict=True)
-        if isinstance(scores := known[each.name], ModelScores)
+        if isinstance(scores := known[each.name], HeadScores)
     }
     if not found:
         return None
     return HeadHistory(
         steps=np.array(list(found)),
-        scores={name: np.stack([each.scores[name] for each in found.values()]) for name in SCORES},
+        scores={name: np.stack([each[name] for each in found.values()]) for name in SCORES},
     )
 
 
@@ -78,7 +79,8 @@ def _here(info: ModelInfo) -> tuple[tuple[int, ...], list[ModelInfo]]:
 
 def _under_way(model: ModelInfo) -> list[Download]:
     mine = f"{model.name}@"
-    return [each for each in downloads.look(visitor_name()) if each.name.startswith(mine)]
+    seen = current_server().downloads.look(visitor_name())
+    return [each for each in seen if each.name.startswith(mine)]
 
 
 def _draw_progress(infos: Sequence[ModelInfo]) -> None:
@@ -125,7 +127,7 @@ def _draw_choice(model: ModelInfo, missing: Sequence[int], ended: Sequence[Downl
     ):
         _leave(ended)
         for step in sorted(chosen):
-            downloads.ask(f"{model.name}@{step}", visitor_name())
+            current_server().downloads.ask(f"{model.name}@{step}", visitor_name())
         st.rerun()  # from now on they are awaited
 
 
@@ -145,4 +147,4 @@ def _draw_fetching(under_way: Sequence[Download], active: Sequence[Download]) ->
 
 def _leave(those: Sequence[Download]) -> None:
     for download in those:
-        downloads.leave(download.name, visitor_name())
+        current_server().downloads.leave(download.name, visitor_name())

@@ -6,6 +6,7 @@ import streamlit as st
 
 from app.components.progress import progress_bar
 from app.compute import admission
+from app.compute.server import current_server
 from app.shell.visitors import recognise_visitors
 
 
@@ -17,7 +18,7 @@ def one_at_a_time() -> admission.Admission:
 
 recognise_visitors()
 st.header("Queue")
-with one_at_a_time().admitted(1, admission.visitor()), progress_bar("Working") as progress:
+with one_at_a_time().admitted(1, current_server().visitor()), progress_bar("Working") as progress:
     for step in range(1200):
         time.sleep(0.1)
         progress(step, 1200)

@@ -4,12 +4,12 @@ import time
 
 import streamlit as st
 
-from app.compute.admission import visitor
+from app.compute.server import current_server
 from app.shell.visitors import recognise_visitors
 
 recognise_visitors()
 st.header("Slow")
-who = visitor()
+who = current_server().visitor()
 who.starts("Running *Alpha* on 10 × 101 tokens…")
 time.sleep(3)
 who.ends()

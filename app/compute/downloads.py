@@ -121,7 +121,3 @@ class Downloads:
                     raise _Cancelled
 
         return progress
-
-
-# Those of this server, whatever page they were asked for on.
-downloads = Downloads()

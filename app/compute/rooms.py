@@ -1,7 +1,7 @@
 """Rooms in which a presenter's view is followed: who may move one, and what it shows now.
 
 No Streamlit in here. A room is found by its code, which the join link holds, and moved only with
-its key, which only the presenter's session and browser hold. All rooms live in this process.
+its key, which only the presenter's session and browser hold.
 """
 
 import secrets
@@ -156,10 +156,6 @@ class Rooms:
     def _remove(self, key: str) -> None:
         if room := self._by_key.pop(key, None):
             del self._by_code[room.code]
-
-
-# Those of this process; the pages and the route that followers ask share them.
-ROOMS = Rooms()
 
 
 def _present(room: _Room, now: float) -> dict[Hashable, float]:

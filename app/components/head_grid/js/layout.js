@@ -1,0 +1,172 @@
+/**
+ * Sizes and places of the small pictures and of the large one; CSS pixels unless said otherwise.
+ *
+ * @import { GridHead } from "./grid_data.js"
+ *
+ * @typedef {{ left: number, top: number, width: number, height: number }} Box
+ *
+ * @typedef {object} PictureSize
+ * @property {boolean} named Whether tokens stand on the axes, not numbers.
+ * @property {number} gutter Room for the axes.
+ * @property {number} side Of the picture on the page.
+ * @property {number} size Of the picture in its own pixels.
+ */
+
+const LABEL_PITCH = 11; // px per row below which token labels would overlap
+const SPLIT_WIDTH = 720; // px from which the large picture stands beside the small ones
+const SPLIT_SHARE = 0.48; // of the width, for the small pictures, as in the style sheet
+// Below `lettered` a badge's letter would hide the picture; `captioned` fits "L11H11 0.98".
+const THUMB = { min: 22, max: 92, gap: 4, lettered: 36, captioned: 62 };
+const SHEET_LIMIT = 16000; // px; browsers refuse canvases that are higher
+
+/** @param {number} width */
+export const isSplit = (width) => width >= SPLIT_WIDTH;
+
+/** @param {number} size */
+export const isTiny = (size) => size < THUMB.lettered;
+
+/**
+ * Room for the small pictures.
+ *
+ * @param {number} width
+ */
+export function thumbRoom(width) {
+  return isSplit(width) ? Math.floor(width * SPLIT_SHARE) : width;
+}
+
+/**
+ * The heads by falling score, those without one last; as they came if there are no scores.
+ *
+ * @param {number} count
+ * @param {(number | null)[] | undefined} scores
+ * @returns {number[]}
+ */
+export function headOrder(count, scores) {
+  const order = [...Array(count).keys()];
+  if (!scores) return order;
+  /** @param {number} head */
+  const score = (head) => scores[head] ?? -Infinity;
+  // Two heads without a score differ by NaN, which the index then decides.
+  return order.sort((a, b) => score(b) - score(a) || a - b);
+}
+
+/**
+ * Rows of layers and columns of heads, if that is what was given; else null: one after another.
+ *
+ * @param {GridHead[]} heads
+ * @returns {{ layers: number[], numbers: number[] } | null}
+ */
+export function tableOf(heads) {
+  const layers = [...new Set(heads.map(({ layer }) => layer))];
+  const numbers = [...new Set(heads.map(({ head }) => head))];
+  const labels = layers.flatMap((layer) => numbers.map((number) => `L${layer}H${number}`));
+  const isTable = labels.join() === heads.map(({ label }) => label).join();
+  return isTable ? { layers, numbers } : null;
+}
+
+/**
+ * The side of a small picture in a table.
+ *
+ * @param {number} layers
+ * @param {number} numbers
+ * @param {number} room
+ * @param {number} height
+ */
+export function tableThumb(layers, numbers, room, height) {
+  /** @param {number} space @param {number} count @param {number} label */
+  const side = (space, count, label) => Math.floor((space - label) / count) - THUMB.gap;
+  const size = Math.min(side(room, numbers, 34), side(height, layers, 26));
+  return Math.max(THUMB.min, Math.min(THUMB.max, size));
+}
+
+/**
+ * The side of a small picture, and how many stand in a row, one after another with captions.
+ *
+ * @param {number} count
+ * @param {number} room
+ * @param {number} height
+ */
+export function flowThumb(count, room, height) {
+  let size = THUMB.max;
+  const perRow = () => Math.max(1, Math.floor(room / (size + THUMB.gap)));
+  while (size > THUMB.captioned && Math.ceil(count / perRow()) * (size + 24) > height) size -= 2;
+  return { size, perRow: Math.min(count, perRow()) };
+}
+
+/**
+ * Device pixels per CSS pixel on the canvas of all small pictures.
+ *
+ * @param {number} height
+ * @param {number} ratio Of the screen.
+ */
+export function sheetRatio(height, ratio) {
+  return Math.min(ratio, SHEET_LIMIT / height);
+}
+
+/**
+ * @param {number} n Tokens.
+ * @param {number} room Width for picture and axis.
+ * @param {number} height Height for both.
+ * @param {number} longest Room that the longest label needs.
+ * @param {number} ratio Device pixels per CSS pixel.
+ * @returns {PictureSize}
+ */
+export function pictureSize(n, room, height, longest, ratio) {
+  const wanted = Math.min(96, longest);
+  const named = Math.min(room - wanted, height - wanted) / n >= LABEL_PITCH;
+  const gutter = named ? wanted : 34;
+  const free = Math.max(64, Math.min(room - gutter, height - gutter));
+  // Whole device pixels per cell keep every cell the same size; longer texts share pixels.
+  const perCell = Math.floor((free * ratio) / n);
+  const pixels = perCell >= 1 ? perCell * n : Math.floor(free * ratio);
+  return { named, gutter, side: pixels / ratio, size: perCell >= 1 ? n : pixels };
+}
+
+/**
+ * A spacing for ticks that leaves at least `room` between them.
+ *
+ * @param {number} pitch
+ * @param {number} room
+ */
+export function tickStep(pitch, room) {
+  return [1, 2, 5, 10, 20, 25, 50, 100, 200, 250, 500].find((step) => step * pitch >= room) ?? 1000;
+}
+
+/**
+ * The part of a destination's row, up to the diagonal.
+ *
+ * @param {number} dest
+ * @param {number} pitch
+ * @returns {Box}
+ */
+export function rowBand(dest, pitch) {
+  return { left: 0, top: dest * pitch, width: (dest + 1) * pitch, height: Math.max(pitch, 2) };
+}
+
+/**
+ * The part of a source's column, from the diagonal down.
+ *
+ * @param {number} src
+ * @param {number} pitch
+ * @param {number} side
+ * @returns {Box}
+ */
+export function columnBand(src, pitch, side) {
+  const start = src * pitch;
+  return { left: start, top: start, width: Math.max(pitch, 2), height: side - start };
+}
+
+/**
+ * A frame around a cell, large enough to be seen.
+ *
+ * @param {number} dest
+ * @param {number} src
+ * @param {number} pitch
+ * @returns {Box}
+ */
+export function cellFrame(dest, src, pitch) {
+  const square = Math.max(pitch, 6);
+  const left = (src + 0.5) * pitch - square / 2;
+  const top = (dest + 0.5) * pitch - square / 2;
+  return { left, top, width: square, height: square };
+}

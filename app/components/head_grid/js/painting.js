@@ -1,0 +1,105 @@
+/**
+ * Patterns as pixels, without a canvas.
+ *
+ * @import { GridData, Sink } from "./grid_data.js"
+ * @import { Ramp, Theme } from "./ramps.js"
+ *
+ * @typedef {object} Raster
+ * @property {number} size Pixels of one side.
+ * @property {Uint32Array<ArrayBuffer>} pixels As a canvas holds them; 0 is transparent.
+ */
+import { placesOf } from "../../js/cells.js";
+import { TOP, rowFactor } from "./grid_data.js";
+import { blendChannel } from "./ramps.js";
+
+/**
+ * One head as `size` x `size` levels 0..255, -1 above the diagonal. Where several cells share a
+ * pixel the strongest one counts: an average would wash a one-token stripe out.
+ *
+ * @param {GridData} data
+ * @param {number} head
+ * @param {number} size
+ * @param {Sink} sink
+ */
+export function drawLevels(data, head, size, sink) {
+  const levels = new Int16Array(size * size).fill(-1);
+  const pixel = placesOf(data.n, size);
+  let cell = head * data.stride;
+  for (let dest = 0; dest < data.n; dest++) {
+    const line = pixel[dest] * size;
+    const row = head * data.n + dest;
+    const first = sink === "show" ? Math.round(255 * data.first[row]) : 0;
+    if (first > levels[line]) levels[line] = first;
+    const step = (255 / TOP) * data.most[row] * rowFactor(data, head, dest, sink);
+    for (let src = 1; src <= dest; src++, cell++) {
+      const level = Math.min(255, Math.round(data.cells[cell] * step));
+      const at = line + pixel[src];
+      if (level > levels[at]) levels[at] = level;
+    }
+  }
+  return levels;
+}
+
+/**
+ * One or several heads, laid over each other.
+ *
+ * @param {GridData} data
+ * @param {number[]} heads
+ * @param {number} size
+ * @param {Sink} sink
+ * @param {Ramp[]} ramps One per head.
+ * @param {Theme} theme
+ * @returns {Raster}
+ */
+export function paint(data, heads, size, sink, ramps, theme) {
+  const pixels = new Uint32Array(size * size);
+  const layers = heads.map((head) => drawLevels(data, head, size, sink));
+  if (layers.length === 1) paintOne(pixels, layers[0], ramps[0].pixels);
+  else paintSeveral(new Uint8ClampedArray(pixels.buffer), layers, ramps, theme);
+  return { size, pixels };
+}
+
+/**
+ * A picture made larger without smoothing; canvases would blur, and their count costs time.
+ *
+ * @param {Raster} raster
+ * @param {number} size
+ * @returns {Raster}
+ */
+export function enlarge(raster, size) {
+  if (raster.size === size) return raster;
+  const pixels = new Uint32Array(size * size);
+  const source = placesOf(size, raster.size);
+  for (let y = 0; y < size; y++) {
+    const line = source[y] * raster.size;
+    for (let x = 0; x < size; x++) pixels[y * size + x] = raster.pixels[line + source[x]];
+  }
+  return { size, pixels };
+}
+
+/**
+ * @param {Uint32Array} pixels
+ * @param {Int16Array} levels
+ * @param {Uint32Array} colours
+ */
+function paintOne(pixels, levels, colours) {
+  for (let i = 0; i < pixels.length; i++) if (levels[i] >= 0) pixels[i] = colours[levels[i]];
+}
+
+/**
+ * @param {Uint8ClampedArray} bytes
+ * @param {Int16Array[]} layers
+ * @param {Ramp[]} ramps
+ * @param {Theme} theme
+ */
+function paintSeveral(bytes, layers, ramps, theme) {
+  const levels = new Array(layers.length);
+  for (let i = 0; i < layers[0].length; i++) {
+    if (layers[0][i] < 0) continue;
+    for (let k = 0; k < layers.length; k++) levels[k] = layers[k][i];
+    for (let channel = 0; channel < 3; channel++) {
+      bytes[4 * i + channel] = 255 * blendChannel(ramps, levels, channel, theme);
+    }
+    bytes[4 * i + 3] = 255;
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * What is said of heads, cells and tokens. Labels and names are hostile and stay plain text.
+ *
+ * @import { Cell } from "../../js/cells.js"
+ * @import { GridData, Sink } from "./grid_data.js"
+ * @import { Direction } from "./view.js"
+ *
+ * @typedef {string | { strong: string }} Part Of a sentence.
+ *
+ * @typedef {object} Badge A score of a head above its threshold.
+ * @property {string} name
+ * @property {string} short
+ * @property {number} score
+ * @property {number} kind Which of the thresholds.
+ */
+import { attention, rowFactor, shownAttention } from "./grid_data.js";
+
+const DIGITS = 4; // as exact as the values come, and more than is ever asked
+
+/**
+ * The shortest starts of the names that differ, upper case: P and I, or PR and PO.
+ *
+ * @param {string[]} names
+ */
+export function shortNames(names) {
+  for (let length = 1; length < 4; length++) {
+    const short = names.map((name) => name.slice(0, length).toUpperCase());
+    if (new Set(short).size === names.length) return short;
+  }
+  return names.map((_, index) => String(index + 1));
+}
+
+/**
+ * @param {GridData} data
+ * @param {number} head
+ * @returns {Badge[]}
+ */
+export function badgesOf({ marks, scores }, head) {
+  const names = Object.keys(marks);
+  const short = shortNames(names);
+  return names.flatMap((name, kind) => {
+    const score = scores[name][head];
+    return score !== null && score > marks[name] ? [{ name, short: short[kind], score, kind }] : [];
+  });
+}
+
+/**
+ * What a small picture is called, aloud and when it is pointed at.
+ *
+ * @param {GridData} data
+ * @param {number} head
+ * @param {Badge[]} badges
+ */
+export function thumbWords(data, head, badges) {
+  const { layer, head: number, label } = data.heads[head];
+  const scores = Object.entries(data.scores).flatMap(([name, values]) => {
+    const value = values[head];
+    return value === null ? [] : [`${name} ${value.toFixed(2)}`];
+  });
+  const marks = badges.map(({ name }) => `marked ${name}`);
+  return {
+    spoken: [`Layer ${layer} head ${number}`, ...marks, ...scores].join(", "),
+    tooltip: [label, ...scores].join("\n"),
+  };
+}
+
+/**
+ * The value as it is in the model; what is drawn too, if that differs.
+ *
+ * @param {GridData} data
+ * @param {number} head
+ * @param {Cell} cell
+ * @param {Sink} sink
+ */
+export function valueText(data, head, { dest, src }, sink) {
+  const text = attention(data, head, dest, src).toFixed(DIGITS);
+  if (sink !== "discount" || src === 0) return text;
+  if (!rowFactor(data, head, dest, sink)) return `${text} (too little left to rescale)`;
+  return `${text} (${shownAttention(data, head, dest, src, sink).toFixed(2)} of the rest)`;
+}
+
+/**
+ * @param {GridData} data
+ * @param {number[]} heads
+ * @param {Cell} cell
+ * @param {Sink} sink
+ */
+export function cellSentence(data, heads, cell, sink) {
+  const { dest, src } = cell;
+  const values = heads.map((head) => valueText(data, head, cell, sink)).join(", ");
+  return `${data.labels[dest]} at ${dest} to ${data.labels[src]} at ${src}: ${values}`;
+}
+
+/**
+ * One sentence on what the active tokens attend to most.
+ *
+ * @param {GridData} data
+ * @param {number} head
+ * @param {number[]} active
+ * @param {Direction} direction
+ * @param {Float32Array} weights
+ * @returns {Part[]}
+ */
+export function statusParts({ labels, heads }, head, active, direction, weights) {
+  const looking = direction === "dest";
+  if (!active.length) {
+    const what = looking ? "it attends to" : "attends to it";
+    return [`Point at a token to see what ${what}; click to lock it.`];
+  }
+  const strongest = [...weights.keys()]
+    .filter((position) => weights[position] >= 0.005)
+    .sort((a, b) => weights[b] - weights[a])
+    .slice(0, 3)
+    .flatMap((position, i) => [
+      i ? ", " : "",
+      { strong: labels[position] },
+      ` at ${position} (${weights[position].toFixed(2)})`,
+    ]);
+  const who =
+    active.length === 1
+      ? [{ strong: labels[active[0]] }, ` at ${active[0]}`]
+      : [`${active.length} tokens, on average`];
+  return [
+    `${heads[head].label}: `,
+    ...who,
+    looking ? " attends to " : " is attended to by ",
+    ...(strongest.length ? strongest : ["nothing that is shown."]),
+  ];
+}

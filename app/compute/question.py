@@ -1,0 +1,38 @@
+"""A question to a model: the name it is remembered by, and the function that answers it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Concatenate, Generic, ParamSpec, TypeVar
+
+from app.compute.imports import import_all
+
+if TYPE_CHECKING:
+    from analysis.models.info import ModelInfo
+    from analysis.models.loading import HeadModel
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, eq=False)
+class Question(Generic[P, R]):
+    """One function of `analysis`, which takes a model and `P` and returns an `R`.
+
+    Whoever asks is held to the function's own parameters by mypy, so that one which is renamed or
+    moved is an error before anything runs.
+
+    `function` is called to have it: `lambda: analysis.ov_copying` imports torch no sooner than it
+    is asked. `runs` says how many sequences and positions the model is run on where no tokens are
+    handed over.
+    """
+
+    name: str
+    function: Callable[[], Callable[Concatenate[HeadModel, P], R]]
+    runs: Callable[[ModelInfo], tuple[int, int]] | None = None
+
+    def __call__(self, model: HeadModel, *arguments: P.args, **options: P.kwargs) -> R:
+        """The answer, worked out here and now; `app.compute.ask` has those that are kept."""
+        import_all()
+        return self.function()(model, *arguments, **options)

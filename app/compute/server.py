@@ -1,0 +1,132 @@
+"""All that the visitors of one server share, made from its settings: nothing of it is global."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+import analysis
+from analysis.models.catalog import find_model
+from analysis.models.info import machine_memory
+from app.compute.admission import Admission, Nobody, RateLimit, Visitor
+from app.compute.downloads import Downloads
+from app.compute.imports import import_all
+from app.compute.loaded_models import LoadedModels
+from app.compute.one_by_one import OneByOne
+from app.compute.rooms import Rooms
+from app.compute.shared_cache import SharedCache, nbytes
+from app.compute.stored import open_folder
+from app.compute.sweeps import Sweeps
+from app.config import Config, settings
+
+if TYPE_CHECKING:
+    from analysis.models.info import ModelInfo
+    from analysis.models.loading import HeadModel
+
+# Seconds after the first page.
+WARM_UP_AFTER = 2.0
+# Of the main memory, for loaded models: as for `ModelInfo.fits`.
+SHARE_OF_MEMORY = 2 / 3
+# A model runs one thing at a time; a second sweep can be of another model.
+MAX_SWEEPS_AT_ONCE = 2
+MAX_SWEEPS = 32
+_MB = 2**20
+
+
+class Server:
+    """Limits, results, models, rooms and work under way of one server.
+
+    Of the process itself remain what Python has imported, torch's number of threads and which
+    models `analysis` offers.
+    """
+
+    def __init__(self, config: Config):
+        self.config = config
+        # Says, in the thread that calls it, who asks.
+        self.visitor: Callable[[], Visitor] = Nobody
+        self.admission = Admission(
+            config.memory_mb * _MB, config.computations_at_once, config.max_waiting
+        )
+        self.rate = RateLimit(config.computations_per_minute)
+        # Opening many tabs does not multiply it.
+        self.address_rate = RateLimit(
+            config.computations_per_minute_and_address, "each network address"
+        )
+        self.results = SharedCache(config.cache_mb * _MB, size_of=nbytes)
+        self.folder = open_folder(config.cache_folder, config.cache_folder_mb * _MB)
+        self.models = LoadedModels(
+            config.models_in_memory,
+            config.models_mb * _MB or int(machine_memory() * SHARE_OF_MEMORY),
+            load=self._load,
+        )
+        self.sweeps = Sweeps(MAX_SWEEPS_AT_ONCE, MAX_SWEEPS)
+        self.mosaic = OneByOne("the scores")
+        self.downloads = Downloads()
+        self.rooms = Rooms()
+        self._lock = threading.Lock()
+        self._warmed_up: set[str] = set()
+
+    @contextmanager
+    def used(self) -> Iterator[Server]:
+        """Let this thread ask this server."""
+        token = _used.set(self)
+        try:
+            yield self
+        finally:
+            _used.reset(token)
+
+    def warm_up(self, name: str) -> None:
+        """Load the model called `name` in the background, while the visitor reads the first page.
+
+        Once: a model that has been released since is loaded by who needs it.
+        """
+        with self._lock:
+            if name in self._warmed_up:
+                return
+            self._warmed_up.add(name)
+
+        def load() -> None:
+            # An import holds up the server while the browser still fetches the page's scripts.
+            time.sleep(WARM_UP_AFTER)
+            self.models.get(find_model(name), Nobody())
+
+        threading.Thread(target=load, daemon=True, name="warm-up").start()
+
+    def _load(self, info: ModelInfo) -> HeadModel:
+        import_all()
+        if self.config.threads:
+            import torch  # not before it is needed
+
+            torch.set_num_threads(self.config.threads)
+        return analysis.load_model(info.name)
+
+
+_used: ContextVar[Server] = ContextVar("headscope.server")
+_installing = threading.Lock()
+_installed: Server | None = None
+
+
+def install(server: Server) -> None:
+    """Let all threads of this process ask this server, but for those that use another."""
+    global _installed
+    with _installing:
+        _installed = server
+
+
+def current_server() -> Server:
+    """The server that this thread uses, or the installed one.
+
+    With neither, as where Streamlit runs the entry point by itself, one is made from the settings
+    of this process on first use.
+    """
+    global _installed
+    if used := _used.get(None):
+        return used
+    with _installing:
+        if _installed is None:
+            _installed = Server(settings())
+        return _installed

@@ -1,0 +1,40 @@
+"""The frames that a page draws, caught on the way to the screen."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from app.frame import frame as frame_module
+from app.frame.export import Frame
+from app.sections import composition
+from app.sections.ablation import joint, offsets, repeats
+from tests.pages.test_pages import Open, expect_well
+
+Frames = Callable[..., list[Frame]]
+# Seconds for the sweep of a small model.
+PATIENCE = 60.0
+
+
+@pytest.fixture
+def frames_of(open_at: Open, monkeypatch: pytest.MonkeyPatch) -> Frames:
+    """`frames_of(page, **query)`: every frame of the page, with long work done unasked."""
+    drawn: list[Frame] = []
+    monkeypatch.setattr(frame_module, "_draw_tools", lambda frame, place: drawn.append(frame))
+    for module in (joint, offsets, repeats):
+        monkeypatch.setattr(module, "asked_for", lambda *_: True)
+    monkeypatch.setattr(composition, "wanted", lambda *_: True)
+
+    def frames(page: str, **query: str) -> list[Frame]:
+        app = open_at(page, **query)
+        expect_well(app)
+        end = time.monotonic() + PATIENCE
+        while page == "ablation" and any("exact" in bar.proto.text for bar in app.get("progress")):
+            assert time.monotonic() < end
+            app.run()
+        drawn.clear()
+        app.run()
+        expect_well(app)
+        return list(drawn)
+
+    return frames
