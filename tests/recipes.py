@@ -39,8 +39,8 @@ class Step:
         else:
             table = re.compile(rf"^{self.table} = [({{]\n.*?(?=^[)}}]$)", re.MULTILINE | re.DOTALL)
             assert len(table.findall(text)) == 1, f"{self.file} has no one table {self.table}"
-            row = re.sub(r"^(?=.)", "    ", self.code, flags=re.MULTILINE)
-            text = table.sub(lambda found: found[0] + row, text)
+            row = re.sub(r"^(?=.)", "    ", self.code.rstrip(), flags=re.MULTILINE)
+            text = table.sub(lambda found: f"{found[0]}{row},\n", text)
         target.write_text(text, encoding="utf-8")
 
 
