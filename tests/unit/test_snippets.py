@@ -1,6 +1,7 @@
 """The code that pages offer gives the numbers that they show."""
 
 import re
+from dataclasses import replace
 from functools import cache
 from types import MappingProxyType
 
@@ -18,7 +19,9 @@ from analysis.models.history import training_history
 from analysis.models.loading import HeadModel
 from app.frame.snippets import snippet
 from app.links.parameters import PARAMETERS
+from app.links.parsers import heads_in
 from app.links.selection import Selection
+from app.links.subject import Subject
 
 PROMPT = 'The cat sat.\nThe cat """ sat on the mat\' \u202e'
 CHOSEN, WRITER = Head(1, 4), Head(0, 2)
@@ -38,8 +41,38 @@ def view(**values) -> Selection:  # noqa: ANN003
     return Selection("induction", MappingProxyType(chosen), find_model(str(chosen["model"])))
 
 
+def about(definition: d.Quantity, selection: Selection) -> Subject:
+    """A subject that has all that any code needs."""
+    answer, foil = (one_token(selection, selection[key]) for key in ("answer", "foil"))
+    return Subject(
+        selection,
+        head=CHOSEN,
+        heads=(WRITER, CHOSEN) if definition in (d.JOINT_ABLATION, d.SET_ABLATION) else (),
+        writer=WRITER,
+        sequence=selection["sequence"] if selection["input"] == "repeated" else 0,
+        dest=6,
+        src=3,
+        answer=answer,
+        foil=foil,
+        token=one_token(selection, " the"),
+        neuron=0,
+        kept=heads_in(selection["keep"]),
+        edges=selection["edges"],
+        activation="z" if "pair" in definition.needs else "blocks.1.attn.hook_q",
+        column=CHOSEN.head,
+        step=1221,
+    )
+
+
+def one_token(selection: Selection, text: str | None) -> int | None:
+    if text is None:
+        return None
+    return int(loaded(selection["model"]).tokenizer.encode(text, add_special_tokens=False)[0])
+
+
 def run(definition: d.Quantity, selection: Selection) -> np.ndarray:
-    code = snippet([definition], selection, CHOSEN)
+    # All of it, and not the part that a figure about this subject shows.
+    code = snippet([d.of_every_head(definition)], about(definition, selection))
     folder = selection.info.folder
     assert code
     assert str(folder.parent) not in code
@@ -69,6 +102,12 @@ def expected(definition: d.Quantity, model, tokens, selection):  # noqa: ANN001,
             return tokens.ids
         case d.LOSS:
             return stats.loss
+        case d.LOG_PROBS:
+            return stats.log_probs
+        case d.MEAN_LOG_PROBS:
+            return stats.log_probs.mean(0)
+        case d.NEXT_TOKENS:
+            return stats.top_probs[:, -1]
         case d.HALF_LOSS:
             return stats.half_losses(tokens)
         case d.PATTERN:
@@ -95,19 +134,30 @@ def expected(definition: d.Quantity, model, tokens, selection):  # noqa: ANN001,
         case d.SOURCE_ATTRIBUTION:
             return analysis.source_attribution(model, tokens, head).values
         case d.LENS:
-            return analysis.logit_lens(model, tokens).log_probs
+            return analysis.logit_lens(model, tokens).top_probs[..., 0]
         case d.ABLATION:
             return analysis.ablation_sweep(model, tokens, method).values
+        case d.TOKEN_ABLATION:
+            return analysis.ablate_head(model, tokens, head, method).per_token
+        case d.SET_ABLATION:
+            both = analysis.pair_ablation(model, tokens, [WRITER, head], method)
+            together = analysis.ablate_heads(model, tokens, [WRITER, head], method).value
+            excess = both.excess[0, 1]
+            return [together, together - excess, excess]
         case d.ABLATION_ESTIMATE:
             return analysis.ablation_estimate(model, tokens, method).values
         case d.JOINT_ABLATION:
-            return analysis.pair_ablation(model, tokens, [WRITER, head], method).excess[0, 1]
+            return analysis.pair_ablation(model, tokens, [WRITER, head], method).excess
         case d.PAIR_ABLATION:
-            pairs = analysis.paired_tokens(model, 8, 3)
-            return analysis.ablation_sweep(model, pairs, "mean").values
+            paired = analysis.paired_tokens(model, 8, 3)
+            pairs, full = (
+                analysis.ablation_sweep(model, t, "mean").values for t in (paired, tokens)
+            )
+            return [pairs, full]
         case d.OFFSET_ABLATION:
             kept = ((), (0,), (1,), (2,), (3,), (1, 2), (1, 2, 3), (0, 7))
-            return analysis.offset_ablation(model, tokens, head.layer, kept).values
+            lost = analysis.offset_ablation(model, tokens, head.layer, kept).values
+            return [lost, lost / lost[0]]
         case d.KEEP_ONLY:
             return analysis.keep_only(model, tokens, [Head(0, 2), Head(1, 4)])
         case d.TARGETED_ABLATION:
@@ -116,7 +166,13 @@ def expected(definition: d.Quantity, model, tokens, selection):  # noqa: ANN001,
         case d.OV_CIRCUIT:
             return analysis.ov_sample(model, head, ids=[5, 9, 70]).values
         case d.COPYING:
-            return list(analysis.ov_copying(model, head).accuracy.values())
+            return [list(analysis.ov_copying(model, head).accuracy.values())]
+        case d.OV_SAMPLE:
+            size, seed = selection["sample"], selection["draw"]
+            return analysis.ov_sample(model, head, size=size, seed=seed).values
+        case d.TOKEN_OUTPUTS:
+            (token,) = model.tokenizer.encode(" the", add_special_tokens=False)
+            return analysis.ov_top_tokens(model, head, token).raised.values
         case d.EIGENVALUES:
             return np.stack([eigenvalues.score, eigenvalues.vocabulary_score])
         case d.OV_DIRECTIONS:
@@ -142,10 +198,7 @@ def expected(definition: d.Quantity, model, tokens, selection):  # noqa: ANN001,
             return analysis.k_composition(model, tokens, *at).score_std
         case d.SCORE_SPLIT:
             row = selection["sequence"] if tokens.batch > 1 else 0
-            pattern = np.array(patterns.values[row, head.layer, head.head])
-            pattern[1:, 0] = 0
-            dest, src = np.unravel_index(pattern[1:].argmax(), pattern[1:].shape)
-            split = analysis.score_split(model, tokens, head, int(dest) + 1, int(src), row)
+            split = analysis.score_split(model, tokens, head, 6, 3, row)
             return [split.query_side, split.key_side]
         case d.EDGE_ATTRIBUTION:
             found = analysis.edge_attribution(model, tokens, cut_by(tokens))
@@ -153,20 +206,43 @@ def expected(definition: d.Quantity, model, tokens, selection):  # noqa: ANN001,
         case d.FAITHFULNESS:
             found = analysis.edge_attribution(model, tokens, cut_by(tokens))
             kept = found.above(abs(found.edges[selection["edges"] - 1].score))
-            return analysis.faithfulness(model, tokens, kept, cut_by(tokens)).recovered
+            result = analysis.faithfulness(model, tokens, kept, cut_by(tokens))
+            return [result.recovered, result.loss]
+        case d.TRAINING_LOSSES:
+            history = training_history(model.info)
+            return [history.text_loss, history.first_half_loss, history.second_half_loss]
+        case d.TRAINING_SCORES:
+            return training_history(model.info).scores["induction"]
+        case d.STEP_SCORES:
+            history = training_history(model.info)
+            return history.scores["induction"][history.record(1221)]
         case d.TRANSITION:
             history = training_history(model.info)
             assert history.transition is not None
             return history.steps[history.transition]
         case d.NEURON_ACTIVATION:
             return analysis.neuron_activations(model, tokens, head.layer).values
+        case d.NEURON_PEAKS:
+            every = [analysis.neuron_peaks(model, one_of(tokens, i)) for i in range(tokens.batch)]
+            return np.stack([peaks.values for peaks in every], 1)
         case d.NEURON_TOKENS:
             raised, _ = analysis.promoted_tokens(model, head.layer, 0)
             return raised.values
         case d.PARAMETER:
-            return model.bridge.W_Q[head.layer].detach().numpy()
+            return model.bridge.W_Q.detach().numpy()
+        case d.NAMES:
+            return [parameter.numel() for parameter in model.bridge.parameters()]
         case d.ACTIVATION:
-            return analysis.activation(model, tokens, "blocks.1.hook_resid_pre").values
+            row = selection["sequence"] if tokens.batch > 1 else 0
+            return analysis.activation(model, tokens, "blocks.1.attn.hook_q").values[
+                row, :, head.head
+            ]
+        case d.PARTNERS:
+            found = [analysis.composition_scores(model, kind).values for kind in "QKV"]
+            sides = (
+                (v[: head.layer, :, *at], v[(*at, slice(head.layer + 1, None))]) for v in found
+            )
+            return np.concatenate([side.ravel() for both in sides for side in both])
         case _:
             ids = [
                 model.tokenizer.encode(selection[k], add_special_tokens=False)[0]
@@ -177,8 +253,16 @@ def expected(definition: d.Quantity, model, tokens, selection):  # noqa: ANN001,
             if definition == d.PATH_PATCHING:
                 return analysis.path_patching(model, pair, head, "k").values
             if definition == d.PATCHING:
-                return analysis.activation_patching(model, pair, "z").values
+                return analysis.activation_patching(model, pair, "z").values[at]
+            if definition == d.LOGIT_DIFFERENCE:
+                found = analysis.attribution_patching(model, pair, ["z"])["z"]
+                return [found.clean, found.corrupt]
             return analysis.attribution_patching(model, pair, ["z"])["z"].values
+
+
+def one_of(tokens, index: int):  # noqa: ANN001, ANN201
+    part = slice(index, index + 1)
+    return replace(tokens, ids=tokens.ids[part], labels=tokens.labels[part])
 
 
 def cut_by(tokens) -> str:  # noqa: ANN001
@@ -189,10 +273,13 @@ def shown(definition: d.Quantity, result: np.ndarray) -> np.ndarray:
     """The part of a snippet's numbers that is compared."""
     if definition == d.OV_CIRCUIT:
         return result[np.ix_([5, 9, 70], [5, 9, 70])]
-    if definition in (d.TOKEN_PREFERENCES, d.NEURON_TOKENS):
+    if definition in (d.TOKEN_PREFERENCES, d.NEURON_TOKENS, d.TOKEN_OUTPUTS):
         return -np.sort(-result)[..., :10]
     if definition == d.EDGE_ATTRIBUTION:
         return np.sort(result)
+    if definition == d.PAIR_ABLATION:
+        # The ratio of two small numbers is as exact as they are.
+        return result[:2]
     return result
 
 
@@ -206,7 +293,7 @@ def test_a_snippet_gives_the_numbers_of_the_page(definition, source):
         pytest.skip("it does not depend on the input")
     if source == "prompt" and "repeated" in needs:
         pytest.skip("it is about repeated tokens")
-    with_neurons = definition in (d.NEURON_ACTIVATION, d.NEURON_TOKENS)
+    with_neurons = definition in (d.NEURON_ACTIVATION, d.NEURON_PEAKS, d.NEURON_TOKENS)
     model_name = "gelu-4l" if with_neurons or source == "prompt" else "attn-only-2l"
     pair = {"answer": " house", "foil": " horse"} if "pair" in needs else {}
     selection = view(
@@ -277,11 +364,11 @@ def test_the_code_for_a_model_of_another_architecture(own_folder, source):
             atol=2e-5,
             err_msg=definition.name,
         )
-    assert snippet([d.COMPOSITION, d.ATTRIBUTION], selection, CHOSEN) is None
+    assert snippet([d.COMPOSITION, d.ATTRIBUTION], Subject(selection, head=CHOSEN)) is None
 
 
 def test_one_program_gives_several_quantities():
-    code = snippet([d.PATTERN, *d.SCORES.values()], view(), CHOSEN)
+    code = snippet([d.PATTERN, *d.SCORES.values()], Subject(view()))
     assert code
     assert code.count("run_with_cache") == 1
     assert code.count("print(result)") == 1 + len(d.SCORES)
@@ -293,18 +380,6 @@ def test_the_code_of_a_checkpoint_takes_the_weights_of_that_step():
     scores = analysis.head_scores(model, tokens)["previous"]
     found = run(d.SCORES["previous"], view(model=name, input="repeated"))
     np.testing.assert_allclose(found, scores, rtol=2e-4, atol=2e-5)
-
-
-def test_patching_without_a_typed_answer_takes_the_tokens_in_which_the_prompts_part():
-    model = loaded("attn-only-2l")
-    selection = view(answer="", foil="")
-    clean, corrupt = (analysis.tokenize(model, selection[k]) for k in ("clean", "corrupt"))
-    first = int((clean.ids != corrupt.ids)[0].argmax())
-    answer, foil = (int(t.ids[0, first]) for t in (clean, corrupt))
-    pair = analysis.prompt_pair(model, clean, corrupt, answer, foil)
-    expected = analysis.attribution_patching(model, pair, ["z"])["z"].values
-    found = run(d.ATTRIBUTION_PATCHING, selection)
-    np.testing.assert_allclose(found, expected, rtol=2e-4, atol=2e-5)
 
 
 def test_the_code_of_a_resample_ablation_swaps_as_the_page_does():
