@@ -13,7 +13,6 @@ from plotly.subplots import make_subplots
 from analysis.head import Head
 from app.figures.base import add_click_targets, colour_scale, finish, token_ticks
 from app.figures.composition import Link
-from app.links.parsers import Value
 from app.text import display_token, plotly_text
 from app.theme import Palette
 
@@ -171,7 +170,7 @@ def overview(
     labels: Sequence[str],
     n_heads: int,
     palette: Palette,
-) -> tuple[go.Figure, list[dict[str, Value]]]:
+) -> tuple[go.Figure, list[dict[str, str | int]]]:
     """Estimates of several kinds, below each other by position and beside each other by head.
 
     Returns:
@@ -192,7 +191,7 @@ def overview(
         horizontal_spacing=0.02,
         vertical_spacing=min(0.9 / max(len(kinds) - 1, 1), 46 / height),
     )
-    options: list[dict[str, Value]] = []
+    options: list[dict[str, str | int]] = []
     for kind in kinds:
         result = results[kind]
         columns = columns_of(result, labels, n_heads)
