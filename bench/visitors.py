@@ -144,12 +144,14 @@ def free_port() -> int:
 
 
 @contextmanager
-def served(port: int, **environment: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """The app on a port of this machine: its address and its process."""
+def served(
+    port: int, folder: Path = ROOT, **environment: str
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """The app in a folder, on a port of this machine: its address and its process."""
     process = subprocess.Popen(
         [sys.executable, "-m", "streamlit", "run", "server.py"]
         + [f"--server.port={port}", "--server.address=127.0.0.1"],
-        cwd=ROOT,
+        cwd=folder,
         env={**os.environ, **environment},
         stdout=subprocess.DEVNULL,
     )
