@@ -148,10 +148,10 @@ def main(plan: Plan) -> int:
         environment = {"HEADSCOPE_CONFIG": str(settings)}
         print("alone, one page after the other ...", flush=True)
         port = free_port()  # the same for both: pages show links to themselves
-        with served(port, **environment) as (address, _):
+        with served(port, environment) as (address, _):
             alone = serial(address, views)
         print(f"{plan.visitors} visitors at once ...", flush=True)
-        with served(port, **environment) as (address, process):
+        with served(port, environment) as (address, process):
             # Loaded, and its caches as full as a round of other views makes them: what is bounded
             # and fills up once is no growth.
             serial(address, [view for mine in schedule(plan, seed=1) for view in mine])

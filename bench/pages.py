@@ -80,7 +80,7 @@ def main(baseline: str = BASELINE, rounds: int = ROUNDS) -> int:
         settings.flush()
         asked: dict[str, tuple[Visitor, int]] = {}
         for name, folder in folders.items():
-            serving = served(free_port(), folder, HEADSCOPE_CONFIG=settings.name)
+            serving = served(free_port(), {"HEADSCOPE_CONFIG": settings.name}, folder)
             address, process = stack.enter_context(serving)
             asked[name] = stack.enter_context(visit(address)), process.pid
         for visitor, pid in asked.values():

@@ -156,5 +156,5 @@ def _typed_array(values: np.ndarray) -> Any:
     kind = values.dtype.str[1:]
     if kind not in _NUMBERS or not values.size:
         return values.tolist()
-    sent = {"dtype": kind, "bdata": base64.b64encode(np.ascontiguousarray(values)).decode("ascii")}
+    sent = {"dtype": kind, "bdata": base64.b64encode(values.tobytes()).decode("ascii")}
     return sent | {"shape": str(values.shape)[1:-1]} if values.ndim > 1 else sent

@@ -97,15 +97,18 @@ def _over_steps(
     for place, name, colour, side in marks:
         if log and place == 0:
             continue
-        figure.add_vline(
-            place,
-            line={"color": colour, "width": 1.5, "dash": "dot"},
-            annotation={
-                "text": name,
-                "font_color": colour,
-                "x": np.log10(place) if log else place,
-            },
-            annotation_position=f"top {side}",
+        figure.add_vline(place, line={"color": colour, "width": 1.5, "dash": "dot"})
+        figure.add_annotation(
+            text=name,
+            font_color=colour,
+            showarrow=False,
+            x=np.log10(place) if log else place,
+            y=1,
+            xref="x",
+            yref="y domain",
+            # The name stands beside the line: its right end on the left.
+            xanchor={"left": "right", "right": "left"}[side],
+            yanchor="top",
         )
     if log:
         figure.update_xaxes(type="log", dtick=1)
