@@ -26,8 +26,6 @@ def display_token(token: str) -> str:
 
     `" cat"` and `"cat"` look different, and bidirectional controls cannot turn the text around.
     """
-    if token.isascii() and token.isprintable():  # nearly all are
-        return token.replace(" ", _VISIBLE[" "])
     shown = "".join(map(_visible, token))
     # A lone combining mark would attach itself to the character before the token.
     return f"◌{shown}" if shown and unicodedata.category(shown[0]).startswith("M") else shown
