@@ -12,6 +12,7 @@ from plotly.subplots import make_subplots
 
 from analysis.head import Head
 from app.figures.base import add_click_targets, colour_scale, finish, token_ticks
+from app.figures.chart import Chart
 from app.figures.composition import Link
 from app.text import display_token, plotly_text
 from app.theme import Palette
@@ -104,23 +105,22 @@ def patch_map(
     values = estimate if exact is None else np.where(known, exact, estimate)
     limit = _limit([values])
     numbers = n_columns <= MAX_NUMBERS
-    figure = go.Figure(
-        go.Heatmap(
-            z=values,
-            colorscale=colour_scale(palette.diverging),
-            zmin=-limit,
-            zmax=limit,
-            text=[
-                [f"{'' if known[at] else '≈'}{_number(values[at])}" for at in _row(i, n_columns)]
-                for i in range(n_layers)
-            ],
-            texttemplate="%{text}" if numbers else None,
-            textfont_size=_FONT,
-            xgap=1,
-            ygap=1,
-            hoverinfo="skip",
-            colorbar=_bar("share restored"),
-        )
+    figure = Chart(
+        "heatmap",
+        z=values,
+        colorscale=colour_scale(palette.diverging),
+        zmin=-limit,
+        zmax=limit,
+        text=[
+            [f"{'' if known[at] else '≈'}{_number(values[at])}" for at in _row(i, n_columns)]
+            for i in range(n_layers)
+        ],
+        texttemplate="%{text}" if numbers else None,
+        textfont_size=_FONT,
+        xgap=1,
+        ygap=1,
+        hoverinfo="skip",
+        colorbar=_bar("share restored"),
     )
     if not numbers and known.any():
         rows, places = np.nonzero(known)
