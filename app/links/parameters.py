@@ -43,8 +43,11 @@ DEFAULT_PROMPT = (
 )
 # As many tokens, but the name does not come back: what a head made of that is gone.
 SECOND_PROMPT = DEFAULT_PROMPT.replace("Every morning Alice", "Every morning Emma")
-# Browsers and chat programs cut longer addresses; percent-encoding can triple this.
+# Characters; chat programs cut longer addresses.
 MAX_LINK_PROMPT = 1500
+# Of a whole link as it is sent, where a Cyrillic letter has 6 and a Chinese sign 9: proxies refuse
+# a request line of more than 8 KiB.
+MAX_LINK_BYTES = 7000
 MAX_HALF = 255
 MAX_JOINT = 8  # heads taken together; more bars than these cannot be told apart
 MIN_SAMPLE, MAX_SAMPLE = 10, 200
@@ -118,7 +121,7 @@ def first_model() -> str:
     return list_models()[0].name
 
 
-PROMPTS = ("prompt", "prompt2", "clean", "corrupt")
+PROMPTS = {"prompt", "prompt2", "clean", "corrupt"}
 _PROFILE = choice(*PROFILE)
 _ANSWERS = ("attribution", "head", "patching")
 _TWO_HEADS = ("compare", "circuits", "composition")
