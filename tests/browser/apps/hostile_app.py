@@ -7,16 +7,14 @@ import numpy as np
 import streamlit as st
 
 from analysis.definitions import Quantity
-from analysis.models.catalog import list_models
 from app.components import circuitsvis
 from app.components.chips import Chip, chips_html
 from app.figures import base as figures
 from app.frame.frame import draw, figure_frame
-from app.links import session as selection
-from app.links.parameters import PARAMETERS
 from app.shell.theme import palette
 from app.text import display_token
 from tests.hostile import MANY
+from tests.views import subject
 
 # Tokens of one map, whose cells carry two each: of all at once it would be tens of megabytes.
 PART = 50
@@ -25,14 +23,12 @@ PART = 50
 def main() -> None:
     """Draw the page."""
     st.set_page_config(layout="wide")
-    # A frame's export names the view it stands in.
-    defaults = {parameter.key: parameter.default_on("attention") for parameter in PARAMETERS}
-    selection._state().selection = selection.Selection("start", defaults, list_models()[0])
     theme, n = palette(), len(MANY)
     pattern = np.tril(np.ones((n, n))) / np.arange(1, n + 1)[:, None]
     log_probs = -np.ones((1, n - 1))
     everything = " ".join(MANY)
     with figure_frame(
+        subject(everything),
         everything,
         everything,
         Quantity("Hostile", "tokens", everything, "none", "none", function="tokenize"),
