@@ -7,13 +7,14 @@ from jaxtyping import Float, Int
 
 from analysis.arrays import freeze, to_numpy
 from analysis.circuits.ranking import TokenRanking, rank_tokens
-from analysis.circuits.weights import circuit_weights
+from analysis.circuits.weights import folded_unembedding
 from analysis.errors import AnalysisError
 from analysis.limits import MAX_BYTES
 from analysis.models.capabilities import require_mlps
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import run
 from analysis.runs.inputs import Tokens
+from analysis.runs.writes import norm_weight
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +106,8 @@ def promoted_tokens(
     """The tokens whose logits a neuron raises most, and those it lowers most.
 
     value[token] = W_out[neuron] . W_U[:, token]: logits for one unit of activation, along the
-    direct path only. With a final LayerNorm its weight is folded in and its scale counts as 1.
+    direct path only. The weights of the final norm, and of a norm after the MLP (Gemma), are folded
+    in and their scales count as 1.
     The second ranking holds the amounts by which tokens are lowered, positive.
     Source: Geva et al. 2022.
 
@@ -118,7 +120,11 @@ def promoted_tokens(
             f"Neuron {neuron} was asked for; a layer of {model.name} has 0 to "
             f"{model.info.d_mlp - 1}."
         )
-    values = model.bridge.blocks[layer].mlp.W_out[neuron] @ circuit_weights(model).W_U
+    block = model.bridge.blocks[layer]
+    written = block.mlp.W_out[neuron]
+    if (after := getattr(block, "ln2_post", None)) is not None:
+        written = written * norm_weight(after)
+    values = written @ folded_unembedding(model)
     return rank_tokens(model, values, top), rank_tokens(model, -values, top)
 
 

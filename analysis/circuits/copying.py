@@ -13,7 +13,7 @@ from analysis.arrays import freeze
 from analysis.circuits.weights import circuit_weights
 from analysis.errors import AnalysisError
 from analysis.head import Head, require_heads
-from analysis.models.capabilities import require_fixed_qk, require_head_writes, rotary_note
+from analysis.models.capabilities import require_fixed_qk, rotary_note
 from analysis.models.loading import HeadModel
 
 Progress = Callable[[int, int], None]
@@ -141,7 +141,6 @@ def k_composition_circuit(
         raise AnalysisError(
             f"{reader.label} cannot read {writer.label}: the writer must be in an earlier layer."
         )
-    require_head_writes(model.info)
     require_fixed_qk(model.info)
     weights = circuit_weights(model)
     queries = weights.W_E @ weights.W_Q[reader.layer, reader.head]

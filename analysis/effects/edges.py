@@ -11,7 +11,6 @@ from torch import Tensor
 from analysis.effects.ablation import Method, check_method, replacement
 from analysis.errors import AnalysisError
 from analysis.head import Head
-from analysis.models.capabilities import require_head_writes
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import (
     Hook,
@@ -22,6 +21,13 @@ from analysis.runs.forward import (
 )
 from analysis.runs.inputs import Tokens
 from analysis.runs.suffix import Recording, kv_heads, record, z_points
+from analysis.runs.writes import (
+    norm_after_heads,
+    output_weights,
+    scale_after_heads,
+    write_points,
+    written_z,
+)
 
 EdgeInput = Literal["q", "k", "v", "logits"]
 _INPUTS: tuple[EdgeInput, ...] = ("q", "k", "v")
@@ -127,9 +133,10 @@ def edge_attribution(
     """Estimate, for every edge between heads, what cutting it alone does to the loss.
 
     score = sum over sequences, positions and d_model of d loss / d (the reader's own copy of the
-    stream) · (replacement - z) W_O of the writer: one forward and one backward pass, and the norm
-    before each reader. Positive: the edge helps. Readers are the q, k and v of every later head
-    and the logits; what heads write to MLPs is left alone. Source: Nanda 2023; Syed et al. 2023.
+    stream) · (replacement - z) W_O of the writer (over the frozen scale of a norm that follows the
+    heads' sum): one forward and one backward pass, and the norm before each reader. Positive: the
+    edge helps. Readers are the q, k and v of every later head and the logits; what heads write to
+    MLPs is left alone. Source: Nanda 2023; Syed et al. 2023.
 
     Args:
         model: The model; its lock is taken for each pass.
@@ -138,10 +145,9 @@ def edge_attribution(
         seed: Which sequence takes the place of which, for "resample".
 
     Raises:
-        AnalysisError: As `ablation_sweep`, or a model whose heads do not write z W_O.
+        AnalysisError: As `ablation_sweep`.
     """
     check_method(method, tokens)
-    require_head_writes(model.info)
     last = f"blocks.{model.n_layers - 1}.hook_resid_post"
     layers = range(model.n_layers)
     names = [f"blocks.{layer}.hook_resid_pre" for layer in layers] + [last]
@@ -150,10 +156,14 @@ def edge_attribution(
     loss, seen, slopes = run_with_gradients(
         model, tokens.tensor, names, lambda logits: _loss(logits, tokens)
     )
-    changes = [
-        torch.einsum("bphe,hem->hbpm", replacement(z, method, seed) - z, _w_o(model, layer))
-        for layer, z in enumerate(seen[name] for name in z_points(model))
-    ]
+    scales = [point for point in write_points(model, layers) if point not in names]
+    if scales:  # without gradients: a norm whose scale is watched with them takes another road
+        seen |= run(model, tokens.tensor, capture=scales)[1]
+    changes = []
+    for layer, point in enumerate(z_points(model)):
+        change = replacement(seen[point], method, seed) - seen[point]
+        write = written_z(seen, layer, change)
+        changes.append(torch.einsum("bphe,hem->hbpm", write, output_weights(model, layer)))
     edges: list[Edge] = []
 
     def score(writer_layers: range, readers: list[Reader], slope: Tensor) -> None:
@@ -202,7 +212,6 @@ def faithfulness(
         AnalysisError: As `edge_attribution`.
     """
     check_method(method, tokens)
-    require_head_writes(model.info)
     kept = {(edge.writer, edge.reader) for edge in edges}
     recording = record(model, tokens.tensor, z_points(model))
     cut = _Cut(model, tokens, recording, method, seed)
@@ -251,7 +260,14 @@ class _Cut:
         def note_writes(layer: int) -> Hook:
             def note(z: Float[Tensor, "batch pos head d_head"], hook: object) -> None:
                 change = self._replaced[layer] - z
-                changes.append(torch.einsum("bphe,hem->hbpm", change, _w_o(model, layer)))
+                weights = output_weights(model, layer)
+                changes.append(torch.einsum("bphe,hem->hbpm", change, weights))
+
+            return note
+
+        def note_scale(layer: int) -> Hook:
+            def note(scale: Float[Tensor, "batch pos 1"], hook: object) -> None:
+                changes[layer] = changes[layer] / scale
 
             return note
 
@@ -291,6 +307,8 @@ class _Cut:
             if layer:
                 hooks += [(f"{block}.attn.hook_{i}", read_again(layer, i)) for i in _INPUTS]
             hooks.append((f"{block}.attn.hook_z", note_writes(layer)))
+            if norm_after_heads(model, layer) is not None:
+                hooks.append((scale_after_heads(layer), note_scale(layer)))
         hooks.append((f"blocks.{model.n_layers - 1}.hook_resid_post", read_logits))
         logits, _ = run(model, self._tokens.tensor, hooks=hooks)
         return float(_loss(logits, self._tokens))
@@ -299,10 +317,6 @@ class _Cut:
 def _readers(model: HeadModel, layer: int, each: EdgeInput) -> list[Reader]:
     heads = model.n_heads if each == "q" else kv_heads(model)
     return [Reader(layer, head, each, model.n_heads // heads) for head in range(heads)]
-
-
-def _w_o(model: HeadModel, layer: int) -> Float[Tensor, "head d_head d_model"]:
-    return model.bridge.blocks[layer].attn.W_O.detach()
 
 
 def _loss(logits: Tensor, tokens: Tokens) -> Tensor:

@@ -12,7 +12,6 @@ from torch import Tensor
 from analysis.arrays import freeze
 from analysis.errors import AnalysisError
 from analysis.head import Head, require_heads
-from analysis.models.capabilities import require_head_writes
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import run, run_with_gradients
 from analysis.runs.inputs import Tokens
@@ -26,8 +25,8 @@ from analysis.runs.suffix import (
     kv_heads,
     record,
     rerun,
-    z_points,
 )
+from analysis.runs.writes import output_weights, write_points, written_z
 
 PatchKind = Literal["resid_pre", "attn_out", "mlp_out", "z", "q", "k", "v", "pattern"]
 PATCH_KINDS: tuple[PatchKind, ...] = get_args(PatchKind)
@@ -236,8 +235,9 @@ def path_patching(
     """Patch the path from each earlier head to one input of one head, and no other path.
 
     The reader's query, key or value is worked out anew from the corrupt stream with the writer's
-    corrupt output z W_O exchanged for its clean one; everything else sees the corrupt run until
-    the reader has attended. Exact, norms included. Source: Wang et al. 2022; Goldowsky-Dill 2023.
+    corrupt output z W_O exchanged for its clean one (where a norm follows the heads' sum, each
+    under the scale of its own run); everything else sees the corrupt run until the reader has
+    attended. Exact, norms included. Source: Wang et al. 2022; Goldowsky-Dill 2023.
 
     Args:
         model: The model. Its lock is taken for a few patches at a time.
@@ -247,8 +247,8 @@ def path_patching(
         progress: Called as `progress(patches done, patches in all)`. It may raise to cancel.
 
     Raises:
-        AnalysisError: A reader that does not exist or is in the first layer, a model whose heads
-            do not write z W_O, or prompts between which the logit difference does not change.
+        AnalysisError: A reader that does not exist or is in the first layer, or prompts between
+            which the logit difference does not change.
     """
     if input == "q":
         require_heads(model.info, reader)
@@ -259,17 +259,18 @@ def path_patching(
         )
     if reader.layer == 0:
         raise AnalysisError("Nothing writes before the first layer. Choose a later head.")
-    require_head_writes(model.info)
-    logits, kept = run(model, pair.clean.tensor, capture=z_points(model))
+    before = range(reader.layer)
+    logits, kept = run(model, pair.clean.tensor, capture=write_points(model, before))
     runs = _Runs(model, pair, clean=float(_difference(pair, logits[:, -1]).mean()))
+    exchanged = [written_z(kept, w) - written_z(runs.recording.kept, w) for w in before]
+    weights = [output_weights(model, layer) for layer in before]
     writers = [(layer, h) for layer in range(reader.layer) for h in range(model.n_heads)]
     point, part = f"attn.hook_{input}", (slice(None), reader.head)
     cases: list[Case] = []
     at_once = cases_at_once(runs.recording)
     for start in range(0, len(writers), at_once):
         changes = [
-            (kept[z_points(model)[layer]] - runs.recording.z(layer))[:, :, head]
-            @ model.bridge.blocks[layer].attn.W_O[head].detach()
+            exchanged[layer][:, :, head] @ weights[layer][head]
             for layer, head in writers[start : start + at_once]
         ]
         streams = runs.recording.stream[reader.layer] + torch.stack(changes)
@@ -286,7 +287,8 @@ class _Runs:
 
     def __init__(self, model: HeadModel, pair: PromptPair, clean: float) -> None:
         self._model, self._pair, self.clean = model, pair, clean
-        self.recording: Recording = record(model, pair.corrupt.tensor, z_points(model))
+        points = write_points(model, range(model.n_layers))
+        self.recording: Recording = record(model, pair.corrupt.tensor, points)
         self.corrupt = float(_difference(pair, self.recording.logits[:, -1]).mean())
         self._gap = _gap(clean, self.corrupt)
 

@@ -199,12 +199,6 @@ def test_paths_into_shared_keys_go_to_key_value_heads():
         path_patching(model, pair, Head(1, 2), "k")
 
 
-def test_a_path_is_refused_where_a_norm_follows_the_heads():
-    model = tiny("gemma3")
-    with pytest.raises(AnalysisError, match="norm follows"):
-        path_patching(model, some_pair(model), Head(1, 0), "q")
-
-
 def test_pairs_that_cannot_be_patched_are_refused(bundled):
     clean = tokenize(bundled, "The cat sat on the mat")
     longer = tokenize(bundled, "The cat sat on the mat and the cat slept")
