@@ -16,6 +16,7 @@ from .circuits.copying import Copying as Copying
 from .circuits.copying import KeyQueryMatch as KeyQueryMatch
 from .circuits.copying import k_composition_circuit as k_composition_circuit
 from .circuits.copying import ov_copying as ov_copying
+from .circuits.embeddings import default_embedding as default_embedding
 from .circuits.ov_qk import Circuit as Circuit
 from .circuits.ov_qk import OVSample as OVSample
 from .circuits.ov_qk import TokenOutputs as TokenOutputs

@@ -57,11 +57,19 @@ class NeuronPeaks:
         return [(first + int(row), int(neuron)) for row, neuron in found]
 
 
-def neuron_peaks(model: HeadModel, tokens: Tokens) -> NeuronPeaks:
+def neuron_peaks(
+    model: HeadModel, tokens: Tokens, *, skip_first: bool | None = None
+) -> NeuronPeaks:
     """The highest activation of every neuron of the model, and where it is.
 
-    value[layer, neuron] = max over sequences and positions of its activation. The BOS token is
-    left out, for there many neurons fire on any prompt.
+    value[layer, neuron] = max over sequences and positions of its activation; of equal ones the
+    first. Position 0 is left out where it is BOS, for there many neurons fire on any prompt.
+
+    Args:
+        model: The model.
+        tokens: Its tokens.
+        skip_first: Whether position 0 is left out; by default where `tokens.has_bos`. The same ids
+            give other answers, so whoever keeps them by their ids has to tell these apart.
 
     Raises:
         AnalysisError: A model without MLPs, or activations larger than
@@ -76,13 +84,13 @@ def neuron_peaks(model: HeadModel, tokens: Tokens) -> NeuronPeaks:
         )
     names = [f"blocks.{layer}.mlp.hook_post" for layer in range(model.n_layers)]
     _, kept = run(model, tokens.tensor, capture=names)
-    first = int(tokens.has_bos)
-    peaks = [kept[name][:, first:].flatten(0, 1).max(0) for name in names]
-    at = np.stack([to_numpy(peak.indices) for peak in peaks])
-    sequences, positions = np.divmod(at, tokens.length - first)
-    return NeuronPeaks(
-        np.stack([to_numpy(peak.values) for peak in peaks]), sequences, positions + first
+    first = int(tokens.has_bos if skip_first is None else skip_first)
+    # In numpy, whose argmax is the first of equal ones.
+    fired = [to_numpy(kept.pop(name)[:, first:].flatten(0, 1)) for name in names]
+    sequences, positions = np.divmod(
+        np.stack([each.argmax(0) for each in fired]), tokens.length - first
     )
+    return NeuronPeaks(np.stack([each.max(0) for each in fired]), sequences, positions + first)
 
 
 def neuron_activations(model: HeadModel, tokens: Tokens, layer: int) -> NeuronActivations:

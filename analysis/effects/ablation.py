@@ -286,7 +286,7 @@ def top_heads(
     estimate = estimate or ablation_estimate(model, tokens, method, seed)
     tried = estimate.order[: candidates or _affordable(estimate.order, model.n_layers, count)]
     found = ablate_each(model, tokens, tried, method, scored_only=True, seed=seed)
-    best = sorted(found, key=lambda one: -one.value)[:count]
+    best = sorted(found, key=lambda one: (-one.value, one.head))[:count]
     values = np.array([one.value for one in best], np.float32)
     heads = tuple(one.head for one in best)
     return TopHeads(heads, values, clean_loss=best[0].clean_loss, method=method)

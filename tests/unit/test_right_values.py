@@ -7,12 +7,16 @@ import pytest
 import torch
 
 from analysis.activations import verify_pattern
+from analysis.circuits.copying import ov_copying
+from analysis.circuits.embeddings import token_vectors
+from analysis.circuits.ov_qk import ov_top_tokens
 from analysis.effects.patching import path_patching, prompt_pair
 from analysis.head import Head
 from analysis.logits.attribution import logit_attribution
 from analysis.logits.decomposition import k_composition, score_split
 from analysis.logits.sources import source_attribution
 from analysis.models.loading import HeadModel
+from analysis.neurons import promoted_tokens
 from analysis.runs.inputs import repeated_tokens, tokenize
 from tests.architectures import CONFIGS, from_config, from_transformers, plain, tiny
 
@@ -214,3 +218,56 @@ def test_a_path_from_a_head_behind_a_norm(architecture: str) -> None:
     expected = (values[2] - values[1]) / (values[0] - values[1])
     found = path_patching(model, pair, Head(2, 3), "q").values[0, 1]
     assert found == pytest.approx(expected, abs=1e-4)
+
+
+# --- circuits ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("architecture", ["gpt2", "neox", "llama", "gemma2", "gemma3"])
+def test_the_effective_embedding_is_what_the_first_mlp_leaves(architecture: str) -> None:
+    model, inner = tiny(architecture), plain(architecture)
+    with torch.no_grad():
+        match architecture:
+            case "gpt2":
+                block, embed = inner.transformer.h[0], inner.transformer.wte
+                written = block.mlp(block.ln_2(embed.weight))
+            case "neox":
+                block, embed = inner.gpt_neox.layers[0], inner.gpt_neox.embed_in
+                written = block.mlp(block.post_attention_layernorm(embed.weight))
+            case "llama":
+                block, embed = inner.model.layers[0], inner.model.embed_tokens
+                written = block.mlp(block.post_attention_layernorm(embed.weight))
+            case _:
+                block, embed = inner.model.layers[0], inner.model.embed_tokens
+                every = embed(torch.arange(model.d_vocab))  # Gemma multiplies its embeddings
+                written = block.mlp(block.pre_feedforward_layernorm(every))
+                written = block.post_feedforward_layernorm(written)
+        start = embed(torch.arange(model.d_vocab))
+    for layer, expected in ((0, start), (1, start + written), (2, start + written)):
+        found = token_vectors(model, layer, "effective")
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    few = token_vectors(model, 1, "effective", [7, 900])
+    torch.testing.assert_close(few, (start + written)[[7, 900]], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("architecture", ["gemma2", "gemma3"])
+def test_what_a_gemma_head_or_neuron_does_to_logits(architecture: str) -> None:
+    """The norms after attention and after the MLP are part of the way."""
+    model, inner = tiny(architecture), plain(architecture)
+    block = inner.model.layers[1]
+    with torch.no_grad():
+        out = (1 + inner.model.norm.weight)[:, None] * inner.lm_head.weight.T
+        start = inner.model.embed_tokens(torch.arange(model.d_vocab))
+        read = start * (1 + block.input_layernorm.weight) @ block.self_attn.v_proj.weight[8:].T
+        written = read @ block.self_attn.o_proj.weight[:, 24:].T
+        circuit = written * (1 + block.post_attention_layernorm.weight) @ out
+        neuron = block.mlp.down_proj.weight[:, 5] * (1 + block.post_feedforward_layernorm.weight)
+        promoted = neuron @ out
+    raised = ov_top_tokens(model, Head(1, 3), 77, top=5, embedding="raw").raised
+    assert raised.ids.tolist() == circuit[77].topk(5).indices.tolist()
+    np.testing.assert_allclose(raised.values, circuit[77].topk(5).values, rtol=1e-4)
+    own = circuit.diagonal()[:, None]
+    copied = ov_copying(model, Head(1, 3), k=(40,), embedding="raw")
+    np.testing.assert_array_equal(copied.hits[0], ((circuit >= own).sum(1) <= 40).numpy())
+    found, _ = promoted_tokens(model, 1, 5, top=5)
+    assert found.ids.tolist() == promoted.topk(5).indices.tolist()
