@@ -3,7 +3,6 @@
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -11,15 +10,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from analysis.arrays import freeze, to_numpy
-from analysis.errors import AnalysisError
+from analysis.effects.replacements import Method, check_method, reference_z, replacement
 from analysis.head import Head, all_heads, require_heads
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import next_token_log_probs, run_with_gradients
 from analysis.runs.inputs import Tokens
 from analysis.runs.suffix import TOKENS_AT_ONCE, Case, Edit, cases_at_once, record, rerun, z_points
 
-Method = Literal["zero", "mean", "resample"]
-METHODS: tuple[Method, ...] = get_args(Method)
 Progress = Callable[[int, int], None]
 
 
@@ -156,7 +153,9 @@ def ablation_sweep(
         tokens: Its tokens.
         method: "zero" replaces z by 0; "mean" by its mean over the sequences, position by
             position, which keeps what a head writes whatever the input; "resample" by its z in
-            another sequence of the batch.
+            another sequence of the batch. A single sequence, such as a prompt, is set against the
+            text in `analysis.effects.replacements`: the mean over windows of it that are as long,
+            or one of them.
         progress: Called without the lock as `progress(heads done, heads in all)`. It may raise
             to cancel the sweep; nothing is left behind.
         on_value: Called without the lock as `on_value(head, effect)` when a head is done, before
@@ -167,10 +166,9 @@ def ablation_sweep(
         seed: Which sequence takes the place of which, for "resample".
 
     Raises:
-        AnalysisError: An unknown method, or "mean" or "resample" with a single sequence (its mean
-            over the batch is the head's own output, so nothing would be ablated).
+        AnalysisError: An unknown method.
     """
-    check_method(method, tokens)
+    check_method(method)
     shape = (model.n_layers, model.n_heads)
     values = np.empty(shape, np.float32)
     per_token = np.empty((*shape, tokens.length - 1), np.float32)
@@ -228,7 +226,7 @@ def ablation_estimate(
     Raises:
         AnalysisError: As `ablation_sweep`.
     """
-    check_method(method, tokens)
+    check_method(method)
     points = z_points(model)
     n_scored = len(range(tokens.length)[tokens.scored])
     ids, loss = tokens.tensor, 0.0
@@ -247,9 +245,10 @@ def ablation_estimate(
             z[layer].append(activations[point])
             slopes[layer].append(gradients[point])
     values = []
-    for own, slope in zip(z, slopes, strict=True):
+    others = reference_z(model, tokens, method, seed)
+    for own, slope, other in zip(z, slopes, others, strict=True):
         whole = torch.cat(own)
-        change = replacement(whole, method, seed) - whole
+        change = replacement(whole, method, seed, other) - whole
         values.append((change * torch.cat(slope)).sum((0, 1, 3)))
     return AblationEstimate(to_numpy(torch.stack(values)), clean_loss=loss, method=method)
 
@@ -370,11 +369,12 @@ class _Ablator:
         seed: int,
         scored_only: bool = False,
     ) -> None:
-        check_method(method, tokens)
+        check_method(method)
         self._model, self._tokens = model, tokens
         self._recording = record(model, tokens.tensor, z_points(model))
         self._replaced = [
-            replacement(self._recording.z(layer), method, seed) for layer in range(model.n_layers)
+            replacement(self._recording.z(layer), method, seed, other)
+            for layer, other in enumerate(reference_z(model, tokens, method, seed))
         ]
         entries = torch.arange(tokens.length - 1)
         self._entries = entries[tokens.scored] if scored_only else entries
@@ -414,37 +414,6 @@ class _Ablator:
     ) -> Float[Tensor, "case batch entry"]:
         following = self._following[:, at].to(logits.device).expand(logits.shape[:-1])
         return logits.log_softmax(-1).gather(-1, following[..., None])[..., 0]
-
-
-def check_method(method: str, tokens: Tokens) -> None:
-    """AnalysisError if a method is unknown or needs more sequences than there are."""
-    if method not in METHODS:
-        raise AnalysisError(f"Method {method!r} is unknown. Choose one of: {', '.join(METHODS)}.")
-    if method == "mean" and tokens.batch < 2:
-        raise AnalysisError(
-            "Mean ablation replaces a head's output by its mean over sequences, and there is only "
-            "one. Use at least 2 sequences of repeated tokens, or zero ablation."
-        )
-    if method == "resample" and tokens.batch < 2:
-        raise AnalysisError(
-            "Resample ablation replaces a head's output by that in another sequence, and there is "
-            "only one. Use at least 2 sequences of repeated tokens, or zero ablation."
-        )
-
-
-def replacement(
-    z: Float[Tensor, "batch pos head d_head"], method: str, seed: int
-) -> Float[Tensor, "batch pos head d_head"]:
-    """What takes the place of each head's z."""
-    if method == "zero":
-        return torch.zeros_like(z)
-    if method == "mean":
-        return z.mean(0, keepdim=True).expand_as(z)
-    # One cycle through all sequences in random order: none stays where it is.
-    circle = np.random.default_rng(seed).permutation(len(z))
-    source = np.empty_like(circle)
-    source[circle] = np.roll(circle, 1)
-    return z[torch.from_numpy(source)]
 
 
 def _affordable(order: Sequence[Head], n_layers: int, runs: int) -> int:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from analysis.effects.ablation import Method, check_method, replacement
+from analysis.effects.replacements import Method, check_method, reference_z, replacement
 from analysis.errors import AnalysisError
 from analysis.head import Head
 from analysis.models.loading import HeadModel
@@ -30,6 +30,8 @@ from analysis.runs.writes import (
 )
 
 EdgeInput = Literal["q", "k", "v", "logits"]
+# Nats per token that edges have to be worth for a share of it to be more than noise.
+LEAST_SHARED = 0.05
 _INPUTS: tuple[EdgeInput, ...] = ("q", "k", "v")
 
 
@@ -121,10 +123,25 @@ class Faithfulness:
     def recovered(self) -> float:
         """Share of what the edges do that the kept ones do: 1 all of it, 0 none; it may exceed 1.
 
-        NaN if edges make no difference to the loss.
+        NaN where that would mislead; `no_share` then says why.
         """
         gap = self.empty_loss - self.clean_loss
-        return (self.empty_loss - self.loss) / gap if gap else float("nan")
+        return float("nan") if self.no_share else (self.empty_loss - self.loss) / gap
+
+    @property
+    def no_share(self) -> str:
+        """Why a share of what the edges do would mislead here; empty where it says something."""
+        if self.empty_loss - self.clean_loss >= LEAST_SHARED:
+            return ""
+        losses = (
+            f"With all edges the loss is {self.clean_loss:.3f} nats per token, without any "
+            f"{self.empty_loss:.3f}"
+        )
+        if self.empty_loss < self.clean_loss:
+            return f"{losses}: here they do harm, so there is no share. Choose other tokens."
+        return (
+            f"{losses}. A share of less than {LEAST_SHARED:g} would be noise. Choose other tokens."
+        )
 
 
 def edge_attribution(
@@ -147,7 +164,7 @@ def edge_attribution(
     Raises:
         AnalysisError: As `ablation_sweep`.
     """
-    check_method(method, tokens)
+    check_method(method)
     last = f"blocks.{model.n_layers - 1}.hook_resid_post"
     layers = range(model.n_layers)
     names = [f"blocks.{layer}.hook_resid_pre" for layer in layers] + [last]
@@ -160,8 +177,9 @@ def edge_attribution(
     if scales:  # without gradients: a norm whose scale is watched with them takes another road
         seen |= run(model, tokens.tensor, capture=scales)[1]
     changes = []
-    for layer, point in enumerate(z_points(model)):
-        change = replacement(seen[point], method, seed) - seen[point]
+    others = reference_z(model, tokens, method, seed)
+    for layer, (point, other) in enumerate(zip(z_points(model), others, strict=True)):
+        change = replacement(seen[point], method, seed, other) - seen[point]
         write = written_z(seen, layer, change)
         changes.append(torch.einsum("bphe,hem->hbpm", write, output_weights(model, layer)))
     edges: list[Edge] = []
@@ -211,7 +229,7 @@ def faithfulness(
     Raises:
         AnalysisError: As `edge_attribution`.
     """
-    check_method(method, tokens)
+    check_method(method)
     kept = {(edge.writer, edge.reader) for edge in edges}
     recording = record(model, tokens.tensor, z_points(model))
     cut = _Cut(model, tokens, recording, method, seed)
@@ -235,7 +253,10 @@ class _Cut:
     ) -> None:
         self._model, self._tokens = model, tokens
         layers = range(model.n_layers)
-        self._replaced = [replacement(recording.z(layer), method, seed) for layer in layers]
+        self._replaced = [
+            replacement(recording.z(layer), method, seed, other)
+            for layer, other in enumerate(reference_z(model, tokens, method, seed))
+        ]
         self.every = {
             (Head(writer, head), reader)
             for layer in layers

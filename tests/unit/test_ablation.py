@@ -2,15 +2,15 @@
 
 import inspect
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
-from analysis.effects import ablation
+from analysis.effects import ablation, replacements
 from analysis.effects.ablation import (
-    METHODS,
     Ablation,
     AblationEstimate,
     ablate_head,
@@ -20,6 +20,7 @@ from analysis.effects.ablation import (
     pair_ablation,
     top_heads,
 )
+from analysis.effects.replacements import METHODS, reference_windows, replacement_note
 from analysis.errors import AnalysisError
 from analysis.head import Head
 from analysis.logits.attribution import logit_attribution
@@ -187,15 +188,56 @@ def test_a_head_that_writes_nothing_is_not_needed(method):
     assert others.min() > 0
 
 
-def test_the_mean_over_a_single_sequence_is_refused(attention_only):
-    """It is the head's own output: every effect would come out 0, as if no head mattered."""
-    for tokens in (
-        tokenize(attention_only, TEXT),
-        repeated_tokens(attention_only, length=5, batch=1),
-    ):
-        for method in ("mean", "resample"):
-            with pytest.raises(AnalysisError, match="only one.*at least 2"):
-                ablation_sweep(attention_only, tokens, method)
+def windows_by_hand(model, tokens):
+    """Ten stretches of the shipped text behind the same first token, cut with plain Python."""
+    text = (Path(replacements.__file__).parent / "reference.txt").read_text()
+    ids = model.tokenizer(text, add_special_tokens=False)["input_ids"]
+    body = tokens.length - tokens.has_bos
+    starts = [window * len(ids) // 10 for window in range(10)]
+    rows = [(ids * 3)[start : start + body] for start in starts]
+    return torch.tensor([[*tokens.ids[0, : tokens.has_bos].tolist(), *row] for row in rows])
+
+
+@pytest.mark.parametrize("bos", [True, False])
+@pytest.mark.parametrize("method", ["mean", "resample"])
+@pytest.mark.parametrize("architecture", ["native-LN-MLP", "llama"])
+def test_one_prompt_is_set_against_the_reference_text(architecture, method, bos):
+    """Its mean over itself is its own output: every effect would come out 0."""
+    model = tiny(architecture)
+    tokens = tokenize(model, TEXT, prepend_bos=bos)
+    _, z = run(model, windows_by_hand(model, tokens), capture=z_points(model))
+    if method == "mean":
+        taken = {name: value.mean(0) for name, value in z.items()}
+    else:
+        row = int(np.random.default_rng(3).integers(10))
+        taken = {name: value[row] for name, value in z.items()}
+    found = ablation_sweep(model, tokens, method, seed=3)
+    estimate = ablation_estimate(model, tokens, method, seed=3)
+    clean = naive_log_probs(model, tokens, [])
+    assert np.abs(found.values).min() > 0
+    for head in (Head(0, 1), Head(2, 3)):
+
+        def edit(current, hook, head=head):
+            current = current.clone()
+            own = taken[f"blocks.{head.layer}.attn.hook_z"]
+            current[:, :, head.head] = own[:, head.head]
+            return current
+
+        logits, _ = run(model, tokens.tensor, hooks=[(f"blocks.{head.layer}.attn.hook_z", edit)])
+        rise = (clean - next_token_log_probs(logits, tokens.tensor).numpy()).mean()
+        assert found.values[head.layer, head.head] == pytest.approx(rise, abs=1e-5)
+    assert np.corrcoef(found.values.ravel(), estimate.values.ravel())[0, 1] > 0.8
+    assert "Secret Garden" in replacement_note(method, tokens)
+    assert replacement_note("zero", tokens) == ""
+
+
+def test_a_prompt_longer_than_the_reference_text_is_compared_too(attention_only):
+    """The text wraps around; without it nothing could be said of a long prompt."""
+    tokens = tokenize(attention_only, "The cat sat on the mat. " * 7)
+    windows = reference_windows(attention_only, tokens)
+    assert windows.shape == (10, tokens.length)
+    assert (windows[:, 0] == attention_only.bos_id).all()
+    assert len({tuple(row.tolist()) for row in windows}) == 10
 
 
 def test_the_mean_over_identical_sequences_changes_nothing(model):

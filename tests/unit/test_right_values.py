@@ -215,9 +215,11 @@ def test_a_path_from_a_head_behind_a_norm(architecture: str) -> None:
         float(output.logits[0, -1, 17] - output.logits[0, -1, 23])
         for output in (runs[0][0], runs[1][0], patched)
     ]
-    expected = (values[2] - values[1]) / (values[0] - values[1])
-    found = path_patching(model, pair, Head(2, 3), "q").values[0, 1]
-    assert found == pytest.approx(expected, abs=1e-4)
+    found = path_patching(model, pair, Head(2, 3), "q")
+    assert found.clean == pytest.approx(values[0], abs=1e-5)
+    assert found.effects is not None
+    assert found.effects[0, 1] == pytest.approx(values[2] - values[1], abs=1e-5)
+    assert abs(values[2] - values[1]) > 1e-4
 
 
 # --- circuits ---------------------------------------------------------------------------------
