@@ -58,21 +58,34 @@ class HeadAblation:
 
 @dataclass(frozen=True, eq=False)
 class AblationEstimate:
-    """First-order estimate of an ablation sweep, nats; positive means the head helps."""
+    """First-order estimate of an ablation sweep, nats; positive means the head helps.
+
+    `sizes` adds up the same by size: of each position's part only how large it is counts. Early
+    heads do more than a straight line says, at many positions, whose parts cancel in `values`.
+    """
 
     values: Float[np.ndarray, "layer head"]
     clean_loss: float
     method: Method
+    sizes: Float[np.ndarray, "layer head"] | None = None
 
     def __post_init__(self) -> None:
         if not np.isfinite(self.values).all():
             raise ValueError("an estimate is not finite")
         freeze(self, "values")
+        if self.sizes is not None:
+            freeze(self, "sizes")
 
     @property
     def order(self) -> tuple[Head, ...]:
-        """All heads, the one whose loss increase is estimated largest first."""
-        return _ranked(self.values)
+        """All heads, those most likely to matter first: by estimate where positive, plus size.
+
+        On SmolLM2 and a story of 45 tokens nine of the true ten are among the first 16 like this,
+        and among the first 259 by the estimate alone.
+        """
+        if self.sizes is None:
+            return _ranked(self.values)
+        return _ranked(self.values.clip(0) + self.sizes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,7 +232,9 @@ def ablation_estimate(
 
     estimate[layer, head] = sum over sequences, positions and d_head of
     d loss / d z · (replacement - z): what the sweep would give if the loss were linear in z. It
-    understates heads whose attention or softmax is saturated. Inputs of more than a few thousand
+    understates heads whose attention or softmax is saturated, and those of the first layers, often
+    with the wrong sign: `sizes`, the sum of |...| of each sequence's positions, ranks them higher.
+    Inputs of more than a few thousand
     tokens take one pair of passes for each part of the batch. Source: attribution patching, Nanda
     2023.
 
@@ -244,13 +259,17 @@ def ablation_estimate(
         for layer, point in enumerate(points):
             z[layer].append(activations[point])
             slopes[layer].append(gradients[point])
-    values = []
+    values, sizes = [], []
     others = reference_z(model, tokens, method, seed)
     for own, slope, other in zip(z, slopes, others, strict=True):
         whole = torch.cat(own)
         change = replacement(whole, method, seed, other) - whole
-        values.append((change * torch.cat(slope)).sum((0, 1, 3)))
-    return AblationEstimate(to_numpy(torch.stack(values)), clean_loss=loss, method=method)
+        parts = (change * torch.cat(slope)).sum(-1)
+        values.append(parts.sum((0, 1)))
+        sizes.append(parts.abs().sum((0, 1)))
+    return AblationEstimate(
+        to_numpy(torch.stack(values)), loss, method, to_numpy(torch.stack(sizes))
+    )
 
 
 def top_heads(
@@ -275,7 +294,8 @@ def top_heads(
         method: As in `ablation_sweep`.
         count: How many heads to name.
         candidates: How many to compute exactly; by default `count`, and as many more as still cost
-            no more than `count` whole runs (a late head costs little).
+            no more than `count` whole runs (a late head costs little), or than a tenth of a sweep
+            by whole runs.
         estimate: The estimate, where there is one already.
         seed: As in `ablation_sweep`.
 
@@ -283,7 +303,8 @@ def top_heads(
         AnalysisError: As `ablation_sweep`.
     """
     estimate = estimate or ablation_estimate(model, tokens, method, seed)
-    tried = estimate.order[: candidates or _affordable(estimate.order, model.n_layers, count)]
+    runs = max(count, model.n_layers * model.n_heads // 10)
+    tried = estimate.order[: candidates or _affordable(estimate.order, model.n_layers, runs)]
     found = ablate_each(model, tokens, tried, method, scored_only=True, seed=seed)
     best = sorted(found, key=lambda one: (-one.value, one.head))[:count]
     values = np.array([one.value for one in best], np.float32)
