@@ -75,12 +75,16 @@ def reference_z(
 
 
 def reference_windows(model: HeadModel, tokens: Tokens) -> Int[Tensor, "window pos"]:
-    """Stretches of the reference text, as long as the sequence, behind its BOS if it has one."""
+    """Stretches of the reference text, as long as the sequence, behind BOS if that begins with it.
+
+    They depend on the ids alone, so that the same ids always have the same replacements.
+    """
     ids = torch.tensor(model.tokenizer.encode(_TEXT.read_text("utf-8"), add_special_tokens=False))
-    length = tokens.length - tokens.has_bos
+    n_first = int(tokens.ids[0, 0] == model.bos_id)
+    length = tokens.length - n_first
     starts = torch.arange(WINDOWS) * len(ids) // WINDOWS
     windows = ids[(starts[:, None] + torch.arange(length)) % len(ids)]
-    first = tokens.tensor[:1, : int(tokens.has_bos)].expand(WINDOWS, -1)
+    first = tokens.tensor[:1, :n_first].expand(WINDOWS, -1)
     return torch.cat([first, windows], 1)
 
 
