@@ -5,7 +5,8 @@ from analysis.definitions.quantity import Quantity
 OV_CIRCUIT = Quantity(
     "OV circuit",
     "What attending to one token adds to the logit of every other: what the head moves.",
-    "value[t, u] = (W_E W_V W_O W_U)[t, u], summed over heads when several are taken jointly",
+    "value[t, u] = (W_E W_V W_O W_U)[t, u], summed over heads when several are taken jointly; "
+    "behind an MLP in block 0, W_E as that leaves it (the effective embedding)",
     "logits; biases left out",
     "ARENA 1.2, section 4.2; Elhage et al. 2021",
     function="ov_sample",
@@ -23,7 +24,8 @@ result = sum(W_E @ W_V[h] @ W_O[h] @ W_U for h in heads)  # [source token, outpu
 OV_SAMPLE = Quantity(
     "OV circuit on drawn tokens",
     "What attending to one token adds to the logit of another, for tokens drawn at random.",
-    "value[t, u] = (W_E W_V W_O W_U)[t, u], summed over heads when several are taken jointly",
+    "value[t, u] = (W_E W_V W_O W_U)[t, u], summed over heads when several are taken jointly; "
+    "behind an MLP in block 0, W_E as that leaves it (the effective embedding)",
     "logits; biases left out",
     "ARENA 1.2, section 4.2",
     function="ov_sample",
@@ -38,7 +40,7 @@ result = sum(W_E[drawn] @ W_V[h] @ W_O[h] @ W_U[:, drawn] for h in heads)
 TOKEN_OUTPUTS = Quantity(
     "What attending to a token writes",
     "The logits that a head raises and lowers when it attends to one token.",
-    "value[u] = (W_E W_V W_O W_U)[token, u]",
+    "value[u] = (W_E W_V W_O W_U)[token, u], W_E as in the OV circuit",
     "logits; biases left out",
     "ARENA 1.2, section 4.2",
     function="ov_top_tokens",
@@ -50,7 +52,8 @@ COPYING = Quantity(
     "Copying accuracy",
     "Share of tokens that a head raises most (or among the k most) when it attends to them.",
     "accuracy_k = share of tokens t with fewer than k others u where M[t, u] >= M[t, t], "
-    "M = W_E W_V W_O W_U, over the whole vocabulary, special tokens included; a tie is a miss",
+    "M = W_E W_V W_O W_U, over the whole vocabulary, special tokens included; a tie is a miss; "
+    "W_E as in the OV circuit",
     "0 to 1, chance k / d_vocab",
     "ARENA 1.2, sections 4.3 and 4.4",
     function="ov_copying",
@@ -72,8 +75,8 @@ EIGENVALUES = Quantity(
     "Eigenvalue copying score",
     "Whether a head writes back what it reads (+1), its opposite (-1), or something else (0).",
     "score = sum of Re(lambda) / sum of |lambda| over the eigenvalues of W_V W_O, or of "
-    "W_E W_V W_O W_U for the score through the vocabulary, the one that says whether tokens are "
-    "copied when embedding and unembedding are not tied",
+    "W_E W_V W_O W_U (W_E as in the OV circuit) for the score through the vocabulary, the one that "
+    "says whether tokens are copied when embedding and unembedding are not tied",
     "-1 to 1",
     "Elhage et al. 2021; ARENA 1.2",
     function="ov_eigenvalues",
@@ -91,7 +94,8 @@ result = torch.stack(scores)  # [which, layer, head]
 OV_DIRECTIONS = Quantity(
     "Singular directions of OV",
     "The few directions through which most of what a head moves passes, as tokens.",
-    "W_V W_O = sum over i of S[i] u[i] v[i]^T; tokens read: W_E u[i], tokens written: W_U^T v[i]",
+    "W_V W_O = sum over i of S[i] u[i] v[i]^T; tokens read: W_E u[i] (W_E as in the "
+    "OV circuit), tokens written: W_U^T v[i]",
     "S relative to each other; tokens read in embedding units, written in logits per unit",
     "ARENA 1.2, section 4.1",
     function="ov_svd",
@@ -128,8 +132,8 @@ result = torch.tensor([4 * n * m, 4 * (factored.A.numel() + factored.B.numel())]
 POSITIONAL_PATTERN = Quantity(
     "Positional QK circuit",
     "Where a head would attend if it saw positions only.",
-    "pattern = softmax over src <= dest of W_pos W_Q W_K^T W_pos^T / sqrt(d_head); the score is "
-    "the mean of pattern[dest, dest-1]",
+    "pattern = softmax over src <= dest of n(W_pos) W_Q W_K^T n(W_pos)^T * scale, n the norm "
+    "before the head where there is one; the score is the mean of pattern[dest, dest-1]",
     "0 to 1, every row sums to 1; learned positions only",
     "ARENA 1.2, section 4.5",
     function="previous_token_circuit",
@@ -143,7 +147,8 @@ result = scores.masked_fill(torch.ones_like(scores, dtype=bool).triu(1), -torch.
 TOKEN_PREFERENCES = Quantity(
     "Token-to-token QK circuit",
     "Which keys a token looks for, and which queries look for it, from embeddings alone.",
-    "score[q, k] = (W_E W_Q W_K^T W_E^T)[q, k] / sqrt(d_head)",
+    "score[q, k] = (n(W_E) W_Q W_K^T n(W_E)^T)[q, k] * scale, n the norm before the head where "
+    "there is one; behind an MLP in block 0, W_E as that leaves it",
     "attention score before softmax; only differences between keys of one query count",
     "ARENA 1.2, section 4.0",
     function="qk_preferences",
@@ -161,7 +166,8 @@ result = torch.stack([scores_of_keys, scores_of_queries])
 K_COMPOSITION_CIRCUIT = Quantity(
     "Full K-composition circuit",
     "Whether a token's query finds the key that an earlier head wrote about that same token.",
-    "C = (W_E W_Q[reader]) (W_E W_V[writer] W_O[writer] W_K[reader])^T; best key for each query: "
+    "C = (n(W_E) W_Q[reader]) (n(W_E) W_V[writer] W_O[writer] W_K[reader])^T, n the norm before "
+    "the head that reads; best key for each query: "
     "share of rows whose diagonal entry is among the k largest; best query for each key: the same "
     "for columns",
     "0 to 1, chance k / d_vocab",

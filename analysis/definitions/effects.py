@@ -7,7 +7,7 @@ ABLATION = Quantity(
     "How much the loss rises when one head's output is replaced; the head is needed if it rises.",
     "effect[layer, head] = loss with z[:, :, head] replaced - loss as it is; "
     "zero: by 0, mean: by its mean over the sequences at each position, resample: by its z in "
-    "another sequence",
+    "another sequence; a single sequence is set against stretches of a reference text",
     "nats per token; over the predictable entries S+1..2S-1 of repeated tokens, else over all",
     "ARENA 1.2, sections 3.7 and 3.8",
     function="ablate_head",
