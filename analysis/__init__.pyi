@@ -68,6 +68,7 @@ from .effects.patching import activation_patching as activation_patching
 from .effects.patching import attribution_patching as attribution_patching
 from .effects.patching import path_patching as path_patching
 from .effects.patching import prompt_pair as prompt_pair
+from .effects.replacements import replacement_note as replacement_note
 from .errors import AnalysisError as AnalysisError
 from .head import Head as Head
 from .heads.distances import RestingAttention as RestingAttention

@@ -48,6 +48,7 @@ def _run_one(code: str) -> list[np.ndarray]:
     results: list[np.ndarray] = []
     names = {**_loaded("\n".join(own)), "take": lambda value: results.append(np.array(value))}
     torch.set_grad_enabled(False)
+    rest = rest.replace('Path("analysis/', f'Path("{BUNDLED.parent}/analysis/')
     shown = rest.replace("print(result)", "take(result.detach())")
     exec(compile(constants + shown, "snippet", "exec"), names)
     return results

@@ -153,8 +153,8 @@ def k_composition_circuit(
         embedding: As in `ov_copying`.
 
     Raises:
-        AnalysisError: A head or an embedding that does not exist, a writer that is not in an earlier
-            layer, k outside 1..d_vocab, or queries and keys that are normalised.
+        AnalysisError: A head or an embedding that does not exist, a writer that is not in an
+            earlier layer, k outside 1..d_vocab, or queries and keys that are normalised.
     """
     require_heads(model.info, writer)
     require_heads(model.info, reader)

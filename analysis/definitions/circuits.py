@@ -15,10 +15,11 @@ OV_CIRCUIT = Quantity(
         "TokenOutputs",
         "TokenRanking",
     ),
-    needs=("weights",),
+    needs=("weights", "embedding"),
     code="""
 heads = list(zip(LAYERS, HEADS))
-result = sum(W_E @ W_V[h] @ W_O[h] @ W_U for h in heads)  # [source token, output token]
+# [source token, output token]
+result = sum(read_of_tokens(h[0]) @ W_V[h] @ W_O[h] @ W_U for h in heads)
 """,
 )
 OV_SAMPLE = Quantity(
@@ -30,11 +31,11 @@ OV_SAMPLE = Quantity(
     "ARENA 1.2, section 4.2",
     function="ov_sample",
     results=("OVSample",),
-    needs=("weights",),
+    needs=("weights", "embedding"),
     code="""
 drawn = np.random.default_rng(DRAW).choice(W_E.shape[0], SAMPLE, replace=False)
 heads = list(zip(LAYERS, HEADS))
-result = sum(W_E[drawn] @ W_V[h] @ W_O[h] @ W_U[:, drawn] for h in heads)
+result = sum(read_of_tokens(h[0])[drawn] @ W_V[h] @ W_O[h] @ W_U[:, drawn] for h in heads)
 """,
 )
 TOKEN_OUTPUTS = Quantity(
@@ -45,8 +46,8 @@ TOKEN_OUTPUTS = Quantity(
     "ARENA 1.2, section 4.2",
     function="ov_top_tokens",
     results=("TokenOutputs", "TokenRanking"),
-    needs=("weights",),
-    code="result = W_E[TOKEN] @ W_V[LAYER, HEAD] @ W_O[LAYER, HEAD] @ W_U",
+    needs=("weights", "embedding"),
+    code="result = read_of_tokens(LAYER)[TOKEN] @ W_V[LAYER, HEAD] @ W_O[LAYER, HEAD] @ W_U",
 )
 COPYING = Quantity(
     "Copying accuracy",
@@ -58,10 +59,10 @@ COPYING = Quantity(
     "ARENA 1.2, sections 4.3 and 4.4",
     function="ov_copying",
     results=("Copying",),
-    needs=("weights",),
+    needs=("weights", "embedding"),
     code="""
 def accuracy(heads):  # of several heads: as if all attended to the token and wrote together
-    M = sum(W_E @ W_V[h] @ (W_O[h] @ W_U) for h in heads)
+    M = sum(read_of_tokens(h[0]) @ W_V[h] @ (W_O[h] @ W_U) for h in heads)
     beaten_by = (M >= M.diagonal()[:, None]).sum(-1) - 1  # itself does not count
     return torch.stack([(beaten_by < k).float().mean() for k in (1, 5)])
 
@@ -81,12 +82,13 @@ EIGENVALUES = Quantity(
     "Elhage et al. 2021; ARENA 1.2",
     function="ov_eigenvalues",
     results=("Eigenvalues",),
-    needs=("weights",),
+    needs=("weights", "embedding"),
     axes=("which", "layer", "head"),
     code="""
 # Those of W_V W_O that are not 0, and those of W_E W_V W_O W_U.
 weights_alone = torch.linalg.eigvals(W_O @ W_V)
-eigenvalues = torch.linalg.eigvals(W_O @ (W_U @ W_E) @ W_V)
+around = torch.stack([W_U @ read_of_tokens(layer) for layer in range(n_layers)])[:, None]
+eigenvalues = torch.linalg.eigvals(W_O @ around @ W_V)
 scores = [e.real.sum(-1) / e.abs().sum(-1) for e in (weights_alone, eigenvalues)]
 result = torch.stack(scores)  # [which, layer, head]
 """,
@@ -103,10 +105,11 @@ OV_DIRECTIONS = Quantity(
         "OVDecomposition",
         "SingularDirection",
     ),
-    needs=("weights",),
+    needs=("weights", "embedding"),
     code="""
 U, singular, V_t = torch.linalg.svd(W_V[LAYER, HEAD] @ W_O[LAYER, HEAD])
-read, written = W_E @ U[:, 0], V_t[0] @ W_U  # tokens of the strongest direction, up to its sign
+# Tokens of the strongest direction, up to its sign.
+read, written = read_of_tokens(LAYER) @ U[:, 0], V_t[0] @ W_U
 result = singular[:d_head]
 """,
 )
@@ -138,9 +141,10 @@ POSITIONAL_PATTERN = Quantity(
     "ARENA 1.2, section 4.5",
     function="previous_token_circuit",
     results=("Circuit",),
-    needs=("weights",),
+    needs=("norm",),
     code="""
-scores = (W_pos @ W_Q[LAYER, HEAD]) @ (W_pos @ W_K[LAYER, HEAD]).T / d_head**0.5
+places = norm(LAYER, model.W_pos)
+scores = (places @ model.W_Q[LAYER, HEAD]) @ (places @ model.W_K[LAYER, HEAD]).T / d_head**0.5
 result = scores.masked_fill(torch.ones_like(scores, dtype=bool).triu(1), -torch.inf).softmax(-1)
 """,
 )
@@ -156,10 +160,12 @@ TOKEN_PREFERENCES = Quantity(
         "TokenPreferences",
         "TokenRanking",
     ),
-    needs=("weights",),
+    needs=("weights", "embedding", "norm"),
     code="""
-scores_of_keys = W_E @ (W_K[LAYER, HEAD] @ (W_E[TOKEN] @ W_Q[LAYER, HEAD])) / d_head**0.5
-scores_of_queries = W_E @ (W_Q[LAYER, HEAD] @ (W_E[TOKEN] @ W_K[LAYER, HEAD])) / d_head**0.5
+read = norm(LAYER, read_of_tokens(LAYER))
+own_query, own_key = read[TOKEN] @ model.W_Q[LAYER, HEAD], read[TOKEN] @ model.W_K[LAYER, HEAD]
+scores_of_keys = read @ (model.W_K[LAYER, HEAD] @ own_query) / d_head**0.5
+scores_of_queries = read @ (model.W_Q[LAYER, HEAD] @ own_key) / d_head**0.5
 result = torch.stack([scores_of_keys, scores_of_queries])
 """,
 )
@@ -174,10 +180,12 @@ K_COMPOSITION_CIRCUIT = Quantity(
     "ARENA 1.2, section 4.8, both directions",
     function="k_composition_circuit",
     results=("KeyQueryMatch",),
-    needs=("weights",),
+    needs=("weights", "embedding", "norm"),
     code="""
-queries_of_tokens = W_E @ W_Q[LAYER, HEAD]
-keys_of_tokens = W_E @ W_V[WRITER] @ (W_O[WRITER] @ W_K[LAYER, HEAD])
+queries_of_tokens = norm(LAYER, read_of_tokens(LAYER)) @ model.W_Q[LAYER, HEAD]
+values_of_tokens = norm(WRITER[0], read_of_tokens(WRITER[0])) @ model.W_V[WRITER]
+# The scale of the norm after the writer is not known, and counts as 1.
+keys_of_tokens = values_of_tokens @ (W_O[WRITER] @ W_K[LAYER, HEAD])
 C = queries_of_tokens @ keys_of_tokens.T
 own = C.diagonal().clone()
 best_key = ((C >= own[:, None]).sum(1) == 1).float().mean()
