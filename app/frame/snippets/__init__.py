@@ -64,7 +64,7 @@ def _program(definitions: Sequence[Quantity], subject: Subject) -> str | None:
     code = "\n\n".join(block.strip() for block in blocks if block)
     used = set(_CONSTANT.findall(code))
     constants = _constants(subject, "repeated" in needs)
-    for name in used & constants.keys():
+    for name in (each for each in constants if each in used):
         if constants[name] is _ABSENT:
             raise NotInSubject(
                 f"the code of {', '.join(d.name for d in known)} needs {name}, "
