@@ -27,6 +27,7 @@ lint: $(VENV)/.test node_modules/.done
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/node node_modules/typescript/bin/tsc
 	$(BIN)/node node_modules/eslint/bin/eslint.js --max-warnings 0 .
 

@@ -1,11 +1,11 @@
-"""The name of one attention head."""
+"""The name of one attention head, and which heads a model has."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from analysis.errors import AnalysisError
-from analysis.models.info import ModelInfo
 
 _LABEL = re.compile(r"L(\d{1,4})H(\d{1,4})")
 
@@ -35,14 +35,31 @@ class Head:
         return cls(int(match[1]), int(match[2]))
 
 
-def all_heads(info: ModelInfo) -> tuple[Head, ...]:
+@runtime_checkable
+class HasHeads(Protocol):
+    """What has to be known of a model to name its heads; a `ModelInfo` says so."""
+
+    @property
+    def name(self) -> str:
+        """The name of the model."""
+
+    @property
+    def n_layers(self) -> int:
+        """How many layers it has."""
+
+    @property
+    def n_heads(self) -> int:
+        """How many heads each layer has."""
+
+
+def all_heads(info: HasHeads) -> tuple[Head, ...]:
     """Every head of a model, layer by layer."""
     return tuple(
         Head(layer, head) for layer in range(info.n_layers) for head in range(info.n_heads)
     )
 
 
-def require_heads(info: ModelInfo, heads: Head | Sequence[Head]) -> tuple[Head, ...]:
+def require_heads(info: HasHeads, heads: Head | Sequence[Head]) -> tuple[Head, ...]:
     """One head or several, as a tuple.
 
     Raises:

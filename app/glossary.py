@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote
 
 from analysis import definitions
@@ -137,6 +138,7 @@ _ANY_FORM = re.compile(
 )
 
 
+@lru_cache(1024)
 def linked(text: str) -> str:
     """`text` as markdown with nothing of its own to render, its terms leading to the glossary.
 

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import streamlit as st
-
 
 @dataclass(frozen=True, slots=True)
 class Palette:
@@ -49,8 +47,3 @@ DARK = Palette(
     sequential=("#1d222d", "#26346b", "#4361d8", "#8ea5ff", "#e4eaff"),
     diverging=("#ff8a70", "#a8473a", "#1d222d", "#35659f", "#6fb0f5"),
 )
-
-
-def palette() -> Palette:
-    """The palette of the theme this visitor's browser shows."""
-    return DARK if st.context.theme.type == "dark" else LIGHT

@@ -5,6 +5,7 @@ being asked for, none fails, every element is the one that a lone visitor gets, 
 below 2 GB and is back within 5 % after 500 visits.
 
     python -m bench.load [--quick]
+    python -m bench.load --pages [--baseline REV]
 
 Real websocket sessions (`bench.visitors`), the public settings of `deploy/public.toml` less its
 folder and with a cache that one round of visits fills, so that memory can only grow by what leaks;
@@ -12,12 +13,15 @@ every core of the machine for server and visitors together. Each visitor opens t
 people do: one every 10 to 20 s, of six kinds, on a prompt or repeated tokens; half of the views are
 ones that somebody else opens too. `--quick`: 10 visitors, three pages each, 1 to 2 s apart. The
 drawing in the browser is not in these times.
+
+`--pages` measures something else: what a page costs the server, in processor time, when one
+visitor moves between views that are remembered, here and at a baseline (`bench.pages`).
 """
 
 from __future__ import annotations
 
+import argparse
 import random
-import sys
 import tempfile
 import threading
 import time
@@ -29,6 +33,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
+from bench import pages
 from bench.visitors import ROOT, Page, free_port, served, visit
 
 # How often each kind of page is opened.
@@ -143,10 +148,10 @@ def main(plan: Plan) -> int:
         environment = {"HEADSCOPE_CONFIG": str(settings)}
         print("alone, one page after the other ...", flush=True)
         port = free_port()  # the same for both: pages show links to themselves
-        with served(port, **environment) as (address, _):
+        with served(port, environment) as (address, _):
             alone = serial(address, views)
         print(f"{plan.visitors} visitors at once ...", flush=True)
-        with served(port, **environment) as (address, process):
+        with served(port, environment) as (address, process):
             # Loaded, and its caches as full as a round of other views makes them: what is bounded
             # and fills up once is no growth.
             serial(address, [view for mine in schedule(plan, seed=1) for view in mine])
@@ -194,4 +199,12 @@ def main(plan: Plan) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(QUICK if "--quick" in sys.argv[1:] else FULL))
+    asked = argparse.ArgumentParser(prog="python -m bench.load")
+    asked.add_argument("--quick", action="store_true", help="10 visitors, three pages each")
+    asked.add_argument("--pages", action="store_true", help="what a page costs, before and after")
+    asked.add_argument("--baseline", default=pages.BASELINE, help="commit to compare with")
+    asked.add_argument("--rounds", type=int, default=pages.ROUNDS)
+    chosen = asked.parse_args()
+    if chosen.pages:
+        raise SystemExit(pages.main(chosen.baseline, chosen.rounds))
+    raise SystemExit(main(QUICK if chosen.quick else FULL))

@@ -144,13 +144,15 @@ def free_port() -> int:
 
 
 @contextmanager
-def served(port: int, **environment: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """The app on a port of this machine: its address and its process."""
+def served(
+    port: int, environment: Mapping[str, str] | None = None, folder: Path = ROOT
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """The app on a port of this machine, of a checkout of it: its address and its process."""
     process = subprocess.Popen(
         [sys.executable, "-m", "streamlit", "run", "server.py"]
         + [f"--server.port={port}", "--server.address=127.0.0.1"],
-        cwd=ROOT,
-        env={**os.environ, **environment},
+        cwd=folder,
+        env={**os.environ, **(environment or {})},
         stdout=subprocess.DEVNULL,
     )
     address = f"http://127.0.0.1:{port}"

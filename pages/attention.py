@@ -17,7 +17,7 @@ from app.links.subject import Subject
 from app.pickers.sequence import choose_sequence
 from app.sections.attention import draw_grid
 from app.shell.page import open_page
-from app.theme import palette
+from app.shell.theme import palette
 
 DETECTORS: tuple[ScoreName, ...] = ("current", "previous", "first")
 

@@ -16,8 +16,8 @@ from app.links.subject import Subject
 from app.pickers.answer import answer_and_foil, pick_answer_and_foil
 from app.pickers.sequence import choose_sequence, position_of
 from app.shell.page import open_page
+from app.shell.theme import palette
 from app.text import display_token
-from app.theme import palette
 
 selection = open_page("attribution")
 theme = palette()

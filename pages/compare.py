@@ -13,10 +13,10 @@ from app.frame.frame import draw_table, figure_frame
 from app.links.session import choose, widget_key
 from app.pickers.sequence import choose_sequence
 from app.sections.compare import choose_sides, other_models, remark
-from app.sections.pair import draw_pair
+from app.sections.shared.pair import draw_pair
 from app.shell.page import open_page
+from app.shell.theme import palette
 from app.text import markdown_text
-from app.theme import palette
 
 CHOICES = {
     "ablate": "With and without a head",

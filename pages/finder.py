@@ -13,7 +13,7 @@ from app.links.subject import Subject
 from app.pickers.score import not_measured
 from app.sections import finder
 from app.shell.page import open_page
-from app.theme import palette
+from app.shell.theme import palette
 
 SIMILAR = 8
 

@@ -22,7 +22,7 @@ from app.pickers.heads import focus_head
 from app.pickers.sequence import choose_sequence
 from app.sections.induction import draw_distances, draw_resting, explain_two_layers
 from app.shell.page import open_page
-from app.theme import palette
+from app.shell.theme import palette
 
 selection = open_page("induction")
 theme = palette()

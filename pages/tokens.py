@@ -14,8 +14,8 @@ from app.links.session import widget_key
 from app.links.subject import Subject
 from app.pickers.sequence import choose_sequence
 from app.shell.page import open_page
+from app.shell.theme import palette
 from app.text import display_token
-from app.theme import palette
 
 selection = open_page("tokens")
 stats = calls.next_token_stats(selection)

@@ -46,7 +46,7 @@ def _run_one(code: str) -> list[np.ndarray]:
     assert loads
     own = [line for line in constants.splitlines() if line.startswith(("NAME", "WEIGHTS"))]
     results: list[np.ndarray] = []
-    names = {**_loaded("\n".join(own)), "take": lambda value: results.append(np.array(value))}
+    names = {**_loaded("\n".join(own)), "take": lambda value: results.append(value.numpy().copy())}
     torch.set_grad_enabled(False)
     rest = rest.replace('Path("analysis/', f'Path("{BUNDLED.parent}/analysis/')
     shown = rest.replace("print(result)", "take(result.detach())")

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from analysis.head import Head
 from app.figures.base import add_click_targets, colour_scale, finish, head_map
+from app.figures.chart import Chart
 from app.figures.heads import score_scatter
 from app.theme import Palette
 
@@ -82,19 +83,18 @@ def excess_map(found: PairAblation, palette: Palette) -> go.Figure:
     excess = found.excess
     n = len(names)
     limit = max(float(np.nanmax(np.abs(excess))), 1e-6)
-    figure = go.Figure(
-        go.Heatmap(
-            z=excess,
-            text=[[signed(value) if np.isfinite(value) else "" for value in row] for row in excess],
-            texttemplate="%{text}",
-            colorscale=colour_scale(palette.diverging),
-            zmin=-limit,
-            zmax=limit,
-            xgap=2,
-            ygap=2,
-            hoverinfo="skip",
-            colorbar={"title": {"text": "nats", "side": "right"}, "thickness": 12},
-        )
+    figure = Chart(
+        "heatmap",
+        z=excess,
+        text=[[signed(value) if np.isfinite(value) else "" for value in row] for row in excess],
+        texttemplate="%{text}",
+        colorscale=colour_scale(palette.diverging),
+        zmin=-limit,
+        zmax=limit,
+        xgap=2,
+        ygap=2,
+        hoverinfo="skip",
+        colorbar={"title": {"text": "nats", "side": "right"}, "thickness": 12},
     )
     row, column = np.divmod(np.arange(n * n), n)
     add_click_targets(
@@ -131,30 +131,29 @@ def offset_map(
     share = np.where(full >= LEAST_EFFECT, values / np.where(full == 0, 1, full), np.nan)
     rows = [", ".join(map(str, offsets)) or "none" for offsets in kept]
     heads = [Head(layer, head).label for head in range(values.shape[1])]
-    figure = go.Figure(
-        go.Heatmap(
-            z=np.clip(share, 0, 1),
-            text=values,
-            colorscale=colour_scale(palette.sequential),
-            zmin=0,
-            zmax=1,
-            xgap=2,
-            ygap=2,
-            hoverinfo="skip",
-            # Above the cells, whose numbers need all the width of a narrow window.
-            colorbar={
-                "title": {"text": "share of the head's work lost", "side": "top"},
-                "orientation": "h",
-                "thickness": 10,
-                "len": 0.5,
-                "x": 0,
-                "xanchor": "left",
-                "y": 1.02,
-                "yanchor": "bottom",
-                "tickformat": ".0%",
-                "nticks": 3,
-            },
-        )
+    figure = Chart(
+        "heatmap",
+        z=np.clip(share, 0, 1),
+        text=values,
+        colorscale=colour_scale(palette.sequential),
+        zmin=0,
+        zmax=1,
+        xgap=2,
+        ygap=2,
+        hoverinfo="skip",
+        # Above the cells, whose numbers need all the width of a narrow window.
+        colorbar={
+            "title": {"text": "share of the head's work lost", "side": "top"},
+            "orientation": "h",
+            "thickness": 10,
+            "len": 0.5,
+            "x": 0,
+            "xanchor": "left",
+            "y": 1.02,
+            "yanchor": "bottom",
+            "tickformat": ".0%",
+            "nticks": 3,
+        },
     )
     many = values.shape[1] > 16
     row, column = np.divmod(np.arange(values.size), values.shape[1])
@@ -208,21 +207,20 @@ def pair_bars(
     """
     names = [head.label for head in heads]
     share = paired / repeated
-    figure = go.Figure(
-        go.Bar(
-            x=np.arange(len(heads)),
-            y=share,
-            marker_color=[palette.accent if s < 0.5 else palette.diverging[3] for s in share],
-            marker_line_width=0,
-            # Streamlit's click selects; the other bars must not fade.
-            unselected_marker_opacity=1,
-            customdata=[[head.layer, head.head] for head in heads],
-            hovertext=[
-                f"<b>{label}</b><br>full repeats {a:+.3f} nats<br>pairs {b:+.3f} nats"
-                for label, a, b in zip(names, repeated, paired, strict=True)
-            ],
-            hoverinfo="text",
-        )
+    figure = Chart(
+        "bar",
+        x=np.arange(len(heads)),
+        y=share,
+        marker_color=[palette.accent if s < 0.5 else palette.diverging[3] for s in share],
+        marker_line_width=0,
+        # Streamlit's click selects; the other bars must not fade.
+        unselected_marker_opacity=1,
+        customdata=[[head.layer, head.head] for head in heads],
+        hovertext=[
+            f"<b>{label}</b><br>full repeats {a:+.3f} nats<br>pairs {b:+.3f} nats"
+            for label, a, b in zip(names, repeated, paired, strict=True)
+        ],
+        hoverinfo="text",
     )
     figure.add_hline(1, line={"color": palette.muted, "dash": "dash", "width": 1.5})
     # Both effects stand under the head: at the bar's end the dashed line would run through them.

@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from app.figures.base import PATTERN_HEIGHT, bars_by_position, colour_scale, finish, token_ticks
+from app.figures.chart import Chart
 from app.text import display_token, plotly_text
 from app.theme import Palette
 
@@ -80,7 +81,7 @@ def architecture(
         "normalized": _Spot(3.2, top + 1.3),
         "logits": _Spot(0, top + (2.4 if normed else 1.5)),
     }
-    figure = go.Figure()
+    figure = Chart()
     _draw_box(figure, (-0.5, 1.4), (_RIGHT, top + 0.45), palette.muted, "dot")
     _write(figure, _Spot(_RIGHT - 0.1, top + 0.15), f"layer {layer}, of {n_layers}", palette.muted)
     blue = palette.diverging[4]
@@ -192,17 +193,16 @@ def slice_map(
     """
     limit = max(float(np.quantile(np.abs(values), COLOURED_SHARE)), 1e-6)
     rows = [f"{i} {plotly_text(display_token(label))}" for i, label in enumerate(labels)]
-    figure = go.Figure(
-        go.Heatmap(
-            z=values,
-            x=list(columns),
-            y=rows,
-            colorscale=colour_scale(palette.diverging),
-            zmin=-limit,
-            zmax=limit,
-            hovertemplate=f"position %{{y}}<br>{axis} %{{x}}<br>%{{z:+.3f}}<extra></extra>",
-            colorbar={"title": {"text": "activation", "side": "right"}, "thickness": 12},
-        )
+    figure = Chart(
+        "heatmap",
+        z=values,
+        x=list(columns),
+        y=rows,
+        colorscale=colour_scale(palette.diverging),
+        zmin=-limit,
+        zmax=limit,
+        hovertemplate=f"position %{{y}}<br>{axis} %{{x}}<br>%{{z:+.3f}}<extra></extra>",
+        colorbar={"title": {"text": "activation", "side": "right"}, "thickness": 12},
     )
     step = -(-len(columns) // 16)
     places = list(range(0, len(columns), step))

@@ -9,6 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from analysis.head import Head
+from app.figures.chart import Chart
 from app.text import display_token, plotly_text, short_token
 from app.theme import Palette
 
@@ -40,19 +41,18 @@ def head_map(
     """
     n_layers, n_heads = values.shape
     limit = top if top is not None else max(float(np.nanmax(np.abs(values), initial=0)), 1e-6)
-    figure = go.Figure(
-        go.Heatmap(
-            z=values,
-            colorscale=colour_scale(palette.diverging if diverging else palette.sequential),
-            zmin=-limit if diverging else 0,
-            zmax=limit,
-            texttemplate="%{z:.2f}" if n_heads <= 16 else None,
-            textfont_size=_FONT,
-            xgap=2,
-            ygap=2,
-            hoverinfo="skip",
-            colorbar={"title": {"text": unit, "side": "right"}, "thickness": 12},
-        )
+    figure = Chart(
+        "heatmap",
+        z=values,
+        colorscale=colour_scale(palette.diverging if diverging else palette.sequential),
+        zmin=-limit if diverging else 0,
+        zmax=limit,
+        texttemplate="%{z:.2f}" if n_heads <= 16 else None,
+        textfont_size=_FONT,
+        xgap=2,
+        ygap=2,
+        hoverinfo="skip",
+        colorbar={"title": {"text": unit, "side": "right"}, "thickness": 12},
     )
     lines = {unit: values, **(details or {})}
     layer, head = np.divmod(np.arange(values.size), n_heads)
@@ -122,17 +122,16 @@ def pattern_map(
     share = unit == "attention"
     limit = 1 if share else max(float(np.abs(pattern).max(initial=0)), 1e-6)
     text = np.array([f"{i} {label}" for i, label in enumerate(shown)])
-    figure = go.Figure(
-        go.Heatmap(
-            z=causal,
-            customdata=np.stack(np.broadcast_arrays(text[:, None], text[None, :]), -1),
-            colorscale=colour_scale(palette.sequential if share else palette.diverging),
-            zmin=0 if share else -limit,
-            zmax=limit,
-            hovertemplate="destination (query) %{customdata[0]}<br>source (key) %{customdata[1]}"
-            f"<br>{unit} %{{z:{'.3f' if share else '+.3f'}}}<extra></extra>",
-            colorbar={"title": {"text": unit, "side": "right"}, "thickness": 12},
-        )
+    figure = Chart(
+        "heatmap",
+        z=causal,
+        customdata=np.stack(np.broadcast_arrays(text[:, None], text[None, :]), -1),
+        colorscale=colour_scale(palette.sequential if share else palette.diverging),
+        zmin=0 if share else -limit,
+        zmax=limit,
+        hovertemplate="destination (query) %{customdata[0]}<br>source (key) %{customdata[1]}"
+        f"<br>{unit} %{{z:{'.3f' if share else '+.3f'}}}<extra></extra>",
+        colorbar={"title": {"text": unit, "side": "right"}, "thickness": 12},
     )
     figure.update_xaxes(
         title="Source (key)", showgrid=False, tickangle=-60, **token_ticks(labels, 24)
@@ -160,7 +159,7 @@ def log_prob_line(
     batch, n = log_probs.shape
     position = np.arange(n)
     mean, sd = log_probs.mean(0), log_probs.std(0)
-    figure = go.Figure()
+    figure = Chart()
     if batch > 1:
         figure.add_scatter(
             x=np.concatenate([position, position[::-1]]),
@@ -237,19 +236,18 @@ def attribution_map(
             for i, (row, goal) in enumerate(zip(rows, goals, strict=True))
         ]
     )
-    figure = go.Figure(
-        go.Heatmap(
-            z=values,
-            x=list(range(len(components))),
-            customdata=np.broadcast_to(hover[:, None], values.shape),
-            colorscale=colour_scale(palette.diverging),
-            zmin=-limit,
-            zmax=limit,
-            xgap=1,
-            text=np.broadcast_to(np.array(components), values.shape),
-            hovertemplate="<b>%{text}</b><br>%{customdata}<br>%{z:+.2f} logits<extra></extra>",
-            colorbar={"title": {"text": "logits", "side": "right"}, "thickness": 12},
-        )
+    figure = Chart(
+        "heatmap",
+        z=values,
+        x=list(range(len(components))),
+        customdata=np.broadcast_to(hover[:, None], values.shape),
+        colorscale=colour_scale(palette.diverging),
+        zmin=-limit,
+        zmax=limit,
+        xgap=1,
+        text=np.broadcast_to(np.array(components), values.shape),
+        hovertemplate="<b>%{text}</b><br>%{customdata}<br>%{z:+.2f} logits<extra></extra>",
+        colorbar={"title": {"text": "logits", "side": "right"}, "thickness": 12},
     )
     figure.update_xaxes(
         side="top",
@@ -271,13 +269,12 @@ def attribution_bars(
     values: np.ndarray, components: Sequence[str], palette: Palette, unit: str = "logits"
 ) -> go.Figure:
     """Contributions of all components at one position, in the model's order."""
-    figure = go.Figure(
-        go.Bar(
-            x=list(components),
-            y=values,
-            marker_color=signed_colours(values, palette),
-            hovertemplate=f"<b>%{{x}}</b> %{{y:+.3f}} {unit}<extra></extra>",
-        )
+    figure = Chart(
+        "bar",
+        x=list(components),
+        y=values,
+        marker_color=signed_colours(values, palette),
+        hovertemplate=f"<b>%{{x}}</b> %{{y:+.3f}} {unit}<extra></extra>",
     )
     figure.update_xaxes(tickangle=-45)
     figure.update_yaxes(title=unit.capitalize(), zeroline=True, zerolinecolor=palette.muted)
@@ -338,15 +335,14 @@ def bars_by_position(
     values: np.ndarray, customdata: Sequence[str], hover: str, palette: Palette
 ) -> go.Figure:
     """A bar for each position, coloured by sign; `hover` says how `customdata` and y read."""
-    return go.Figure(
-        go.Bar(
-            x=np.arange(len(values)),
-            y=values,
-            marker_color=signed_colours(values, palette),
-            marker_line_width=0,
-            customdata=customdata,
-            hovertemplate=f"{hover}<extra></extra>",
-        )
+    return Chart(
+        "bar",
+        x=np.arange(len(values)),
+        y=values,
+        marker_color=signed_colours(values, palette),
+        marker_line_width=0,
+        customdata=customdata,
+        hovertemplate=f"{hover}<extra></extra>",
     )
 
 
@@ -357,12 +353,13 @@ def signed_colours(values: np.ndarray, palette: Palette) -> list[str]:
 
 def finish(figure: go.Figure, height: int, top: int = 20) -> go.Figure:
     """Size, margins and a transparent background: the last step of every figure."""
-    # One by one: `update_layout` takes four times as long, on every figure of every page.
-    layout = figure.layout
-    layout.height = height
-    layout.margin = {"l": 10, "r": 10, "t": top, "b": 10}
-    layout.font.size = _FONT
-    layout.plot_bgcolor = layout.paper_bgcolor = "rgba(0,0,0,0)"
+    figure.update_layout(
+        height=height,
+        margin={"l": 10, "r": 10, "t": top, "b": 10},
+        font_size=_FONT,
+        plot_bgcolor="rgba(0,0,0,0)",
+        paper_bgcolor="rgba(0,0,0,0)",
+    )
     figure.update_xaxes(automargin=True)
     figure.update_yaxes(automargin=True)
     return figure

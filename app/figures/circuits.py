@@ -6,6 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from app.figures.base import colour_scale, finish, token_ticks
+from app.figures.chart import Chart
 from app.text import display_token, plotly_text
 from app.theme import Palette
 
@@ -31,17 +32,16 @@ def ov_map(
         f"“{plotly_text(display_token(label))}” (id {token_id})"
         for label, token_id in zip(labels, ids, strict=True)
     ]
-    figure = go.Figure(
-        go.Heatmap(
-            z=values,
-            x=names,
-            y=names,
-            colorscale=colour_scale(palette.diverging),
-            zmin=-limit,
-            zmax=limit,
-            hovertemplate="attending to %{y}<br>adds %{z:+.2f} to the logit of %{x}<extra></extra>",
-            colorbar={"title": {"text": "logits", "side": "right"}, "thickness": 12},
-        )
+    figure = Chart(
+        "heatmap",
+        z=values,
+        x=names,
+        y=names,
+        colorscale=colour_scale(palette.diverging),
+        zmin=-limit,
+        zmax=limit,
+        hovertemplate="attending to %{y}<br>adds %{z:+.2f} to the logit of %{x}<extra></extra>",
+        colorbar={"title": {"text": "logits", "side": "right"}, "thickness": 12},
     )
     figure.update_xaxes(
         title="Output token", tickangle=-60, showgrid=False, **token_ticks(labels, 24)
@@ -56,7 +56,7 @@ def copying_bars(
     names: Sequence[str], accuracy: Mapping[int, Sequence[float]], palette: Palette
 ) -> go.Figure:
     """Copying accuracy by k, one group of bars for each of `names`."""
-    figure = go.Figure()
+    figure = Chart()
     for (k, shares), colour in zip(
         accuracy.items(), (palette.sequential[3], palette.sequential[2]), strict=True
     ):
@@ -78,22 +78,21 @@ def copying_bars(
 def eigenvalue_plane(values: np.ndarray, palette: Palette) -> go.Figure:
     """Eigenvalues of one head in the complex plane, both axes to the same scale."""
     limit = 1.1 * max(float(np.abs(values).max(initial=0)), 1e-6)
-    figure = go.Figure(
-        go.Scatter(
-            x=values.real,
-            y=values.imag,
-            mode="markers",
-            marker={
-                "size": 9,
-                "color": values.real,
-                "colorscale": colour_scale(palette.diverging),
-                "cmin": -limit,
-                "cmax": limit,
-                "line": {"color": palette.muted, "width": 1},
-            },
-            customdata=np.abs(values),
-            hovertemplate="%{x:.3g} %{y:+.3g}i<br>size %{customdata:.3g}<extra></extra>",
-        )
+    figure = Chart(
+        "scatter",
+        x=values.real,
+        y=values.imag,
+        mode="markers",
+        marker={
+            "size": 9,
+            "color": values.real,
+            "colorscale": colour_scale(palette.diverging),
+            "cmin": -limit,
+            "cmax": limit,
+            "line": {"color": palette.muted, "width": 1},
+        },
+        customdata=np.abs(values),
+        hovertemplate="%{x:.3g} %{y:+.3g}i<br>size %{customdata:.3g}<extra></extra>",
     )
     axis = {
         "range": [-limit, limit],
@@ -112,16 +111,15 @@ def position_map(pattern: np.ndarray, palette: Palette) -> go.Figure:
     """The first rows of a pattern made of positions only, [dest, src]."""
     n = min(len(pattern), MAX_POSITIONS)
     shown = np.where(np.tri(n, dtype=bool), pattern[:n, :n], np.nan)
-    figure = go.Figure(
-        go.Heatmap(
-            z=shown,
-            colorscale=colour_scale(palette.sequential),
-            zmin=0,
-            zmax=1,
-            hovertemplate="destination (query) %{y}<br>source (key) %{x}<br>attention %{z:.3f}"
-            "<extra></extra>",
-            colorbar={"title": {"text": "attention", "side": "right"}, "thickness": 12},
-        )
+    figure = Chart(
+        "heatmap",
+        z=shown,
+        colorscale=colour_scale(palette.sequential),
+        zmin=0,
+        zmax=1,
+        hovertemplate="destination (query) %{y}<br>source (key) %{x}<br>attention %{z:.3f}"
+        "<extra></extra>",
+        colorbar={"title": {"text": "attention", "side": "right"}, "thickness": 12},
     )
     figure.update_xaxes(title="Source (key) position", showgrid=False, zeroline=False)
     figure.update_yaxes(
@@ -132,13 +130,12 @@ def position_map(pattern: np.ndarray, palette: Palette) -> go.Figure:
 
 def singular_bars(values: np.ndarray, palette: Palette) -> go.Figure:
     """All singular values of one head's OV, largest first."""
-    figure = go.Figure(
-        go.Bar(
-            x=np.arange(len(values)),
-            y=values,
-            marker_color=palette.sequential[3],
-            hovertemplate="direction %{x}: %{y:.3g}<extra></extra>",
-        )
+    figure = Chart(
+        "bar",
+        x=np.arange(len(values)),
+        y=values,
+        marker_color=palette.sequential[3],
+        hovertemplate="direction %{x}: %{y:.3g}<extra></extra>",
     )
     figure.update_xaxes(title="Direction")
     figure.update_yaxes(title="Singular value", rangemode="tozero")

@@ -11,6 +11,7 @@ from plotly.subplots import make_subplots
 
 from analysis.head import Head
 from app.figures.base import add_click_targets, colour_scale, finish, signed_colours, token_ticks
+from app.figures.chart import Chart
 from app.text import display_token, plotly_text
 from app.theme import Palette
 
@@ -53,19 +54,18 @@ def pair_map(
     rows, columns = [writers[i] for i in shown_rows], [readers[i] for i in shown_columns]
     known = table[~np.isnan(table)]
     low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
-    figure = go.Figure(
-        go.Heatmap(
-            z=table,
-            colorscale=centred_scale(palette.diverging, low, mean, high),
-            zmin=min(low, mean),
-            zmax=max(high, mean + 1e-6),
-            texttemplate="%{z:.3f}" if len(columns) <= 12 else None,
-            textfont_size=_FONT,
-            xgap=1,
-            ygap=1,
-            hoverinfo="skip",
-            colorbar={"title": {"text": "composition score", "side": "right"}, "thickness": 12},
-        )
+    figure = Chart(
+        "heatmap",
+        z=table,
+        colorscale=centred_scale(palette.diverging, low, mean, high),
+        zmin=min(low, mean),
+        zmax=max(high, mean + 1e-6),
+        texttemplate="%{z:.3f}" if len(columns) <= 12 else None,
+        textfont_size=_FONT,
+        xgap=1,
+        ygap=1,
+        hoverinfo="skip",
+        colorbar={"title": {"text": "composition score", "side": "right"}, "thickness": 12},
     )
     places = np.argwhere(~np.isnan(table))
     figure.add_scatter(
@@ -195,7 +195,7 @@ def head_graph(
     A node carries layer and head. The logits stand above the last layer if an edge leads there.
     """
     n_layers, n_heads = shape
-    figure = go.Figure()
+    figure = Chart()
     to_logits = any(link.reader is None for link in links)
     logits = Head(n_layers, (n_heads - 1) // 2)
     x, y, data, hover = [], [], [], []
@@ -297,16 +297,15 @@ def head_graph(
 def change_bars(values: np.ndarray, labels: Sequence[str], palette: Palette) -> go.Figure:
     """Change of a score without each of the heads named; the largest ones of many."""
     shown = np.sort(np.abs(values).argsort()[::-1][:MAX_ROWS])
-    figure = go.Figure(
-        go.Bar(
-            x=[labels[i] for i in shown],
-            y=values[shown],
-            marker_color=signed_colours(values[shown], palette),
-            texttemplate="%{y:+.2f}" if len(shown) <= 16 else None,
-            textposition="outside",
-            cliponaxis=False,
-            hovertemplate="without <b>%{x}</b>: %{y:+.3f}<extra></extra>",
-        )
+    figure = Chart(
+        "bar",
+        x=[labels[i] for i in shown],
+        y=values[shown],
+        marker_color=signed_colours(values[shown], palette),
+        texttemplate="%{y:+.2f}" if len(shown) <= 16 else None,
+        textposition="outside",
+        cliponaxis=False,
+        hovertemplate="without <b>%{x}</b>: %{y:+.3f}<extra></extra>",
     )
     low, high = min(float(values.min()), -0.1), max(float(values.max()), 0.1)
     figure.update_xaxes(title="Head that is silenced", type="category", tickangle=-60)
@@ -324,23 +323,21 @@ def change_map(
 ) -> go.Figure:
     """Change of every target's score without each source, [source, target]; NaN stays empty."""
     limit = max(float(np.nanmax(np.abs(changes))), 0.1)
-    figure = go.Figure(
-        go.Heatmap(
-            z=changes,
-            x=list(range(len(targets))),
-            y=list(range(len(sources))),
-            customdata=[[[source, target] for target in targets] for source in sources],
-            colorscale=colour_scale(palette.diverging),
-            zmin=-limit,
-            zmax=limit,
-            texttemplate="%{z:+.2f}",
-            textfont_size=_FONT,
-            xgap=1,
-            ygap=1,
-            hovertemplate="%{customdata[1]} without <b>%{customdata[0]}</b>: %{z:+.3f}"
-            "<extra></extra>",
-            colorbar={"title": {"text": "change", "side": "right"}, "thickness": 12},
-        )
+    figure = Chart(
+        "heatmap",
+        z=changes,
+        x=list(range(len(targets))),
+        y=list(range(len(sources))),
+        customdata=[[[source, target] for target in targets] for source in sources],
+        colorscale=colour_scale(palette.diverging),
+        zmin=-limit,
+        zmax=limit,
+        texttemplate="%{z:+.2f}",
+        textfont_size=_FONT,
+        xgap=1,
+        ygap=1,
+        hovertemplate="%{customdata[1]} without <b>%{customdata[0]}</b>: %{z:+.3f}<extra></extra>",
+        colorbar={"title": {"text": "change", "side": "right"}, "thickness": 12},
     )
     _name_axes(figure, sources, targets)
     figure.update_xaxes(title="Head whose stripe it is")
@@ -363,17 +360,16 @@ def norm_map(
     at = [str(i) for i in range(n)]
     if labels is not None:
         at = [f"{i} “{plotly_text(display_token(label))}”" for i, label in enumerate(labels)]
-    figure = go.Figure(
-        go.Heatmap(
-            z=norms,
-            x=at,
-            y=list(components),
-            colorscale=colour_scale(palette.sequential),
-            zmin=0,
-            zmax=top,
-            hovertemplate="<b>%{y}</b> at position %{x}<br>length %{z:.2f}<extra></extra>",
-            colorbar={"title": {"text": "length", "side": "right"}, "thickness": 12},
-        )
+    figure = Chart(
+        "heatmap",
+        z=norms,
+        x=at,
+        y=list(components),
+        colorscale=colour_scale(palette.sequential),
+        zmin=0,
+        zmax=top,
+        hovertemplate="<b>%{y}</b> at position %{x}<br>length %{z:.2f}<extra></extra>",
+        colorbar={"title": {"text": "length", "side": "right"}, "thickness": 12},
     )
     ticks: dict[str, Any] = {"nticks": 12, "tickangle": 0}
     if labels is not None:
@@ -397,19 +393,18 @@ def component_map(
     table = stds[np.ix_(shown, shown)]
     names = [components[i] for i in shown]
     n = len(shown)
-    figure = go.Figure(
-        go.Heatmap(
-            z=table,
-            colorscale=colour_scale(palette.sequential),
-            zmin=0,
-            zmax=max(float(table.max(initial=0)), 1e-6),
-            texttemplate="%{z:.1f}" if n <= 14 else None,
-            textfont_size=_FONT,
-            xgap=1,
-            ygap=1,
-            hoverinfo="skip",
-            colorbar={"title": {"text": "sd of the score", "side": "right"}, "thickness": 12},
-        )
+    figure = Chart(
+        "heatmap",
+        z=table,
+        colorscale=colour_scale(palette.sequential),
+        zmin=0,
+        zmax=max(float(table.max(initial=0)), 1e-6),
+        texttemplate="%{z:.1f}" if n <= 14 else None,
+        textfont_size=_FONT,
+        xgap=1,
+        ygap=1,
+        hoverinfo="skip",
+        colorbar={"title": {"text": "sd of the score", "side": "right"}, "thickness": 12},
     )
     rows, columns = (part.ravel() for part in np.indices(table.shape))
     add_click_targets(
@@ -422,7 +417,8 @@ def component_map(
             for a, b in np.ndindex(table.shape)
         ],
     )
-    figure.data[-1].customdata = np.stack([shown[rows], shown[columns]], -1)
+    points = np.stack([shown[rows], shown[columns]], -1)
+    figure.update_traces(selector={"type": "scatter"}, customdata=points)
     places = {int(component): place for place, component in enumerate(shown)}
     if chosen[0] in places and chosen[1] in places:
         _outline(figure, places[chosen[0]], places[chosen[1]], palette)

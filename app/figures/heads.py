@@ -14,6 +14,7 @@ from app.figures.base import (
     finish,
     pattern_map,
 )
+from app.figures.chart import Chart
 from app.text import display_token, plotly_text
 from app.theme import Palette
 
@@ -113,7 +114,7 @@ def partner_dots(
         (palette.diverging[3], palette.accent, palette.muted),
         strict=True,
     )
-    figure = go.Figure()
+    figure = Chart()
     for (kind, values), (symbol, colour) in zip(scores.items(), looks, strict=True):
         figure.add_scatter(
             x=names,
@@ -173,38 +174,37 @@ def score_scatter(
     heads = [Head(int(a), int(b)) for a, b in zip(layer, head, strict=True)]
     named = _apart(across, up, first=heads.index(focus) if focus in heads else None)
     n_layers = len(x)
-    figure = go.Figure(
-        go.Scatter(
-            x=across,
-            y=up,
-            mode="markers+text",
-            text=[h.label if i in named else "" for i, h in enumerate(heads)],
-            textposition=_name_sides(across),
-            textfont_size=12,
-            cliponaxis=False,
-            marker={
-                "size": 13,
-                "color": layer,
-                "colorscale": colour_scale(palette.sequential[1:]),
-                "cmin": 0,
-                "cmax": max(n_layers - 1, 1),
-                "line": {"color": palette.muted, "width": 1},
-                "showscale": n_layers > 1,
-                "colorbar": {
-                    "title": {"text": "layer", "side": "right"},
-                    "thickness": 12,
-                    "dtick": max(1, n_layers // 8),
-                },
+    figure = Chart(
+        "scatter",
+        x=across,
+        y=up,
+        mode="markers+text",
+        text=[h.label if i in named else "" for i, h in enumerate(heads)],
+        textposition=_name_sides(across),
+        textfont_size=12,
+        cliponaxis=False,
+        marker={
+            "size": 13,
+            "color": layer,
+            "colorscale": colour_scale(palette.sequential[1:]),
+            "cmin": 0,
+            "cmax": max(n_layers - 1, 1),
+            "line": {"color": palette.muted, "width": 1},
+            "showscale": n_layers > 1,
+            "colorbar": {
+                "title": {"text": "layer", "side": "right"},
+                "thickness": 12,
+                "dtick": max(1, n_layers // 8),
             },
-            unselected_marker_opacity=1,
-            customdata=np.stack([layer, head], -1),
-            hovertext=[
-                f"<b>{h.label}</b><br>{titles[0]} {a:.3f}<br>{titles[1]} {b:.3f}"
-                for h, a, b in zip(heads, across, up, strict=True)
-            ],
-            hoverinfo="text",
-            showlegend=False,
-        )
+        },
+        unselected_marker_opacity=1,
+        customdata=np.stack([layer, head], -1),
+        hovertext=[
+            f"<b>{h.label}</b><br>{titles[0]} {a:.3f}<br>{titles[1]} {b:.3f}"
+            for h, a, b in zip(heads, across, up, strict=True)
+        ],
+        hoverinfo="text",
+        showlegend=False,
     )
     if focus in heads:
         at = heads.index(focus)

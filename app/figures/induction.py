@@ -7,23 +7,23 @@ import plotly.graph_objects as go
 
 from analysis.head import Head
 from app.figures.base import finish
+from app.figures.chart import Chart
 from app.theme import Palette
 
 
 def distance_bars(profile: np.ndarray, half_length: int | None, palette: Palette) -> go.Figure:
     """One head's mean attention by distance; on repeated tokens S-1 and S are marked."""
     marked = {} if half_length is None else {half_length - 1: "S-1", half_length: "S"}
-    figure = go.Figure(
-        go.Bar(
-            x=np.arange(len(profile)),
-            y=profile,
-            marker_color=[
-                palette.accent if marked.get(distance) == "S-1" else palette.diverging[3]
-                for distance in range(len(profile))
-            ],
-            marker_line_width=0,
-            hovertemplate="%{x} back: %{y:.3f}<extra></extra>",
-        )
+    figure = Chart(
+        "bar",
+        x=np.arange(len(profile)),
+        y=profile,
+        marker_color=[
+            palette.accent if marked.get(distance) == "S-1" else palette.diverging[3]
+            for distance in range(len(profile))
+        ],
+        marker_line_width=0,
+        hovertemplate="%{x} back: %{y:.3f}<extra></extra>",
     )
     for distance, name in marked.items():
         figure.add_annotation(
@@ -45,7 +45,7 @@ def resting_bars(
     first: np.ndarray, second: np.ndarray, heads: Sequence[Head], palette: Palette
 ) -> go.Figure:
     """Mean attention of heads to the first token, in the random and in the repeated half."""
-    figure = go.Figure()
+    figure = Chart()
     for name, values, colour in (
         ("random half", first, palette.accent),
         ("repeated half", second, palette.diverging[3]),

@@ -6,6 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from app.figures.base import colour_scale, finish
+from app.figures.chart import Chart
 from app.text import display_token, plotly_text, short_token
 from app.theme import Palette
 
@@ -48,21 +49,20 @@ def lens_map(
             )
             strong = probabilities[depth, pos, 0] > 0.5
             colours.append(palette.background if strong else palette.text)
-    figure = go.Figure(
-        go.Heatmap(
-            z=probabilities[..., 0].T,
-            colorscale=colour_scale(palette.sequential),
-            zmin=0,
-            zmax=1,
-            xgap=2,
-            ygap=1,
-            hoverinfo="skip",
-            colorbar={
-                "title": {"text": "probability", "side": "right"},
-                "thickness": 12,
-                "tickformat": ".0%",
-            },
-        )
+    figure = Chart(
+        "heatmap",
+        z=probabilities[..., 0].T,
+        colorscale=colour_scale(palette.sequential),
+        zmin=0,
+        zmax=1,
+        xgap=2,
+        ygap=1,
+        hoverinfo="skip",
+        colorbar={
+            "title": {"text": "probability", "side": "right"},
+            "thickness": 12,
+            "tickformat": ".0%",
+        },
     )
     row, column = np.divmod(np.arange(n_pos * n_depths), n_depths)
     figure.add_scatter(

@@ -7,23 +7,23 @@ import plotly.graph_objects as go
 
 from analysis.head import Head
 from app.figures.base import add_click_targets, colour_scale, finish
+from app.figures.chart import Chart
 from app.theme import Palette
 
 
 def model_map(values: np.ndarray, unit: str, top: float, palette: Palette) -> go.Figure:
     """A small map [layer, head] of one model; a point carries `(layer, head)`."""
     n_layers, n_heads = values.shape
-    figure = go.Figure(
-        go.Heatmap(
-            z=values,
-            colorscale=colour_scale(palette.sequential),
-            zmin=0,
-            zmax=top,
-            xgap=1,
-            ygap=1,
-            hoverinfo="skip",
-            colorbar={"thickness": 8},
-        )
+    figure = Chart(
+        "heatmap",
+        z=values,
+        colorscale=colour_scale(palette.sequential),
+        zmin=0,
+        zmax=top,
+        xgap=1,
+        ygap=1,
+        hoverinfo="skip",
+        colorbar={"thickness": 8},
     )
     layer, head = np.divmod(np.arange(values.size), n_heads)
     add_click_targets(

@@ -12,8 +12,8 @@ from plotly.subplots import make_subplots
 
 from analysis.head import Head
 from app.figures.base import add_click_targets, colour_scale, finish, token_ticks
+from app.figures.chart import Chart
 from app.figures.composition import Link
-from app.links.parsers import Value
 from app.text import display_token, plotly_text
 from app.theme import Palette
 
@@ -118,23 +118,22 @@ def patch_map(
     values = estimate if exact is None else np.where(known, exact, estimate)
     limit = _limit([values])
     numbers = n_columns <= MAX_NUMBERS
-    figure = go.Figure(
-        go.Heatmap(
-            z=values,
-            colorscale=colour_scale(palette.diverging),
-            zmin=-limit,
-            zmax=limit,
-            text=[
-                [f"{'' if known[at] else '≈'}{_number(values[at])}" for at in _row(i, n_columns)]
-                for i in range(n_layers)
-            ],
-            texttemplate="%{text}" if numbers else None,
-            textfont_size=_FONT,
-            xgap=1,
-            ygap=1,
-            hoverinfo="skip",
-            colorbar=_bar(unit),
-        )
+    figure = Chart(
+        "heatmap",
+        z=values,
+        colorscale=colour_scale(palette.diverging),
+        zmin=-limit,
+        zmax=limit,
+        text=[
+            [f"{'' if known[at] else '≈'}{_number(values[at])}" for at in _row(i, n_columns)]
+            for i in range(n_layers)
+        ],
+        texttemplate="%{text}" if numbers else None,
+        textfont_size=_FONT,
+        xgap=1,
+        ygap=1,
+        hoverinfo="skip",
+        colorbar=_bar(unit),
     )
     if not numbers and known.any():
         rows, places = np.nonzero(known)
@@ -184,7 +183,7 @@ def overview(
     labels: Sequence[str],
     n_heads: int,
     palette: Palette,
-) -> tuple[go.Figure, list[dict[str, Value]]]:
+) -> tuple[go.Figure, list[dict[str, str | int]]]:
     """Estimates of several kinds, below each other by position and beside each other by head.
 
     Returns:
@@ -205,7 +204,7 @@ def overview(
         horizontal_spacing=0.02,
         vertical_spacing=min(0.9 / max(len(kinds) - 1, 1), 46 / height),
     )
-    options: list[dict[str, Value]] = []
+    options: list[dict[str, str | int]] = []
     for kind in kinds:
         result = results[kind]
         columns = columns_of(result, labels, n_heads)

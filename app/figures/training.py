@@ -8,12 +8,13 @@ from analysis.definitions import ScoreName
 from analysis.head import Head
 from analysis.models.history import HeadHistory, TrainingHistory
 from app.figures.base import finish
+from app.figures.chart import Chart
 from app.theme import Palette
 
 
 def loss_lines(history: TrainingHistory, step: int, log: bool, palette: Palette) -> go.Figure:
     """Losses on text and on both halves of repeated tokens."""
-    figure = go.Figure()
+    figure = Chart()
     for name, values, colour in (
         ("first half", history.first_half_loss, palette.accent),
         ("second half", history.second_half_loss, palette.diverging[3]),
@@ -52,7 +53,7 @@ def score_lines(
     # The first layer by the accent: previous-token heads are told from those that build on them.
     later = np.linspace(0.5, 1, n_layers - 1).tolist()
     colours = [palette.accent, *sample_colorscale([*palette.sequential], later)]
-    figure = go.Figure()
+    figure = Chart()
     heads = [Head(layer, head) for layer, head in np.ndindex(n_layers, n_heads)]
     # The head in focus last, on top of all others.
     for head in sorted(heads, key=lambda head: head == focus):
@@ -96,15 +97,18 @@ def _over_steps(
     for place, name, colour, side in marks:
         if log and place == 0:
             continue
-        figure.add_vline(
-            place,
-            line={"color": colour, "width": 1.5, "dash": "dot"},
-            annotation={
-                "text": name,
-                "font_color": colour,
-                "x": np.log10(place) if log else place,
-            },
-            annotation_position=f"top {side}",
+        figure.add_vline(place, line={"color": colour, "width": 1.5, "dash": "dot"})
+        figure.add_annotation(
+            text=name,
+            font_color=colour,
+            showarrow=False,
+            x=np.log10(place) if log else place,
+            y=1,
+            xref="x",
+            yref="y domain",
+            # The name stands beside the line: its right end on the left.
+            xanchor={"left": "right", "right": "left"}[side],
+            yanchor="top",
         )
     if log:
         figure.update_xaxes(type="log", dtick=1)

@@ -259,7 +259,7 @@ def to_json(table: Table, about: About) -> bytes:
 
 def figure_body(figure: go.Figure, palette: Palette, name: str) -> str:
     """A Plotly figure with Plotly inside, and buttons that save it as PNG and SVG."""
-    drawn = go.Figure(figure)
+    drawn = go.Figure(figure.data, figure.layout)
     drawn.update_layout(
         template="plotly_dark" if palette.dark else "plotly_white",
         font_color=palette.text,

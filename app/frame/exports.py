@@ -10,8 +10,8 @@ from app.components.scripts import joined
 from app.frame.export import MIME, Exhibit, Frame, exhibit_files, file_name, file_of
 from app.frame.paper import inline_svg
 from app.shell.share import view_link
+from app.shell.theme import palette
 from app.text import markdown_text, plotly_text
-from app.theme import palette
 
 _FOLDER = Path(__file__).parent
 

@@ -31,8 +31,8 @@ from app.frame.layout import METRIC
 from app.frame.snippets import snippet
 from app.glossary import glossary_link, linked
 from app.links.subject import Subject
+from app.shell.theme import palette
 from app.text import markdown_text
-from app.theme import palette
 
 CHART = {
     "displaylogo": False,

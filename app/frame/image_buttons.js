@@ -18,7 +18,7 @@
  * @typedef {object} Plot What Plotly keeps on its element.
  * @property {Layout} layout
  * @property {{ toImageButtonOptions: object }} _context
- * @property {{ _modeBar?: { buttons?: ModeBarButton[][] }, height?: number }} [_fullLayout]
+ * @property {{ _modeBar?: { buttons?: ModeBarButton[][] }, height?: number, width?: number }} [_fullLayout]
  *
  * @typedef {Element & Plot} Figure
  *
@@ -31,8 +31,12 @@
  */
 
 const MIME = ["png", "svg"];
-// Pixels above a chart for its title and the line below it.
-const HEADING = 56;
+// Pixels above a chart: for its title, and for each line below that; and of a letter there.
+const TITLE = 44;
+const LINE = 19;
+// Of the title from the edge.
+const EDGE = 16;
+const LETTER = 6;
 // Twice the pixels of the screen: sharp on a projector. An SVG has no pixels.
 const SCALE = 2;
 
@@ -43,6 +47,21 @@ const SCALE = 2;
 function camera(figure) {
   const buttons = figure._fullLayout?._modeBar?.buttons ?? [];
   return buttons.flat().find((button) => button.name === "toImage");
+}
+
+/**
+ * @param {string} text
+ * @param {number} most Letters in a line.
+ * @returns {string[]} The words in lines.
+ */
+function broken(text, most) {
+  const lines = [""];
+  for (const word of text.split(" ")) {
+    const line = `${lines[lines.length - 1]} ${word}`.trim();
+    if (line.length > most) lines.push(word);
+    else lines[lines.length - 1] = line;
+  }
+  return lines;
 }
 
 /**
@@ -59,11 +78,15 @@ function saveChart(image, format) {
   const { paper_bgcolor, title, margin } = layout;
   const { toImageButtonOptions: options } = context;
   const page = document.querySelector('[data-testid="stApp"]') ?? document.body;
-  const text = `${image.title}<br><sup>${image.origin}</sup>`;
+  const lines = broken(image.origin, (figure._fullLayout?.width ?? 700) / LETTER);
+  const heading = TITLE + LINE * lines.length;
+  const small = lines.map((line) => `<span style="font-size:11px">${line}</span>`);
+  const text = [`<b>${image.title}</b>`, ...small].join("<br>");
   layout.paper_bgcolor = getComputedStyle(page).backgroundColor;
-  layout.title = { text, x: 0, xref: "container", y: 0.99, yref: "container", yanchor: "top" };
-  layout.margin = { ...margin, t: (margin?.t ?? 0) + HEADING };
-  const height = (figure._fullLayout?.height ?? 450) + HEADING;
+  const height = (figure._fullLayout?.height ?? 450) + heading;
+  layout.title = { text, font: { size: 15 }, x: 0, xref: "container", pad: { l: 10 } };
+  Object.assign(layout.title, { y: 1 - EDGE / height, yref: "container", yanchor: "top" });
+  layout.margin = { ...margin, t: (margin?.t ?? 0) + heading };
   const scale = format === "png" ? SCALE : 1;
   context.toImageButtonOptions = { format, filename: image.name, scale, height };
   button.click(figure); // copies the layout before it returns

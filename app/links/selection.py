@@ -33,7 +33,8 @@ class Selection:
     def input_said(self) -> str:
         """What the model is run on, in words; a long prompt is cut."""
         if self["input"] == "prompt":
-            text = display_token(self["prompt"])
+            # A space is told from nothing by the words around it.
+            text = " ".join(map(display_token, self["prompt"].split(" ")))
             cut = text if len(text) <= _LONGEST_SAID else f"{text[:_LONGEST_SAID]}…"
             return f"prompt “{cut}”"
         rows = f"{self['batch']} × " if self["batch"] > 1 else ""

@@ -24,9 +24,10 @@ from app.links.selection import Selection
 from app.links.session import widget_key
 from app.links.subject import Subject
 from app.pickers.heads import previous_token_head
-from app.sections.pair import draw_pair
+from app.sections.shared.pair import draw_pair
+from app.shell.theme import palette
 from app.text import display_token, markdown_text, plotly_text, short_token
-from app.theme import Palette, palette
+from app.theme import Palette
 
 if TYPE_CHECKING:
     from analysis.activations import HookPoint, Parameter

@@ -18,8 +18,8 @@ from app.frame.paper import grid_body, inline_svg, paper_grid, paper_pattern
 from app.links.selection import Selection
 from app.links.subject import Subject
 from app.shell.page import move_view
+from app.shell.theme import palette
 from app.text import display_token
-from app.theme import palette
 
 if TYPE_CHECKING:
     from analysis.heads.scores import HeadScores

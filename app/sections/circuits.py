@@ -33,9 +33,9 @@ from app.links.session import widget_key
 from app.links.subject import Subject
 from app.pickers.heads import joint_heads, pick_joint_heads
 from app.pickers.token import pick_token, token_of
-from app.sections.token import draw_token_circuits
+from app.sections.shared.token import draw_token_circuits
+from app.shell.theme import palette
 from app.text import short_token
-from app.theme import palette
 
 DIRECTIONS = 6
 TOKENS_OF_A_DIRECTION = 5

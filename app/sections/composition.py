@@ -26,7 +26,7 @@ from app.links.session import widget_key
 from app.links.subject import Subject
 from app.pickers.heads import INDUCTION
 from app.pickers.sequence import choose_sequence
-from app.theme import palette
+from app.shell.theme import palette
 
 KINDS = {"Q": "queries", "K": "keys", "V": "values"}
 # What a click on a pair of heads chooses: first the writer, then the reader.

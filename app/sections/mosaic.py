@@ -22,8 +22,8 @@ from app.links.selection import Selection
 from app.links.session import widget_key
 from app.links.subject import Subject
 from app.pickers.score import not_measured
+from app.shell.theme import palette
 from app.text import markdown_text
-from app.theme import palette
 
 # Pixels that a map takes at least; what does not fit in line goes below.
 _WIDTH = 340

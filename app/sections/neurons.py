@@ -20,8 +20,9 @@ from app.frame.frame import draw, draw_table, figure_frame, offer
 from app.links.selection import Selection
 from app.links.session import choose, widget_key
 from app.links.subject import Subject
+from app.shell.theme import palette
 from app.text import display_token, markdown_text
-from app.theme import Palette, palette
+from app.theme import Palette
 
 if TYPE_CHECKING:
     from analysis.neurons import NeuronPeaks

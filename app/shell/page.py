@@ -27,7 +27,7 @@ from app.shell.navigation import ensure_entry_point, streamlit_page
 from app.shell.present import current_room, draw_present, publish
 from app.shell.share import UnreadableView, draw_file, draw_link, read_view_file
 from app.shell.sidebar import draw_sidebar
-from app.shell.theme_watch import follow_theme
+from app.shell.theme import follow_theme
 
 
 def open_page(name: str) -> Selection:

@@ -18,8 +18,8 @@ from app.links.pages import PAGES
 from app.shell.room_routes import COOKIE
 from app.shell.scripts import script_component
 from app.shell.share import qr_code, view_link
+from app.shell.theme import palette
 from app.text import is_text
-from app.theme import palette
 
 MAX_VIEWS = 50
 MAX_LIST = 100_000

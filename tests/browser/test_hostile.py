@@ -24,6 +24,7 @@ from tests.browser.conftest import ROOT, OpenPage, Serve, wait_until_done
 from tests.hostile import CANARY, MANY, PAYLOADS
 from tests.hostile_models import EVERYTHING, NAME, SEPARATOR, write_models
 from tests.links import hostile_query
+from tests.views import subject
 
 pytestmark = pytest.mark.browser
 APPS = Path(__file__).parent / "apps"
@@ -212,7 +213,7 @@ def test_exported_files_run_nothing_when_opened_by_themselves(
     n = len(MANY)
     pattern = np.tril(np.ones((n, n)))
     stranger = Quantity(*[everything] * 5, function="tokenize")
-    about = About(everything, everything, (stranger,), everything, {"prompt": everything})
+    about = About(subject(everything), everything, everything, (stranger,), everything)
     frame = circuitsvis.text_neuron_activations(pattern[:, :2], MANY, 0, range(2), dark=False)
     figure = figures.pattern_map(pattern, MANY, LIGHT)
     page = browser.new_page()

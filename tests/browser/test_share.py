@@ -52,7 +52,11 @@ def test_a_figure_is_saved_in_every_form_and_its_page_needs_no_network(
     expect(page.locator(".js-plotly-plot").first).to_be_visible()
     assert save(page, "PNG", tmp_path).read_bytes().startswith(b"\x89PNG")
     svg = save(page, "SVG", tmp_path)
-    assert svg.name == "attn-only-2l_loss-on-both-halves-of-repeated-tokens.svg"
+    assert svg.name == "log-probs-attn-only-2l.svg"
+    # It says what it is, of which model and input.
+    drawn = svg.read_text(encoding="utf-8")
+    assert "Attention-only, 2 layers" in drawn
+    assert "12 random tokens twice, seed 0" in drawn
     assert "Log-probability" in svg.read_text(encoding="utf-8")
     # One row for each prediction of 25 tokens, beside the band of one standard deviation.
     rows = save(page, "CSV", tmp_path).read_text(encoding="utf-8-sig").splitlines()

@@ -1,57 +1,26 @@
 """The recipe of CONTRIBUTING.md for a new score, followed on a copy of the repository."""
 
-import os
-import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-RECIPE = re.compile(r"at the end of `([\w/.]+)`[^`]*:\n\n```python\n(.*?)```", re.I | re.S)
+from tests.recipes import copy_repository, python, steps
+
+RECIPE = "Add a score"
 
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The repository with the example of the recipe in it; the models are the real ones."""
+    """The repository with the example of the recipe in it."""
     folder = tmp_path_factory.mktemp("copy")
-    for name in ("analysis", "app", "pages", "tests"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("streamlit_app.py", "pyproject.toml", "requirements.txt", "CHANGELOG.md"):
-        shutil.copy(ROOT / name, folder)
-    if (ROOT / ".streamlit").exists():
-        shutil.copytree(ROOT / ".streamlit", folder / ".streamlit")
-    (folder / "models").symlink_to(ROOT / "models")
-    for file, code in steps():
-        with (folder / file).open("a", encoding="utf-8") as target:
-            target.write(f"\n\n{code}")
+    copy_repository(folder)
+    for step in steps(RECIPE):
+        step.follow(folder)
     return folder
 
 
-def steps() -> list[tuple[str, str]]:
-    """The files that the recipe names, and what it appends to each."""
-    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    section = text.partition("## Add a score\n")[2].partition("\n## ")[0]
-    return RECIPE.findall(section)
-
-
-def python(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env={**os.environ, "HEADSCOPE_CACHE": str(folder / "cache")},
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
-    return done.stdout
-
-
 def test_the_recipe_touches_two_files() -> None:
-    assert [file for file, _ in steps()] == [
+    assert [step.file for step in steps(RECIPE)] == [
         "analysis/definitions/scores.py",
         "tests/score_samples.py",
     ]
@@ -68,46 +37,18 @@ def test_the_new_score_is_on_every_page(copy: Path) -> None:
 
 
 PAGES = """
-import html
-
 import numpy as np
-from streamlit.testing.v1 import AppTest
 
 import analysis
 from analysis import definitions as d
-from app.frame import frame
+from tests.noted import FRAMES, codes, open_page, results, words
 
 NAME, REPEATED = "Skip-one score", {"input": "repeated", "length": "12", "batch": "2"}
-offered, codes = {}, {}
-draw_exports, snippet = frame.draw_exports, frame.snippet
-
-
-def note_exports(title, reading, about, exhibits):
-    offered[title] = list(exhibits)
-    draw_exports(title, reading, about, exhibits)
-
-
-def note_code(quantities, *arguments, **options):
-    code = snippet(quantities, *arguments, **options)
-    codes.update(dict.fromkeys((quantity.name for quantity in quantities), code))
-    return code
-
-
-frame.draw_exports, frame.snippet = note_exports, note_code
 
 
 def shown(page, **query):
-    offered.clear()
-    codes.clear()
-    app = AppTest.from_file("streamlit_app.py", default_timeout=300)
-    for key, value in query.items():
-        app.query_params[key] = value
-    app.switch_page(f"pages/{page}.py")
-    app.run()
-    assert not app.exception, app.exception
-    assert not app.error, app.error
-    parts = (app.text, app.markdown, app.caption, app.subheader, app.info)
-    app.words = html.unescape(" | ".join(each.value for part in parts for each in part))
+    app = open_page(page, **query)
+    app.words = words(app)
     assert "damaged" not in app.words
     return app
 
@@ -125,12 +66,11 @@ scores = analysis.head_scores(model, analysis.repeated_tokens(model, 12, 2))
 at = analysis.Head.parse(heads["Head"].iloc[0])
 assert abs(heads["Skip"].iloc[0] - scores.skip[at.layer, at.head]) < 1e-5
 assert abs(scores.skip[at.layer, at.head] - scores.skip.max()) < 1e-6
-assert "tril(-2).triu(-2)" in codes[NAME] and "tril(-2).triu(-2)" in codes[d.SIMILARITY.name]
-names = {"kept": []}
-exec(codes[NAME].replace("print(result)", "kept.append(result)"), names)
-same_shape = [each for each in names["kept"] if tuple(each.shape) == scores.skip.shape]
+assert "tril(-2).triu(-2)" in codes()[NAME]
+assert "tril(-2).triu(-2)" in codes()[d.SIMILARITY.name]
+same_shape = [each for each in results(codes()[NAME]) if each.shape == scores.skip.shape]
 assert any(np.allclose(each, scores.skip, atol=1e-5) for each in same_shape)
-(every,) = offered["Every head, every score"]
+(every,) = FRAMES["Every head, every score"].exhibits
 assert "Skip" in str(every.table())
 
 # The first view comes with the model, from before: said, and nothing fails.
@@ -143,7 +83,7 @@ app = shown("head", layer="0", head="1", **REPEATED)
 rows = table(app, "Score", "Value", "Chance").set_index("Score")
 assert abs(rows.loc["Skip", "Value"] - scores.skip[0, 1]) < 1e-5
 assert np.isfinite(rows.loc["Skip", "Chance"]) and "Not measured" not in app.words
-assert NAME in codes
+assert NAME in codes()
 
 rows = table(shown("compare", **REPEATED), "Score", "B − A").set_index("Score")
 assert np.isfinite(rows.loc[NAME, "Chance in A"])

@@ -1,12 +1,10 @@
 """Every figure of every page can be taken along, and comes with the code that reproduces it."""
 
-from collections.abc import Sequence
-
 import pytest
 
-from analysis.definitions import Quantity
 from app.frame import frame
-from app.frame.export import Exhibit
+from app.frame.export import Frame
+from app.frame.snippets import snippet
 from tests.pages.test_pages import PAGE_NAMES, Open, expect_well, open_at, text_of
 
 __all__ = ["open_at"]
@@ -40,39 +38,43 @@ def test_every_figure_is_offered_in_every_form_with_its_code(
     query: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    offered: dict[str, list[Exhibit]] = {}
-    framed: list[str] = []
-    draw_exports, snippet = frame.draw_exports, frame.snippet
+    frames: list[Frame] = []
+    draw_tools = frame._draw_tools
 
-    def note_exports(
-        title: str, reading: str, about: Sequence[Quantity], exhibits: Sequence[Exhibit]
-    ) -> None:
-        offered[title] = list(exhibits)
-        draw_exports(title, reading, about, exhibits)
+    def note(drawn: Frame, place: object) -> None:
+        frames.append(drawn)
+        draw_tools(drawn, place)
 
-    def note_code(*arguments: object) -> str | None:
-        code = snippet(*arguments)  # type: ignore[arg-type]
-        framed.append("code" if code else "none")
-        return code
-
-    monkeypatch.setattr(frame, "draw_exports", note_exports)
-    monkeypatch.setattr(frame, "snippet", note_code)
+    monkeypatch.setattr(frame, "_draw_tools", note)
     app = open_at(name, **query)
     expect_well(app)
-    assert "none" not in framed
+    if name in PLAIN_PAGES and not frames:
+        return
+    assert all(snippet(each.quantities, each.subject) for each in frames if each.quantities)
     titles = {text_of(heading.value) for heading in app.subheader}
     if name not in PLAIN_PAGES:
-        assert len(framed) == len(titles)
-        expected = WITHOUT_FIGURE.get(name, set())
+        assert len(frames) == len(titles)
         # Exact effects may be there already, from another test.
-        assert titles - offered.keys() <= expected
-    drawn = [exhibit for exhibits in offered.values() for exhibit in exhibits]
+        assert {f.title for f in frames if not f.exhibits} <= WITHOUT_FIGURE.get(name, set())
+    drawn = [exhibit for each in frames for exhibit in each.exhibits]
     # Each chart draws its own PNG and SVG.
     assert len([each for each in drawn if each.chart]) == len(app.get("plotly_chart"))
     for exhibit in drawn:
         assert exhibit.table().columns
         assert exhibit.page
         assert exhibit.page("file")
-        assert exhibit.paper is None or exhibit.paper().startswith(b"<?xml")
-    # Share has one more, for the view itself.
-    assert len(app.get("download_button")) >= sum(3 + bool(each.paper) for each in drawn)
+        for picture in (exhibit.paper, exhibit.picture):
+            assert picture is None or picture("origin").startswith(b"<?xml")
+    # Nothing is filled before it is opened.
+    files = [button.label for button in app.get("download_button")]
+    assert "CSV" not in files
+    for each in frames:
+        for tool in ("Definition", "Code", "Export"):
+            if tool != "Export" or each.exhibits:
+                app.session_state[f"{tool} of {each.title}"] = True
+    app.run()
+    expect_well(app)
+    files = [button.label for button in app.get("download_button")]
+    assert files.count("CSV") == len(drawn)
+    assert files.count("Paper SVG") == len([each for each in drawn if each.paper])
+    assert len(app.code) >= len([each for each in frames if each.quantities])

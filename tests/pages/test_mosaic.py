@@ -30,7 +30,9 @@ BEST = {info.name: (i * 3) % 20 / 20 for i, info in enumerate(MODELS)}
 # Of the last model nothing is known.
 SCORES = {
     name: HeadScores(
-        **{score: np.full((BASE.n_layers, BASE.n_heads), best) for score in SCORE_NAMES},
+        values={
+            score: np.full((BASE.n_layers, BASE.n_heads), best, np.float32) for score in SCORE_NAMES
+        },
         spread={},
         chance=dict.fromkeys(SCORE_NAMES, 0.0),
         course_stripe=None,

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 import pytest
 
 from analysis.definitions import PATTERN
+from analysis.head import Head
 from app.figures import base as figures
 from app.frame.export import (
     About,
@@ -28,10 +29,11 @@ from app.frame.export import (
 from app.text import display_token
 from app.theme import DARK, LIGHT
 from tests.hostile import HOSTILE
+from tests.views import subject
 
 LABELS = ["<b>", " a$b$", "=1+1"]
 PATTERN_OF_3 = np.array([[1, 0, 0], [0.25, 0.75, 0], [0.2, 0.3, 0.5]], np.float32)
-ABOUT = About("Title", "Reading", (PATTERN,), "Tiny", {"layer": "1"})
+ABOUT = About(subject(head=Head(1, 4)), "Title", "Reading", (PATTERN,), "2026-01-31")
 
 
 def read_csv(data: bytes) -> list[list[str]]:
@@ -67,7 +69,10 @@ def test_json_says_what_the_numbers_are():
     table = pattern_table(PATTERN_OF_3[None], ["L1H4"], LABELS)
     document = json.loads(to_json(table, ABOUT))
     assert document["quantities"][0]["formula"] == PATTERN.formula
-    assert (document["model"], document["view"]) == ("Tiny", {"layer": "1"})
+    assert document["model"] == "Attention-only, 2 layers"
+    assert document["input"] == "prompt “The cat sat.”"
+    assert document["view"] == {"prompt": "The cat sat."}
+    assert (document["about"], document["date"]) == ("L1H4", "2026-01-31")
     assert document["rows"][2] == ["L1H4", "1 ·a$b$", "1 ·a$b$", 0.75]
 
 
@@ -78,14 +83,19 @@ def test_no_cell_of_a_csv_file_is_a_formula(text):
 
 
 @pytest.mark.parametrize(
-    ("heads", "quantity", "name"),
+    ("about", "what", "name"),
     [
-        (["L1H4"], "Attention pattern", "m_L1H4_attention-pattern"),
-        ([], "../../etc/passwd\0", "m_etc-passwd"),
+        ({"head": Head(1, 4)}, "pattern", "L1H4-pattern-attn-only-2l"),
+        ({"head": Head(1, 4)}, "L1H4 pattern", "L1H4-pattern-attn-only-2l"),
+        ({"layer": 2, "neuron": 17}, "activation", "L2N17-activation-attn-only-2l"),
+        ({"head": Head(1, 4), "writer": Head(0, 0)}, "x", "L0H0-L1H4-x-attn-only-2l"),
+        ({"heads": (Head(0, 1), Head(1, 2))}, "copying", "L0H1-L1H2-copying-attn-only-2l"),
+        ({}, "../../etc/passwd\0", "etc-passwd-attn-only-2l"),
+        ({}, "日本 \u202e", "attn-only-2l"),
     ],
 )
-def test_file_names_are_plain(heads, quantity, name):
-    assert file_name("m", heads, quantity) == name
+def test_file_names_begin_with_what_they_are_about_and_are_plain(about, what, name):
+    assert file_name(subject(**about), what) == name
 
 
 class _Parts(HTMLParser):
@@ -106,7 +116,7 @@ def test_a_standalone_page_holds_hostile_text_as_text_and_loads_nothing():
     labels = [*HOSTILE, "</script><script>alert(1)</script>"]
     figure = figures.pattern_map(np.eye(len(labels), dtype=np.float32), labels, DARK)
     title = " ".join(map(display_token, labels))
-    about = About(title, title, (PATTERN,), title, {})
+    about = About(subject(title), title, title, (PATTERN,), "2026-01-31")
     exhibit = Exhibit(
         "x", lambda: figure_table(figure), page=lambda name: figure_body(figure, DARK, name)
     )
@@ -116,7 +126,7 @@ def test_a_standalone_page_holds_hostile_text_as_text_and_loads_nothing():
     assert len(ours) < 400_000
     parts = _Parts()
     parts.feed(ours)
-    plain = About("t", "t", (PATTERN,), "t", {})
+    plain = About(subject("t"), "t", "t", (PATTERN,), "2026-01-31")
     reference = _Parts()
     simple = figures.pattern_map(np.eye(2, dtype=np.float32), ["a", "b"], DARK)
     harmless = Exhibit("x", exhibit.table, page=lambda name: figure_body(simple, DARK, name))

@@ -112,6 +112,14 @@ def test_every_point_of_the_score_lines_carries_its_head():
         np.testing.assert_array_equal(trace.y, history.scores["induction"][:, layer, head])
     assert {tuple(trace.customdata[0]) for trace in figure.data} == set(np.ndindex(4, 6))
     assert tuple(figure.data[-1].customdata[0]) == (2, 3)
+    # On an axis of powers of ten a text stands at the power, its line at the step.
+    marks = [(note.text, note.xanchor, note.x) for note in figure.layout.annotations]
+    formed = int(history.steps[history.transition])
+    assert marks == [
+        ("shown below", "right", np.log10(1230)),
+        ("transition", "left", np.log10(formed)),
+    ]
+    assert [line.x0 for line in figure.layout.shapes] == [1230, formed]
 
 
 def test_a_score_that_a_history_lacks_is_not_measured_and_nothing_is_damaged(tmp_path):

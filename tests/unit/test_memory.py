@@ -10,7 +10,7 @@ from app.compute.memory import ARENAS
 
 _MEASURE = """
 import ctypes, threading
-from app.memory import bound_arenas
+from app.compute.memory import bound_arenas
 {before}
 hold, release = [], threading.Event()
 def work():

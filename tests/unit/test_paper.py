@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
-from app.frame.paper import COLUMN, PAGE, head_pictures, paper_pattern
+from app.frame.paper import COLUMN, PAGE, grid_body, paper_grid, paper_pattern
 from app.text import short_token
 from app.theme import LIGHT
 from tests.hostile import HOSTILE
@@ -81,8 +81,26 @@ def test_hostile_tokens_are_text_and_nothing_comes_from_elsewhere():
 
 
 def test_small_pictures_hold_their_pixels_and_escape_their_names():
-    page = head_pictures(np.eye(3, dtype=np.float32)[None], ["<b>"], LIGHT)
+    tokens = ["<i>", "b", "c"]
+    page = grid_body(np.eye(3, dtype=np.float32)[None], ["<b>"], tokens, LIGHT)
     assert "<b>" not in page
+    assert "<i>" not in page
+    assert "0 &lt;i&gt;  1 b  2 c" in page
     (address,) = re.findall('src="([^"]*)"', page)
     assert address.startswith("data:image/png;base64,")
     assert base64.b64decode(address.partition(",")[2]).startswith(b"\x89PNG")
+
+
+def test_the_grid_has_all_heads_their_scale_the_tokens_and_where_they_come_from():
+    patterns = np.tril(np.full((6, 4, 4), 0.5, np.float32))
+    names = [f"L0H{i}" for i in range(6)]
+    origin = "Tiny · prompt “" + "a long prompt " * 20 + "” · numbers of 2026-01-31"
+    drawing = ET.fromstring(paper_grid(patterns, names, ["<b>", "a", "b", "c"], origin))
+    said = texts(drawing)
+    assert set(names) | {"0", "0.5", "1", "attention"} <= set(said)
+    assert "0 <b>  1 a  2 b  3 c" in said
+    assert len([line for line in said if "a long prompt" in line]) > 1
+    assert any("2026-01-31" in line for line in said)
+    pictures = list(drawing.iter(f"{SVG}image"))
+    assert len(pictures) == 6
+    assert all(p.get("href", "").startswith("data:image/png;base64,") for p in pictures)

@@ -12,8 +12,9 @@ from app.components.progress import wanted
 from app.compute import calls
 from app.links.selection import Selection
 from app.links.subject import Subject
+from app.shell.theme import palette
 from app.shell.watching import is_awaited, watch
-from app.theme import Palette, palette
+from app.theme import Palette
 
 if TYPE_CHECKING:
     from analysis.runs.inputs import Tokens

@@ -33,8 +33,9 @@ from app.pickers.answer import answer_and_foil, pick_answer_and_foil
 from app.pickers.method import METHODS, choose_method
 from app.pickers.score import not_measured
 from app.pickers.sequence import position_of
+from app.shell.theme import palette
 from app.text import display_token, markdown_text
-from app.theme import Palette, palette
+from app.theme import Palette
 
 if TYPE_CHECKING:
     from analysis.runs.inputs import Tokens

@@ -23,7 +23,7 @@ from app.frame.frame import Metric, draw_metrics, figure_frame, part
 from app.links.subject import Subject
 from app.pickers.token import pick_token, token_of
 from app.sections.head.on_input import HeadView
-from app.sections.token import draw_token_circuits
+from app.sections.shared.token import draw_token_circuits
 from app.text import display_token
 
 KINDS = ("Q", "K", "V")

@@ -43,8 +43,8 @@ from app.sections.lesson.steps import (
     read_answers,
     write_answers,
 )
+from app.shell.theme import palette
 from app.shell.watching import watch
-from app.theme import palette
 
 # Seconds to wait for the effects of 16 heads; they take one or two.
 _PATIENCE = 60.0

@@ -17,7 +17,7 @@ from app.links.parameters import MAX_EDGES
 from app.links.selection import Selection
 from app.links.session import widget_key
 from app.links.subject import Subject
-from app.theme import palette
+from app.shell.theme import palette
 
 if TYPE_CHECKING:
     from analysis.effects.edges import Edge, EdgeAttribution, Faithfulness

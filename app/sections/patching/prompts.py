@@ -19,8 +19,9 @@ from app.links.selection import Selection
 from app.links.session import choose, widget_key
 from app.links.subject import Subject
 from app.pickers.answer import answer_and_foil, pick_answer_and_foil
+from app.shell.theme import palette
 from app.text import display_token, markdown_text
-from app.theme import Palette, palette
+from app.theme import Palette
 
 if TYPE_CHECKING:
     from analysis.effects.patching import PatchKind, PatchMap, PromptPair

@@ -31,7 +31,7 @@ from app.links.subject import Subject
 from app.pickers.heads import completed
 from app.pickers.score import choose_score, not_measured
 from app.shell.navigation import streamlit_page
-from app.theme import palette
+from app.shell.theme import palette
 
 
 def draw_history(selection: Selection, history: HeadHistory, steps: tuple[int, ...]) -> None:

@@ -14,8 +14,8 @@ from app.figures import base as figures
 from app.frame.frame import draw, figure_frame
 from app.links import session as selection
 from app.links.parameters import PARAMETERS
+from app.shell.theme import palette
 from app.text import display_token
-from app.theme import palette
 from tests.hostile import MANY
 
 # Tokens of one map, whose cells carry two each: of all at once it would be tens of megabytes.

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from app.components import chips, circuitsvis
-from app.theme import palette
+from app.shell.theme import palette
 from tests.hostile import MANY
 
 

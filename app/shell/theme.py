@@ -1,7 +1,14 @@
-"""Notices when a visitor changes the theme."""
+"""The theme of this visitor's browser: its colours, and a new run when it is changed."""
+
+import streamlit as st
 
 from app.shell.scripts import script_component
-from app.theme import palette
+from app.theme import DARK, LIGHT, Palette
+
+
+def palette() -> Palette:
+    """The palette of the theme this visitor's browser shows."""
+    return DARK if st.context.theme.type == "dark" else LIGHT
 
 
 def follow_theme() -> None:

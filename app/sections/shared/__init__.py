@@ -1,0 +1,1 @@
+"""What sections of several families draw."""
