@@ -42,7 +42,9 @@ def compute_first_view(selection: Selection) -> None:
 
 def first_view() -> Selection:
     """The attention page as it opens, on the first model of the list."""
-    values = MappingProxyType({parameter.key: parameter.default for parameter in PARAMETERS})
+    values = MappingProxyType(
+        {parameter.key: parameter.default_on("attention") for parameter in PARAMETERS}
+    )
     return Selection("attention", values, list_models()[0])
 
 

@@ -38,10 +38,24 @@ MAX_ROWS_SHOWN = 5_000
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Numbers with the names of their columns; `rows` makes them anew each time."""
+    """Numbers with the names of their columns; `rows` makes them anew each time.
+
+    `count` says how many rows an array has, which can be more than fit into a file.
+    """
 
     columns: tuple[str, ...]
     rows: Callable[[], Iterator[Sequence[Cell]]]
+    count: int = 0
+
+    @property
+    def too_long(self) -> str:
+        """Why it cannot be a file, in one sentence; empty where it can."""
+        if self.count <= MAX_ROWS:
+            return ""
+        return (
+            f"As a table this has {self.count:,} rows; a file takes at most {MAX_ROWS:,}. Export "
+            "one head, or take a shorter text."
+        )
 
 
 @dataclass(frozen=True)
@@ -137,8 +151,9 @@ def exhibit_files(
 ) -> dict[str, Callable[[], bytes]]:
     """The files that can be made of an exhibit, by their kind."""
     files: dict[str, Callable[[], bytes]] = {}
-    files["CSV"] = lambda: to_csv(exhibit.table())
-    files["JSON"] = lambda: to_json(exhibit.table(), about)
+    if not exhibit.table().too_long:
+        files["CSV"] = lambda: to_csv(exhibit.table())
+        files["JSON"] = lambda: to_json(exhibit.table(), about)
     if page := exhibit.page:
         files["HTML"] = lambda: standalone_page(page(name), about, palette, link)
     if paper := exhibit.paper:
@@ -179,7 +194,10 @@ def array_table(
                 named = (axis[i] for axis, i in zip(axes, place, strict=True))
                 yield *named, float(f"{values[place]:.6g}")
 
-    return Table(tuple(columns), rows)
+    *outer, n_rows, n_columns = values.shape
+    # Row i of a pattern has i + 1 entries.
+    each = n_rows * (n_rows + 1) // 2 if causal else n_rows * n_columns
+    return Table(tuple(columns), rows, math.prod(outer) * each)
 
 
 def pattern_table(pattern: np.ndarray, heads: Sequence[str], labels: Sequence[str]) -> Table:
@@ -231,7 +249,7 @@ def to_csv(table: Table) -> bytes:
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(map(plain_cell, table.columns))
-    for row in islice(table.rows(), MAX_ROWS):
+    for row in table.rows():
         writer.writerow([plain_cell(cell) if isinstance(cell, str) else cell for cell in row])
     # With a mark at the front spreadsheets read it as UTF-8.
     return out.getvalue().encode("utf-8-sig")
@@ -252,7 +270,7 @@ def to_json(table: Table, about: About) -> bytes:
         "date": about.date,
         "view": about.view,
         "columns": list(table.columns),
-        "rows": [list(row) for row in islice(table.rows(), MAX_ROWS)],
+        "rows": [list(row) for row in table.rows()],
     }
     return json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
 

@@ -34,6 +34,8 @@ def draw_exports(frame: Frame) -> None:
         name = file_name(about.subject, exhibit.name)
         link = view_link(about.subject.selection.page, about.view)
         files = exhibit_files(exhibit, about, palette(), name, link)
+        if refusal := exhibit.table().too_long:
+            st.caption(refusal)
         with st.container(horizontal=True, vertical_alignment="center"):
             if exhibit.chart or exhibit.picture:
                 _image_buttons()(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from analysis.models.info import ModelInfo
+from app.config import settings
 from app.links.parsers import NO_HEAD, Value, heads_in
 
 Values = Mapping[str, Value]
@@ -100,6 +101,10 @@ def longest_half(info: ModelInfo) -> int:
 HALF = AtMost(
     lambda values, info: longest_half(info),
     lambda values, info: f"S is at most {longest_half(info)} for {info.name}.",
+)
+BATCH = AtMost(
+    lambda values, info: settings().max_batch,
+    lambda values, info: f"This server takes {settings().max_batch} sequences at once.",
 )
 SEQUENCE = AtMost(
     lambda values, info: int(values["batch"] or 1) - 1,

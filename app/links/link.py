@@ -1,9 +1,10 @@
 """A view as an address holds it: written with its defaults left out, and read with checks."""
 
 from collections.abc import Mapping
+from urllib.parse import quote_plus, urlencode
 
 from analysis.limits import MAX_CHARACTERS
-from app.links.parameters import BY_KEY, MAX_LINK_PROMPT, PARAMETERS, PROMPTS
+from app.links.parameters import BY_KEY, MAX_LINK_BYTES, MAX_LINK_PROMPT, PARAMETERS, PROMPTS
 from app.links.parsers import Refused, Value, text_up_to
 from app.text import display_token
 
@@ -11,13 +12,20 @@ from app.text import display_token
 def link_parameters(page: str, values: Mapping[str, Value]) -> dict[str, str]:
     """The query parameters of a view on `page`, defaults and what the page ignores left out.
 
-    A prompt that is too long for a link is left out as well.
+    Prompts that are too long for a link are left out as well, the longest first.
     """
-    return {
-        key: text
-        for key, text in whole_view(page, values).items()
-        if key not in PROMPTS or len(text) <= MAX_LINK_PROMPT
-    }
+    view = whole_view(page, values)
+    prompts = sorted(PROMPTS & view.keys(), key=lambda key: len(quote_plus(view[key])))
+    while prompts and (
+        len(view[prompts[-1]]) > MAX_LINK_PROMPT or len(urlencode(view)) > MAX_LINK_BYTES
+    ):
+        del view[prompts.pop()]
+    return view
+
+
+def left_out(page: str, values: Mapping[str, Value]) -> set[str]:
+    """The prompts of a view that are too long for its link."""
+    return whole_view(page, values).keys() - link_parameters(page, values).keys()
 
 
 def whole_view(page: str, values: Mapping[str, Value]) -> dict[str, str]:
@@ -46,7 +54,13 @@ def parse_link(
     for key, texts in link.items():
         parameter = BY_KEY.get(key)
         if parameter is None:
-            continue  # addresses also carry what mail programs and Streamlit append
+            # Addresses also carry what mail programs and Streamlit append.
+            if key.lower() in BY_KEY:
+                notes.append(
+                    f"{display_token(key)} in the link is not read; write {key.lower()} in small "
+                    "letters."
+                )
+            continue
         try:
             long = from_file and key in PROMPTS
             values[key] = (text_up_to(MAX_CHARACTERS) if long else parameter.read)(texts[-1])

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from analysis.definitions import PROFILE, SCORES
-from analysis.limits import MAX_SEED, MIN_HALF
+from analysis.limits import MAX_BATCH, MAX_SEED, MIN_HALF
 from analysis.models.catalog import list_models
 from app.components.head_grid.view import MAX_LOCKED, MAX_LOCKED_TOKENS
-from app.config import settings
 from app.links.fits import (
+    BATCH,
     HALF,
     HEAD,
     LAYER,
@@ -43,10 +43,12 @@ DEFAULT_PROMPT = (
 )
 # As many tokens, but the name does not come back: what a head made of that is gone.
 SECOND_PROMPT = DEFAULT_PROMPT.replace("Every morning Alice", "Every morning Emma")
-# Browsers and chat programs cut longer addresses; percent-encoding can triple this.
+# Characters; chat programs cut longer addresses.
 MAX_LINK_PROMPT = 1500
+# Of a whole link as it is sent, where a Cyrillic letter has 6 and a Chinese sign 9: proxies refuse
+# a request line of more than 8 KiB.
+MAX_LINK_BYTES = 7000
 MAX_HALF = 255
-MAX_BATCH = settings().max_batch
 MAX_JOINT = 8  # heads taken together; more bars than these cannot be told apart
 MIN_SAMPLE, MAX_SAMPLE = 10, 200
 MAX_PAIRS = 40
@@ -68,7 +70,8 @@ class Parameter:
 
     Args:
         key: Its name in the link.
-        default: Its value where the link does not say; None: not chosen, the page picks.
+        default: Its value where the link does not say, or what tells it while the server runs;
+            None: not chosen, the page picks.
         parse: Reads it from text, or refuses.
         meaning: What it is, for the documentation.
         pages: The pages that it concerns; empty: every page.
@@ -78,7 +81,7 @@ class Parameter:
     """
 
     key: str
-    default: Value
+    default: Value | Callable[[], Value]
     parse: Callable[[str], Value]
     meaning: str
     pages: tuple[str, ...] = ()
@@ -88,7 +91,9 @@ class Parameter:
 
     def default_on(self, page: str) -> Value:
         """What it is on a page unless the link says otherwise."""
-        return self.begins.get(page, self.default)
+        if page in self.begins:
+            return self.begins[page]
+        return self.default() if callable(self.default) else self.default
 
     def concerns(self, page: str) -> bool:
         """Whether links to a page hold it."""
@@ -111,7 +116,12 @@ class Parameter:
         return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-PROMPTS = ("prompt", "prompt2", "clean", "corrupt")
+def first_model() -> str:
+    """The model that every page can open; which one it is, the settings say."""
+    return list_models()[0].name
+
+
+PROMPTS = {"prompt", "prompt2", "clean", "corrupt"}
 _PROFILE = choice(*PROFILE)
 _ANSWERS = ("attribution", "head", "patching")
 _TWO_HEADS = ("compare", "circuits", "composition")
@@ -130,7 +140,7 @@ _REPEATED = dict.fromkeys(
 _PICKS = dict.fromkeys((*_TWO_HEADS, "activations", "training", "induction", "ablation"), None)
 _PICKS_LAYER = dict.fromkeys((*_PICKS, "patching", "neurons"), None)
 PARAMETERS = (
-    Parameter("model", list_models()[0].name, str, "model, by its name; name@step: a checkpoint"),
+    Parameter("model", first_model, str, "model, by its name; name@step: a checkpoint"),
     Parameter(
         "input",
         "prompt",
@@ -146,7 +156,7 @@ PARAMETERS = (
         "S, tokens in the half that is repeated",
         fits=HALF,
     ),
-    Parameter("batch", 10, whole_number(1, MAX_BATCH), "number of repeated sequences"),
+    Parameter("batch", 10, whole_number(1, MAX_BATCH), "number of repeated sequences", fits=BATCH),
     Parameter("seed", 0, whole_number(0, MAX_SEED), "seed of the repeated tokens"),
     Parameter("bos", True, switch, "1 puts the BOS token in front of the prompt"),
     Parameter(

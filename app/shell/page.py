@@ -43,7 +43,8 @@ def open_page(name: str) -> Selection:
     try:
         info = find_model(str(values["model"]))
     except AnalysisError as refusal:
-        values["model"], info = BY_KEY["model"].default, list_models()[0]
+        info = list_models()[0]
+        values["model"] = info.name
         notes.append(f"{refusal} This is {info.name}.")
     notes += _fit(name, values, info)
     selection = Selection(name, MappingProxyType(values), info)

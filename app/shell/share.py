@@ -135,4 +135,8 @@ def draw_file(
 
 
 def _query(link: Mapping[str, str]) -> str:
-    return f"?{urlencode(link)}" if link else ""
+    text = urlencode(link)
+    # Chat programs take a sign at the end for that of the sentence, and leave it out of the link.
+    if text and not text[-1].isalnum():
+        text = f"{text[:-1]}%{ord(text[-1]):02X}"
+    return f"?{text}" if text else ""

@@ -5,8 +5,10 @@ import streamlit as st
 from analysis.limits import MAX_SEED, MIN_HALF
 from analysis.models.catalog import available_models, find_model, finished_model
 from analysis.models.info import ModelInfo
+from app.config import settings
 from app.links.fits import longest_half
-from app.links.parameters import MAX_BATCH, MAX_HALF, MAX_LINK_PROMPT
+from app.links.link import left_out
+from app.links.parameters import MAX_HALF
 from app.links.selection import Selection
 from app.links.session import choose, widget_key
 from app.shell.other_models import draw_other_models
@@ -45,11 +47,10 @@ def draw_sidebar(selection: Selection) -> None:
             )
         else:
             st.caption("This model has no BOS token, so the prompt begins with its own first.")
-        if len(selection["prompt"]) > MAX_LINK_PROMPT:
+        if "prompt" in left_out(selection.page, selection.values):
             st.caption(
-                f"This prompt is too long for a link ({len(selection['prompt']):,} characters; "
-                f"{MAX_LINK_PROMPT:,} fit), so the link opens without it. Share, beside the "
-                "title, saves it in a file."
+                f"This prompt is too long for a link ({len(selection['prompt']):,} characters), so "
+                "the link opens without it. Share, beside the title, saves it in a file."
             )
         return
     longest = min(MAX_HALF, longest_half(selection.info))
@@ -60,7 +61,7 @@ def draw_sidebar(selection: Selection) -> None:
         key=widget_key(selection, "length"),
         help="The input is BOS, S random tokens, and the same S tokens again.",
     )
-    st.slider("Sequences", 1, MAX_BATCH, key=widget_key(selection, "batch"))
+    st.slider("Sequences", 1, settings().max_batch, key=widget_key(selection, "batch"))
     st.number_input("Seed", 0, MAX_SEED, step=1, key=widget_key(selection, "seed"))
 
 

@@ -18,7 +18,7 @@ HEADS = [Head(0, 2), Head(1, 4)]
 
 @pytest.fixture(params=["prompt", "repeated"])
 def selection(request) -> Selection:
-    values = {parameter.key: parameter.default for parameter in PARAMETERS}
+    values = {parameter.key: parameter.default_on("head") for parameter in PARAMETERS}
     values.update(input=request.param, length=12, batch=3)
     return Selection("head", MappingProxyType(values), find_model("attn-only-2l"))
 

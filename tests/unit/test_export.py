@@ -140,3 +140,17 @@ def test_a_page_inside_another_is_cut_off_from_it():
     parts = _Parts()
     parts.feed(framed_body('<script>alert("x")</script>', 100))
     assert parts.tags == ["iframe"]
+
+
+def test_a_table_of_more_rows_than_a_file_takes_is_refused_with_its_size():
+    """144 heads of 120 tokens were cut at the millionth row, in the middle of a head."""
+    patterns = np.zeros((144, 120, 120), np.float32)
+    labels, names = ["a"] * 120, [f"L{i // 12}H{i % 12}" for i in range(144)]
+    table = pattern_table(patterns, names, labels)
+    assert table.count == 144 * 120 * 121 // 2
+    assert "1,045,440 rows" in table.too_long
+    files = exhibit_files(Exhibit("grid", lambda: table), ABOUT, LIGHT, "name", "/")
+    assert not files.keys() & {"CSV", "JSON"}
+    short = pattern_table(patterns[:2, :3, :3], names[:2], labels[:3])
+    assert (short.count, short.too_long) == (12, "")
+    assert len(list(short.rows())) == 12

@@ -1,9 +1,11 @@
 """What a link may hold: parsing, bounds, defaults, and the way back."""
 
+from urllib.parse import urlencode
+
 import pytest
 
 from app.links import session
-from app.links.link import link_parameters, parse_link
+from app.links.link import left_out, link_parameters, parse_link
 from app.links.pages import PAGES
 from app.links.parameters import MAX_LINK_PROMPT, PARAMETERS
 from tests.hostile import HOSTILE
@@ -119,6 +121,25 @@ def test_what_a_page_does_not_use_stays_out_of_its_link() -> None:
 def test_a_prompt_too_long_for_a_link_is_left_out() -> None:
     assert link_parameters("tokens", {"prompt": "x" * MAX_LINK_PROMPT}) != {}
     assert link_parameters("tokens", {"prompt": "x" * (MAX_LINK_PROMPT + 1)}) == {}
+
+
+@pytest.mark.parametrize(("letter", "fits"), [("ж", 1100), ("猫", 700), ("a", 1500)])
+def test_a_link_is_bounded_in_bytes_as_it_is_sent(letter: str, fits: int) -> None:
+    """A Cyrillic letter is six bytes of an address: 1,500 of them were refused by proxies."""
+    assert "prompt" in link_parameters("tokens", {"prompt": letter * fits})
+    assert left_out("tokens", {"prompt": letter * 1501}) == {"prompt"}
+    both = {"clean": letter * 1000, "corrupt": letter * 1400}
+    link = link_parameters("patching", both)
+    assert len(urlencode(link)) < 8000
+    # The longer one goes first.
+    assert left_out("patching", both) in (set(), {"corrupt"}, {"clean", "corrupt"})
+
+
+def test_a_key_in_capitals_is_said_to_be_read_in_small_letters_only() -> None:
+    values, notes = parse_link("tokens", {"Prompt": ["a"], "MODEL": ["b"], "Utm": ["c"]})
+    assert values == {}
+    assert [note.split()[0] for note in notes] == ["Prompt", "MODEL"]
+    assert "write prompt in small letters" in notes[0]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 from html.parser import HTMLParser
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -92,3 +93,11 @@ def test_values_of_a_view_file_are_checked_like_those_of_a_link():
 def test_what_is_no_view_is_refused_with_a_sentence(data):
     with pytest.raises(UnreadableView, match="no view|not a view|not here"):
         read_view_file(data)
+
+
+@pytest.mark.parametrize("last", [*"._~)'!?-", "a."])
+def test_a_link_ends_in_no_sign_that_chat_programs_drop(last):
+    """“The cat sat on the mat.” came back without its dot, and with a token less."""
+    link = view_link("tokens", {"prompt": f"the mat{last}"})
+    assert link[-1].isalnum()
+    assert parse_qs(urlsplit(link).query) == {"prompt": [f"the mat{last}"]}

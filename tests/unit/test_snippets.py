@@ -35,7 +35,7 @@ def loaded(name: str) -> HeadModel:
 
 
 def view(**values) -> Selection:  # noqa: ANN003
-    chosen = {p.key: p.default for p in PARAMETERS}
+    chosen = {p.key: p.default_on("tokens") for p in PARAMETERS}
     chosen |= {"length": 8, "batch": 3, "layer2": 0, "head2": 2, "prompt": PROMPT, "edges": 6}
     chosen |= values
     return Selection("induction", MappingProxyType(chosen), find_model(str(chosen["model"])))

@@ -26,7 +26,7 @@ def main() -> None:
     """Draw the page."""
     st.set_page_config(layout="wide")
     # A frame's export names the view it stands in.
-    defaults = {parameter.key: parameter.default for parameter in PARAMETERS}
+    defaults = {parameter.key: parameter.default_on("attention") for parameter in PARAMETERS}
     selection._state().selection = selection.Selection("start", defaults, list_models()[0])
     theme, n = palette(), len(MANY)
     pattern = np.tril(np.ones((n, n))) / np.arange(1, n + 1)[:, None]
