@@ -16,6 +16,7 @@ from .circuits.copying import Copying as Copying
 from .circuits.copying import KeyQueryMatch as KeyQueryMatch
 from .circuits.copying import k_composition_circuit as k_composition_circuit
 from .circuits.copying import ov_copying as ov_copying
+from .circuits.embeddings import default_embedding as default_embedding
 from .circuits.ov_qk import Circuit as Circuit
 from .circuits.ov_qk import OVSample as OVSample
 from .circuits.ov_qk import TokenOutputs as TokenOutputs
@@ -67,6 +68,7 @@ from .effects.patching import activation_patching as activation_patching
 from .effects.patching import attribution_patching as attribution_patching
 from .effects.patching import path_patching as path_patching
 from .effects.patching import prompt_pair as prompt_pair
+from .effects.replacements import replacement_note as replacement_note
 from .errors import AnalysisError as AnalysisError
 from .head import Head as Head
 from .heads.distances import RestingAttention as RestingAttention

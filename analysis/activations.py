@@ -11,11 +11,11 @@ from torch import Tensor
 from analysis.arrays import freeze, to_numpy
 from analysis.circuits.ov_qk import causal_softmax
 from analysis.errors import AnalysisError
-from analysis.models.capabilities import require_learned_positions
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import run
 from analysis.runs.inputs import Tokens
 from analysis.runs.patterns import MAX_BYTES
+from analysis.runs.queries import as_compared, comparison_points, score_cap
 
 # The axis of keys and values that several heads share.
 KV_HEAD = "kv_head"
@@ -292,22 +292,31 @@ def activation(model: HeadModel, tokens: Tokens, name: str) -> Activation:
 def verify_pattern(model: HeadModel, tokens: Tokens, layer: int) -> PatternCheck:
     """A layer's attention pattern worked out by hand, to compare with the model's.
 
-    computed = softmax over src <= dest of q[dest] . k[src] / sqrt(d_head). Should equal the
-    pattern up to rounding, about 1e-6. Source: ARENA 1.2, section 1.6.
+    computed = softmax over src <= dest of q[dest] . k[src] * scale, with the model's own scale
+    (1/sqrt(d_head) in most). Queries and keys are normed and turned by rotary positions where the
+    model does so, and the scores bent where it bends them (Gemma 2). Should equal the pattern up
+    to rounding, about 1e-6. Source: ARENA 1.2, section 1.6.
 
     Raises:
-        AnalysisError: A layer that does not exist, or rotary positions.
+        AnalysisError: A layer that does not exist.
     """
     if not 0 <= layer < model.n_layers:
         raise AnalysisError(
             f"Layer {layer} was asked for; {model.name} has layers 0 to {model.n_layers - 1}."
         )
-    require_learned_positions(model.info, "a pattern from the queries and keys before rotation")
     names = [f"blocks.{layer}.attn.hook_{part}" for part in ("q", "k", "pattern")]
-    _, kept = run(model, tokens.tensor, capture=names)
+    _, kept = run(model, tokens.tensor, capture=[*names, *comparison_points(model, layer)])
     q, k, pattern = (kept[name] for name in names)
-    scores = torch.einsum("bdhe,bshe->bhds", q, k) / model.d_head**0.5
-    return PatternCheck(layer, to_numpy(causal_softmax(scores)), to_numpy(pattern))
+    cap = score_cap(model, layer)
+    by_head = []
+    for head in range(model.n_heads):
+        # Of the head's group, where several heads share their keys.
+        shared = head * k.shape[2] // model.n_heads
+        query = as_compared(model, kept, layer, "q", head, q[:, :, head])
+        key = as_compared(model, kept, layer, "k", shared, k[:, :, shared])
+        scores = query @ key.mT * model.attention_scale(layer)
+        by_head.append(causal_softmax(cap * (scores / cap).tanh() if cap else scores))
+    return PatternCheck(layer, to_numpy(torch.stack(by_head, 1)), to_numpy(pattern))
 
 
 def _norm_rows(name: str, short: str, what: str) -> list[_Row]:

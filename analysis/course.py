@@ -160,7 +160,7 @@ def _above(values: np.ndarray) -> str:
 
 
 def _largest(values: np.ndarray, layer: int, count: int = 1) -> str:
-    return _names(Head(layer, int(head)) for head in np.argsort(-values)[:count])
+    return _names(Head(layer, int(head)) for head in np.argsort(-values, kind="stable")[:count])
 
 
 def _by_position(model: HeadModel) -> float:

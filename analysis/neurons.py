@@ -7,13 +7,14 @@ from jaxtyping import Float, Int
 
 from analysis.arrays import freeze, to_numpy
 from analysis.circuits.ranking import TokenRanking, rank_tokens
-from analysis.circuits.weights import circuit_weights
+from analysis.circuits.weights import folded_unembedding
 from analysis.errors import AnalysisError
 from analysis.limits import MAX_BYTES
 from analysis.models.capabilities import require_mlps
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import run
 from analysis.runs.inputs import Tokens
+from analysis.runs.writes import norm_weight
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,11 +57,19 @@ class NeuronPeaks:
         return [(first + int(row), int(neuron)) for row, neuron in found]
 
 
-def neuron_peaks(model: HeadModel, tokens: Tokens) -> NeuronPeaks:
+def neuron_peaks(
+    model: HeadModel, tokens: Tokens, *, skip_first: bool | None = None
+) -> NeuronPeaks:
     """The highest activation of every neuron of the model, and where it is.
 
-    value[layer, neuron] = max over sequences and positions of its activation. The BOS token is
-    left out, for there many neurons fire on any prompt.
+    value[layer, neuron] = max over sequences and positions of its activation; of equal ones the
+    first. Position 0 is left out where it is BOS, for there many neurons fire on any prompt.
+
+    Args:
+        model: The model.
+        tokens: Its tokens.
+        skip_first: Whether position 0 is left out; by default where `tokens.has_bos`. The same ids
+            give other answers, so whoever keeps them by their ids has to tell these apart.
 
     Raises:
         AnalysisError: A model without MLPs, or activations larger than
@@ -75,13 +84,13 @@ def neuron_peaks(model: HeadModel, tokens: Tokens) -> NeuronPeaks:
         )
     names = [f"blocks.{layer}.mlp.hook_post" for layer in range(model.n_layers)]
     _, kept = run(model, tokens.tensor, capture=names)
-    first = int(tokens.has_bos)
-    peaks = [kept[name][:, first:].flatten(0, 1).max(0) for name in names]
-    at = np.stack([to_numpy(peak.indices) for peak in peaks])
-    sequences, positions = np.divmod(at, tokens.length - first)
-    return NeuronPeaks(
-        np.stack([to_numpy(peak.values) for peak in peaks]), sequences, positions + first
+    first = int(tokens.has_bos if skip_first is None else skip_first)
+    # In numpy, whose argmax is the first of equal ones.
+    fired = [to_numpy(kept.pop(name)[:, first:].flatten(0, 1)) for name in names]
+    sequences, positions = np.divmod(
+        np.stack([each.argmax(0) for each in fired]), tokens.length - first
     )
+    return NeuronPeaks(np.stack([each.max(0) for each in fired]), sequences, positions + first)
 
 
 def neuron_activations(model: HeadModel, tokens: Tokens, layer: int) -> NeuronActivations:
@@ -105,7 +114,8 @@ def promoted_tokens(
     """The tokens whose logits a neuron raises most, and those it lowers most.
 
     value[token] = W_out[neuron] . W_U[:, token]: logits for one unit of activation, along the
-    direct path only. With a final LayerNorm its weight is folded in and its scale counts as 1.
+    direct path only. The weights of the final norm, and of a norm after the MLP (Gemma), are folded
+    in and their scales count as 1.
     The second ranking holds the amounts by which tokens are lowered, positive.
     Source: Geva et al. 2022.
 
@@ -118,7 +128,11 @@ def promoted_tokens(
             f"Neuron {neuron} was asked for; a layer of {model.name} has 0 to "
             f"{model.info.d_mlp - 1}."
         )
-    values = model.bridge.blocks[layer].mlp.W_out[neuron] @ circuit_weights(model).W_U
+    block = model.bridge.blocks[layer]
+    written = block.mlp.W_out[neuron]
+    if (after := getattr(block, "ln2_post", None)) is not None:
+        written = written * norm_weight(after)
+    values = written @ folded_unembedding(model)
     return rank_tokens(model, values, top), rank_tokens(model, -values, top)
 
 

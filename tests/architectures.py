@@ -22,7 +22,7 @@ _SIZES = {
     "intermediate_size": 48,
     "max_position_embeddings": 64,
 }
-_CONFIGS: dict[str, dict[str, Any]] = {
+CONFIGS: dict[str, dict[str, Any]] = {
     "gpt2": {
         "model_type": "gpt2",
         "vocab_size": D_VOCAB,
@@ -58,7 +58,7 @@ NATIVE: dict[str, dict[str, Any]] = {
     "native-MLP": {"d_mlp": 64},
     "native-LN-MLP": {"d_mlp": 64, "normalization": "LN", "n_layers": 3},
 }
-ARCHITECTURES = (*NATIVE, *_CONFIGS)
+ARCHITECTURES = (*NATIVE, *CONFIGS)
 # Those, and the one whose positions only queries and keys see.
 FAMILIES = (*ARCHITECTURES, "shortformer")
 
@@ -70,13 +70,23 @@ def tiny(architecture: str) -> HeadModel:
         return make_model(positions="shortformer")
     if architecture in NATIVE:
         return make_model(**NATIVE[architecture])
-    return from_config(architecture, _CONFIGS[architecture])
+    return from_config(architecture, CONFIGS[architecture])
 
 
 def hugging_face_weights(architecture: str) -> dict[str, torch.Tensor]:
     """The weights of `tiny(architecture)` by the names that transformers has for them."""
-    weights: dict[str, torch.Tensor] = _inner(_CONFIGS[architecture], scale=0.2).state_dict()
+    weights: dict[str, torch.Tensor] = _inner(CONFIGS[architecture], scale=0.2).state_dict()
     return weights
+
+
+def plain(architecture: str) -> Any:
+    """The same model as `tiny(architecture)` as transformers alone has it: the independent way."""
+    return from_transformers(CONFIGS[architecture])
+
+
+def from_transformers(settings: dict[str, Any], scale: float = 0.2) -> Any:
+    """A Hugging Face model of random weights, with attention that gives out its patterns."""
+    return _inner({**settings, "attn_implementation": "eager"}, scale).eval()
 
 
 def _inner(settings: dict[str, Any], scale: float) -> Any:

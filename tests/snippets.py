@@ -48,6 +48,7 @@ def _run_one(code: str) -> list[np.ndarray]:
     results: list[np.ndarray] = []
     names = {**_loaded("\n".join(own)), "take": lambda value: results.append(value.numpy().copy())}
     torch.set_grad_enabled(False)
+    rest = rest.replace('Path("analysis/', f'Path("{BUNDLED.parent}/analysis/')
     shown = rest.replace("print(result)", "take(result.detach())")
     exec(compile(constants + shown, "snippet", "exec"), names)
     return results
@@ -77,7 +78,9 @@ def _all_among(some: np.ndarray, others: np.ndarray) -> bool:
         return not len(some)
     place = np.searchsorted(others, some).clip(1, len(others) - 1) if len(others) > 1 else 0
     near = np.minimum(np.abs(others[place] - some), np.abs(others[np.maximum(place, 1) - 1] - some))
-    return bool((near <= 1e-4 * np.maximum(1, np.abs(some))).all())
+    # Float32 of numbers that are sums of some as large as the largest.
+    least = max(1, 1e-2 * float(np.abs(others).max()))
+    return bool((near <= 1e-4 * np.maximum(least, np.abs(some))).all())
 
 
 def agrees(frame: Frame, subject: Subject | None = None) -> bool | None:

@@ -13,12 +13,7 @@ from analysis.arrays import freeze, to_numpy
 from analysis.circuits.weights import Weights, circuit_weights
 from analysis.errors import AnalysisError
 from analysis.head import Head
-from analysis.models.capabilities import (
-    require_fixed_qk,
-    require_head_writes,
-    require_two_layers,
-    rotary_note,
-)
+from analysis.models.capabilities import require_fixed_qk, require_two_layers, rotary_note
 from analysis.models.loading import HeadModel
 
 Kind = Literal["Q", "K", "V"]
@@ -104,7 +99,6 @@ def composition_scores(
     if draws < 2:
         raise AnalysisError(f"{draws} draws give no standard deviation. Use at least 2.")
     require_two_layers(model.info)
-    require_head_writes(model.info)
     if kind != "V":
         require_fixed_qk(model.info)
     weights = circuit_weights(model)

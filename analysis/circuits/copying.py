@@ -10,10 +10,19 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from analysis.arrays import freeze
+from analysis.circuits.embeddings import (
+    THROUGH_NORM,
+    Embedding,
+    embedding_note,
+    resolve_embedding,
+    through_norm,
+    token_vectors,
+)
+from analysis.circuits.ov_qk import query_key_weights, value_weights
 from analysis.circuits.weights import circuit_weights
 from analysis.errors import AnalysisError
 from analysis.head import Head, require_heads
-from analysis.models.capabilities import require_fixed_qk, require_head_writes, rotary_note
+from analysis.models.capabilities import require_fixed_qk, rotary_note
 from analysis.models.loading import HeadModel
 
 Progress = Callable[[int, int], None]
@@ -83,30 +92,37 @@ def ov_copying(
     heads: Head | Sequence[Head],
     k: Sequence[int] = (1, 5),
     progress: Progress | None = None,
+    *,
+    embedding: Embedding | None = None,
 ) -> Copying:
     """How well heads copy: whether attending to a token raises that same token most.
 
     accuracy_k = share of the tokens t with fewer than k others u for which
-    M[t, u] >= M[t, t], M = W_E W_V W_O W_U. A tie counts against the head, so that one that writes
-    nothing scores 0. Range 0..1, chance k / d_vocab. Several heads count jointly, as when all of
-    them attend to the same token: their W_V and W_O are concatenated along d_head. M is never
-    held: it is computed in blocks of 16 MiB, and a row is dropped once k tokens beat its own.
-    Source: ARENA 1.2, sections 4.3 and 4.4.
+    M[t, u] >= M[t, t], M = W_E W_V W_O W_U, W_E as heads of that layer can read it. A tie counts
+    against the head, so that one that writes nothing scores 0. Range 0..1, chance k / d_vocab.
+    Several heads count jointly, as when all of them attend to the same token: their W_V and W_O
+    are concatenated along d_head. M is never held: it is computed in blocks of 16 MiB, and a row
+    is dropped once k tokens beat its own. Source: ARENA 1.2, sections 4.3 and 4.4.
 
     Args:
         model: The model.
         heads: One head or several.
         k: How far down the ranking still counts.
         progress: Called as `progress(tokens done, tokens in all)`. It may raise to cancel.
+        embedding: What is read of a token: "raw" W_E, or "effective", as the first MLP leaves it;
+            by default `default_embedding(model)`.
 
     Raises:
-        AnalysisError: A head that does not exist, or k outside 1..d_vocab.
+        AnalysisError: A head or an embedding that does not exist, or k outside 1..d_vocab.
     """
     chosen = require_heads(model.info, heads)
+    read = resolve_embedding(model, embedding)
     weights = circuit_weights(model)
-    left = torch.cat([weights.W_E @ weights.W_V[h.layer, h.head] for h in chosen], dim=1)
+    tokens = {h.layer: token_vectors(model, h.layer, read) for h in chosen}
+    left = torch.cat([tokens[h.layer] @ weights.W_V[h.layer, h.head] for h in chosen], dim=1)
     right = torch.cat([weights.W_O[h.layer, h.head] @ weights.W_U for h in chosen], dim=0)
-    return Copying(chosen, tuple(k), diagonal_hits(left, right, k, progress), weights.assumes)
+    assumes = _joined(weights.assumes, embedding_note(model, read))
+    return Copying(chosen, tuple(k), diagonal_hits(left, right, k, progress), assumes)
 
 
 def k_composition_circuit(
@@ -115,14 +131,18 @@ def k_composition_circuit(
     reader: Head,
     k: Sequence[int] = (1, 5),
     progress: Progress | None = None,
+    *,
+    embedding: Embedding | None = None,
 ) -> KeyQueryMatch:
     """Whether a token's query finds the key that an earlier head wrote about the same token.
 
-    C = (W_E W_Q[reader]) (W_E W_V[writer] W_O[writer] W_K[reader])^T, rows are query tokens and
-    columns key tokens. For an induction head that reads a previous-token head, C[t, t] is high:
-    the query "t" finds the position whose previous token was "t". Ties count against it, chance
-    is k / d_vocab. Source: ARENA 1.2, section 4.8 (whose code takes the best query for each key
-    while its text speaks of the best key).
+    C = (n(W_E) W_Q[reader]) (n(W_E) W_V[writer] W_O[writer] W_K[reader])^T, rows are query tokens
+    and columns key tokens; n is the model's own norm before each head that reads embeddings, since
+    how long a token's vector is decides whom it beats (the scale of the reader's norm where the
+    writer has written is not known, and counts as 1). For an induction head that reads a
+    previous-token head, C[t, t] is high: the query "t" finds the position whose previous token was
+    "t". Ties count against it, chance is k / d_vocab. Source: ARENA 1.2, section 4.8 (whose code
+    takes the best query for each key while its text speaks of the best key).
 
     Args:
         model: The model.
@@ -130,10 +150,11 @@ def k_composition_circuit(
         reader: The later head.
         k: How far down the ranking still counts.
         progress: Called as `progress(tokens done, tokens in all)`, counting both directions.
+        embedding: As in `ov_copying`.
 
     Raises:
-        AnalysisError: A head that does not exist, a writer that is not in an earlier layer, k
-            outside 1..d_vocab, or queries and keys that are normalised.
+        AnalysisError: A head or an embedding that does not exist, a writer that is not in an
+            earlier layer, k outside 1..d_vocab, or queries and keys that are normalised.
     """
     require_heads(model.info, writer)
     require_heads(model.info, reader)
@@ -141,12 +162,17 @@ def k_composition_circuit(
         raise AnalysisError(
             f"{reader.label} cannot read {writer.label}: the writer must be in an earlier layer."
         )
-    require_head_writes(model.info)
     require_fixed_qk(model.info)
+    read = resolve_embedding(model, embedding)
     weights = circuit_weights(model)
-    queries = weights.W_E @ weights.W_Q[reader.layer, reader.head]
+
+    def tokens(head: Head) -> Float[Tensor, "d_vocab d_model"]:
+        return through_norm(model, head.layer, token_vectors(model, head.layer, read))
+
+    w_q, _ = query_key_weights(model, reader)
+    queries = tokens(reader) @ w_q
     written = weights.W_O[writer.layer, writer.head] @ weights.W_K[reader.layer, reader.head]
-    keys = weights.W_E @ weights.W_V[writer.layer, writer.head] @ written
+    keys = tokens(writer) @ value_weights(model, writer) @ written
     total = 2 * model.d_vocab
 
     def shifted(start: int) -> Progress | None:
@@ -158,8 +184,17 @@ def k_composition_circuit(
         tuple(k),
         best_key_hits=diagonal_hits(queries, keys.T, k, shifted(0)),
         best_query_hits=diagonal_hits(keys, queries.T, k, shifted(model.d_vocab)),
-        assumes=f"{weights.assumes} {rotary_note(model.info)}".strip(),
+        assumes=_joined(
+            weights.assumes,
+            THROUGH_NORM if model.info.normalization else "",
+            embedding_note(model, read),
+            rotary_note(model.info),
+        ),
     )
+
+
+def _joined(*sentences: str) -> str:
+    return " ".join(filter(None, sentences))
 
 
 def diagonal_hits(

@@ -9,8 +9,16 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from analysis.arrays import freeze, to_numpy
-from analysis.circuits.ranking import TokenRanking, rank_tokens, require_token
-from analysis.circuits.weights import Weights, circuit_weights
+from analysis.circuits.embeddings import (
+    THROUGH_NORM,
+    Embedding,
+    embedding_note,
+    resolve_embedding,
+    through_norm,
+    token_vectors,
+)
+from analysis.circuits.ranking import TokenRanking, rank_of, rank_tokens, require_token
+from analysis.circuits.weights import RAW, circuit_weights
 from analysis.errors import AnalysisError
 from analysis.head import Head, require_heads
 from analysis.models.capabilities import require_position_vectors
@@ -87,6 +95,8 @@ def ov_sample(
     ids: Sequence[int] | None = None,
     size: int = 200,
     seed: int = 0,
+    *,
+    embedding: Embedding | None = None,
 ) -> OVSample:
     """The OV circuit on a few tokens, as a heatmap whose diagonal shows copying.
 
@@ -99,6 +109,8 @@ def ov_sample(
         ids: Token ids for both axes. By default `size` of them drawn without replacement.
         size: How many to draw, at most `MAX_SAMPLE` and the vocabulary.
         seed: Seed of the draw.
+        embedding: What is read of a token: "raw" W_E, or "effective", as the first MLP leaves it;
+            by default `default_embedding(model)`.
 
     Raises:
         AnalysisError: A head or an id that does not exist, or too many or too few tokens.
@@ -112,50 +124,58 @@ def ov_sample(
         ids = np.random.default_rng(seed).choice(model.d_vocab, size, replace=False).tolist()
     for token_id in ids:
         require_token(model, token_id)
-    weights = circuit_weights(model)
-    index = torch.tensor(ids, device=weights.W_E.device)
-    values = _ov_rows(weights, chosen, index)[:, index]
+    read = resolve_embedding(model, embedding)
+    rows = _ov_rows(model, chosen, ids, read)
+    values = rows[:, torch.tensor(ids, device=rows.device)]
     return OVSample(
         chosen,
         np.array(ids, dtype=np.int64),
         tuple(token_text(model.tokenizer, i) for i in ids),
         to_numpy(values),
-        weights.assumes,
+        f"{circuit_weights(model).assumes} {embedding_note(model, read)}".strip(),
     )
 
 
 def ov_top_tokens(
-    model: HeadModel, heads: Head | Sequence[Head], token_id: int, top: int = 10
+    model: HeadModel,
+    heads: Head | Sequence[Head],
+    token_id: int,
+    top: int = 10,
+    *,
+    embedding: Embedding | None = None,
 ) -> TokenOutputs:
     """The tokens whose logits rise and fall most when heads attend to `token_id`.
 
     value[u] = (W_E W_V W_O W_U)[token, u], in logits, over the whole vocabulary; several heads
-    are added up. Source: ARENA 1.2, section 4.2.
+    are added up. The token's own rank counts ties against it, as `ov_copying` does, so that heads
+    which write nothing copy nothing. Source: ARENA 1.2, section 4.2. `embedding` as in `ov_sample`.
 
     Raises:
-        AnalysisError: A head or an id that does not exist.
+        AnalysisError: A head, an id or an embedding that does not exist.
     """
     chosen = require_heads(model.info, heads)
     require_token(model, token_id)
-    weights = circuit_weights(model)
-    values = _ov_rows(weights, chosen, torch.tensor([token_id], device=weights.W_E.device))[0]
+    read = resolve_embedding(model, embedding)
+    values = _ov_rows(model, chosen, [token_id], read)[0]
     return TokenOutputs(
         chosen,
         token_id,
         raised=rank_tokens(model, values, top),
         lowered=rank_tokens(model, -values, top),
-        rank=int((values > values[token_id]).sum()) + 1,
-        assumes=weights.assumes,
+        rank=rank_of(values, token_id),
+        assumes=f"{circuit_weights(model).assumes} {embedding_note(model, read)}".strip(),
     )
 
 
 def previous_token_circuit(model: HeadModel, layer: int, head: int) -> Circuit:
     """Where a head would attend if it saw positions only: a previous-token head shows a diagonal.
 
-    pattern = softmax over src <= dest of W_pos W_Q W_K^T W_pos^T / sqrt(d_head); `previous` is the
-    mean of its -1 diagonal, 0..1. Only for learned position vectors, whether the stream holds them
-    or only queries and keys see them; the biases of queries and keys are left out. Source: ARENA
-    1.2, section 4.5.
+    pattern = softmax over src <= dest of n(W_pos) W_Q W_K^T n(W_pos)^T * scale, with the model's
+    own norm n before the head where it has one (a softmax takes its scale for sharpness) and its
+    own scale of attention; `previous` is the mean of the -1 diagonal, 0..1. Only for learned
+    position vectors, whether the stream holds them or only queries and keys see them (past the
+    norm); the biases of queries and keys are left out. Positions that training never reached look
+    at random. Source: ARENA 1.2, section 4.5.
 
     Raises:
         AnalysisError: A head that does not exist, or a model with rotary positions, which has no
@@ -164,43 +184,73 @@ def previous_token_circuit(model: HeadModel, layer: int, head: int) -> Circuit:
     chosen = Head(layer, head)
     require_heads(model.info, chosen)
     require_position_vectors(model.info, "a positional pattern")
-    weights = circuit_weights(model)
-    assert weights.W_pos is not None  # not rotary, as was required
-    queries = weights.W_pos @ weights.W_Q[layer, head]
-    keys = weights.W_pos @ weights.W_K[layer, head]
-    pattern = causal_softmax(queries @ keys.T / model.d_head**0.5)
+    places = model.bridge.W_pos
+    if model.info.positions == "learned":
+        places = through_norm(model, layer, places)
+    w_q, w_k = query_key_weights(model, chosen)
+    scores = (places @ w_q) @ (places @ w_k).T * model.attention_scale(layer)
+    pattern = causal_softmax(scores)
     return Circuit(
-        chosen, to_numpy(pattern), float(pattern.diagonal(-1).mean()), assumes=weights.assumes
+        chosen,
+        to_numpy(pattern),
+        float(pattern.diagonal(-1).mean()),
+        assumes=THROUGH_NORM if model.info.normalization else RAW,
     )
 
 
-def qk_preferences(model: HeadModel, head: Head, token_id: int, top: int = 10) -> TokenPreferences:
+def qk_preferences(
+    model: HeadModel,
+    head: Head,
+    token_id: int,
+    top: int = 10,
+    *,
+    embedding: Embedding | None = None,
+) -> TokenPreferences:
     """Which keys a token looks for as a query, and which queries look for it as a key.
 
-    score[q, k] = (W_E W_Q W_K^T W_E^T)[q, k] / sqrt(d_head), before softmax, from the embeddings
-    alone (neither positions nor earlier heads), over the whole vocabulary. For a fixed query,
-    differences between keys are what softmax sees; scores of different queries for one key
-    compete with other keys of each query, so read that direction with care.
-    Source: ARENA 1.2, section 4.0.
+    score[q, k] = (n(W_E) W_Q W_K^T n(W_E)^T)[q, k] * scale, before softmax, from the embeddings
+    alone (neither positions nor earlier heads), over the whole vocabulary, with the model's own
+    norm n before the head and its own scale of attention. For a fixed query, differences between
+    keys are what softmax sees; scores of different queries for one key compete with other keys of
+    each query, so read that direction with care. Source: ARENA 1.2, section 4.0. `embedding` as in
+    `ov_sample`.
 
     Raises:
-        AnalysisError: A head or an id that does not exist, or a model with rotary positions,
-            where the score depends on the distance too.
+        AnalysisError: A head, an id or an embedding that does not exist, or a model with rotary
+            positions, where the score depends on the distance too.
     """
     require_heads(model.info, head)
     require_token(model, token_id)
     require_position_vectors(model.info, "a token-to-token score free of position")
-    weights = circuit_weights(model)
-    w_q, w_k = weights.W_Q[head.layer, head.head], weights.W_K[head.layer, head.head]
-    embedding = weights.W_E[token_id]
-    scale = model.d_head**0.5
+    read = resolve_embedding(model, embedding)
+    tokens = through_norm(model, head.layer, token_vectors(model, head.layer, read))
+    w_q, w_k = query_key_weights(model, head)
+    scale, own = model.attention_scale(head.layer), tokens[token_id]
+    norm = THROUGH_NORM if model.info.normalization else RAW
     return TokenPreferences(
         head,
         token_id,
-        keys=rank_tokens(model, weights.W_E @ (w_k @ (embedding @ w_q)) / scale, top),
-        queries=rank_tokens(model, weights.W_E @ (w_q @ (embedding @ w_k)) / scale, top),
-        assumes=weights.assumes,
+        keys=rank_tokens(model, tokens @ (w_k @ (own @ w_q)) * scale, top),
+        queries=rank_tokens(model, tokens @ (w_q @ (own @ w_k)) * scale, top),
+        assumes=f"{norm} {embedding_note(model, read)}".strip(),
     )
+
+
+def query_key_weights(
+    model: HeadModel, head: Head
+) -> tuple[Float[Tensor, "d_model d_head"], Float[Tensor, "d_model d_head"]]:
+    """W_Q and W_K of a head as they are, for vectors that have passed its norm."""
+    attention = model.bridge.blocks[head.layer].attn
+    # Of the head's group, where several heads share their keys.
+    shared = head.head * len(attention.W_K) // model.n_heads
+    return attention.W_Q[head.head], attention.W_K[shared]
+
+
+def value_weights(model: HeadModel, head: Head) -> Float[Tensor, "d_model d_head"]:
+    """W_V of a head as it is, for vectors that have passed its norm."""
+    attention = model.bridge.blocks[head.layer].attn
+    w_v: Tensor = attention.W_V[head.head * len(attention.W_V) // model.n_heads]
+    return w_v
 
 
 def causal_softmax(scores: Float[Tensor, "*batch dest src"]) -> Float[Tensor, "*batch dest src"]:
@@ -210,12 +260,11 @@ def causal_softmax(scores: Float[Tensor, "*batch dest src"]) -> Float[Tensor, "*
 
 
 def _ov_rows(
-    weights: Weights, heads: tuple[Head, ...], ids: Int[Tensor, " token"]
+    model: HeadModel, heads: tuple[Head, ...], ids: Sequence[int], embedding: Embedding
 ) -> Float[Tensor, "token d_vocab"]:
+    weights = circuit_weights(model)
+    read = {h.layer: token_vectors(model, h.layer, embedding, ids) for h in heads}
     written = torch.stack(
-        [
-            weights.W_E[ids] @ weights.W_V[h.layer, h.head] @ weights.W_O[h.layer, h.head]
-            for h in heads
-        ]
+        [read[h.layer] @ weights.W_V[h.layer, h.head] @ weights.W_O[h.layer, h.head] for h in heads]
     ).sum(0)
     return written @ weights.W_U

@@ -10,6 +10,7 @@ from analysis.arrays import freeze, to_numpy
 from analysis.errors import AnalysisError
 from analysis.models.loading import HeadModel
 from analysis.runs.inputs import token_text
+from analysis.runs.predictions import top_by_id
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,12 +30,20 @@ class TokenRanking:
 
 
 def rank_tokens(model: HeadModel, values: Float[Tensor, " d_vocab"], top: int) -> TokenRanking:
-    """The `top` tokens with the highest value; all of them where the vocabulary is smaller."""
-    best = values.topk(min(top, len(values)))
-    ids = to_numpy(best.indices)
+    """The `top` tokens with the highest value; all of them where the vocabulary is smaller.
+
+    Of equal values the lower id comes first.
+    """
+    values, ids = top_by_id(values, min(top, len(values)))
+    order = to_numpy(ids)
     return TokenRanking(
-        ids, tuple(token_text(model.tokenizer, int(i)) for i in ids), to_numpy(best.values)
+        order, tuple(token_text(model.tokenizer, int(i)) for i in order), to_numpy(values)
     )
+
+
+def rank_of(values: Float[Tensor, " d_vocab"], token_id: int) -> int:
+    """A token's place among all, counted from 1; every tie counts against it."""
+    return int((values >= values[token_id]).sum())
 
 
 def require_token(model: HeadModel, token_id: int) -> None:

@@ -9,6 +9,12 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from analysis.arrays import freeze, to_numpy
+from analysis.circuits.embeddings import (
+    Embedding,
+    embedding_note,
+    resolve_embedding,
+    token_vectors,
+)
 from analysis.circuits.ranking import TokenRanking, rank_tokens
 from analysis.circuits.weights import circuit_weights
 from analysis.errors import AnalysisError
@@ -123,28 +129,49 @@ class FactoredTiming:
     difference: float
 
 
-def ov_eigenvalues(model: HeadModel) -> Eigenvalues:
+def ov_eigenvalues(model: HeadModel, *, embedding: Embedding | None = None) -> Eigenvalues:
     """Whether a head's OV circuit copies (+1), inverts (-1) or neither, from its eigenvalues.
 
     score = sum of Re(lambda) / sum of |lambda| over the eigenvalues of W_OV = W_V W_O, which are
     those of the small W_O W_V; the vocabulary score takes W_E W_OV W_U instead, whose eigenvalues
-    are those of W_O W_U W_E W_V. Range -1..1; 0 where all eigenvalues are 0. Directions that a
-    head maps onto themselves have a positive eigenvalue. Source: Elhage et al. 2021; ARENA 1.2.
+    are those of W_O W_U W_E W_V. Range -1..1; NaN where all eigenvalues are 0, as for a head that
+    writes nothing. Directions that a head maps onto themselves have a positive eigenvalue. Source:
+    Elhage et al. 2021; ARENA 1.2.
+
+    Args:
+        model: The model.
+        embedding: The W_E of the vocabulary score: "raw", or "effective", as the first MLP leaves
+            it; by default `default_embedding(model)`.
+
+    Raises:
+        AnalysisError: An unknown embedding, or one that the model does not have.
     """
+    read = resolve_embedding(model, embedding)
     weights = circuit_weights(model)
     values = torch.linalg.eigvals(weights.W_O @ weights.W_V)
-    around = weights.W_U @ weights.W_E
-    vocabulary_values = torch.linalg.eigvals(weights.W_O @ around @ weights.W_V)
+    around = weights.W_U @ token_vectors(model, 0, read)
+    vocabulary = [weights.W_O[:1] @ around @ weights.W_V[:1]]
+    if model.n_layers > 1:  # later layers read behind the first MLP
+        around = weights.W_U @ token_vectors(model, 1, read)
+        vocabulary.append(weights.W_O[1:] @ around @ weights.W_V[1:])
+    vocabulary_values = torch.linalg.eigvals(torch.cat(vocabulary))
     return Eigenvalues(
         values.cpu().numpy(),
         _copying_score(values),
         vocabulary_values.cpu().numpy(),
         _copying_score(vocabulary_values),
-        weights.assumes,
+        f"{weights.assumes} {embedding_note(model, read)}".strip(),
     )
 
 
-def ov_svd(model: HeadModel, head: Head, n: int = 5, top: int = 10) -> OVDecomposition:
+def ov_svd(
+    model: HeadModel,
+    head: Head,
+    n: int = 5,
+    top: int = 10,
+    *,
+    embedding: Embedding | None = None,
+) -> OVDecomposition:
     """The strongest directions through which a head moves information, as tokens.
 
     W_OV = sum over i of S[i] u[i] v[i]^T. A token is read by direction i as far as its embedding
@@ -157,19 +184,27 @@ def ov_svd(model: HeadModel, head: Head, n: int = 5, top: int = 10) -> OVDecompo
         head: The head.
         n: How many directions, at most d_head.
         top: How many tokens for each end.
+        embedding: As in `ov_eigenvalues`.
 
     Raises:
-        AnalysisError: A head that does not exist, or n outside 1..d_head.
+        AnalysisError: A head that does not exist, n outside 1..d_head, an embedding that the model
+            does not have, or a head that writes nothing.
     """
     require_heads(model.info, head)
     if not 1 <= n <= model.d_head:
         raise AnalysisError(f"{n} directions were asked for; 1 to {model.d_head} exist.")
+    read_as = resolve_embedding(model, embedding)
     weights = circuit_weights(model)
     # W_V = Q R and W_O^T = Q' R', so only the d_head x d_head matrix R R'^T needs a full SVD.
     q_read, r_read = torch.linalg.qr(weights.W_V[head.layer, head.head])
     q_write, r_write = torch.linalg.qr(weights.W_O[head.layer, head.head].T)
     u, singular_values, v_t = torch.linalg.svd(r_read @ r_write.T)
-    reads = weights.W_E @ (q_read @ u[:, :n])
+    if not singular_values[0] > 0:
+        raise AnalysisError(
+            f"The directions of {head.label} were asked for, and its W_V W_O is 0: it writes "
+            "nothing. Choose another head."
+        )
+    reads = token_vectors(model, head.layer, read_as) @ (q_read @ u[:, :n])
     writes = (v_t[:n] @ q_write.T) @ weights.W_U
     directions = []
     for value, read, written in zip(singular_values[:n], reads.T, writes, strict=True):
@@ -184,7 +219,8 @@ def ov_svd(model: HeadModel, head: Head, n: int = 5, top: int = 10) -> OVDecompo
                 opposite_written=rank_tokens(model, -written, top),
             )
         )
-    return OVDecomposition(head, to_numpy(singular_values), tuple(directions), weights.assumes)
+    assumes = f"{weights.assumes} {embedding_note(model, read_as)}".strip()
+    return OVDecomposition(head, to_numpy(singular_values), tuple(directions), assumes)
 
 
 def factored_matrix_facts(model: HeadModel) -> FactoredFacts:
@@ -232,4 +268,4 @@ def time_factored(model: HeadModel, head: Head, rows: int = 64, repeats: int = 3
 
 def _copying_score(values: Complex[Tensor, "layer head d_head"]) -> np.ndarray:
     size = values.abs().sum(-1)
-    return to_numpy(torch.where(size > 0, values.real.sum(-1) / size, 0.0))
+    return to_numpy(torch.where(size > 0, values.real.sum(-1) / size, torch.nan))

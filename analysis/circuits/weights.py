@@ -11,8 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from analysis.models.capabilities import require_foldable_norms, require_head_writes
+from analysis.models.capabilities import require_foldable_norms
 from analysis.models.loading import HeadModel
+from analysis.runs.writes import norm_after_heads, norm_weight, output_weights
 
 RAW = "Raw weights: this model has no norms. Biases are left out of circuits."
 FOLDED_RMS = (
@@ -25,6 +26,10 @@ FOLDED = (
     "of the mean) is multiplied into the matrices that read the stream, and what is written to the "
     "stream is centred, since no norm lets its mean through. The norm's scale depends on the "
     "prompt; here it counts as 1. Biases are left out of circuits."
+)
+AFTER_HEADS = (
+    "The norm between a layer's heads and the stream is dealt with alike: its weight is multiplied "
+    "into what heads write, and its scale counts as 1."
 )
 
 
@@ -53,20 +58,18 @@ def circuit_weights(model: HeadModel) -> Weights:
     Where a group of heads shares keys and values, each head has a copy of its group's.
 
     Raises:
-        AnalysisError: Heads that write something else than z W_O (Gemma's norm after attention),
-            or norms that cannot be folded.
+        AnalysisError: Norms that cannot be folded.
     """
     bridge, info = model.bridge, model.info
-    require_head_writes(info)
     require_foldable_norms(info)
     weights = Weights(
-        W_E=bridge.W_E,
+        W_E=token_embeddings(model),
         W_pos=None if info.positions == "rotary" else bridge.W_pos,
         W_Q=bridge.W_Q,
         W_K=_for_each_head(bridge.W_K, model),
         W_V=_for_each_head(bridge.W_V, model),
-        W_O=bridge.W_O,
-        W_U=bridge.W_U,
+        W_O=torch.stack([output_weights(model, layer) for layer in range(model.n_layers)]),
+        W_U=folded_unembedding(model),
         b_Q=_biases(model, "b_Q"),
         b_K=_biases(model, "b_K"),
         assumes=RAW,
@@ -78,6 +81,27 @@ def circuit_weights(model: HeadModel) -> Weights:
             return _fold_scale(model, weights)
         case _:
             return weights
+
+
+def token_embeddings(model: HeadModel) -> Float[Tensor, "d_vocab d_model"]:
+    """What each token puts into the stream: W_E, and what Gemma multiplies it by."""
+    w_e: Tensor = model.bridge.W_E
+    scale = getattr(model.bridge.embed.original_component, "embed_scale", None)
+    return w_e if scale is None else w_e * scale
+
+
+def folded_unembedding(model: HeadModel) -> Float[Tensor, "d_model d_vocab"]:
+    """W_U with the linear part of the final norm multiplied in, where there is one.
+
+    Raises:
+        AnalysisError: A norm that cannot be folded.
+    """
+    require_foldable_norms(model.info)
+    w_u: Tensor = model.bridge.W_U
+    if model.info.normalization is None:
+        return w_u
+    folded = w_u * norm_weight(model.bridge.ln_final)[:, None]
+    return _centred(folded, -2) if model.info.normalization == "LN" else folded
 
 
 def _for_each_head(
@@ -110,7 +134,7 @@ def _fold(model: HeadModel, raw: Weights) -> Weights:
         W_K=_centred(raw.W_K * scale, -2),
         W_V=_centred(raw.W_V * scale, -2),
         W_O=_centred(raw.W_O, -1),
-        W_U=_centred(raw.W_U * model.bridge.ln_final.original_component.weight[:, None], -2),
+        W_U=raw.W_U,
         b_Q=bias(raw.b_Q, raw.W_Q),
         b_K=bias(raw.b_K, raw.W_K),
         assumes=FOLDED,
@@ -124,14 +148,13 @@ def _fold_scale(model: HeadModel, raw: Weights) -> Weights:
         W_Q=raw.W_Q * scale,
         W_K=raw.W_K * scale,
         W_V=raw.W_V * scale,
-        W_U=raw.W_U * model.bridge.ln_final.original_component.weight[:, None],
-        assumes=FOLDED_RMS,
+        assumes=f"{FOLDED_RMS} {AFTER_HEADS}" if norm_after_heads(model, 0) else FOLDED_RMS,
     )
 
 
 def _norm_weights(model: HeadModel) -> Float[Tensor, "layer 1 d_model 1"]:
-    norms = [block.ln1.original_component for block in model.bridge.blocks]
-    return torch.stack([norm.weight for norm in norms])[:, None, :, None]
+    norms = [norm_weight(block.ln1) for block in model.bridge.blocks]
+    return torch.stack(norms)[:, None, :, None]
 
 
 def _centred(matrix: Float[Tensor, "*shape"], d_model_axis: int) -> Float[Tensor, "*shape"]:

@@ -5,7 +5,8 @@ from analysis.definitions.quantity import Quantity
 OV_CIRCUIT = Quantity(
     "OV circuit",
     "What attending to one token adds to the logit of every other: what the head moves.",
-    "value[t, u] = (W_E W_V W_O W_U)[t, u], summed over heads when several are taken jointly",
+    "value[t, u] = (W_E W_V W_O W_U)[t, u], summed over heads when several are taken jointly; "
+    "behind an MLP in block 0, W_E as that leaves it (the effective embedding)",
     "logits; biases left out",
     "ARENA 1.2, section 4.2; Elhage et al. 2021",
     function="ov_sample",
@@ -14,51 +15,54 @@ OV_CIRCUIT = Quantity(
         "TokenOutputs",
         "TokenRanking",
     ),
-    needs=("weights",),
+    needs=("weights", "embedding"),
     code="""
 heads = list(zip(LAYERS, HEADS))
-result = sum(W_E @ W_V[h] @ W_O[h] @ W_U for h in heads)  # [source token, output token]
+# [source token, output token]
+result = sum(read_of_tokens(h[0]) @ W_V[h] @ W_O[h] @ W_U for h in heads)
 """,
 )
 OV_SAMPLE = Quantity(
     "OV circuit on drawn tokens",
     "What attending to one token adds to the logit of another, for tokens drawn at random.",
-    "value[t, u] = (W_E W_V W_O W_U)[t, u], summed over heads when several are taken jointly",
+    "value[t, u] = (W_E W_V W_O W_U)[t, u], summed over heads when several are taken jointly; "
+    "behind an MLP in block 0, W_E as that leaves it (the effective embedding)",
     "logits; biases left out",
     "ARENA 1.2, section 4.2",
     function="ov_sample",
     results=("OVSample",),
-    needs=("weights",),
+    needs=("weights", "embedding"),
     code="""
 drawn = np.random.default_rng(DRAW).choice(W_E.shape[0], SAMPLE, replace=False)
 heads = list(zip(LAYERS, HEADS))
-result = sum(W_E[drawn] @ W_V[h] @ W_O[h] @ W_U[:, drawn] for h in heads)
+result = sum(read_of_tokens(h[0])[drawn] @ W_V[h] @ W_O[h] @ W_U[:, drawn] for h in heads)
 """,
 )
 TOKEN_OUTPUTS = Quantity(
     "What attending to a token writes",
     "The logits that a head raises and lowers when it attends to one token.",
-    "value[u] = (W_E W_V W_O W_U)[token, u]",
+    "value[u] = (W_E W_V W_O W_U)[token, u], W_E as in the OV circuit",
     "logits; biases left out",
     "ARENA 1.2, section 4.2",
     function="ov_top_tokens",
     results=("TokenOutputs", "TokenRanking"),
-    needs=("weights",),
-    code="result = W_E[TOKEN] @ W_V[LAYER, HEAD] @ W_O[LAYER, HEAD] @ W_U",
+    needs=("weights", "embedding"),
+    code="result = read_of_tokens(LAYER)[TOKEN] @ W_V[LAYER, HEAD] @ W_O[LAYER, HEAD] @ W_U",
 )
 COPYING = Quantity(
     "Copying accuracy",
     "Share of tokens that a head raises most (or among the k most) when it attends to them.",
     "accuracy_k = share of tokens t with fewer than k others u where M[t, u] >= M[t, t], "
-    "M = W_E W_V W_O W_U, over the whole vocabulary, special tokens included; a tie is a miss",
+    "M = W_E W_V W_O W_U, over the whole vocabulary, special tokens included; a tie is a miss; "
+    "W_E as in the OV circuit",
     "0 to 1, chance k / d_vocab",
     "ARENA 1.2, sections 4.3 and 4.4",
     function="ov_copying",
     results=("Copying",),
-    needs=("weights",),
+    needs=("weights", "embedding"),
     code="""
 def accuracy(heads):  # of several heads: as if all attended to the token and wrote together
-    M = sum(W_E @ W_V[h] @ (W_O[h] @ W_U) for h in heads)
+    M = sum(read_of_tokens(h[0]) @ W_V[h] @ (W_O[h] @ W_U) for h in heads)
     beaten_by = (M >= M.diagonal()[:, None]).sum(-1) - 1  # itself does not count
     return torch.stack([(beaten_by < k).float().mean() for k in (1, 5)])
 
@@ -72,18 +76,19 @@ EIGENVALUES = Quantity(
     "Eigenvalue copying score",
     "Whether a head writes back what it reads (+1), its opposite (-1), or something else (0).",
     "score = sum of Re(lambda) / sum of |lambda| over the eigenvalues of W_V W_O, or of "
-    "W_E W_V W_O W_U for the score through the vocabulary, the one that says whether tokens are "
-    "copied when embedding and unembedding are not tied",
+    "W_E W_V W_O W_U (W_E as in the OV circuit) for the score through the vocabulary, the one that "
+    "says whether tokens are copied when embedding and unembedding are not tied",
     "-1 to 1",
     "Elhage et al. 2021; ARENA 1.2",
     function="ov_eigenvalues",
     results=("Eigenvalues",),
-    needs=("weights",),
+    needs=("weights", "embedding"),
     axes=("which", "layer", "head"),
     code="""
 # Those of W_V W_O that are not 0, and those of W_E W_V W_O W_U.
 weights_alone = torch.linalg.eigvals(W_O @ W_V)
-eigenvalues = torch.linalg.eigvals(W_O @ (W_U @ W_E) @ W_V)
+around = torch.stack([W_U @ read_of_tokens(layer) for layer in range(n_layers)])[:, None]
+eigenvalues = torch.linalg.eigvals(W_O @ around @ W_V)
 scores = [e.real.sum(-1) / e.abs().sum(-1) for e in (weights_alone, eigenvalues)]
 result = torch.stack(scores)  # [which, layer, head]
 """,
@@ -91,7 +96,8 @@ result = torch.stack(scores)  # [which, layer, head]
 OV_DIRECTIONS = Quantity(
     "Singular directions of OV",
     "The few directions through which most of what a head moves passes, as tokens.",
-    "W_V W_O = sum over i of S[i] u[i] v[i]^T; tokens read: W_E u[i], tokens written: W_U^T v[i]",
+    "W_V W_O = sum over i of S[i] u[i] v[i]^T; tokens read: W_E u[i] (W_E as in the "
+    "OV circuit), tokens written: W_U^T v[i]",
     "S relative to each other; tokens read in embedding units, written in logits per unit",
     "ARENA 1.2, section 4.1",
     function="ov_svd",
@@ -99,10 +105,11 @@ OV_DIRECTIONS = Quantity(
         "OVDecomposition",
         "SingularDirection",
     ),
-    needs=("weights",),
+    needs=("weights", "embedding"),
     code="""
 U, singular, V_t = torch.linalg.svd(W_V[LAYER, HEAD] @ W_O[LAYER, HEAD])
-read, written = W_E @ U[:, 0], V_t[0] @ W_U  # tokens of the strongest direction, up to its sign
+# Tokens of the strongest direction, up to its sign.
+read, written = read_of_tokens(LAYER) @ U[:, 0], V_t[0] @ W_U
 result = singular[:d_head]
 """,
 )
@@ -128,22 +135,24 @@ result = torch.tensor([4 * n * m, 4 * (factored.A.numel() + factored.B.numel())]
 POSITIONAL_PATTERN = Quantity(
     "Positional QK circuit",
     "Where a head would attend if it saw positions only.",
-    "pattern = softmax over src <= dest of W_pos W_Q W_K^T W_pos^T / sqrt(d_head); the score is "
-    "the mean of pattern[dest, dest-1]",
+    "pattern = softmax over src <= dest of n(W_pos) W_Q W_K^T n(W_pos)^T * scale, n the norm "
+    "before the head where there is one; the score is the mean of pattern[dest, dest-1]",
     "0 to 1, every row sums to 1; learned positions only",
     "ARENA 1.2, section 4.5",
     function="previous_token_circuit",
     results=("Circuit",),
-    needs=("weights",),
+    needs=("norm",),
     code="""
-scores = (W_pos @ W_Q[LAYER, HEAD]) @ (W_pos @ W_K[LAYER, HEAD]).T / d_head**0.5
+places = norm(LAYER, model.W_pos)
+scores = (places @ model.W_Q[LAYER, HEAD]) @ (places @ model.W_K[LAYER, HEAD]).T / d_head**0.5
 result = scores.masked_fill(torch.ones_like(scores, dtype=bool).triu(1), -torch.inf).softmax(-1)
 """,
 )
 TOKEN_PREFERENCES = Quantity(
     "Token-to-token QK circuit",
     "Which keys a token looks for, and which queries look for it, from embeddings alone.",
-    "score[q, k] = (W_E W_Q W_K^T W_E^T)[q, k] / sqrt(d_head)",
+    "score[q, k] = (n(W_E) W_Q W_K^T n(W_E)^T)[q, k] * scale, n the norm before the head where "
+    "there is one; behind an MLP in block 0, W_E as that leaves it",
     "attention score before softmax; only differences between keys of one query count",
     "ARENA 1.2, section 4.0",
     function="qk_preferences",
@@ -151,27 +160,32 @@ TOKEN_PREFERENCES = Quantity(
         "TokenPreferences",
         "TokenRanking",
     ),
-    needs=("weights",),
+    needs=("weights", "embedding", "norm"),
     code="""
-scores_of_keys = W_E @ (W_K[LAYER, HEAD] @ (W_E[TOKEN] @ W_Q[LAYER, HEAD])) / d_head**0.5
-scores_of_queries = W_E @ (W_Q[LAYER, HEAD] @ (W_E[TOKEN] @ W_K[LAYER, HEAD])) / d_head**0.5
+read = norm(LAYER, read_of_tokens(LAYER))
+own_query, own_key = read[TOKEN] @ model.W_Q[LAYER, HEAD], read[TOKEN] @ model.W_K[LAYER, HEAD]
+scores_of_keys = read @ (model.W_K[LAYER, HEAD] @ own_query) / d_head**0.5
+scores_of_queries = read @ (model.W_Q[LAYER, HEAD] @ own_key) / d_head**0.5
 result = torch.stack([scores_of_keys, scores_of_queries])
 """,
 )
 K_COMPOSITION_CIRCUIT = Quantity(
     "Full K-composition circuit",
     "Whether a token's query finds the key that an earlier head wrote about that same token.",
-    "C = (W_E W_Q[reader]) (W_E W_V[writer] W_O[writer] W_K[reader])^T; best key for each query: "
+    "C = (n(W_E) W_Q[reader]) (n(W_E) W_V[writer] W_O[writer] W_K[reader])^T, n the norm before "
+    "the head that reads; best key for each query: "
     "share of rows whose diagonal entry is among the k largest; best query for each key: the same "
     "for columns",
     "0 to 1, chance k / d_vocab",
     "ARENA 1.2, section 4.8, both directions",
     function="k_composition_circuit",
     results=("KeyQueryMatch",),
-    needs=("weights",),
+    needs=("weights", "embedding", "norm"),
     code="""
-queries_of_tokens = W_E @ W_Q[LAYER, HEAD]
-keys_of_tokens = W_E @ W_V[WRITER] @ (W_O[WRITER] @ W_K[LAYER, HEAD])
+queries_of_tokens = norm(LAYER, read_of_tokens(LAYER)) @ model.W_Q[LAYER, HEAD]
+values_of_tokens = norm(WRITER[0], read_of_tokens(WRITER[0])) @ model.W_V[WRITER]
+# The scale of the norm after the writer is not known, and counts as 1.
+keys_of_tokens = values_of_tokens @ (W_O[WRITER] @ W_K[LAYER, HEAD])
 C = queries_of_tokens @ keys_of_tokens.T
 own = C.diagonal().clone()
 best_key = ((C >= own[:, None]).sum(1) == 1).float().mean()

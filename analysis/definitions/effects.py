@@ -7,7 +7,7 @@ ABLATION = Quantity(
     "How much the loss rises when one head's output is replaced; the head is needed if it rises.",
     "effect[layer, head] = loss with z[:, :, head] replaced - loss as it is; "
     "zero: by 0, mean: by its mean over the sequences at each position, resample: by its z in "
-    "another sequence",
+    "another sequence; a single sequence is set against stretches of a reference text",
     "nats per token; over the predictable entries S+1..2S-1 of repeated tokens, else over all",
     "ARENA 1.2, sections 3.7 and 3.8",
     function="ablate_head",
@@ -66,7 +66,7 @@ def note(layer):
 
 with torch.enable_grad():
     slopes = torch.autograd.grad(loss([note(i) for i in range(n_layers)]), list(z.values()))
-changes = [replacement(own.detach()) - own.detach() for own in z.values()]
+changes = [replacement(own.detach(), i) - own.detach() for i, own in z.items()]
 result = torch.stack([(c * s).sum((0, 1, 3)) for c, s in zip(changes, slopes)])  # [layer, head]
 """,
 )
@@ -171,7 +171,12 @@ KEEP_ONLY = Quantity(
     any_model=True,
     code="""
 every = [(layer, head) for layer in range(n_layers) for head in range(n_heads)]
-replacement = torch.zeros_like
+
+
+def replacement(z, layer):
+    return torch.zeros_like(z)
+
+
 result = loss(ablated([head for head in every if head not in KEPT]))
 """,
 )
@@ -184,12 +189,13 @@ OFFSET_ABLATION = Quantity(
     "ARENA 1.2, section 3.10",
     function="offset_ablation",
     results=("OffsetAblation",),
-    needs=("run", "loss"),
+    needs=("run", "loss", "usual"),
     code="""
 position = torch.arange(tokens.shape[1])
 distance = position[:, None] - position  # [dest, src]
 attention = cache[f"blocks.{LAYER}.attn.hook_pattern"]
 values = cache[f"blocks.{LAYER}.attn.hook_v"]
+blank = usual(f"blocks.{LAYER}.attn.hook_v")  # [pos, head, d_head]
 
 
 def restricted(head, kept):  # hooks that let a head read values only at these distances
@@ -198,7 +204,7 @@ def restricted(head, kept):  # hooks that let a head read values only at these d
         own = values[:, :, head]
         new = z.clone()
         new[:, :, head] = (attention[:, head] * real) @ own
-        new[:, :, head] += (attention[:, head] * ~real) @ own.mean(0)  # says nothing of the text
+        new[:, :, head] += (attention[:, head] * ~real) @ blank[:, head]  # says nothing of the text
         return new
 
     return [(z_hook(LAYER), rebuild)]

@@ -81,12 +81,15 @@ SIMILARITY = Quantity(
     "standard deviations, 0 for the same profile; typical for two heads: sqrt(2 * scores)",
     "Headscope; Euclidean distance of z-scores",
     function="similar_heads",
-    needs=tuple(dict.fromkeys(["weights", *(n for s in SCORES.values() for n in s.needs)])),
+    needs=tuple(
+        dict.fromkeys(["weights", "embedding", *(n for s in SCORES.values() for n in s.needs)])
+    ),
     code=f"""
 scores = []
 {_OF_EACH_SCORE}
 # {circuits.EIGENVALUES.name}
-eigenvalues = torch.linalg.eigvals(W_O @ (W_U @ W_E) @ W_V)
+around = torch.stack([W_U @ read_of_tokens(layer) for layer in range(n_layers)])[:, None]
+eigenvalues = torch.linalg.eigvals(W_O @ around @ W_V)
 scores.append(eigenvalues.real.sum(-1) / eigenvalues.abs().sum(-1))
 # Copying and the ablation effect, where the page has measured them, are two more.
 profiles = [score / score.std(correction=0) for score in scores if score.std() > 0]

@@ -32,8 +32,8 @@ if constant.abs().max() > 0:
 result = torch.stack(list(parts.values()), -1)  # [batch, pos, component]
 """,
 )
-FROZEN_SCALE = (
-    "This model has a LayerNorm before the unembedding. Its scale is frozen at the value it had at "
+FROZEN_SCALE = (  # `norm` is the model's own, with its article
+    "This model has {norm} before the unembedding. Its scale is frozen at the value it had at "
     "each position: otherwise the logit would not be a sum over components."
 )
 
@@ -81,8 +81,8 @@ result = torch.stack(depths, 1)  # [sequence, depth, pos], of the top guess
 DECOMPOSITION = Quantity(
     "Queries and keys by component",
     "Which earlier component a head's query or key comes from, and which pairs decide attention.",
-    "q = sum over components of write W_Q (likewise k), LayerNorm's scale held fixed; "
-    "std[a, b] = standard deviation over dest >= src of q_a[dest] · k_b[src] / sqrt(d_head)",
+    "q = sum over components of write W_Q (likewise k), the norm's scale held fixed; "
+    "std[a, b] = standard deviation over dest >= src of q_a[dest] · k_b[src] * scale",
     "norms in activation units, scores before softmax",
     "ARENA 1.2, sections 4.6 and 4.7; there, positions ahead are counted too",
     function="k_composition",
@@ -102,8 +102,8 @@ result = torch.tensor(spread)  # [component of the query, component of the key]
 SCORE_SPLIT = Quantity(
     "One attention score by component",
     "Why a destination scores one source as it does.",
-    "query side: q_a[dest] · k[src] / sqrt(d_head); key side: q[dest] · k_b[src] / sqrt(d_head); "
-    "each sums to the score",
+    "query side: q_a[dest] · k[src] * scale; key side: q[dest] · k_b[src] * scale; each sums to "
+    "the score, once turned by the positions where these are rotary",
     "attention score before softmax",
     "ARENA 1.2, section 4.7",
     function="score_split",

@@ -38,7 +38,7 @@ def patch(activation, hook):  # one head, or one position, from the clean run
 
 
 m = difference(model.run_with_hooks(corrupt, fwd_hooks=[(name, patch)]))
-result = (m - m_corrupt) / (m_clean - m_corrupt)
+result = (m - m_corrupt) / whole
 """,
 )
 ATTRIBUTION_PATCHING = Quantity(
@@ -71,7 +71,7 @@ estimates = []
 for layer, slope in enumerate(slopes):
     change = (clean_cache[hook_name(layer)] - seen[layer].detach()) * slope
     others = [axis for axis in range(change.ndim) if axis != AXIS]
-    estimates.append(change.sum(others) / (m_clean - m_corrupt))
+    estimates.append(change.sum(others) / whole)
 result = torch.stack(estimates)  # [layer, head or position]
 """,
 )
@@ -105,7 +105,7 @@ for layer in range(LAYER):
             return new
 
         m = difference(model.run_with_hooks(corrupt, fwd_hooks=[(name, patch)]))
-        result[layer, head] = (m - m_corrupt) / (m_clean - m_corrupt)
+        result[layer, head] = (m - m_corrupt) / whole
 """,
 )
 EDGE_ATTRIBUTION = Quantity(
@@ -173,7 +173,7 @@ def loss_with(kept):  # every other edge is cut
 
     def note_writes(layer):
         def hook(z, hook):
-            change = cut(cache[z_hook(layer)]) - z
+            change = cut(cache[z_hook(layer)], layer) - z
             for head, written in enumerate(writes_of(change, layer).unbind(2)):
                 gone[layer, head] = written
 
@@ -192,7 +192,9 @@ def loss_with(kept):  # every other edge is cut
 
 def recovered(kept):
     without = loss_with(set())
-    return (without - loss_with(kept)) / (without - loss())
+    gap = without - loss()
+    # Less than .05 nats per token would be noise.
+    return (without - loss_with(kept)) / gap if gap >= 0.05 else torch.tensor(torch.nan)
 
 
 kept = strongest(EDGES)

@@ -82,7 +82,8 @@ NEXT_TOKENS = Quantity(
 PATTERN = Quantity(
     "Attention pattern",
     "How a head at the destination (query) spreads its attention over earlier sources (keys).",
-    "pattern[dest, src] = softmax over src <= dest of q[dest] · k[src] / sqrt(d_head)",
+    "pattern[dest, src] = softmax over src <= dest of q[dest] · k[src] * scale; scale is the "
+    "model's own, 1/sqrt(d_head) in most",
     "0 to 1, every row sums to 1",
     "ARENA 1.2, sections 1.5 to 1.7",
     function="attention_patterns",
@@ -95,7 +96,7 @@ PATTERN = Quantity(
 PATTERN_CHECK = Quantity(
     "Pattern worked out by hand",
     "The attention pattern from queries and keys, to compare with the one the model used.",
-    "softmax over src <= dest of q[dest] · k[src] / sqrt(d_head)",
+    "softmax over src <= dest of q[dest] · k[src] * scale, with the model's own scale",
     "0 to 1; the difference should be rounding only, about 1e-6",
     "ARENA 1.2, section 1.6",
     function="verify_pattern",

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -11,15 +10,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from analysis.arrays import freeze, to_numpy
-from analysis.errors import AnalysisError
+from analysis.effects.replacements import Method, check_method, reference_z, replacement
 from analysis.head import Head, all_heads, require_heads
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import next_token_log_probs, run_with_gradients
 from analysis.runs.inputs import Tokens
 from analysis.runs.suffix import TOKENS_AT_ONCE, Case, Edit, cases_at_once, record, rerun, z_points
 
-Method = Literal["zero", "mean", "resample"]
-METHODS: tuple[Method, ...] = get_args(Method)
 Progress = Callable[[int, int], None]
 
 
@@ -61,21 +58,34 @@ class HeadAblation:
 
 @dataclass(frozen=True, eq=False)
 class AblationEstimate:
-    """First-order estimate of an ablation sweep, nats; positive means the head helps."""
+    """First-order estimate of an ablation sweep, nats; positive means the head helps.
+
+    `sizes` adds up the same by size: of each position's part only how large it is counts. Early
+    heads do more than a straight line says, at many positions, whose parts cancel in `values`.
+    """
 
     values: Float[np.ndarray, "layer head"]
     clean_loss: float
     method: Method
+    sizes: Float[np.ndarray, "layer head"] | None = None
 
     def __post_init__(self) -> None:
         if not np.isfinite(self.values).all():
             raise ValueError("an estimate is not finite")
         freeze(self, "values")
+        if self.sizes is not None:
+            freeze(self, "sizes")
 
     @property
     def order(self) -> tuple[Head, ...]:
-        """All heads, the one whose loss increase is estimated largest first."""
-        return _ranked(self.values)
+        """All heads, those most likely to matter first: by estimate where positive, plus size.
+
+        On SmolLM2 and a story of 45 tokens nine of the true ten are among the first 16 like this,
+        and among the first 259 by the estimate alone.
+        """
+        if self.sizes is None:
+            return _ranked(self.values)
+        return _ranked(self.values.clip(0) + self.sizes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +166,9 @@ def ablation_sweep(
         tokens: Its tokens.
         method: "zero" replaces z by 0; "mean" by its mean over the sequences, position by
             position, which keeps what a head writes whatever the input; "resample" by its z in
-            another sequence of the batch.
+            another sequence of the batch. A single sequence, such as a prompt, is set against the
+            text in `analysis.effects.replacements`: the mean over windows of it that are as long,
+            or one of them.
         progress: Called without the lock as `progress(heads done, heads in all)`. It may raise
             to cancel the sweep; nothing is left behind.
         on_value: Called without the lock as `on_value(head, effect)` when a head is done, before
@@ -167,10 +179,9 @@ def ablation_sweep(
         seed: Which sequence takes the place of which, for "resample".
 
     Raises:
-        AnalysisError: An unknown method, or "mean" or "resample" with a single sequence (its mean
-            over the batch is the head's own output, so nothing would be ablated).
+        AnalysisError: An unknown method.
     """
-    check_method(method, tokens)
+    check_method(method)
     shape = (model.n_layers, model.n_heads)
     values = np.empty(shape, np.float32)
     per_token = np.empty((*shape, tokens.length - 1), np.float32)
@@ -221,14 +232,16 @@ def ablation_estimate(
 
     estimate[layer, head] = sum over sequences, positions and d_head of
     d loss / d z · (replacement - z): what the sweep would give if the loss were linear in z. It
-    understates heads whose attention or softmax is saturated. Inputs of more than a few thousand
+    understates heads whose attention or softmax is saturated, and those of the first layers, often
+    with the wrong sign: `sizes`, the sum of |...| of each sequence's positions, ranks them higher.
+    Inputs of more than a few thousand
     tokens take one pair of passes for each part of the batch. Source: attribution patching, Nanda
     2023.
 
     Raises:
         AnalysisError: As `ablation_sweep`.
     """
-    check_method(method, tokens)
+    check_method(method)
     points = z_points(model)
     n_scored = len(range(tokens.length)[tokens.scored])
     ids, loss = tokens.tensor, 0.0
@@ -246,12 +259,17 @@ def ablation_estimate(
         for layer, point in enumerate(points):
             z[layer].append(activations[point])
             slopes[layer].append(gradients[point])
-    values = []
-    for own, slope in zip(z, slopes, strict=True):
+    values, sizes = [], []
+    others = reference_z(model, tokens, method, seed)
+    for own, slope, other in zip(z, slopes, others, strict=True):
         whole = torch.cat(own)
-        change = replacement(whole, method, seed) - whole
-        values.append((change * torch.cat(slope)).sum((0, 1, 3)))
-    return AblationEstimate(to_numpy(torch.stack(values)), clean_loss=loss, method=method)
+        change = replacement(whole, method, seed, other) - whole
+        parts = (change * torch.cat(slope)).sum(-1)
+        values.append(parts.sum((0, 1)))
+        sizes.append(parts.abs().sum((0, 1)))
+    return AblationEstimate(
+        to_numpy(torch.stack(values)), loss, method, to_numpy(torch.stack(sizes))
+    )
 
 
 def top_heads(
@@ -276,7 +294,8 @@ def top_heads(
         method: As in `ablation_sweep`.
         count: How many heads to name.
         candidates: How many to compute exactly; by default `count`, and as many more as still cost
-            no more than `count` whole runs (a late head costs little).
+            no more than `count` whole runs (a late head costs little), or than a tenth of a sweep
+            by whole runs.
         estimate: The estimate, where there is one already.
         seed: As in `ablation_sweep`.
 
@@ -284,9 +303,10 @@ def top_heads(
         AnalysisError: As `ablation_sweep`.
     """
     estimate = estimate or ablation_estimate(model, tokens, method, seed)
-    tried = estimate.order[: candidates or _affordable(estimate.order, model.n_layers, count)]
+    runs = max(count, model.n_layers * model.n_heads // 10)
+    tried = estimate.order[: candidates or _affordable(estimate.order, model.n_layers, runs)]
     found = ablate_each(model, tokens, tried, method, scored_only=True, seed=seed)
-    best = sorted(found, key=lambda one: -one.value)[:count]
+    best = sorted(found, key=lambda one: (-one.value, one.head))[:count]
     values = np.array([one.value for one in best], np.float32)
     heads = tuple(one.head for one in best)
     return TopHeads(heads, values, clean_loss=best[0].clean_loss, method=method)
@@ -370,11 +390,12 @@ class _Ablator:
         seed: int,
         scored_only: bool = False,
     ) -> None:
-        check_method(method, tokens)
+        check_method(method)
         self._model, self._tokens = model, tokens
         self._recording = record(model, tokens.tensor, z_points(model))
         self._replaced = [
-            replacement(self._recording.z(layer), method, seed) for layer in range(model.n_layers)
+            replacement(self._recording.z(layer), method, seed, other)
+            for layer, other in enumerate(reference_z(model, tokens, method, seed))
         ]
         entries = torch.arange(tokens.length - 1)
         self._entries = entries[tokens.scored] if scored_only else entries
@@ -414,37 +435,6 @@ class _Ablator:
     ) -> Float[Tensor, "case batch entry"]:
         following = self._following[:, at].to(logits.device).expand(logits.shape[:-1])
         return logits.log_softmax(-1).gather(-1, following[..., None])[..., 0]
-
-
-def check_method(method: str, tokens: Tokens) -> None:
-    """AnalysisError if a method is unknown or needs more sequences than there are."""
-    if method not in METHODS:
-        raise AnalysisError(f"Method {method!r} is unknown. Choose one of: {', '.join(METHODS)}.")
-    if method == "mean" and tokens.batch < 2:
-        raise AnalysisError(
-            "Mean ablation replaces a head's output by its mean over sequences, and there is only "
-            "one. Use at least 2 sequences of repeated tokens, or zero ablation."
-        )
-    if method == "resample" and tokens.batch < 2:
-        raise AnalysisError(
-            "Resample ablation replaces a head's output by that in another sequence, and there is "
-            "only one. Use at least 2 sequences of repeated tokens, or zero ablation."
-        )
-
-
-def replacement(
-    z: Float[Tensor, "batch pos head d_head"], method: str, seed: int
-) -> Float[Tensor, "batch pos head d_head"]:
-    """What takes the place of each head's z."""
-    if method == "zero":
-        return torch.zeros_like(z)
-    if method == "mean":
-        return z.mean(0, keepdim=True).expand_as(z)
-    # One cycle through all sequences in random order: none stays where it is.
-    circle = np.random.default_rng(seed).permutation(len(z))
-    source = np.empty_like(circle)
-    source[circle] = np.roll(circle, 1)
-    return z[torch.from_numpy(source)]
 
 
 def _affordable(order: Sequence[Head], n_layers: int, runs: int) -> int:

@@ -8,10 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from analysis.effects.ablation import Method, check_method, replacement
+from analysis.effects.replacements import Method, check_method, reference_z, replacement
 from analysis.errors import AnalysisError
 from analysis.head import Head
-from analysis.models.capabilities import require_head_writes
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import (
     Hook,
@@ -22,8 +21,17 @@ from analysis.runs.forward import (
 )
 from analysis.runs.inputs import Tokens
 from analysis.runs.suffix import Recording, kv_heads, record, z_points
+from analysis.runs.writes import (
+    norm_after_heads,
+    output_weights,
+    scale_after_heads,
+    write_points,
+    written_z,
+)
 
 EdgeInput = Literal["q", "k", "v", "logits"]
+# Nats per token that edges have to be worth for a share of it to be more than noise.
+LEAST_SHARED = 0.05
 _INPUTS: tuple[EdgeInput, ...] = ("q", "k", "v")
 
 
@@ -115,10 +123,25 @@ class Faithfulness:
     def recovered(self) -> float:
         """Share of what the edges do that the kept ones do: 1 all of it, 0 none; it may exceed 1.
 
-        NaN if edges make no difference to the loss.
+        NaN where that would mislead; `no_share` then says why.
         """
         gap = self.empty_loss - self.clean_loss
-        return (self.empty_loss - self.loss) / gap if gap else float("nan")
+        return float("nan") if self.no_share else (self.empty_loss - self.loss) / gap
+
+    @property
+    def no_share(self) -> str:
+        """Why a share of what the edges do would mislead here; empty where it says something."""
+        if self.empty_loss - self.clean_loss >= LEAST_SHARED:
+            return ""
+        losses = (
+            f"With all edges the loss is {self.clean_loss:.3f} nats per token, without any "
+            f"{self.empty_loss:.3f}"
+        )
+        if self.empty_loss < self.clean_loss:
+            return f"{losses}: here they do harm, so there is no share. Choose other tokens."
+        return (
+            f"{losses}. A share of less than {LEAST_SHARED:g} would be noise. Choose other tokens."
+        )
 
 
 def edge_attribution(
@@ -127,9 +150,10 @@ def edge_attribution(
     """Estimate, for every edge between heads, what cutting it alone does to the loss.
 
     score = sum over sequences, positions and d_model of d loss / d (the reader's own copy of the
-    stream) · (replacement - z) W_O of the writer: one forward and one backward pass, and the norm
-    before each reader. Positive: the edge helps. Readers are the q, k and v of every later head
-    and the logits; what heads write to MLPs is left alone. Source: Nanda 2023; Syed et al. 2023.
+    stream) · (replacement - z) W_O of the writer (over the frozen scale of a norm that follows the
+    heads' sum): one forward and one backward pass, and the norm before each reader. Positive: the
+    edge helps. Readers are the q, k and v of every later head and the logits; what heads write to
+    MLPs is left alone. Source: Nanda 2023; Syed et al. 2023.
 
     Args:
         model: The model; its lock is taken for each pass.
@@ -138,10 +162,9 @@ def edge_attribution(
         seed: Which sequence takes the place of which, for "resample".
 
     Raises:
-        AnalysisError: As `ablation_sweep`, or a model whose heads do not write z W_O.
+        AnalysisError: As `ablation_sweep`.
     """
-    check_method(method, tokens)
-    require_head_writes(model.info)
+    check_method(method)
     last = f"blocks.{model.n_layers - 1}.hook_resid_post"
     layers = range(model.n_layers)
     names = [f"blocks.{layer}.hook_resid_pre" for layer in layers] + [last]
@@ -150,10 +173,15 @@ def edge_attribution(
     loss, seen, slopes = run_with_gradients(
         model, tokens.tensor, names, lambda logits: _loss(logits, tokens)
     )
-    changes = [
-        torch.einsum("bphe,hem->hbpm", replacement(z, method, seed) - z, _w_o(model, layer))
-        for layer, z in enumerate(seen[name] for name in z_points(model))
-    ]
+    scales = [point for point in write_points(model, layers) if point not in names]
+    if scales:  # without gradients: a norm whose scale is watched with them takes another road
+        seen |= run(model, tokens.tensor, capture=scales)[1]
+    changes = []
+    others = reference_z(model, tokens, method, seed)
+    for layer, (point, other) in enumerate(zip(z_points(model), others, strict=True)):
+        change = replacement(seen[point], method, seed, other) - seen[point]
+        write = written_z(seen, layer, change)
+        changes.append(torch.einsum("bphe,hem->hbpm", write, output_weights(model, layer)))
     edges: list[Edge] = []
 
     def score(writer_layers: range, readers: list[Reader], slope: Tensor) -> None:
@@ -201,8 +229,7 @@ def faithfulness(
     Raises:
         AnalysisError: As `edge_attribution`.
     """
-    check_method(method, tokens)
-    require_head_writes(model.info)
+    check_method(method)
     kept = {(edge.writer, edge.reader) for edge in edges}
     recording = record(model, tokens.tensor, z_points(model))
     cut = _Cut(model, tokens, recording, method, seed)
@@ -226,7 +253,10 @@ class _Cut:
     ) -> None:
         self._model, self._tokens = model, tokens
         layers = range(model.n_layers)
-        self._replaced = [replacement(recording.z(layer), method, seed) for layer in layers]
+        self._replaced = [
+            replacement(recording.z(layer), method, seed, other)
+            for layer, other in enumerate(reference_z(model, tokens, method, seed))
+        ]
         self.every = {
             (Head(writer, head), reader)
             for layer in layers
@@ -251,7 +281,14 @@ class _Cut:
         def note_writes(layer: int) -> Hook:
             def note(z: Float[Tensor, "batch pos head d_head"], hook: object) -> None:
                 change = self._replaced[layer] - z
-                changes.append(torch.einsum("bphe,hem->hbpm", change, _w_o(model, layer)))
+                weights = output_weights(model, layer)
+                changes.append(torch.einsum("bphe,hem->hbpm", change, weights))
+
+            return note
+
+        def note_scale(layer: int) -> Hook:
+            def note(scale: Float[Tensor, "batch pos 1"], hook: object) -> None:
+                changes[layer] = changes[layer] / scale
 
             return note
 
@@ -291,6 +328,8 @@ class _Cut:
             if layer:
                 hooks += [(f"{block}.attn.hook_{i}", read_again(layer, i)) for i in _INPUTS]
             hooks.append((f"{block}.attn.hook_z", note_writes(layer)))
+            if norm_after_heads(model, layer) is not None:
+                hooks.append((scale_after_heads(layer), note_scale(layer)))
         hooks.append((f"blocks.{model.n_layers - 1}.hook_resid_post", read_logits))
         logits, _ = run(model, self._tokens.tensor, hooks=hooks)
         return float(_loss(logits, self._tokens))
@@ -299,10 +338,6 @@ class _Cut:
 def _readers(model: HeadModel, layer: int, each: EdgeInput) -> list[Reader]:
     heads = model.n_heads if each == "q" else kv_heads(model)
     return [Reader(layer, head, each, model.n_heads // heads) for head in range(heads)]
-
-
-def _w_o(model: HeadModel, layer: int) -> Float[Tensor, "head d_head d_model"]:
-    return model.bridge.blocks[layer].attn.W_O.detach()
 
 
 def _loss(logits: Tensor, tokens: Tokens) -> Tensor:

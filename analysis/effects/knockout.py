@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from analysis.arrays import freeze
+from analysis.effects.replacements import mean_over, reference_windows
 from analysis.errors import AnalysisError
 from analysis.head import Head, all_heads, require_heads
 from analysis.heads.scores import targets
@@ -149,29 +150,25 @@ def offset_ablation(
 
     One head's z is rebuilt as z[dest] = sum over src of pattern[dest, src] * v~[src], where v~ is
     the head's value vector if dest - src is kept, else its mean over sequences at src, which says
-    nothing about the prompt. effect = loss with that z - loss as it is, over `tokens.scored`;
-    near 0 means that the kept distances are all the head needs. Source: ARENA 1.2, section 3.10.
+    nothing about the prompt (of a single sequence, over windows of the reference text in
+    `analysis.effects.replacements`). effect = loss with that z - loss as it is, over
+    `tokens.scored`; near 0 means that the kept distances are all the head needs. Source: ARENA
+    1.2, section 3.10.
 
     Args:
         model: The model. Its lock is taken for one forward pass at a time.
-        tokens: Its tokens, at least 2 sequences (the mean of one is the value itself).
+        tokens: Its tokens.
         layer: The layer whose heads are restricted, one at a time.
         kept: Sets of distances dest - src; 0 is the token itself, 1 the one before. An empty set
             leaves the head nothing but the mean.
         progress: Called as `progress(runs done, runs in all)`. It may raise to cancel.
 
     Raises:
-        AnalysisError: A layer that does not exist, a single sequence, or a distance below 0 or
-            beyond the first token.
+        AnalysisError: A layer that does not exist, or a distance below 0 or beyond the first token.
     """
     if not 0 <= layer < model.n_layers:
         raise AnalysisError(
             f"Layer {layer} was asked for; {model.name} has layers 0 to {model.n_layers - 1}."
-        )
-    if tokens.batch < 2:
-        raise AnalysisError(
-            "Values at other distances are replaced by their mean over sequences, and there is "
-            "only one. Use at least 2 sequences of repeated tokens."
         )
     wanted = tuple(tuple(offsets) for offsets in kept)
     for offset in (offset for offsets in wanted for offset in offsets):
@@ -179,15 +176,18 @@ def offset_ablation(
             raise AnalysisError(
                 f"Distance {offset} was asked for; these tokens allow 0 to {tokens.length - 1}."
             )
+    means = None
+    if tokens.batch == 1:
+        point = f"blocks.{layer}.attn.hook_v"
+        means = mean_over(model, reference_windows(model, tokens), [point])[point]
     clean = _loss(model, tokens, [])
     values = np.empty((len(wanted), model.n_heads), np.float32)
     for row, offsets in enumerate(wanted):
         for head in range(model.n_heads):
             if progress:
                 progress(row * model.n_heads + head, values.size)
-            values[row, head] = (
-                _loss(model, tokens, _restricted(model, layer, head, offsets)) - clean
-            )
+            hooks = _restricted(model, layer, head, offsets, means)
+            values[row, head] = _loss(model, tokens, hooks) - clean
     if progress:
         progress(values.size, values.size)
     return OffsetAblation(layer, wanted, values, clean_loss=clean)
@@ -199,14 +199,23 @@ def _loss(model: HeadModel, tokens: Tokens, hooks: Sequence[tuple[str, Hook]]) -
 
 
 def _restricted(
-    model: HeadModel, layer: int, head: int, offsets: Sequence[int]
+    model: HeadModel,
+    layer: int,
+    head: int,
+    offsets: Sequence[int],
+    means: Float[Tensor, "pos kv_head d_head"] | None,
 ) -> list[tuple[str, Hook]]:
-    """Hooks that note the head's values and pattern on the way, then rebuild its z from them."""
+    """Hooks that note the head's values and pattern on the way, then rebuild its z from them.
+
+    `means` are the values in place of those at other distances; None: the mean over the batch.
+    """
     seen: dict[str, Tensor] = {}
 
     def note_values(v: Float[Tensor, "batch pos kv_head d_head"], hook: object) -> None:
         # Of the head's group, where several heads share their values.
-        seen["v"] = v[:, :, head * v.shape[2] // model.n_heads]
+        shared = head * v.shape[2] // model.n_heads
+        seen["v"] = v[:, :, shared]
+        seen["mean"] = v[:, :, shared].mean(0) if means is None else means[:, shared]
 
     def note_pattern(pattern: Float[Tensor, "batch head dest src"], hook: object) -> None:
         seen["pattern"] = pattern[:, head]
@@ -217,7 +226,7 @@ def _restricted(
         distance = position[:, None] - position
         real = torch.isin(distance, torch.tensor(list(offsets), device=z.device))
         edited = z.clone()
-        edited[:, :, head] = (pattern * real) @ v + (pattern * ~real) @ v.mean(0)
+        edited[:, :, head] = (pattern * real) @ v + (pattern * ~real) @ seen["mean"]
         return edited
 
     return [

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -12,7 +12,6 @@ from torch import Tensor
 from analysis.arrays import freeze
 from analysis.errors import AnalysisError
 from analysis.head import Head, require_heads
-from analysis.models.capabilities import require_head_writes
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import run, run_with_gradients
 from analysis.runs.inputs import Tokens
@@ -26,8 +25,8 @@ from analysis.runs.suffix import (
     kv_heads,
     record,
     rerun,
-    z_points,
 )
+from analysis.runs.writes import output_weights, write_points, written_z
 
 PatchKind = Literal["resid_pre", "attn_out", "mlp_out", "z", "q", "k", "v", "pattern"]
 PATCH_KINDS: tuple[PatchKind, ...] = get_args(PatchKind)
@@ -41,8 +40,11 @@ _POINTS: dict[str, str] = {
     "mlp_out": "hook_mlp_out",
     **{kind: f"attn.hook_{kind}" for kind in ("z", "q", "k", "v", "pattern")},
 }
-# Below it the two prompts call for the same answer, and a share of the difference is noise.
+# Below it the two prompts call for the same answer, and nothing can be restored.
 LEAST_DIFFERENCE = 1e-3
+# Below it a share of the difference is mostly the noise of everything else: the odds of answer and
+# foil then differ by less than a tenth between the prompts.
+LEAST_SHARED = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +67,8 @@ class PatchMap:
     """Share of the answer's logit difference that each patch restores: 0 none, 1 all of it.
 
     Columns are positions, query heads or, for k and v, key/value heads (fewer than query heads
-    where a group shares them). NaN: not computed. `exact` is False for first-order estimates.
+    where a group shares them). NaN: not computed, or no share (`no_share` then says why); `effects`
+    are the same patches in logits. `exact` is False for first-order estimates.
     """
 
     kind: PatchKind
@@ -74,17 +77,25 @@ class PatchMap:
     clean: float  # logit difference answer - foil at the last position
     corrupt: float
     exact: bool
+    # Logit difference with the patch minus that of the corrupt prompt.
+    effects: Float[np.ndarray, "layer column"] | None = None
 
     def __post_init__(self) -> None:
-        freeze(self, "values")
+        _freeze(self)
+
+    @property
+    def no_share(self) -> str:
+        """Why shares of the logit difference would mislead here; empty where they say something."""
+        return _no_share(self.clean, self.corrupt)
 
 
 @dataclass(frozen=True, eq=False)
 class PathMap:
     """Share of the logit difference restored through one edge, by the head that writes it.
 
-    NaN for heads that are not in an earlier layer than the reader. `reader` counts key/value heads
-    if `input` is k or v.
+    NaN for heads that are not in an earlier layer than the reader, and where there is no share
+    (`no_share` then says why); `effects` are the same patches in logits. `reader` counts key/value
+    heads if `input` is k or v.
     """
 
     reader: Head
@@ -92,9 +103,16 @@ class PathMap:
     values: Float[np.ndarray, "layer head"]
     clean: float
     corrupt: float
+    # Logit difference with the patch minus that of the corrupt prompt.
+    effects: Float[np.ndarray, "layer head"] | None = None
 
     def __post_init__(self) -> None:
-        freeze(self, "values")
+        _freeze(self)
+
+    @property
+    def no_share(self) -> str:
+        """Why shares of the logit difference would mislead here; empty where they say something."""
+        return _no_share(self.clean, self.corrupt)
 
 
 def prompt_pair(
@@ -141,7 +159,9 @@ def activation_patching(
     """Put one clean activation into the corrupt run and see how much of the answer comes back.
 
     value = (m - m_corrupt) / (m_clean - m_corrupt), m = logit[answer] - logit[foil] at the last
-    position, mean over sequences. Source: Meng et al. 2022; Wang et al. 2022.
+    position, mean over sequences. A share of a difference that is small or of the wrong sign (the
+    corrupt prompt calls for the answer more) is NaN; `effects` holds m - m_corrupt in any case.
+    Source: Meng et al. 2022; Wang et al. 2022.
 
     Args:
         model: The model. Its lock is taken for a few patches at a time.
@@ -151,7 +171,8 @@ def activation_patching(
             attention pattern.
         cells: `(layer, column)` to compute; by default all, first layer first.
         progress: Called as `progress(patches done, patches in all)`. It may raise to cancel.
-        on_value: Called as `on_value(cell, value)` when a patch is done. It may raise to cancel.
+        on_value: Called as `on_value(cell, value)` when a patch is done, NaN where there is no
+            share. It may raise to cancel.
 
     Raises:
         AnalysisError: MLP outputs of a model without MLPs, a cell that does not exist, or
@@ -169,13 +190,14 @@ def activation_patching(
     points = [f"blocks.{layer}.{_POINTS[kind]}" for layer in range(model.n_layers)]
     logits, kept = run(model, pair.clean.tensor, capture=points)
     runs = _Runs(model, pair, clean=float(_difference(pair, logits[:, -1]).mean()))
-    values = np.full(shape, np.nan, np.float32)
+    effects = np.full(shape, np.nan, np.float32)
     cases = [_edit(kind, layer, column, kept[points[layer]]) for layer, column in cells]
-    for done, value in enumerate(runs.restored(cases, progress)):
-        values[cells[done]] = value
+    for done, effect in enumerate(runs.restored(cases, progress)):
+        effects[cells[done]] = effect
         if on_value:
-            on_value(cells[done], value)
-    return PatchMap(kind, _axis(kind), values, runs.clean, runs.corrupt, exact=True)
+            on_value(cells[done], _share(effect, runs.clean, runs.corrupt))
+    values = _share(effects, runs.clean, runs.corrupt)
+    return PatchMap(kind, _axis(kind), values, runs.clean, runs.corrupt, True, effects)
 
 
 def attribution_patching(
@@ -211,18 +233,19 @@ def attribution_patching(
         lambda logits: _difference(pair, logits[:, -1]).mean(),
     )
     clean = float(_difference(pair, clean_logits[:, -1]).mean())
-    gap = _gap(clean, float(corrupt))
+    _require_difference(clean, float(corrupt))
     maps: dict[PatchKind, PatchMap] = {}
     for kind in kinds:
         # Everything but the dimension of the columns is summed over.
         column = {"position": 1, "head": 2, "kv_head": 2}[_axis(kind)]
         column = 1 if kind == "pattern" else column
-        values = np.empty(shapes[kind], np.float32)
+        effects = np.empty(shapes[kind], np.float32)
         for layer in range(model.n_layers):
             name = names[kind, layer]
             effect = (kept[name] - activations[name]) * slopes[name]
-            values[layer] = effect.movedim(column, 0).flatten(1).sum(1).cpu().numpy() / gap
-        maps[kind] = PatchMap(kind, _axis(kind), values, clean, float(corrupt), exact=False)
+            effects[layer] = effect.movedim(column, 0).flatten(1).sum(1).cpu().numpy()
+        values = _share(effects, clean, float(corrupt))
+        maps[kind] = PatchMap(kind, _axis(kind), values, clean, float(corrupt), False, effects)
     return maps
 
 
@@ -236,8 +259,9 @@ def path_patching(
     """Patch the path from each earlier head to one input of one head, and no other path.
 
     The reader's query, key or value is worked out anew from the corrupt stream with the writer's
-    corrupt output z W_O exchanged for its clean one; everything else sees the corrupt run until
-    the reader has attended. Exact, norms included. Source: Wang et al. 2022; Goldowsky-Dill 2023.
+    corrupt output z W_O exchanged for its clean one (where a norm follows the heads' sum, each
+    under the scale of its own run); everything else sees the corrupt run until the reader has
+    attended. Exact, norms included. Source: Wang et al. 2022; Goldowsky-Dill 2023.
 
     Args:
         model: The model. Its lock is taken for a few patches at a time.
@@ -247,8 +271,8 @@ def path_patching(
         progress: Called as `progress(patches done, patches in all)`. It may raise to cancel.
 
     Raises:
-        AnalysisError: A reader that does not exist or is in the first layer, a model whose heads
-            do not write z W_O, or prompts between which the logit difference does not change.
+        AnalysisError: A reader that does not exist or is in the first layer, or prompts between
+            which the logit difference does not change.
     """
     if input == "q":
         require_heads(model.info, reader)
@@ -259,39 +283,42 @@ def path_patching(
         )
     if reader.layer == 0:
         raise AnalysisError("Nothing writes before the first layer. Choose a later head.")
-    require_head_writes(model.info)
-    logits, kept = run(model, pair.clean.tensor, capture=z_points(model))
+    before = range(reader.layer)
+    logits, kept = run(model, pair.clean.tensor, capture=write_points(model, before))
     runs = _Runs(model, pair, clean=float(_difference(pair, logits[:, -1]).mean()))
+    exchanged = [written_z(kept, w) - written_z(runs.recording.kept, w) for w in before]
+    weights = [output_weights(model, layer) for layer in before]
     writers = [(layer, h) for layer in range(reader.layer) for h in range(model.n_heads)]
     point, part = f"attn.hook_{input}", (slice(None), reader.head)
     cases: list[Case] = []
     at_once = cases_at_once(runs.recording)
     for start in range(0, len(writers), at_once):
         changes = [
-            (kept[z_points(model)[layer]] - runs.recording.z(layer))[:, :, head]
-            @ model.bridge.blocks[layer].attn.W_O[head].detach()
+            exchanged[layer][:, :, head] @ weights[layer][head]
             for layer, head in writers[start : start + at_once]
         ]
         streams = runs.recording.stream[reader.layer] + torch.stack(changes)
         read = activation_after(model, runs.recording, reader.layer, streams, point)
         cases += [(Edit(reader.layer, point, part, own[:, :, reader.head]),) for own in read]
-    values = np.full((model.n_layers, model.n_heads), np.nan, np.float32)
-    for writer, value in zip(writers, runs.restored(cases, progress), strict=True):
-        values[writer] = value
-    return PathMap(reader, input, values, runs.clean, runs.corrupt)
+    effects = np.full((model.n_layers, model.n_heads), np.nan, np.float32)
+    for writer, effect in zip(writers, runs.restored(cases, progress), strict=True):
+        effects[writer] = effect
+    values = _share(effects, runs.clean, runs.corrupt)
+    return PathMap(reader, input, values, runs.clean, runs.corrupt, effects)
 
 
 class _Runs:
-    """The corrupt run, and the share of the logit difference that edits of it restore."""
+    """The corrupt run, and what edits of it do to the logit difference."""
 
     def __init__(self, model: HeadModel, pair: PromptPair, clean: float) -> None:
         self._model, self._pair, self.clean = model, pair, clean
-        self.recording: Recording = record(model, pair.corrupt.tensor, z_points(model))
+        points = write_points(model, range(model.n_layers))
+        self.recording: Recording = record(model, pair.corrupt.tensor, points)
         self.corrupt = float(_difference(pair, self.recording.logits[:, -1]).mean())
-        self._gap = _gap(clean, self.corrupt)
+        _require_difference(clean, self.corrupt)
 
     def restored(self, cases: Sequence[Case], progress: Progress | None) -> Iterator[float]:
-        """Each case's share; the model's lock is free in between."""
+        """What each case adds to it; the model's lock is free in between."""
         at_once = cases_at_once(self.recording)
         last = torch.tensor([self._pair.clean.length - 1])
         if progress:
@@ -306,7 +333,7 @@ class _Runs:
                 lambda logits, at: _difference(self._pair, logits),
             )
             for done, difference in enumerate(found.mean((1, 2)).tolist(), start + 1):
-                yield (difference - self.corrupt) / self._gap
+                yield difference - self.corrupt
                 if progress:
                     progress(done, len(cases))
 
@@ -315,13 +342,34 @@ def _difference(pair: PromptPair, logits: Float[Tensor, "*shape d_vocab"]) -> Te
     return logits[..., pair.answer] - logits[..., pair.foil]
 
 
-def _gap(clean: float, corrupt: float) -> float:
+def _require_difference(clean: float, corrupt: float) -> None:
     if abs(clean - corrupt) < LEAST_DIFFERENCE:
         raise AnalysisError(
             f"The logit difference is {clean:+.3f} for the clean prompt and {corrupt:+.3f} for the "
             "corrupt one: there is nothing to restore. Choose another answer, foil or prompt."
         )
-    return clean - corrupt
+
+
+def _no_share(clean: float, corrupt: float) -> str:
+    if clean - corrupt >= LEAST_SHARED:
+        return ""
+    between = f"The logit difference is {clean:+.3f} for the clean prompt and {corrupt:+.3f} for "
+    if clean < corrupt:
+        between += "the corrupt one, which calls for the answer more: no share can be restored."
+    else:
+        between += f"the corrupt one. A share of less than {LEAST_SHARED:g} logits would be noise."
+    return f"{between} Choose another answer, foil or prompt."
+
+
+def _share(effects: Any, clean: float, corrupt: float) -> Any:
+    """Effects as shares of the difference between the prompts; NaN where that would mislead."""
+    return effects / (clean - corrupt) if not _no_share(clean, corrupt) else effects * np.nan
+
+
+def _freeze(patched: PatchMap | PathMap) -> None:
+    freeze(patched, "values")
+    if patched.effects is not None:
+        freeze(patched, "effects")
 
 
 def _axis(kind: PatchKind) -> Axis:

@@ -12,10 +12,10 @@ from torch import Tensor
 from analysis.arrays import freeze, to_numpy
 from analysis.errors import AnalysisError
 from analysis.head import Head
-from analysis.models.capabilities import require_head_writes
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import run
 from analysis.runs.inputs import Tokens
+from analysis.runs.writes import bias_write, norm_weight, output_weights, write_points, written_z
 
 # float32 rounding of a sum of a few dozen terms of size 10; measured 2e-5 on the bundled model.
 TOLERANCE = 1e-2
@@ -33,7 +33,8 @@ class Attribution:
     labels: tuple[str, ...]
     targets: Int[np.ndarray, "batch pos"]
     foils: Int[np.ndarray, "batch pos"] | None
-    logits: Float[np.ndarray, "batch pos"]  # the model's own: target's logit (minus foil's)
+    # The model's own: target's logit (minus foil's), before the cap of a model that bends them.
+    logits: Float[np.ndarray, "batch pos"]
     unembed_bias: Float[np.ndarray, "batch pos"]  # b_U of the target (minus the foil's)
 
     def __post_init__(self) -> None:
@@ -60,8 +61,10 @@ def logit_attribution(
     """Split a logit into what every component wrote in its direction.
 
     value[pos, component] = write[pos] . W_U[:, target], in logits. With a final LayerNorm its
-    scale is held at the value it had, so the split stays linear; W_U is not centred. The sum over
-    components equals the logit minus b_U[target]. Source: ARENA 1.2, section 3.4.
+    scale is held at the value it had, so the split stays linear; likewise that of a norm between
+    heads and stream (Gemma). W_U is not centred. The sum over components equals the logit minus
+    b_U[target]; of a model that bends its logits (Gemma 2) the one before that. Source: ARENA 1.2,
+    section 3.4.
 
     Args:
         model: The model.
@@ -73,9 +76,8 @@ def logit_attribution(
 
     Raises:
         AnalysisError: An id outside the vocabulary; targets that cover neither every position nor
-            all but the last; foils of another shape than the targets.
+            all but the last; foils of another shape than the targets, or the same as all of them.
     """
-    require_head_writes(model.info)
     target_ids, foil_ids = resolve_targets(model, tokens, targets, foils)
     n_pos = target_ids.shape[1]
 
@@ -85,10 +87,13 @@ def logit_attribution(
     if model.info.positions == "learned":  # others add nothing to the stream
         stream.append("hook_pos_embed")
     stream += [f"blocks.{layer}.hook_mlp_out" for layer in layers if model.info.has_mlp]
-    heads = [f"blocks.{layer}.attn.hook_z" for layer in layers]
+    heads = write_points(model, layers)
     scale = ["ln_final.hook_scale"] if model.info.normalization else []
-    logits, kept = run(model, tokens.tensor, capture=[*stream, *heads, *scale])
+    # Where a model bends its logits (Gemma 2), components add up to what they were before.
+    straight = ["unembed.hook_out"] if bridge.cfg.output_logits_soft_cap > 0 else []
+    logits, kept = run(model, tokens.tensor, capture=[*stream, *heads, *scale, *straight])
     kept = {name: value[:, :n_pos] for name, value in kept.items()}
+    logits = kept.get("unembed.hook_out", logits[:, :n_pos])
 
     def difference(values: Float[Tensor, "*shape d_vocab"]) -> Float[Tensor, "batch pos"]:
         def pick(ids: np.ndarray) -> Tensor:
@@ -108,14 +113,16 @@ def logit_attribution(
     if "hook_pos_embed" in kept:
         parts["Positions"] = along(kept["hook_pos_embed"])
     for layer in layers:
-        attention = bridge.blocks[layer].attn
         by_head = einops.einsum(
-            kept[heads[layer]], attention.W_O, direction, "b p h e, h e m, b p m -> b p h"
+            written_z(kept, layer),
+            output_weights(model, layer),
+            direction,
+            "b p h e, h e m, b p m -> b p h",
         )
         for head in range(model.n_heads):
             parts[Head(layer, head).label] = by_head[..., head]
-        if attention.b_O is not None:
-            constant = constant + along(attention.b_O)
+        if (bias := bias_write(model, kept, layer)) is not None:
+            constant = constant + along(bias)
         if model.info.has_mlp:
             parts[f"MLP{layer}"] = along(kept[f"blocks.{layer}.hook_mlp_out"])
     if constant.abs().max() > 0:
@@ -125,7 +132,7 @@ def logit_attribution(
         labels=tuple(parts),
         targets=np.array(target_ids),
         foils=None if foil_ids is None else np.array(foil_ids),
-        logits=to_numpy(difference(logits[:, :n_pos])),
+        logits=to_numpy(difference(logits)),
         unembed_bias=to_numpy(difference(bridge.b_U)),
     )
 
@@ -144,7 +151,14 @@ def resolve_targets(
     target_ids = tokens.ids[:, 1:]
     if targets is not None:
         target_ids = _ids(model, targets, "Targets", [tokens.ids.shape, target_ids.shape])
-    return target_ids, None if foils is None else _ids(model, foils, "Foils", [target_ids.shape])
+    if foils is None:
+        return target_ids, None
+    foil_ids = _ids(model, foils, "Foils", [target_ids.shape])
+    if np.array_equal(target_ids, foil_ids):
+        raise AnalysisError(
+            "Answer and foil are the same token, so there is no difference to explain. Choose two."
+        )
+    return target_ids, foil_ids
 
 
 def read_direction(
@@ -170,14 +184,12 @@ def read_direction(
     if scale is not None:
         # LayerNorm(x) = (x - mean x) / scale * w + b, with the scale frozen: centring x is the
         # same as centring the direction it is read in.
-        norm = model.bridge.ln_final.original_component
-        if model.info.normalization == "LN":
-            constant = constant + direction @ norm.bias
-            direction = direction * norm.weight
-            direction = direction - direction.mean(-1, keepdim=True)
-        else:  # an RMS norm takes no mean and has no bias
-            direction = direction * norm.weight
-        direction = direction / scale
+        norm = model.bridge.ln_final
+        weighted = direction * norm_weight(norm)
+        if model.info.normalization == "LN":  # an RMS norm takes no mean and has no bias
+            constant = constant + direction @ norm.original_component.bias
+            weighted = weighted - weighted.mean(-1, keepdim=True)
+        direction = weighted / scale
     return direction, constant
 
 

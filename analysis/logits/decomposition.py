@@ -13,17 +13,25 @@ from analysis.circuits.weights import circuit_weights
 from analysis.errors import AnalysisError
 from analysis.head import Head, require_heads
 from analysis.limits import MAX_BYTES
-from analysis.models.capabilities import require_learned_positions
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import run
 from analysis.runs.inputs import Tokens
+from analysis.runs.queries import as_compared, comparison_points, norms_queries, score_cap
+from analysis.runs.suffix import kv_heads
+from analysis.runs.writes import bias_write, output_weights, write_points, written_z
 
 RAW = "Raw weights: this model has no norms. Biases, where there are any, are a component."
-SCALED = (
-    "Folded weights: the linear part of LayerNorm (its weight, its bias and the subtraction of the "
-    "mean) is multiplied into W_Q and W_K. Its scale is the one each position really had, held "
-    "fixed. Biases are a component."
-)
+SCALED = {
+    "LN": "Folded weights: the linear part of LayerNorm (its weight, its bias and the subtraction "
+    "of the mean) is multiplied into W_Q and W_K. Its scale is the one each position really had, "
+    "held fixed. Biases are a component.",
+    "RMS": "Folded weights: the weight of the RMS norm is multiplied into W_Q and W_K. Its scale "
+    "is the one each position really had, held fixed. Biases, where there are any, are a "
+    "component.",
+}
+NORMED = "So are the scales of the norms of each head's queries and keys."
+TURNED = "Queries and keys are turned by their positions, as the scores compare them."
+CAPPED = "The model then bends its scores to stay within ±{cap:g}; these are the ones before that."
 # Share of the largest entry; float32 sums of a few dozen terms measured below 1e-6 of it.
 TOLERANCE = 1e-4
 
@@ -32,9 +40,12 @@ TOLERANCE = 1e-4
 class Decomposition:
     """A head's queries and keys as sums over upstream components, and the scores of every pair.
 
-    `labels` names the components: `Embedding`, `Positions`, every head of an earlier layer as
-    `L0H3`, `MLP0` .., and `Biases` where they exist. Errors are the largest difference between
-    the components' sum and the model's own activation, as a share of its largest entry.
+    `labels` names the components: `Embedding`, `Positions` where they are vectors, every head of
+    an earlier layer as `L0H3`, `MLP0` .., and `Biases` where they exist. Queries and keys are those
+    that the scores compare: normed and turned by rotary positions where the model does so. Errors
+    are the largest difference between the components' sum and the model's own activation, as a
+    share of its largest entry (of 1 where that is 0). `scale` is what the model multiplies
+    q . k by.
     """
 
     head: Head
@@ -47,6 +58,7 @@ class Decomposition:
     query_error: float
     key_error: float
     assumes: str
+    scale: float
 
     def __post_init__(self) -> None:
         if len(self.labels) != len(self.queries):
@@ -71,7 +83,7 @@ class Decomposition:
     ) -> Float[np.ndarray, "dest src"]:
         """Scores (before softmax) between one component's queries and another's keys.
 
-        map[dest, src] = q[dest] . k[src] / sqrt(d_head); NaN above the diagonal, where nothing is
+        map[dest, src] = q[dest] . k[src] * scale; NaN above the diagonal, where nothing is
         attended to. Summed over all pairs of components it is the head's own scores.
 
         Raises:
@@ -85,7 +97,7 @@ class Decomposition:
         _require_sequence(sequence, self.queries.shape[1])
         query = self.queries[self.labels.index(query_component), sequence]
         key = self.keys[self.labels.index(key_component), sequence]
-        scores = query @ key.T / np.float32(query.shape[-1] ** 0.5)
+        scores = query @ key.T * np.float32(self.scale)
         scores[~np.tri(len(scores), dtype=bool)] = np.nan
         return np.asarray(scores, dtype=np.float32)
 
@@ -134,26 +146,29 @@ def k_composition(model: HeadModel, tokens: Tokens, layer: int, head: int) -> De
     """Which earlier component a head's queries and keys come from.
 
     resid_pre = embedding + positions + every earlier head's and MLP's write (+ biases), so
-    q = sum of write W_Q and k = sum of write W_K. With LayerNorm each write is divided by the
-    scale that the whole stream had, which keeps the split linear. `score_std[a, b]` is the
-    standard deviation, over dest >= src, of q_a[dest] . k_b[src] / sqrt(d_head), averaged over
-    sequences: the pairs of components that decide where the head attends. `course_std` also
-    counts src > dest, as the course does. Norms are lengths, not squares.
-    Source: ARENA 1.2, sections 4.6 and 4.7.
+    q = sum of write W_Q and k = sum of write W_K. With a norm each write is divided by the scale
+    that the whole stream had, which keeps the split linear, and likewise with norms of the heads'
+    sums, queries and keys. Positions that only queries and keys see are a part of those and not of
+    the stream; rotary ones are no part, but turn every other by its place. `score_std[a, b]` is
+    the standard deviation, over dest >= src, of q_a[dest] . k_b[src] * scale (the model's own
+    scale, 1/sqrt(d_head) in most), averaged over sequences: the pairs of components that decide
+    where the head attends. `course_std` also counts src > dest, as the course does. Norms are
+    lengths, not squares. Source: ARENA 1.2, sections 4.6 and 4.7.
 
     Args:
-        model: The model, with learned positions.
+        model: The model.
         tokens: Its tokens.
         layer: Layer of the head.
         head: Its number.
 
     Raises:
-        AnalysisError: A head that does not exist, rotary positions, or an answer larger than
+        AnalysisError: A head that does not exist, or an answer larger than
             `analysis.limits.MAX_BYTES`.
     """
     chosen = Head(layer, head)
     parts = _split(model, tokens.tensor, chosen)
-    score_std, course_std = _pair_stds(parts.queries, parts.keys)
+    scale = model.attention_scale(layer)
+    score_std, course_std = _pair_stds(parts.queries, parts.keys, scale)
     return Decomposition(
         chosen,
         parts.labels,
@@ -165,6 +180,7 @@ def k_composition(model: HeadModel, tokens: Tokens, layer: int, head: int) -> De
         query_error=_error(parts.queries.sum(0), parts.true_query),
         key_error=_error(parts.keys.sum(0), parts.true_key),
         assumes=parts.assumes,
+        scale=scale,
     )
 
 
@@ -173,13 +189,15 @@ def score_split(
 ) -> ScoreSplit:
     """Why a head scores `src` as it does from `dest`: one score by upstream component.
 
-    query_side[a] = q_a[dest] . k[src] / sqrt(d_head), key_side[b] = q[dest] . k_b[src] /
-    sqrt(d_head), pairs[a, b] = q_a[dest] . k_b[src] / sqrt(d_head); each sums to the score
-    before softmax. LayerNorm's scale is held fixed. Source: ARENA 1.2, section 4.7.
+    query_side[a] = q_a[dest] . k[src] * scale, key_side[b] = q[dest] . k_b[src] * scale,
+    pairs[a, b] = q_a[dest] . k_b[src] * scale, with the model's own scale (1/sqrt(d_head) in
+    most); each sums to the score before softmax. Norms and rotary positions are dealt with as in
+    `k_composition`: with the turn of both positions the split is exact. Source: ARENA 1.2,
+    section 4.7.
 
     Raises:
-        AnalysisError: A head, position or sequence that does not exist, a source after the
-            destination, or rotary positions.
+        AnalysisError: A head, position or sequence that does not exist, or a source after the
+            destination.
     """
     if not 0 <= src <= dest < tokens.length:
         raise AnalysisError(
@@ -189,7 +207,7 @@ def score_split(
     _require_sequence(sequence, tokens.batch)
     # Later positions cannot matter, so they are not run.
     parts = _split(model, tokens.tensor[sequence : sequence + 1, : dest + 1], head)
-    scale = model.d_head**-0.5
+    scale = model.attention_scale(head.layer)
     queries, keys = parts.queries[:, 0, dest], parts.keys[:, 0, src]
     query, key = parts.true_query[0, dest], parts.true_key[0, src]
     return ScoreSplit(
@@ -207,7 +225,6 @@ def score_split(
 
 def _split(model: HeadModel, ids: Tensor, head: Head) -> _Parts:
     require_heads(model.info, head)
-    require_learned_positions(model.info, "a split of its scores by component")
     components = 3 + head.layer * (model.n_heads + model.info.has_mlp)
     size = 4 * 2 * components * ids.numel() * model.d_head
     if size > MAX_BYTES:
@@ -219,12 +236,13 @@ def _split(model: HeadModel, ids: Tensor, head: Head) -> _Parts:
     own = [f"{block}.hook_resid_pre", f"{block}.attn.hook_q", f"{block}.attn.hook_k"]
     scale_name = f"{block}.ln1.hook_scale"
     scales = [scale_name] if model.info.normalization else []
-    earlier = ["hook_embed", "hook_pos_embed"]
-    for layer in range(head.layer):
-        earlier.append(f"blocks.{layer}.attn.hook_z")
-        if model.info.has_mlp:
-            earlier.append(f"blocks.{layer}.hook_mlp_out")
-    _, kept = run(model, ids, capture=[*own, *earlier, *scales])
+    earlier = ["hook_embed", *write_points(model, range(head.layer))]
+    if model.info.positions == "learned":
+        earlier.append("hook_pos_embed")
+    if model.info.has_mlp:
+        earlier += [f"blocks.{layer}.hook_mlp_out" for layer in range(head.layer)]
+    compared = comparison_points(model, head.layer)
+    _, kept = run(model, ids, capture=[*own, *earlier, *scales, *compared])
 
     weights = circuit_weights(model)
     w_q, w_k = weights.W_Q[head.layer, head.head], weights.W_K[head.layer, head.head]
@@ -238,25 +256,54 @@ def _split(model: HeadModel, ids: Tensor, head: Head) -> _Parts:
         labels.append(label)
         queries.append(write / scale @ w_q)
         keys.append(write / scale @ w_k)
+    if model.info.positions == "shortformer":
+        # Past the norm, where there is one: queries and keys see them, the stream does not.
+        place = model.bridge.W_pos[: ids.shape[1]].expand_as(true_stream)
+        attention = model.bridge.blocks[head.layer].attn
+        labels.insert(1, "Positions")
+        queries.insert(1, place @ attention.W_Q[head.head])
+        keys.insert(1, place @ attention.W_K[head.head])
     constant = torch.zeros_like(true_stream)
     for layer in range(head.layer):
-        constant += model.bridge.blocks[layer].attn.b_O
+        if (bias := bias_write(model, kept, layer)) is not None:
+            constant += bias
     stream += constant
     bias_queries, bias_keys = constant / scale @ w_q + b_q, constant / scale @ w_k + b_k
     if any(part.abs().max() > 0 for part in (constant, bias_queries, bias_keys)):
         labels.append("Biases")
         queries.append(bias_queries)
         keys.append(bias_keys)
+    # Of the head's group, where several heads share their keys.
+    shared = head.head * kv_heads(model) // model.n_heads
+
+    def queries_compared(vectors: Tensor) -> Tensor:
+        return as_compared(model, kept, head.layer, "q", head.head, vectors)
+
+    def keys_compared(vectors: Tensor) -> Tensor:
+        return as_compared(model, kept, head.layer, "k", shared, vectors)
+
     return _Parts(
         tuple(labels),
-        torch.stack(queries),
-        torch.stack(keys),
+        queries_compared(torch.stack(queries)),
+        keys_compared(torch.stack(keys)),
         stream,
         true_stream,
-        kept[own[1]][:, :, head.head],
-        kept[own[2]][:, :, head.head],
-        SCALED if scales else RAW,
+        queries_compared(kept[own[1]][:, :, head.head]),
+        keys_compared(kept[own[2]][:, :, shared]),
+        _assumptions(model, head.layer),
     )
+
+
+def _assumptions(model: HeadModel, layer: int) -> str:
+    norm, cap = model.info.normalization, score_cap(model, layer)
+    said = [SCALED[norm] if norm else RAW]
+    if norms_queries(model, layer):
+        said.append(NORMED)
+    if model.info.positions == "rotary":
+        said.append(TURNED)
+    if cap:
+        said.append(CAPPED.format(cap=cap))
+    return " ".join(said)
 
 
 def _writes(
@@ -264,9 +311,10 @@ def _writes(
 ) -> Iterator[tuple[str, Float[Tensor, "batch pos d_model"]]]:
     """What each component before layer `before` wrote; an MLP's write includes its bias."""
     yield "Embedding", kept["hook_embed"]
-    yield "Positions", kept["hook_pos_embed"].expand_as(kept["hook_embed"])
+    if "hook_pos_embed" in kept:
+        yield "Positions", kept["hook_pos_embed"].expand_as(kept["hook_embed"])
     for layer in range(before):
-        z, w_o = kept[f"blocks.{layer}.attn.hook_z"], model.bridge.blocks[layer].attn.W_O
+        z, w_o = written_z(kept, layer), output_weights(model, layer)
         for head in range(model.n_heads):
             yield Head(layer, head).label, z[:, :, head] @ w_o[head]
         if model.info.has_mlp:
@@ -276,6 +324,7 @@ def _writes(
 def _pair_stds(
     queries: Float[Tensor, "component batch pos d_head"],
     keys: Float[Tensor, "component batch pos d_head"],
+    scale: float,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Standard deviation of every pair's scores, over dest >= src and over all positions.
 
@@ -287,7 +336,7 @@ def _pair_stds(
     everywhere = torch.zeros(n, n, dtype=torch.float64)
     for a in range(n):
         for sequence in range(batch):
-            scores = queries[a, sequence] @ keys[:, sequence].mT / queries.shape[-1] ** 0.5
+            scores = queries[a, sequence] @ keys[:, sequence].mT * scale
             everywhere[a] += _std(scores, length**2)
             causal[a] += _std(scores.tril(), length * (length + 1) // 2)
     return to_numpy(causal / batch), to_numpy(everywhere / batch)
@@ -298,11 +347,15 @@ def _std(values: Float[Tensor, "component dest src"], count: int) -> Float[Tenso
     total = values.sum((1, 2), dtype=torch.float64)
     # Squares are summed in double precision, so that taking off the mean costs no digits.
     squares = values.square().sum((1, 2), dtype=torch.float64)
+    if count < 2:  # of a single entry there is no spread
+        return torch.full(total.shape, torch.nan, dtype=torch.float64)
     return ((squares - total**2 / count).clamp(min=0) / (count - 1)).sqrt().cpu()
 
 
 def _error(found: Tensor, expected: Tensor) -> float:
-    return float((found - expected).abs().max() / expected.abs().max())
+    # Of a vector that is 0 throughout (a head without weights) there is no share.
+    size = float(expected.abs().max()) or 1.0
+    return float((found - expected).abs().max()) / size
 
 
 def _require_sequence(sequence: int, batch: int) -> None:

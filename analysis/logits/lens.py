@@ -12,6 +12,7 @@ from analysis.logits.attribution import TOLERANCE
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import next_token_log_probs, run
 from analysis.runs.inputs import Tokens
+from analysis.runs.predictions import top_by_id
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,9 +75,9 @@ def logit_lens(model: HeadModel, tokens: Tokens, top_k: int = 5) -> Lens:
             logits = stream @ unembed + bias
             if cap > 0:  # Gemma 2 bends its logits
                 logits = cap * (logits / cap).tanh()
-        top = logits.topk(min(top_k, model.d_vocab), dim=-1)
-        ids.append(to_numpy(top.indices))
-        probs.append(to_numpy(logits.log_softmax(-1).gather(-1, top.indices).exp()))
+        _, top_ids = top_by_id(logits, min(top_k, model.d_vocab))
+        ids.append(to_numpy(top_ids))
+        probs.append(to_numpy(logits.log_softmax(-1).gather(-1, top_ids).exp()))
         log_probs.append(to_numpy(next_token_log_probs(logits, tokens.tensor)))
     return Lens(
         labels=("Embedding", *(f"L{layer}" for layer in range(model.n_layers))),

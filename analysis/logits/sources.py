@@ -10,11 +10,11 @@ from analysis.arrays import freeze, to_numpy
 from analysis.errors import AnalysisError
 from analysis.head import Head, require_heads
 from analysis.logits.attribution import read_direction, resolve_targets
-from analysis.models.capabilities import require_head_writes
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import run
 from analysis.runs.inputs import Tokens
 from analysis.runs.patterns import MAX_BYTES
+from analysis.runs.writes import output_weights, scale_after_heads, write_points
 
 # float32 rounding of a sum over sources; measured below 1e-5 on the bundled model.
 TOLERANCE = 1e-3
@@ -54,7 +54,8 @@ def source_attribution(
     """Split what one head adds to a logit by the source it reads.
 
     value[dest, src] = pattern[dest, src] * (v[src] W_O . direction[dest]), in logits; direction is
-    W_U[:, target] (minus the foil's), read through the final norm with its scale held fixed. The
+    W_U[:, target] (minus the foil's), read through the final norm with its scale held fixed (and
+    through one between heads and stream, alike). The
     sum over src is the head's entry of `logit_attribution`. Targets and foils are as there.
     Source: ARENA 1.2, section 3.4, with z written out.
 
@@ -69,22 +70,24 @@ def source_attribution(
             f"This split would take {size / 2**20:,.0f} MiB; the limit is "
             f"{MAX_BYTES / 2**20:,.0f}. Use fewer sequences or tokens."
         )
-    require_head_writes(model.info)
     target_ids, foil_ids = resolve_targets(model, tokens, targets, foils)
     n_pos = target_ids.shape[1]
-    names = [f"blocks.{head.layer}.attn.hook_{part}" for part in ("pattern", "v", "z")]
+    names = [f"blocks.{head.layer}.attn.hook_{part}" for part in ("pattern", "v")]
     scale = ["ln_final.hook_scale"] if model.info.normalization else []
-    _, kept = run(model, tokens.tensor, capture=[*names, *scale])
+    writes = write_points(model, [head.layer])
+    _, kept = run(model, tokens.tensor, capture=[*names, *writes, *scale])
     pattern = kept[names[0]][:, head.head, :n_pos, :n_pos]
+    z = kept[writes[0]][:, :n_pos, head.head]
     # Of the head's group, where several heads share their values.
     shared = head.head * kept[names[1]].shape[2] // model.n_heads
     value = kept[names[1]][:, :n_pos, shared]
-    z = kept[names[2]][:, :n_pos, head.head]
     direction, _ = read_direction(
         model, target_ids, foil_ids, kept[scale[0]][:, :n_pos] if scale else None
     )
     # [batch, dest, d_head]: the same direction as the head's values meet it.
-    read = direction @ model.bridge.blocks[head.layer].attn.W_O[head.head].T
+    read = direction @ output_weights(model, head.layer)[head.head].T
+    if (after := kept.get(scale_after_heads(head.layer))) is not None:
+        read = read / after[:, :n_pos]
     return SourceAttribution(
         head,
         to_numpy(pattern * (read @ value.mT)),

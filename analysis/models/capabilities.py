@@ -11,7 +11,7 @@ from analysis.definitions import FROZEN_SCALE
 from analysis.errors import AnalysisError
 from analysis.models.info import ModelInfo
 
-# A norm stands between the heads' sum and the stream; Gemma 2 also bends its logits at the end.
+# A norm stands between the heads' sum and the stream.
 _NORM_AFTER_HEADS = ("gemma2", "gemma3_text")
 
 _NORMED_QUERIES = ("qwen3", "gemma3_text")
@@ -19,10 +19,17 @@ _NORMED_QUERIES = ("qwen3", "gemma3_text")
 # The linear part of these can be multiplied into the weights that read the stream.
 _FOLDABLE = (None, "LN", "RMS")
 
+FROZEN_AFTER_HEADS = (
+    "A norm follows the heads' sum. Its scale is frozen too, so that every head has a write of its "
+    "own."
+)
 TURNED_OUT = (
     "Rotary positions turn queries and keys by their distance; this leaves the turn out, so it "
     "compares contents only."
 )
+
+# What a norm is called in a sentence, after "a" or "an".
+_NORMS = {"LN": "a LayerNorm", "RMS": "an RMS norm"}
 
 Refusal = Callable[[ModelInfo], str]
 
@@ -58,25 +65,6 @@ def why_not(analysis: str, info: ModelInfo) -> str:
         KeyError: No analysis of that name.
     """
     return {each.analysis: each.reason for each in allowances(info)}[analysis]
-
-
-def require_head_writes(info: ModelInfo) -> None:
-    """Refuse a model whose heads write something else to the stream than z W_O.
-
-    Raises:
-        AnalysisError: A norm follows the heads' sum, so OV circuits, attribution by head and paths
-            from head to head would not add up to what the model does.
-    """
-    _require(_no_head_writes(info))
-
-
-def require_learned_positions(info: ModelInfo, wanted: str) -> None:
-    """Refuse a model that has no position vectors in its stream: `wanted` is undefined there.
-
-    Raises:
-        AnalysisError: Rotary positions, or shortformer ones, which only queries and keys see.
-    """
-    _require(_no_learned_positions(info, wanted))
 
 
 def require_position_vectors(info: ModelInfo, wanted: str) -> None:
@@ -125,8 +113,18 @@ def require_two_layers(info: ModelInfo) -> None:
 
 
 def scale_note(info: ModelInfo) -> str:
-    """How attribution deals with the final norm; empty for a model without one."""
-    return FROZEN_SCALE if info.normalization else ""
+    """How attribution deals with the model's norms; empty for a model without any."""
+    if not info.normalization:
+        return ""
+    said = FROZEN_SCALE.format(
+        norm=_NORMS.get(info.normalization, f"a norm ({info.normalization})")
+    )
+    return " ".join(filter(None, [said, write_note(info)]))
+
+
+def write_note(info: ModelInfo) -> str:
+    """How the writes of heads are told apart where a norm follows their sum; empty elsewhere."""
+    return FROZEN_AFTER_HEADS if info.kind in _NORM_AFTER_HEADS else ""
 
 
 def rotary_note(info: ModelInfo) -> str:
@@ -139,15 +137,6 @@ def _require(reason: str) -> None:
         raise AnalysisError(reason)
 
 
-def _no_head_writes(info: ModelInfo) -> str:
-    if info.kind not in _NORM_AFTER_HEADS:
-        return ""
-    return (
-        f"In {info.name} a norm follows the heads' sum, so no head has an output of its own. "
-        "Choose another model."
-    )
-
-
 def _no_position_vectors(info: ModelInfo, wanted: str) -> str:
     if info.positions != "rotary":
         return ""
@@ -155,16 +144,6 @@ def _no_position_vectors(info: ModelInfo, wanted: str) -> str:
         f"{info.name} has rotary positions: its queries and keys are turned by an angle "
         f"that depends on the distance, so {wanted} does not exist as a product of fixed "
         "matrices. Choose a model with learned positions."
-    )
-
-
-def _no_learned_positions(info: ModelInfo, wanted: str) -> str:
-    if info.positions != "shortformer":
-        return _no_position_vectors(info, wanted)
-    return (
-        f"{info.name} adds its positions to what queries and keys read and not to the "
-        f"stream, for which {wanted} is not worked out here. Choose a model with learned "
-        "positions."
     )
 
 
@@ -211,10 +190,6 @@ def _no_score_by_position(info: ModelInfo) -> str:
     return _no_position_vectors(info, "a score by token or by position")
 
 
-def _no_score_by_component(info: ModelInfo) -> str:
-    return _no_learned_positions(info, "a score by component")
-
-
 def _window_note(info: ModelInfo) -> str:
     if not info.window:
         return ""
@@ -238,23 +213,11 @@ _ANALYSES: tuple[tuple[str, tuple[Refusal, ...], Callable[[ModelInfo], str]], ..
     ("Patterns, head scores, loss, logit lens", (), _window_note),
     ("Ablation, patching of activations", (), _group_note),
     ("Neurons", (_no_mlps,), _nothing),
-    ("Attribution to a logit, by head and source", (_no_head_writes,), scale_note),
-    ("Paths between heads, circuits of a prediction", (_no_head_writes,), _nothing),
-    ("OV circuits", (_no_head_writes, _no_foldable_norms), _nothing),
-    ("V-composition", (_no_head_writes, _no_foldable_norms, _one_layer), _nothing),
-    (
-        "Q- and K-composition",
-        (_no_head_writes, _no_fixed_qk, _no_foldable_norms, _one_layer),
-        rotary_note,
-    ),
-    (
-        "QK by token or position",
-        (_no_score_by_position, _no_head_writes, _no_foldable_norms),
-        _nothing,
-    ),
-    (
-        "Scores by component",
-        (_no_score_by_component, _no_head_writes, _no_foldable_norms),
-        _nothing,
-    ),
+    ("Attribution to a logit, by head and source", (), scale_note),
+    ("Paths between heads, circuits of a prediction", (), write_note),
+    ("OV circuits", (_no_foldable_norms,), _nothing),
+    ("V-composition", (_no_foldable_norms, _one_layer), _nothing),
+    ("Q- and K-composition", (_no_fixed_qk, _no_foldable_norms, _one_layer), rotary_note),
+    ("QK by token or position", (_no_score_by_position, _no_foldable_norms), _nothing),
+    ("Scores by component", (_no_foldable_norms,), _nothing),
 )

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from analysis.errors import AnalysisError
+from analysis.models.attention import attention_scale
 from analysis.models.catalog import find_model, fingerprint
 from analysis.models.info import ModelInfo
 
@@ -92,6 +93,14 @@ class HeadModel:
         tensors = (*self.bridge.parameters(), *self.bridge.buffers())
         storages = {s.data_ptr(): s.nbytes() for s in (t.untyped_storage() for t in tensors)}
         return sum(storages.values())
+
+    def attention_scale(self, layer: int) -> float:
+        """What a layer's q . k is multiplied by before softmax, in this model; no unit.
+
+        Raises:
+            AnalysisError: The layer's module keeps no such number.
+        """
+        return attention_scale(self.bridge, layer)
 
     @property
     def bos_id(self) -> int:

@@ -132,6 +132,21 @@ def norm_gradients(
     return gradient.view_as(slopes)
 
 
+def mlp_output(
+    model: HeadModel, layer: int, stream: Float[Tensor, "row d_model"]
+) -> Float[Tensor, "row d_model"]:
+    """What a layer's MLP would write on these vectors, with the norms before and after it."""
+    block = model.bridge.blocks[layer]
+    after = getattr(block, "ln2_post", None)
+    with model.lock, torch.inference_mode():
+        rows = stream[None]  # as one sequence: an MLP sees each position by itself
+        if model.info.normalization is not None:
+            rows = block.ln2(rows)
+        rows = block.mlp(rows)
+        written: Tensor = rows if after is None else after(rows)
+    return written[0]
+
+
 def silence(heads: Iterable[Head]) -> list[tuple[str, Hook]]:
     """Hooks, one a layer, that set z of these heads to 0: they write nothing but a bias."""
     by_layer: dict[int, list[int]] = {}

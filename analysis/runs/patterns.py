@@ -22,8 +22,9 @@ def attention_patterns(
 ) -> Patterns:
     """Attention from every destination to every source, by head.
 
-    pattern[dest, src] = softmax over src of q[dest] . k[src] / sqrt(d_head), src <= dest.
-    Range 0..1, rows sum to 1, 0 above the diagonal. Source: ARENA 1.2, sections 1.5-1.7.
+    pattern[dest, src] = softmax over src of q[dest] . k[src] * scale, src <= dest, with the
+    model's own scale. Range 0..1, rows sum to 1, 0 above the diagonal. Source: ARENA 1.2, sections
+    1.5-1.7.
 
     Args:
         model: The model.

@@ -82,6 +82,28 @@ def _predictions(
     """Ids and probabilities of the most likely tokens, and log-probabilities of those that came."""
     logits, _ = run(model, ids)
     log_probs = next_token_log_probs(logits, ids)
-    top = logits.topk(min(top_k, model.d_vocab), dim=-1)
-    top_probs = logits.log_softmax(-1).gather(-1, top.indices).exp()
-    return to_numpy(top.indices), to_numpy(top_probs), to_numpy(log_probs)
+    _, top_ids = top_by_id(logits, min(top_k, model.d_vocab))
+    top_probs = logits.log_softmax(-1).gather(-1, top_ids).exp()
+    return to_numpy(top_ids), to_numpy(top_probs), to_numpy(log_probs)
+
+
+def top_by_id(
+    values: Float[Tensor, "*rows n"], k: int
+) -> tuple[Float[Tensor, "*rows k"], Int[Tensor, "*rows k"]]:
+    """The k largest values of each row and their places; of equal ones the lower place first.
+
+    `topk` alone takes any of them, and others for another k.
+    """
+    ranked = values.topk(k, dim=-1)
+    least = ranked.values[..., -1:]
+    # Rows in which more than k are at least as large as the last one: which of those is a choice.
+    crowded = (values >= least).sum(-1) > k
+    ids = ranked.indices.clone()
+    if crowded.any():
+        sure = values[crowded].sort(dim=-1, descending=True, stable=True)
+        ids[crowded] = sure.indices[..., :k]
+    # Within the k: by value, and by place where that is the same.
+    ids = ids.sort(-1).values
+    chosen = values.gather(-1, ids)
+    order = chosen.sort(dim=-1, descending=True, stable=True)
+    return order.values, ids.gather(-1, order.indices)

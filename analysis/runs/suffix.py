@@ -270,7 +270,7 @@ def _adds_attention_last(model: HeadModel) -> bool:
 
 
 def _unembeds_linearly(model: HeadModel) -> bool:
-    return model.info.normalization is None
+    return model.info.normalization is None and model.bridge.cfg.output_logits_soft_cap <= 0
 
 
 def _z_change(recording: Recording, edit: Edit) -> Float[Tensor, "batch pos d_head"]:
@@ -411,6 +411,8 @@ def _unembed(
         parts = []
         for part, at in zip(some.split(at_once, 2), positions.split(at_once), strict=True):
             logits = bridge.unembed(bridge.ln_final(part.flatten(0, 1)))
+            if (cap := bridge.cfg.output_logits_soft_cap) > 0:  # Gemma 2 bends its logits
+                logits = cap * (logits / cap).tanh()
             parts.append(read(logits.unflatten(0, (len(some), batch)), at))
         found.append(torch.cat(parts, -1))
     return torch.cat(found)

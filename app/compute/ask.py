@@ -24,7 +24,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Progress = Callable[[int, int], None]
 # Part of every key: raise it when a definition in `analysis` changes what a number means.
-DEFINITION_VERSION = 1
+DEFINITION_VERSION = 2
 
 
 def ask(question: Question[P, R], info: ModelInfo, *arguments: P.args, **options: P.kwargs) -> R:

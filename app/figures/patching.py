@@ -19,7 +19,7 @@ from app.theme import Palette
 
 if TYPE_CHECKING:
     from analysis.effects.edges import Edge
-    from analysis.effects.patching import PatchKind, PatchMap
+    from analysis.effects.patching import PatchKind, PatchMap, PathMap
 
 # Kinds of activation in the order of the overview, and what they are called.
 BY_POSITION: dict[PatchKind, str] = {
@@ -88,12 +88,25 @@ def columns_of(result: PatchMap, labels: Sequence[str], n_heads: int) -> Columns
     return head_columns(result.values.shape[1], n_heads)
 
 
+def restored(result: PatchMap | PathMap) -> np.ndarray:
+    """What is drawn: shares of the difference, or logits where a share would mislead."""
+    if result.no_share and result.effects is not None:
+        return result.effects
+    return result.values
+
+
+def unit_of(result: PatchMap | PathMap) -> str:
+    """What that is counted in."""
+    return "logits restored" if result.no_share else "share restored"
+
+
 def patch_map(
     estimate: np.ndarray,
     exact: np.ndarray | None,
     columns: Columns,
     palette: Palette,
     focus: tuple[int, int],
+    unit: str = "share restored",
 ) -> go.Figure:
     """Share restored by each patch, [layer, column]; the exact values stand over the estimates.
 
@@ -120,7 +133,7 @@ def patch_map(
         xgap=1,
         ygap=1,
         hoverinfo="skip",
-        colorbar=_bar("share restored"),
+        colorbar=_bar(unit),
     )
     if not numbers and known.any():
         rows, places = np.nonzero(known)
@@ -197,7 +210,7 @@ def overview(
         columns = columns_of(result, labels, n_heads)
         row, col = place[kind]
         figure.add_heatmap(
-            z=result.values,
+            z=restored(result),
             coloraxis="coloraxis",
             hoverinfo="skip",
             xgap=1,
@@ -216,7 +229,7 @@ def overview(
             customdata=[[len(options) + i] for i in range(len(cells))],
             hovertext=[
                 f"<b>{kind}: {plotly_text(columns.cell(*at))}</b>"
-                f"<br>estimate {result.values[at]:+.3f}"
+                f"<br>estimate {restored(result)[at]:+.3f}"
                 for at in cells
             ],
             hoverinfo="text",
@@ -245,13 +258,13 @@ def overview(
             row=row,
             col=col,
         )
-    limit = _limit([results[kind].values for kind in kinds])
+    limit = _limit([restored(results[kind]) for kind in kinds])
     figure.update_layout(
         coloraxis={
             "colorscale": colour_scale(palette.diverging),
             "cmin": -limit,
             "cmax": limit,
-            "colorbar": _bar("≈ share"),
+            "colorbar": _bar(f"≈ {unit_of(results[kinds[0]]).split()[0]}"),
         },
         clickmode="event+select",
         hoverdistance=60,

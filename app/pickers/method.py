@@ -3,6 +3,7 @@
 import streamlit as st
 
 from analysis.limits import MAX_SEED
+from app.compute import calls
 from app.links.selection import Selection
 from app.links.session import widget_key
 
@@ -11,7 +12,10 @@ METHODS = {"zero": "Zero", "mean": "Its mean", "resample": "Another sequence's"}
 
 
 def choose_method(selection: Selection, label: str) -> str:
-    """What a head's output is replaced by, and which sequence stands in for which."""
+    """What a head's output is replaced by, and which sequence stands in for which.
+
+    Of a single sequence it says what that is set against.
+    """
     bar = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
     bar.segmented_control(
         label,
@@ -27,7 +31,10 @@ def choose_method(selection: Selection, label: str) -> str:
             MAX_SEED,
             step=1,
             key=widget_key(selection, "swap"),
-            help="Which sequence stands in for which.",
+            help="Which sequence, or stretch of the reference text, stands in for which.",
             width=170,
         )
-    return str(selection["method"])
+    method = str(selection["method"])
+    if note := calls.replacement_note(selection, method):
+        st.caption(note)
+    return method

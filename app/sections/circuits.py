@@ -103,6 +103,7 @@ def draw_ov(selection: Selection) -> None:
                 circuit_figures.ov_map(sample.values, sample.ids, sample.labels, palette()),
                 key="ov",
             )
+            st.caption(sample.assumes)
 
 
 def draw_eigenvalues(selection: Selection, head: Head) -> None:

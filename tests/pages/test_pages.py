@@ -221,12 +221,6 @@ def test_a_sequence_that_the_batch_lacks_is_said(open_at: Open) -> None:
     assert app.number_input(key="view.sequence").value == 2
 
 
-def test_mean_ablation_of_one_sequence_is_refused_with_the_fix(open_at: Open) -> None:
-    app = open_at("ablation", input="prompt", method="mean")
-    expect_well(app)
-    assert [text for text in said(app) if "at least 2 sequences" in text]
-
-
 def test_an_answer_of_several_tokens_is_refused_with_a_hint(open_at: Open) -> None:
     app = open_at("attribution", answer="garden")
     expect_well(app)

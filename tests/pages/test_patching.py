@@ -74,9 +74,12 @@ def test_a_preset_pair_is_answered_differently(
     )
     larger_models = "larger models" in preset.title
     assert apart != larger_models
-    assert bool([info for info in app.info if "Read the shares with care" in info.value]) == (
-        larger_models
-    )
+    # Where the corrupt prompt calls for the answer more, there are no shares at all.
+    warned = ("Read the shares with care", "no share can be restored", "would be noise")
+    infos = [info.value for info in app.info if any(text in info.value for text in warned)]
+    assert bool(infos) == larger_models
+    no_share = [text for text in infos if "Read the shares" not in text]
+    assert ("is given in logits below" in captions(app)) == bool(no_share)
 
 
 def test_estimates_become_exact_and_stay_in_the_link(open_at: Open) -> None:  # noqa: F811

@@ -10,9 +10,8 @@ from analysis.activations import activation, hook_points, parameters, verify_pat
 from analysis.errors import AnalysisError
 from analysis.models.loading import HeadModel
 from analysis.runs.inputs import Tokens, repeated_tokens
-from tests.architectures import hugging_face_weights, tiny
+from tests.architectures import FAMILIES, hugging_face_weights, tiny
 from tests.conftest import make_model
-from tests.unit.test_circuits import rotary_model
 
 LOADED = ("gpt2", "neox", "llama", "qwen2", "qwen3", "gemma2", "gemma3")
 TIED = ("gpt2", "gemma2", "gemma3")
@@ -158,6 +157,14 @@ def test_a_pattern_worked_out_by_hand_is_the_models(model: HeadModel, tokens: To
 def test_patterns_that_cannot_be_verified_are_refused(model: HeadModel, tokens: Tokens) -> None:
     with pytest.raises(AnalysisError, match="Layer 2"):
         verify_pattern(model, tokens, 2)
-    rotary = rotary_model()
-    with pytest.raises(AnalysisError, match="rotat"):
-        verify_pattern(rotary, repeated_tokens(rotary, length=5, batch=1), 0)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_is_verified_to_rounding(family: str) -> None:
+    """Rotary positions, norms of queries, shared keys, scales and caps of their own."""
+    model = tiny(family)
+    tokens = repeated_tokens(model, length=3, batch=2)  # within the window of Gemma's layers
+    for layer in range(model.n_layers):
+        check = verify_pattern(model, tokens, layer)
+        assert check.difference < 1e-6
+        assert np.ptp(check.cached[..., -1, :]) > 0.02  # uneven, so that a mistake would show

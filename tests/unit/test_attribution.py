@@ -7,7 +7,9 @@ import torch
 from transformer_lens.tools.analysis.direct_logit_attribution import direct_logit_attribution
 
 from analysis.errors import AnalysisError
+from analysis.head import Head
 from analysis.logits.attribution import Attribution, logit_attribution
+from analysis.logits.sources import source_attribution
 from analysis.runs.inputs import repeated_tokens, tokenize
 from tests.conftest import make_model
 
@@ -137,10 +139,22 @@ def test_answer_versus_foil_is_the_difference_of_two_attributions(model, tokens)
     np.testing.assert_array_equal(both.foils, foils)
 
 
-def test_a_token_against_itself_makes_no_difference(model, tokens):
-    found = logit_attribution(model, tokens, targets=17, foils=17)
-    assert not found.values.any()
-    assert not found.logits.any()
+def test_a_token_against_itself_is_refused(model, tokens):
+    """Every bar would be 0, and one of them "the largest"."""
+    for analyse in (
+        lambda targets, foils: logit_attribution(model, tokens, targets, foils),
+        lambda targets, foils: source_attribution(model, tokens, Head(1, 0), targets, foils),
+    ):
+        for targets, foils in ((17, 17), (None, tokens.ids[:, 1:])):
+            with pytest.raises(AnalysisError, match="same token"):
+                analyse(targets, foils)
+
+
+def test_a_foil_may_be_the_next_token_at_some_position(model, tokens):
+    foil = int(tokens.ids[0, 3])
+    found = logit_attribution(model, tokens, foils=foil)
+    assert not found.values[0, 2].any()
+    assert found.values[0, 1].any()
 
 
 def test_one_number_means_that_token_at_every_position(model, tokens):

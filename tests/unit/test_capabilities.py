@@ -17,11 +17,12 @@ from analysis.heads.scores import head_scores
 from analysis.logits.decomposition import k_composition, score_split
 from analysis.logits.lens import logit_lens
 from analysis.logits.sources import source_attribution
-from analysis.models.capabilities import TURNED_OUT, allowances, require_head_writes
+from analysis.models.capabilities import FROZEN_AFTER_HEADS, TURNED_OUT, allowances, scale_note
 from analysis.models.config import read_info
 from analysis.neurons import neuron_activations
 from analysis.runs.forward import run
 from analysis.runs.inputs import repeated_tokens
+from analysis.runs.writes import bias_write, output_weights, write_points, written_z
 from tests.architectures import FAMILIES, tiny
 
 TRIED = {
@@ -73,22 +74,25 @@ def test_each_analysis_does_what_the_table_says(family: str) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_head_writes_z_w_o_exactly_where_the_table_says_so(family: str) -> None:
-    """The names of architectures stand for this; a new one has to be told apart by it."""
+def test_the_writes_of_heads_sum_to_what_a_layer_adds_to_the_stream(family: str) -> None:
+    """A norm after the heads, of an architecture that is new here, would show in this."""
     model = tiny(family)
     tokens = repeated_tokens(model, length=3, batch=2)
-    _, kept = run(model, tokens.tensor, capture=["blocks.0.hook_attn_out", "blocks.0.attn.hook_z"])
-    attention = model.bridge.blocks[0].attn
-    written = torch.einsum("bphe,hem->bpm", kept["blocks.0.attn.hook_z"], attention.W_O)
-    if attention.b_O is not None:
-        written = written + attention.b_O
-    adds_up = torch.allclose(written, kept["blocks.0.hook_attn_out"], atol=1e-4)
-    assert adds_up == (family not in ("gemma2", "gemma3"))
-    if adds_up:
-        require_head_writes(model.info)
-    else:
-        with pytest.raises(AnalysisError, match="norm follows the heads' sum"):
-            require_head_writes(model.info)
+    points = write_points(model, [1])
+    assert len(points) == (2 if family in ("gemma2", "gemma3") else 1)
+    _, kept = run(model, tokens.tensor, capture=["blocks.1.hook_attn_out", *points])
+    written = torch.einsum("bphe,hem->bpm", written_z(kept, 1), output_weights(model, 1))
+    if (bias := bias_write(model, kept, 1)) is not None:
+        written = written + bias
+    torch.testing.assert_close(written, kept["blocks.1.hook_attn_out"], atol=1e-5, rtol=0)
+
+
+def test_the_note_on_frozen_scales_names_the_models_own_norms() -> None:
+    assert "a LayerNorm before the unembedding" in scale_note(tiny("gpt2").info)
+    assert "an RMS norm before the unembedding" in scale_note(tiny("llama").info)
+    assert "LayerNorm" not in scale_note(tiny("gemma2").info)
+    assert FROZEN_AFTER_HEADS in scale_note(tiny("gemma2").info)
+    assert scale_note(tiny("native").info) == ""
 
 
 def test_what_to_know_is_said_where_it_holds() -> None:

@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 from transformer_lens import FactoredMatrix
 from transformer_lens.config import TransformerBridgeConfig
 from transformer_lens.model_bridge import TransformerBridge
@@ -12,6 +13,7 @@ from transformer_lens.model_bridge import TransformerBridge
 import analysis
 from analysis.circuits import copying
 from analysis.circuits.copying import diagonal_hits, k_composition_circuit, ov_copying
+from analysis.circuits.embeddings import default_embedding
 from analysis.circuits.ov_qk import ov_sample, ov_top_tokens, previous_token_circuit, qk_preferences
 from analysis.circuits.spectra import factored_matrix_facts, ov_eigenvalues, ov_svd, time_factored
 from analysis.circuits.weights import FOLDED, RAW, circuit_weights
@@ -20,6 +22,7 @@ from analysis.head import Head, require_heads
 from analysis.models.loading import HeadModel
 from analysis.runs.inputs import repeated_tokens
 from analysis.runs.patterns import attention_patterns
+from tests.architectures import CONFIGS, from_config, tiny
 from tests.conftest import make_model
 
 
@@ -51,10 +54,32 @@ def rotary_model() -> HeadModel:
     return HeadModel(info, bridge, model.tokenizer, fingerprint="rotary")
 
 
+def tokens_read(model: HeadModel, layer: int) -> torch.Tensor:
+    """W_E, behind the first MLP where there is one, worked out from the weights alone."""
+    w_e, state = model.bridge.W_E, model.bridge.state_dict()
+    if layer == 0 or not model.info.has_mlp:
+        return w_e
+    normed = functional.layer_norm(
+        w_e, w_e.shape[-1:], state["blocks.0.ln2.weight"], state["blocks.0.ln2.bias"]
+    )
+    mlp = model.bridge.blocks[0].mlp
+    return w_e + functional.gelu(normed @ mlp.W_in + mlp.b_in) @ mlp.W_out + mlp.b_out
+
+
+def normed(model: HeadModel, layer: int, vectors: torch.Tensor) -> torch.Tensor:
+    """Through the norm before a layer's heads, from its weights alone."""
+    if model.info.normalization is None:
+        return vectors
+    state = model.bridge.state_dict()
+    weight, bias = (state[f"blocks.{layer}.ln1.{part}"] for part in ("weight", "bias"))
+    return functional.layer_norm(vectors, vectors.shape[-1:], weight, bias)
+
+
 def dense_ov(model: HeadModel, *heads: Head) -> torch.Tensor:
     w = circuit_weights(model)
-    ov = sum(w.W_V[h.layer, h.head] @ w.W_O[h.layer, h.head] for h in heads)
-    return w.W_E @ ov @ w.W_U
+    read = [tokens_read(model, h.layer) @ w.W_V[h.layer, h.head] for h in heads]
+    written = [each @ w.W_O[h.layer, h.head] for each, h in zip(read, heads, strict=True)]
+    return torch.stack(written).sum(0) @ w.W_U
 
 
 def dense_hits(matrix: torch.Tensor, k: int) -> np.ndarray:
@@ -196,15 +221,36 @@ def test_copying_refuses_what_has_no_answer(attention_only: HeadModel) -> None:
         require_heads(attention_only.info, [])
 
 
+def test_the_embedding_is_raw_effective_or_the_one_that_says_something() -> None:
+    mlps, bare = make_model(d_mlp=64, normalization="LN"), make_model()
+    assert default_embedding(mlps) == "effective" and default_embedding(bare) == "raw"
+    assert default_embedding(make_model(d_mlp=64, n_layers=1)) == "raw"
+    found = {
+        embedding: ov_sample(mlps, Head(1, 0), ids=[5, 9], embedding=embedding)
+        for embedding in ("raw", "effective", None)
+    }
+    np.testing.assert_array_equal(found[None].values, found["effective"].values)
+    assert np.abs(found["raw"].values - found["effective"].values).max() > 0.01
+    w = circuit_weights(mlps)
+    raw = w.W_E[[5, 9]] @ w.W_V[1, 0] @ w.W_O[1, 0] @ w.W_U[:, [5, 9]]
+    np.testing.assert_allclose(found["raw"].values, raw, atol=1e-4)
+    assert "first MLP leaves them" in found[None].assumes and "bare" in found["raw"].assumes
+    # Heads of layer 0 come before the MLP, whatever is asked for.
+    first = [ov_sample(mlps, Head(0, 0), ids=[5, 9], embedding=each) for each in ("raw", None)]
+    np.testing.assert_array_equal(first[0].values, first[1].values)
+    with pytest.raises(AnalysisError, match="no MLPs"):
+        ov_copying(bare, Head(1, 0), embedding="effective")
+
+
 # --- K-composition circuit --------------------------------------------------------------------
 
 
 def test_k_composition_circuit_answers_both_directions(any_model: HeadModel) -> None:
     """Rows are queries and columns keys; the two shares differ on a random circuit."""
-    w = circuit_weights(any_model)
+    w, b = circuit_weights(any_model), any_model.bridge
     writer, reader = Head(0, 1), Head(1, 2)
-    keys = w.W_E @ w.W_V[0, 1] @ w.W_O[0, 1] @ w.W_K[1, 2]
-    full = (w.W_E @ w.W_Q[1, 2]) @ keys.T
+    keys = normed(any_model, 0, b.W_E) @ b.W_V[0, 1] @ w.W_O[0, 1] @ w.W_K[1, 2]
+    full = (normed(any_model, 1, tokens_read(any_model, 1)) @ b.W_Q[1, 2]) @ keys.T
     match = k_composition_circuit(any_model, writer, reader, k=(40,))
     assert np.array_equal(match.best_key_hits[0], dense_hits(full, 40))
     assert np.array_equal(match.best_query_hits[0], dense_hits(full.T, 40))
@@ -258,9 +304,20 @@ def test_ov_top_tokens_are_the_extremes_of_the_tokens_row(any_model: HeadModel) 
     outputs = ov_top_tokens(any_model, Head(1, 0), 77, top=6)
     assert outputs.raised.ids.tolist() == row.topk(6).indices.tolist()
     assert outputs.lowered.ids.tolist() == row.topk(6, largest=False).indices.tolist()
-    assert outputs.rank == 1 + int((row > row[77]).sum())
+    assert outputs.rank == 1 + int((row > row[77]).sum())  # no ties here
     with pytest.raises(AnalysisError, match="4096"):
         ov_top_tokens(any_model, Head(1, 0), 4096)
+
+
+def test_a_head_that_writes_nothing_puts_no_token_first() -> None:
+    """All outputs are equal: the token itself comes last, and the lowest ids are listed."""
+    model = make_model()
+    model.bridge.blocks[1].attn.W_O[2].zero_()
+    outputs = ov_top_tokens(model, Head(1, 2), 77, top=4)
+    assert outputs.rank == model.d_vocab
+    assert outputs.raised.ids.tolist() == outputs.lowered.ids.tolist() == [0, 1, 2, 3]
+    with pytest.raises(AnalysisError, match="writes nothing"):
+        ov_svd(model, Head(1, 2))
 
 
 # --- QK ---------------------------------------------------------------------------------------
@@ -283,8 +340,9 @@ def test_previous_token_circuit_recognises_a_perfect_head() -> None:
 
 def test_previous_token_circuit_equals_the_formula(any_model: HeadModel) -> None:
     circuit = previous_token_circuit(any_model, 1, 2)
-    w = circuit_weights(any_model)
-    scores = (w.W_pos @ w.W_Q[1, 2] @ w.W_K[1, 2].T @ w.W_pos.T).double() / 8**0.5
+    b = any_model.bridge
+    places = normed(any_model, 1, b.W_pos)
+    scores = (places @ b.W_Q[1, 2] @ b.W_K[1, 2].T @ places.T).double() / 8**0.5
     expected = np.zeros((64, 64))
     for dest in range(64):
         row = np.exp(scores[dest, : dest + 1].numpy())
@@ -292,6 +350,23 @@ def test_previous_token_circuit_equals_the_formula(any_model: HeadModel) -> None
     np.testing.assert_allclose(circuit.values, expected, atol=1e-4)
     diagonal = np.mean([expected[dest, dest - 1] for dest in range(1, 64)])
     assert circuit.previous == pytest.approx(diagonal, abs=1e-4)
+
+
+def test_the_positional_pattern_of_gelu_4l_is_that_behind_its_norm() -> None:
+    """.047 without the scale of the norm, on the positions that the page draws."""
+    model = analysis.load_model("gelu-4l")
+    values = previous_token_circuit(model, 0, 3).values[:200, :200]
+    assert np.diagonal(values, -1).mean() == pytest.approx(0.708, abs=0.005)
+
+
+def test_scores_of_tokens_and_positions_have_the_models_own_scale() -> None:
+    """Three times less in the third layer of a GPT-2 that divides by the layer's number."""
+    plain = tiny("gpt2")
+    scaled = from_config("gpt2", {**CONFIGS["gpt2"], "scale_attn_by_inverse_layer_idx": True})
+    whole, third = (qk_preferences(m, Head(2, 1), 5).keys.values for m in (plain, scaled))
+    np.testing.assert_allclose(third, whole / 3, rtol=1e-5)
+    logs = [np.log(previous_token_circuit(m, 2, 1).values[9, [3, 7]]) for m in (plain, scaled)]
+    assert logs[1][0] - logs[1][1] == pytest.approx((logs[0][0] - logs[0][1]) / 3, abs=1e-4)
 
 
 def test_positions_that_only_queries_and_keys_see_have_the_circuit_too() -> None:
@@ -320,8 +395,9 @@ def test_rotary_models_are_refused_with_the_reason() -> None:
 def test_qk_preferences_follow_rows_for_keys_and_columns_for_queries(
     any_model: HeadModel,
 ) -> None:
-    w = circuit_weights(any_model)
-    full = w.W_E @ w.W_Q[1, 3] @ w.W_K[1, 3].T @ w.W_E.T / 8**0.5
+    b = any_model.bridge
+    read = normed(any_model, 1, tokens_read(any_model, 1))
+    full = read @ b.W_Q[1, 3] @ b.W_K[1, 3].T @ read.T / 8**0.5
     found = qk_preferences(any_model, Head(1, 3), 123, top=5)
     assert found.keys.ids.tolist() == full[123].topk(5).indices.tolist()
     assert found.queries.ids.tolist() == full[:, 123].topk(5).indices.tolist()
@@ -339,7 +415,11 @@ def test_eigenvalues_equal_those_of_the_dense_matrices(any_model: HeadModel) -> 
         w_ov = (w.W_V[layer, head] @ w.W_O[layer, head]).double()
         for matrix, values, score in (
             (w_ov, found.values, found.score),
-            (w_ov @ (w.W_U @ w.W_E).double(), found.vocabulary_values, found.vocabulary_score),
+            (
+                w_ov @ (w.W_U @ tokens_read(any_model, layer)).double(),
+                found.vocabulary_values,
+                found.vocabulary_score,
+            ),
         ):
             dense = np.linalg.eigvals(matrix.numpy())
             dense = dense[np.argsort(-np.abs(dense))][: any_model.d_head]
@@ -365,7 +445,8 @@ def test_eigenvalue_score_is_one_for_a_copier_and_minus_one_for_an_inverter() ->
     attention.W_O[1].copy_(-attention.W_V[1].T)
     attention.W_O[2].zero_()
     score = ov_eigenvalues(model).score[0]
-    np.testing.assert_allclose(score[:3], [1, -1, 0], atol=1e-5)
+    # Of a head that writes nothing there is no share, which is not the same as 0.
+    np.testing.assert_allclose(score[:3], [1, -1, np.nan], atol=1e-5)
 
 
 def test_svd_equals_the_dense_one_and_its_tokens(any_model: HeadModel) -> None:

@@ -10,7 +10,6 @@ from analysis.logits.decomposition import Decomposition, k_composition, score_sp
 from analysis.models.loading import HeadModel
 from analysis.runs.inputs import Tokens, repeated_tokens
 from tests.conftest import make_model
-from tests.unit.test_circuits import rotary_model
 
 SIZES = {
     "no norm": {},
@@ -167,10 +166,7 @@ def test_what_does_not_exist_is_refused(model: HeadModel, tokens: Tokens) -> Non
         score_split(model, tokens, Head(1, 0), 3, 2, sequence=-1)
 
 
-def test_rotary_and_oversized_splits_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    rotary = rotary_model()
-    with pytest.raises(AnalysisError, match="learned positions"):
-        k_composition(rotary, repeated_tokens(rotary, length=5, batch=1), 1, 0)
+def test_oversized_splits_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     small = make_model()
     monkeypatch.setattr("analysis.logits.decomposition.MAX_BYTES", 1000)
     with pytest.raises(AnalysisError, match="MiB"):

@@ -6,12 +6,15 @@ import torch
 
 from analysis.effects.ablation import ablation_sweep
 from analysis.effects.knockout import keep_only, offset_ablation, targeted_ablation
+from analysis.effects.replacements import reference_windows
 from analysis.errors import AnalysisError
 from analysis.head import Head
 from analysis.heads.scores import head_scores
 from analysis.models.loading import HeadModel
+from analysis.runs.forward import next_token_log_probs, run
 from analysis.runs.inputs import Tokens, repeated_tokens, tokenize
 from analysis.runs.predictions import next_token_stats
+from tests.architectures import tiny
 from tests.conftest import make_model
 
 
@@ -202,12 +205,32 @@ def test_the_bundled_previous_token_head_needs_distance_one_only(bundled: HeadMo
     assert found.values[1, head] < 0.3
 
 
-def test_offsets_refuse_single_sequences_and_impossible_distances(
-    attention_only: HeadModel, tokens: Tokens
-) -> None:
-    single = repeated_tokens(attention_only, length=8, batch=1)
-    with pytest.raises(AnalysisError, match="at least 2"):
-        offset_ablation(attention_only, single, 0)
+def test_a_single_sequence_reads_the_reference_text_at_other_distances() -> None:
+    """Keeping no distance, z is the pattern times the mean values of the text."""
+    model = tiny("llama")
+    tokens = tokenize(model, "The cat sat on the mat and the cat slept.")
+    windows = reference_windows(model, tokens)
+    v = "blocks.1.attn.hook_v"
+    means = run(model, windows, capture=[v])[1][v].mean(0)[:, 1]  # of head 3's group
+    _, kept = run(model, tokens.tensor, capture=["blocks.1.attn.hook_pattern"])
+    z = kept["blocks.1.attn.hook_pattern"][:, 3] @ means
+
+    def patch(original: torch.Tensor, hook: object) -> torch.Tensor:
+        edited = original.clone()
+        edited[:, :, 3] = z
+        return edited
+
+    losses = [
+        -float(next_token_log_probs(run(model, tokens.tensor, hooks=h)[0], tokens.tensor).mean())
+        for h in ([], [("blocks.1.attn.hook_z", patch)])
+    ]
+    found = offset_ablation(model, tokens, 1, [(), tuple(range(tokens.length))])
+    assert found.values[0, 3] == pytest.approx(losses[1] - losses[0], abs=1e-5)
+    assert abs(found.values[0, 3]) > 1e-3
+    assert found.values[1, 3] == pytest.approx(0, abs=1e-5)
+
+
+def test_offsets_refuse_impossible_distances(attention_only: HeadModel, tokens: Tokens) -> None:
     for offset in (-1, tokens.length):
         with pytest.raises(AnalysisError, match="Distance"):
             offset_ablation(attention_only, tokens, 0, [(offset,)])

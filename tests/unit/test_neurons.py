@@ -68,6 +68,19 @@ def test_without_bos_the_first_position_counts(with_mlp: HeadModel) -> None:
     np.testing.assert_array_equal(peaks.positions[1], values.argmax(0))
 
 
+def test_whether_the_first_position_counts_can_be_said(with_mlp: HeadModel) -> None:
+    """The same ids with and without BOS allowed have other peaks: whoever keeps them has to say."""
+    tokens = tokenize(with_mlp, "The cat sat on the mat.")
+    without = Tokens(tokens.ids.copy(), tokens.labels, None, has_bos=False)
+    default, counted = neuron_peaks(with_mlp, tokens), neuron_peaks(with_mlp, without)
+    assert not np.array_equal(default.positions, counted.positions)
+    for each in (tokens, without):
+        for skip, expected in ((True, default), (False, counted)):
+            found = neuron_peaks(with_mlp, each, skip_first=skip)
+            np.testing.assert_array_equal(found.positions, expected.positions)
+            np.testing.assert_array_equal(found.values, expected.values)
+
+
 def test_promoted_tokens_equal_the_direct_path(with_mlp: HeadModel) -> None:
     """One more unit of a neuron moves the logits in proportion, the final scale held at 1."""
     bridge = with_mlp.bridge

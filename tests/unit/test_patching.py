@@ -5,6 +5,7 @@ import pytest
 import torch
 from transformer_lens import patching as reference
 
+from analysis.effects import patching
 from analysis.effects.patching import (
     PATCH_KINDS,
     activation_patching,
@@ -42,7 +43,17 @@ def some_pair(model):
     """Two sequences of which the third token differs."""
     clean = some_tokens([[0, 41, 52, 63, 41, 7], [0, 9, 8, 77, 6, 5]])
     corrupt = some_tokens([[0, 41, 99, 63, 41, 7], [0, 9, 33, 77, 6, 5]])
+    # The one that calls for the answer more is the clean one.
+    values = [difference(run(model, tokens.tensor)[0]) for tokens in (clean, corrupt)]
+    if values[0] < values[1]:
+        clean, corrupt = corrupt, clean
     return prompt_pair(model, clean, corrupt, ANSWER, FOIL)
+
+
+@pytest.fixture(autouse=True)
+def _small_differences_count(monkeypatch):
+    """Random weights hardly prefer anything; rounding is still far below."""
+    monkeypatch.setattr(patching, "LEAST_SHARED", 1e-3)
 
 
 def difference(logits):
@@ -199,10 +210,30 @@ def test_paths_into_shared_keys_go_to_key_value_heads():
         path_patching(model, pair, Head(1, 2), "k")
 
 
-def test_a_path_is_refused_where_a_norm_follows_the_heads():
-    model = tiny("gemma3")
-    with pytest.raises(AnalysisError, match="norm follows"):
-        path_patching(model, some_pair(model), Head(1, 0), "q")
+@pytest.mark.parametrize(("least", "turned"), [(1e-3, True), (1e6, False)])
+def test_a_share_of_noise_or_of_the_wrong_sign_is_not_given(monkeypatch, least, turned):
+    """+75 of a gap of .0026 logits says nothing; what the patches do in logits still holds."""
+    model = tiny("gpt2")
+    pair = some_pair(model)
+    usual = activation_patching(model, pair, "z")
+    assert usual.no_share == ""
+    gap = usual.clean - usual.corrupt
+    np.testing.assert_allclose(usual.values, usual.effects / gap, rtol=1e-5)
+    monkeypatch.setattr(patching, "LEAST_SHARED", least)
+    if turned:
+        pair = prompt_pair(model, pair.clean, pair.corrupt, FOIL, ANSWER)
+    seen = []
+    found = activation_patching(model, pair, "z", on_value=lambda cell, value: seen.append(value))
+    paths = path_patching(model, pair, Head(2, 1), "q")
+    estimate = attribution_patching(model, pair, ["z"])["z"]
+    assert np.isnan(seen).all()
+    for each in (found, paths, estimate):
+        assert np.isnan(each.values).all()
+        assert ("calls for the answer more" if turned else "noise") in each.no_share
+        assert np.isfinite(each.effects[0]).all()
+    np.testing.assert_allclose(
+        found.effects, -usual.effects if turned else usual.effects, atol=1e-5
+    )
 
 
 def test_pairs_that_cannot_be_patched_are_refused(bundled):

@@ -1,5 +1,7 @@
 """Figures of patching and of found circuits: what is drawn, and what a click carries."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from analysis.head import Head
 from analysis.runs.inputs import Tokens, repeated_tokens
 from app.figures import patching as patching_figures
 from app.figures.composition import head_graph
-from app.figures.patching import BY_HEAD, BY_POSITION, NO_HEAD
+from app.figures.patching import BY_HEAD, BY_POSITION, NO_HEAD, restored
 from app.theme import DARK, LIGHT
 from tests.architectures import tiny
 from tests.hostile import HOSTILE
@@ -53,25 +55,36 @@ def test_a_cell_of_the_overview_chooses_its_patch(grouped, names):
     heatmaps = [trace for trace in figure.data if trace.type == "heatmap"]
     assert [note.text for note in figure.layout.annotations] == list(names.values())
     for kind, trace, heatmap in zip(names, targets, heatmaps, strict=True):
-        np.testing.assert_array_equal(np.array(heatmap.z), maps[kind].values)
+        np.testing.assert_array_equal(np.array(heatmap.z), restored(maps[kind]))
         for (place,), x, y, text in zip(
             trace.customdata, trace.x, trace.y, trace.hovertext, strict=True
         ):
             assert options[place] == {"patch": kind, "layer": y, "column": x}
-            assert f"{maps[kind].values[y, x]:+.3f}" in text
+            assert f"{restored(maps[kind])[y, x]:+.3f}" in text
     assert len(options) == sum(maps[kind].values.size for kind in names)
+
+
+def test_where_a_share_would_mislead_logits_are_drawn(grouped):
+    _, _, maps = grouped
+    found = maps["z"]
+    assert found.no_share
+    np.testing.assert_array_equal(restored(found), found.effects)
+    assert patching_figures.unit_of(found) == "logits restored"
+    shares = replace(found, clean=found.corrupt + 1, values=np.ones((3, 4)))
+    np.testing.assert_array_equal(restored(shares), shares.values)
+    assert patching_figures.unit_of(shares) == "share restored"
 
 
 def test_exact_values_stand_beside_estimates_that_are_marked(grouped):
     model, pair, maps = grouped
-    exact = activation_patching(model, pair, "z", [(1, 2), (0, 0)]).values
+    exact = restored(activation_patching(model, pair, "z", [(1, 2), (0, 0)]))
     columns = patching_figures.columns_of(maps["z"], (), model.n_heads)
-    figure = patching_figures.patch_map(maps["z"].values, exact, columns, LIGHT, (1, 2))
+    figure = patching_figures.patch_map(restored(maps["z"]), exact, columns, LIGHT, (1, 2))
     heatmap, targets = figure.data
     estimated = [[text.startswith("≈") for text in row] for row in heatmap.text]
     np.testing.assert_array_equal(estimated, np.isnan(exact))
     assert heatmap.z[1][2] == exact[1, 2]
-    assert heatmap.z[2][1] == maps["z"].values[2, 1]
+    assert heatmap.z[2][1] == restored(maps["z"])[2, 1]
     assert [tuple(cell) for cell in targets.customdata] == list(np.ndindex(3, 4))
     assert f"exact {exact[1, 2]:+.3f}" in targets.hovertext[6]
     assert "exact" not in targets.hovertext[7]

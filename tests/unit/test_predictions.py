@@ -8,7 +8,8 @@ from torch.nn import functional
 from analysis.errors import AnalysisError
 from analysis.runs import predictions
 from analysis.runs.inputs import repeated_tokens, tokenize
-from analysis.runs.predictions import NextTokenStats, next_token_stats
+from analysis.runs.predictions import NextTokenStats, next_token_stats, top_by_id
+from tests.conftest import make_model
 
 TEXT = "The cat sat on the mat, and the cat slept."
 
@@ -187,3 +188,25 @@ def test_a_log_prob_that_is_no_number_is_not_shown():
             top_ids=np.zeros((1, 2, 1), dtype=np.int64),
             top_probs=np.zeros((1, 2, 1), dtype=np.float32),
         )
+
+
+def test_of_equal_guesses_the_lower_id_comes_first_whatever_top_k() -> None:
+    """`topk` takes any of them, and others for another k."""
+    model = make_model()
+    model.bridge.W_U.zero_()
+    model.bridge.b_U.zero_()
+    model.bridge.b_U[[40, 7, 900]] = 1
+    tokens = repeated_tokens(model, length=3, batch=2)
+    for k in (1, 2, 3, 5, 64, 4096):
+        found = next_token_stats(model, tokens, top_k=k).top_ids
+        expected = [7, 40, 900, *(i for i in range(4096) if i not in (7, 40, 900))][:k]
+        assert (found == expected).all(), k
+
+
+@pytest.mark.parametrize("k", [1, 3, 9, 20])
+def test_top_by_id_is_a_stable_sort(k: int) -> None:
+    values = torch.randint(0, 4, (50, 20), generator=torch.Generator().manual_seed(k)).float()
+    top, ids = top_by_id(values, k)
+    expected = np.argsort(-values.numpy(), axis=-1, kind="stable")[:, :k]
+    np.testing.assert_array_equal(ids, expected)
+    np.testing.assert_array_equal(top, np.take_along_axis(values.numpy(), expected, -1))

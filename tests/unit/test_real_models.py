@@ -25,7 +25,7 @@ from analysis.runs.predictions import next_token_stats
 from tests.architectures import tiny
 from tests.conftest import make_model, state_dict
 
-ADDS_UP = ("gpt2", "llama", "qwen2", "qwen3", "neox")
+ADDS_UP = ("gpt2", "llama", "qwen2", "qwen3", "neox", "gemma2", "gemma3")
 TEXT = "The cat sat on the mat and the cat slept."
 
 
@@ -91,19 +91,10 @@ def test_circuits_of_weights_have_one_entry_for_each_query_head(architecture):
     assert 0 <= ov_copying(model, [Head(2, 3)]).accuracy[1] <= 1
 
 
-@pytest.mark.parametrize(
-    ("architecture", "kind", "said"),
-    [("qwen3", "K", "normalises its queries"), ("gemma3", "V", "norm follows the heads' sum")],
-)
-def test_what_an_architecture_cannot_have_is_refused(architecture, kind, said):
-    with pytest.raises(AnalysisError, match=said):
-        composition_scores(tiny(architecture), kind)
-
-
-def test_attribution_by_head_is_refused_where_a_norm_follows():
-    model = tiny("gemma3")
-    with pytest.raises(AnalysisError, match="norm follows the heads' sum"):
-        logit_attribution(model, tokenize(model, TEXT))
+@pytest.mark.parametrize("architecture", ["qwen3", "gemma3"])
+def test_what_an_architecture_cannot_have_is_refused(architecture):
+    with pytest.raises(AnalysisError, match="normalises its queries"):
+        composition_scores(tiny(architecture), "K")
 
 
 def shortformer():

@@ -7,6 +7,7 @@ from app.compute.calls.ablation import joint_ablation as joint_ablation
 from app.compute.calls.ablation import offset_ablation as offset_ablation
 from app.compute.calls.ablation import pair_ablation as pair_ablation
 from app.compute.calls.ablation import paired_sweep as paired_sweep
+from app.compute.calls.ablation import replacement_note as replacement_note
 from app.compute.calls.ablation import targeted_ablation as targeted_ablation
 from app.compute.calls.activations import activation as activation
 from app.compute.calls.activations import hook_points as hook_points

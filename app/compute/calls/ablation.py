@@ -10,6 +10,7 @@ from analysis.head import Head
 from app.compute.admission import Nobody
 from app.compute.ask import Progress, ask, bytes_needed, key_of
 from app.compute.calls.inputs import of_tokens, tokens_of
+from app.compute.imports import import_all
 from app.compute.question import Question
 from app.compute.server import current_server
 from app.compute.sweeps import SharedSweep
@@ -50,6 +51,15 @@ def paired_sweep(selection: Selection) -> SharedSweep:
 def ablation_estimate(selection: Selection, method: str) -> AblationEstimate:
     """First-order estimate of that sweep."""
     return _estimate(selection, tokens_of(selection), method)
+
+
+def replacement_note(selection: Selection, method: str) -> str:
+    """What a single sequence is set against, in a sentence; empty where it needs nothing else."""
+    tokens = tokens_of(selection)
+    if method == "zero" or tokens.batch > 1:
+        return ""  # and torch need not be imported to say so
+    import_all()
+    return analysis.replacement_note(_known(method), tokens)
 
 
 def joint_ablation(selection: Selection, heads: tuple[Head, ...], method: str) -> SetAblation:

@@ -15,7 +15,6 @@ from app.compute.question import Question
 from app.links.selection import Selection
 
 if TYPE_CHECKING:
-    from analysis.effects.ablation import Method
     from analysis.effects.edges import Edge, EdgeAttribution, Faithfulness
     from analysis.effects.patching import Input, PatchKind, PatchMap, PathMap, PromptPair
     from analysis.runs.inputs import Tokens
@@ -106,13 +105,13 @@ def circuit_tokens(selection: Selection) -> Tokens:
 def edge_attribution(selection: Selection) -> EdgeAttribution:
     """Every edge between heads with its estimated effect on the view's tokens."""
     tokens = circuit_tokens(selection)
-    return ask(EDGE_ATTRIBUTION, selection.info, tokens, method=_cut_by(tokens))
+    return ask(EDGE_ATTRIBUTION, selection.info, tokens)
 
 
 def faithfulness(selection: Selection, edges: tuple[Edge, ...]) -> Faithfulness:
     """The loss on the view's tokens when all other edges are cut."""
     tokens = circuit_tokens(selection)
-    return ask(FAITHFULNESS, selection.info, tokens, edges, method=_cut_by(tokens))
+    return ask(FAITHFULNESS, selection.info, tokens, edges)
 
 
 def _admit_patches(selection: Selection, pair: PromptPair, patches: int) -> None:
@@ -123,8 +122,3 @@ def _admit_patches(selection: Selection, pair: PromptPair, patches: int) -> None
             f"{selection.info.name} at once; about {MAX_PATCH_WORK // each:,} are possible. "
             "Patch only the strongest, or shorten both prompts."
         )
-
-
-def _cut_by(tokens: Tokens) -> Method:
-    # A mean needs several sequences.
-    return "mean" if tokens.batch > 1 else "zero"

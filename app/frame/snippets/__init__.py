@@ -10,8 +10,8 @@ from app.frame.snippets import parts
 from app.links.subject import Subject
 
 _ORDER = (
-    *("run", "pattern", "score", "loss", "ablate", "cut", "edges"),
-    *("weights", "parts", "targets", "pair", "patched"),
+    *("run", "pattern", "score", "loss", "ablate", "usual", "cut", "edges"),
+    *("weights", "embedding", "norm", "parts", "targets", "pair", "patched"),
 )
 _CONSTANT = re.compile(r"\b[A-Z][A-Z_]*[0-9]*\b")
 
@@ -51,14 +51,20 @@ def _program(definitions: Sequence[Quantity], subject: Subject) -> str | None:
     needs = {need for quantity in known for need in quantity.needs}
     blocks = [parts.BUNDLED if bundled else parts.HUGGING_FACE]
     blocks.append(parts.REPEATED if _repeated(subject, needs) else parts.PROMPT)
-    blocks += [_part(need, subject) for need in _ORDER if need in needs]
+    for need in _ORDER:
+        if need not in needs:
+            continue
+        part = _part(need, subject)
+        if "elsewhere[" in part and parts.REFERENCE not in blocks:
+            blocks.append(parts.REFERENCE)
+        blocks.append(part)
     for quantity in known:
         blocks += [f"# {quantity.name}: {quantity.unit}", quantity.code]
         blocks += [_narrowed(quantity.axes, subject), "print(result)"]
     code = "\n\n".join(block.strip() for block in blocks if block)
     used = set(_CONSTANT.findall(code))
     constants = _constants(subject, "repeated" in needs)
-    for name in used & constants.keys():
+    for name in (each for each in constants if each in used):
         if constants[name] is _ABSENT:
             raise NotInSubject(
                 f"the code of {', '.join(d.name for d in known)} needs {name}, "
@@ -159,6 +165,7 @@ def _constants(subject: Subject, only_repeated: bool) -> dict[str, object]:
 def _part(need: str, subject: Subject) -> str:
     selection = subject.selection
     normed = selection.info.normalization is not None
+    single = selection["input"] == "prompt" or selection["batch"] == 1
     match need:
         case "run":
             return parts.RUN_WITHOUT if subject.without else parts.RUN
@@ -169,15 +176,21 @@ def _part(need: str, subject: Subject) -> str:
         case "loss":
             return parts.LOSS
         case "ablate":
-            return parts.REPLACEMENTS[subject.method or selection["method"]] + parts.ABLATE
+            method = subject.method or selection["method"]
+            return parts.REPLACEMENTS[method, single] + parts.ABLATE
+        case "usual":
+            return parts.USUAL[single]
         case "cut":
-            # A mean over sequences needs several.
-            several = selection["input"] == "repeated" and selection["batch"] > 1
-            return parts.CUTS["mean" if several else "zero"]
+            return parts.CUTS[single]
         case "edges":
             return parts.EDGES
         case "weights":
             return parts.FOLDED_WEIGHTS if normed else parts.WEIGHTS
+        case "embedding":
+            behind_mlp = selection.info.has_mlp and selection.info.n_layers > 1
+            return parts.EFFECTIVE_EMBEDDING if behind_mlp else parts.EMBEDDING
+        case "norm":
+            return parts.THROUGH_NORM if normed else parts.NORM
         case "parts":
             return parts.PARTS
         case "targets":

@@ -133,32 +133,71 @@ def z_hook(layer):
     return f"blocks.{layer}.attn.hook_z"  # [batch, pos, head, d_head]
 """
 
+# What a single sequence is set against, since it has no others.
+REFERENCE = """
+from pathlib import Path
+
+# Ten stretches of a text that lies in Headscope's repository, as long as the prompt.
+text = Path("analysis/effects/reference.txt").read_text("utf-8")
+reference = torch.tensor(tokenizer.encode(text, add_special_tokens=False))
+begins = int(tokens[0, 0] == tokenizer.bos_token_id)
+at = torch.arange(10)[:, None] * len(reference) // 10 + torch.arange(tokens.shape[1] - begins)
+stretches = torch.cat([tokens[:, :begins].expand(10, -1), reference[at % len(reference)]], 1)
+_, elsewhere = model.run_with_cache(
+    stretches, names_filter=lambda name: name.endswith(("hook_z", "hook_v"))
+)
+"""
+
+# By what an ablated head's output is replaced, and whether the input is a single sequence.
 REPLACEMENTS = {
-    "zero": """
-def replacement(z):
+    ("zero", False): """
+def replacement(z, layer):
     return torch.zeros_like(z)
 """,
-    "mean": """
-def replacement(z):
+    ("mean", False): """
+def replacement(z, layer):
     return z.mean(0, keepdim=True).expand_as(z)  # over sequences, at each position
 """,
-    "resample": """
-def replacement(z):  # z in another sequence of the batch
+    ("resample", False): """
+def replacement(z, layer):  # z in another sequence of the batch
     circle = np.random.default_rng(SWAP).permutation(len(z))
     source = np.empty_like(circle)
     source[circle] = np.roll(circle, 1)
     return z[torch.from_numpy(source)]
 """,
+    ("mean", True): """
+def replacement(z, layer):
+    return elsewhere[z_hook(layer)].mean(0, keepdim=True)  # over the stretches, at each position
+""",
+    ("resample", True): """
+def replacement(z, layer):  # z in one of the stretches
+    one = int(np.random.default_rng(SWAP).integers(10))
+    return elsewhere[z_hook(layer)][one : one + 1]
+""",
+}
+REPLACEMENTS["zero", True] = REPLACEMENTS["zero", False]
+
+# What an edge that is cut carries, by whether the input is a single sequence.
+CUTS = {
+    False: """
+def cut(z, layer):  # what an edge that is cut carries: the mean over sequences, at each position
+    return z.mean(0, keepdim=True).expand_as(z)
+""",
+    True: """
+def cut(z, layer):  # what an edge that is cut carries: the mean over the stretches
+    return elsewhere[z_hook(layer)].mean(0, keepdim=True)
+""",
 }
 
-CUTS = {
-    "zero": """
-def cut(z):  # what an edge that is cut carries
-    return torch.zeros_like(z)
+# What values say at each position whatever the input, by whether that is a single sequence.
+USUAL = {
+    False: """
+def usual(name):  # the mean over sequences, at each position
+    return cache[name].mean(0)
 """,
-    "mean": """
-def cut(z):  # what an edge that is cut carries: the mean over sequences, at each position
-    return z.mean(0, keepdim=True).expand_as(z)
+    True: """
+def usual(name):  # the mean over the stretches, at each position
+    return elsewhere[name].mean(0)
 """,
 }
 
@@ -167,7 +206,7 @@ def ablated(heads):  # hooks that replace z of these heads, each given as (layer
     def hook_of(layer, some):
         def replace(z, hook):
             new = z.clone()
-            new[:, :, some] = replacement(cache[z_hook(layer)])[:, :, some]
+            new[:, :, some] = replacement(cache[z_hook(layer)], layer)[:, :, some]
             return new
 
         return z_hook(layer), replace
@@ -196,6 +235,33 @@ W_Q, W_K, W_V = (centred(w * gain, -2) for w in (model.W_Q, model.W_K, model.W_V
 W_U = centred(model.W_U * model.ln_final.original_component.weight[:, None], -2)
 b_Q = model.b_Q + torch.einsum("lm,lhmd->lhd", shift, model.W_Q)
 b_K = model.b_K + torch.einsum("lm,lhmd->lhd", shift, model.W_K)
+"""
+
+# What heads read of each token, by the layer they are in.
+EMBEDDING = """
+def read_of_tokens(layer):  # [d_vocab, d_model]
+    return W_E
+"""
+
+# Behind an MLP in block 0 that is the effective embedding.
+EFFECTIVE_EMBEDDING = """
+block = model.blocks[0]
+behind = model.W_E + block.mlp(block.ln2(model.W_E[None]))[0]
+
+
+def read_of_tokens(layer):  # [d_vocab, d_model]; behind block 0, with what its MLP makes of W_E
+    return behind if layer else model.W_E
+"""
+
+# Where sharpness counts, what a head reads passes its norm, with its scale, by itself.
+NORM = """
+def norm(layer, vectors):  # this model has none
+    return vectors
+"""
+
+THROUGH_NORM = """
+def norm(layer, vectors):  # as heads of a layer get vectors when nothing else is in the stream
+    return model.blocks[layer].ln1.original_component(vectors)
 """
 
 # What a head's queries and keys are made of. LayerNorm's scale is the one that each position had.
@@ -257,6 +323,8 @@ clean, corrupt = encode(CLEAN), encode(CORRUPT)
 clean_logits, clean_cache = model.run_with_cache(clean)
 corrupt_logits, corrupt_cache = model.run_with_cache(corrupt)
 m_clean, m_corrupt = difference(clean_logits), difference(corrupt_logits)
+# Shares of the difference; where it is small or of the wrong sign, logits.
+whole = m_clean - m_corrupt if m_clean - m_corrupt >= 0.1 else torch.tensor(1.0)
 """
 
 # Which activation is exchanged, and which of its axes is that of heads, or of positions.
@@ -304,7 +372,7 @@ def reads_of(stream, layer, part, head):  # [batch, pos, d_head]
 changes = {}
 for layer in range(n_layers):
     z = cache[z_hook(layer)]
-    for head, change in enumerate(writes_of(cut(z) - z, layer).unbind(2)):
+    for head, change in enumerate(writes_of(cut(z, layer) - z, layer).unbind(2)):
         changes[layer, head] = change
 edges = {}  # (layer and head that write, layer, head and part that read): nats
 for writer in changes:

@@ -21,6 +21,8 @@ from app.sections.ablation.subject import AblationView
 
 # Rows of ticks that fit without scrolling past the loss they change.
 MAX_TICK_ROWS = 12
+# Nats per token: a share of less would be noise.
+LEAST_SHARED = 0.05
 
 
 def draw_keep_only(view: AblationView) -> None:
@@ -100,7 +102,7 @@ def _draw_losses(view: AblationView, kept: tuple[Head, ...]) -> None:
         "losses",
         width=215,
     )
-    if none > clean:
+    if none - clean >= LEAST_SHARED:
         st.caption(
             f"These heads win back {(none - only) / (none - clean):.1%} of what all heads "
             f"together are worth, {none - clean:.2f} nats per token over {view.where}."

@@ -29,15 +29,12 @@ def draw_offsets(view: AblationView) -> None:
         Subject(selection, layer=layer),
         "Which distances a head needs",
         "Each row lets a head read values only at these distances back (0: the token itself, 1: "
-        "the one before); all others hold their mean over sequences. A pale cell: those "
-        "distances are all it needs.",
+        "the one before); all others hold their mean over sequences, which says nothing "
+        "of the text. A pale cell: those distances are all it needs.",
         OFFSET_ABLATION,
     ):
-        if view.tokens.batch < 2:
-            st.info(
-                "Means over sequences need at least 2 sequences. Set the input to repeated tokens."
-            )
-            return
+        if note := calls.replacement_note(selection, "mean"):
+            st.caption(note)
         bar = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
         with bar:
             st.selectbox(

@@ -237,26 +237,21 @@ def draw_ablation(view: HeadView) -> None:
         method = choose_method(view.selection, "What its output is replaced by")
         with part():
             chosen = calls.head_ablation(view.selection, view.head, method)
-            effects: dict[str, float | None] = dict.fromkeys(METHODS)
-            for kind in METHODS:
-                if kind == "zero" or view.tokens.batch > 1:
-                    effects[kind] = calls.head_ablation(view.selection, view.head, kind).value
+            effects = {
+                kind: calls.head_ablation(view.selection, view.head, kind).value for kind in METHODS
+            }
             draw_metrics(
                 [
                     Metric("All heads", chosen.clean_loss, f"{chosen.clean_loss:.3f}"),
                     *(
-                        Metric(
-                            f"{kind.capitalize()} instead",
-                            effect,
-                            "n/a" if effect is None else f"{effect:+.3f}",
-                        )
+                        Metric(f"{kind.capitalize()} instead", effect, f"{effect:+.3f}")
                         for kind, effect in effects.items()
                     ),
                 ],
                 "losses",
             )
-            if view.tokens.batch == 1:
-                st.caption("Mean and resample need at least 2 sequences.")
+            if method == "zero" and (note := calls.replacement_note(view.selection, "mean")):
+                st.caption(note)
             labels = view.labels if view.tokens.batch == 1 else None
             half = view.tokens.half_length
             draw(figures.effect_line(chosen.per_token, labels, half, view.theme), key="per-token")

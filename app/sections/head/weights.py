@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import streamlit as st
 
 from analysis.definitions import (
@@ -103,14 +104,19 @@ def _draw_copying(view: HeadView) -> None:
     copying = calls.ov_copying(view.selection, (head,))
     values = calls.ov_eigenvalues(view.selection).vocabulary_score
     mine = float(values[head.layer, head.head])
+    known = np.isfinite(mine)
     rank = 1 + int((values > mine).sum())
     shares = [
         Metric("Copies, top guess" if k == 1 else f"Copies, top {k}", share, f"{share:.1%}")
         for k, share in copying.accuracy.items()
     ]
-    draw_metrics([*shares, Metric("Eigenvalue score", mine, f"{mine:+.2f}")], "copying")
+    eigenvalue = Metric(
+        "Eigenvalue score", mine if known else None, f"{mine:+.2f}" if known else "n/a"
+    )
+    draw_metrics([*shares, eigenvalue], "copying")
     st.caption(
         f"Copying: the share of all {view.selection.info.d_vocab:,} tokens that the head raises "
-        f"most when it attends to them. Eigenvalue score: +1 copies, -1 inverts; rank {rank} of "
-        f"{values.size} heads."
+        f"most when it attends to them. Eigenvalue score: +1 copies, -1 inverts"
+        + (f"; rank {rank} of {values.size} heads. " if known else ". The head writes nothing. ")
+        + copying.assumes
     )

@@ -67,12 +67,14 @@ def draw_circuit(selection: Selection) -> None:
         rows = [{"Edge": edge.label, "≈ nats": edge.score} for edge in edges]
         draw_head_graph(figure, "circuit", selection, (), rows)
         _draw_table(rows)
-        _draw_caption(selection, found)
+        _draw_caption(selection)
 
 
 def _enough(selection: Selection, found: EdgeAttribution) -> int:
     for count in STEPS:
-        if calls.faithfulness(selection, strongest(found, count)).recovered >= ENOUGH:
+        result = calls.faithfulness(selection, strongest(found, count))
+        # Without a share no number of them is enough: the first is as good as any.
+        if result.no_share or result.recovered >= ENOUGH:
             return count
     return MAX_EDGES
 
@@ -89,7 +91,7 @@ def _draw_numbers(result: Faithfulness, edges: tuple[Edge, ...]) -> None:
         [
             Metric("Edges kept", result.kept, f"{result.kept} of {result.total:,}"),
             Metric("Heads that write them", len(heads), str(len(heads))),
-            Metric("Faithfulness", result.recovered, f"{result.recovered:.1%}"),
+            Metric("Faithfulness", *_share(result)),
             Metric("Loss with only these", result.loss, f"{result.loss:.3f}"),
         ],
         "faithfulness",
@@ -98,6 +100,12 @@ def _draw_numbers(result: Faithfulness, edges: tuple[Edge, ...]) -> None:
         f"Loss with all edges {result.clean_loss:.3f} nats, with none {result.empty_loss:.3f}. "
         "The losses are exact; the worth of a single edge is an estimate."
     )
+    if result.no_share:
+        st.info(result.no_share)
+
+
+def _share(result: Faithfulness) -> tuple[float | None, str]:
+    return (None, "n/a") if result.no_share else (result.recovered, f"{result.recovered:.1%}")
 
 
 def _draw_table(rows: Sequence[Mapping[str, object]]) -> None:
@@ -105,11 +113,11 @@ def _draw_table(rows: Sequence[Mapping[str, object]]) -> None:
         draw_table(rows, "edges", {"≈ nats": st.column_config.NumberColumn(format="%+.3f")})
 
 
-def _draw_caption(selection: Selection, found: EdgeAttribution) -> None:
+def _draw_caption(selection: Selection) -> None:
     used, tokens = calls.circuit_tokens(selection), calls.tokens_of(selection)
-    cut = {"mean": "its mean over the sequences", "zero": "zero"}[found.method]
+    note = calls.replacement_note(selection, "mean")
+    cut = f"a mean instead of what the head wrote. {note}"
+    if not note:
+        cut = "its mean over the sequences instead of what the head wrote."
     rows = f" Found on the first {used.batch} of {tokens.batch} sequences."
-    st.caption(
-        f"An edge that is cut carries {cut} instead of what the head wrote."
-        + (rows if used.batch < tokens.batch else "")
-    )
+    st.caption(f"An edge that is cut carries {cut}" + (rows if used.batch < tokens.batch else ""))

@@ -14,6 +14,7 @@ from analysis.definitions import ATTRIBUTION_PATCHING, PATCHING
 from app.components.progress import progress_bar
 from app.compute import calls
 from app.figures import patching as patching_figures
+from app.figures.patching import restored, unit_of
 from app.frame.clicks import draw_choice, draw_options, open_head
 from app.frame.frame import Metric, draw_metrics, draw_table, figure_frame, part
 from app.links.parameters import MAX_PATCHES
@@ -71,7 +72,7 @@ def draw_exact(view: PatchView) -> None:
     kinds = [kind for kind in NAMES if kind in view.estimates]
     kind: PatchKind = selection["patch"] if selection["patch"] in kinds else "z"
     estimate, columns = view.estimates[kind], view.columns(kind)
-    cell = _chosen_cell(selection, estimate.values)
+    cell = _chosen_cell(selection, restored(estimate))
     by_head = columns.heads(*cell)
     with (
         figure_frame(
@@ -121,13 +122,15 @@ def draw_exact(view: PatchView) -> None:
                 width=130,
                 help="The ones of the largest estimates.",
             )
-        _explain_cell(selection, estimate.values)
-        exact = calls.activation_patching(selection, view.pair, kind, (cell,)).values
+        _explain_cell(selection, restored(estimate))
+        exact = restored(calls.activation_patching(selection, view.pair, kind, (cell,)))
         with part():
             more = _run(view, kind)
             exact = np.where(np.isfinite(more), more, exact)
         draw_choice(
-            patching_figures.patch_map(estimate.values, exact, columns, view.theme, cell),
+            patching_figures.patch_map(
+                restored(estimate), exact, columns, view.theme, cell, unit_of(estimate)
+            ),
             "exact",
             ("layer", "column"),
         )
@@ -165,13 +168,13 @@ def strongest(values: np.ndarray, count: int) -> list[tuple[int, int]]:
 
 def _run(view: PatchView, kind: PatchKind) -> np.ndarray:
     """Exact values of what is asked for beside the chosen cell; NaN elsewhere."""
-    selection, values = view.selection, view.estimates[kind].values
+    selection, values = view.selection, restored(view.estimates[kind])
     count = {"none": 0, "top": selection["top"], "all": values.size}[selection["exact"]]
     if not count:
         return np.full_like(values, np.nan)
     with cancellable(f"Patching {SHORT.get(kind, kind)}", exact="none") as progress:
         cells = tuple(strongest(values, count))
-        return calls.activation_patching(selection, view.pair, kind, cells, progress).values
+        return restored(calls.activation_patching(selection, view.pair, kind, cells, progress))
 
 
 @contextmanager
@@ -193,7 +196,7 @@ def cancellable(what: str, **values: Value) -> Iterator[Callable[[int, int], Non
 def _draw_cell(view: PatchView, kind: PatchKind, cell: tuple[int, int], exact: np.ndarray) -> None:
     columns = view.columns(kind)
     st.markdown(f"**{markdown_text(columns.cell(*cell))}**")
-    estimate, value = float(view.estimates[kind].values[cell]), float(exact[cell])
+    estimate, value = float(restored(view.estimates[kind])[cell]), float(exact[cell])
     known = np.isfinite(value)
     draw_metrics(
         [
@@ -213,7 +216,7 @@ def _draw_table(view: PatchView, kind: PatchKind, exact: np.ndarray) -> None:
     rows, places = np.nonzero(np.isfinite(exact))
     if len(rows) < 2:
         return
-    values, columns = view.estimates[kind].values, view.columns(kind)
+    values, columns = restored(view.estimates[kind]), view.columns(kind)
     order = np.argsort(-np.abs(exact[rows, places]), kind="stable")[:MAX_ROWS]
     cells = [(int(rows[i]), int(places[i])) for i in order]
     error = float(np.abs(exact - values)[rows, places].max())

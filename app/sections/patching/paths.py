@@ -11,6 +11,7 @@ from analysis.definitions import PATH_PATCHING
 from analysis.head import Head
 from app.compute import calls
 from app.figures import base as figures
+from app.figures.patching import restored, unit_of
 from app.frame.clicks import draw_heads_to_open
 from app.frame.frame import figure_frame, part
 from app.links.session import widget_key
@@ -74,14 +75,14 @@ def draw_paths(view: PatchView) -> None:
             return
         with cancellable(f"Patching paths into {name}", paths=False) as progress:
             result = calls.path_patching(selection, view.pair, read, into, progress)
-        best = strongest(np.nan_to_num(result.values), 1)[0]
+        best = strongest(np.nan_to_num(restored(result)), 1)[0]
         st.caption(
-            f"Strongest: {Head(*best).label} to the {name}, {result.values[best]:+.3f} of the "
-            "difference. All of these are exact."
+            f"Strongest: {Head(*best).label} to the {name}, {restored(result)[best]:+.3f} "
+            f"{'logits' if result.no_share else 'of the difference'}. All of these are exact."
         )
         draw_heads_to_open(
             figures.head_map(
-                result.values, view.theme, unit="share restored", diverging=True, focus=reader
+                restored(result), view.theme, unit=unit_of(result), diverging=True, focus=reader
             ),
             "paths",
             selection,
@@ -94,7 +95,7 @@ def _reader(view: PatchView) -> Head:
         head = Head.parse(view.selection["reader"])
         if head.layer > 0:
             return head
-    values = np.array(view.estimates["z"].values)
+    values = np.array(restored(view.estimates["z"]))
     values[0] = -np.inf
     layer, number = np.unravel_index(int(values.argmax()), values.shape)
     return Head(int(layer), int(number))

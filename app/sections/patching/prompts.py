@@ -185,13 +185,18 @@ def _draw_differences(pair: PromptPair, result: PatchMap, texts: list[list[str]]
         ],
         "logit differences",
     )
-    st.caption(
-        markdown_text(
-            f"Logit of “{answer}” minus logit of “{foil}” after the last token. A share of 1 below "
-            f"is all of the difference between the two, {result.clean - result.corrupt:+.2f}."
-        )
+    below = (
+        "What is restored is given in logits below."
+        if result.no_share
+        else "A share of 1 below is all of the difference between the two, "
+        f"{result.clean - result.corrupt:+.2f}."
     )
-    if not result.clean > 0 > result.corrupt:
+    st.caption(
+        markdown_text(f"Logit of “{answer}” minus logit of “{foil}” after the last token. {below}")
+    )
+    if result.no_share:
+        st.info(result.no_share)
+    elif not result.clean > 0 > result.corrupt:
         st.info(
             "This model does not answer the two prompts differently: the difference should be "
             "above 0 for the clean prompt and below 0 for the corrupt one. Read the shares with "

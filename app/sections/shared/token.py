@@ -46,7 +46,8 @@ def draw_token_circuits(selection: Selection, head: Head, looked_up: LookedUp) -
             (f"QK: the key {token} is looked for by", "Score", wanted.queries, 1),
         ]
         _draw_rankings(tables)
-    st.caption(written.assumes)
+        st.caption(f"QK: {wanted.assumes}")
+    st.caption(f"OV: {written.assumes}")
 
 
 def _draw_rankings(tables: list[tuple[str, str, TokenRanking, int]]) -> None:

@@ -1,0 +1,100 @@
+"""What takes the place of a head's output when it is ablated."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from analysis.errors import AnalysisError
+from analysis.models.loading import HeadModel
+from analysis.runs.forward import run
+from analysis.runs.inputs import Tokens
+from analysis.runs.suffix import z_points
+
+Method = Literal["zero", "mean", "resample"]
+METHODS: tuple[Method, ...] = get_args(Method)
+
+# What a single sequence is set against, since it has no others. In the public domain.
+REFERENCE = "The Secret Garden, by Frances Hodgson Burnett (1911), the beginning of chapter IX"
+_TEXT = Path(__file__).with_name("reference.txt")
+# Windows of that text, each as long as the sequence, evenly spaced; it wraps around at its end.
+WINDOWS = 10
+
+
+def check_method(method: str) -> None:
+    """AnalysisError if a method is unknown."""
+    if method not in METHODS:
+        raise AnalysisError(f"Method {method!r} is unknown. Choose one of: {', '.join(METHODS)}.")
+
+
+def replacement_note(method: Method, tokens: Tokens) -> str:
+    """What a single sequence is set against; empty where its batch or zero takes that place."""
+    if method == "zero" or tokens.batch > 1:
+        return ""
+    what = "the mean over" if method == "mean" else "one of"
+    return f"Replacements are {what} {WINDOWS} stretches of a reference text ({REFERENCE})."
+
+
+def replacement(
+    z: Float[Tensor, "batch pos head d_head"],
+    method: str,
+    seed: int,
+    reference: Float[Tensor, "pos head d_head"] | None = None,
+) -> Float[Tensor, "batch pos head d_head"]:
+    """What takes the place of each head's z; `reference` where the text above does."""
+    if method == "zero":
+        return torch.zeros_like(z)
+    if reference is not None:
+        return reference.expand_as(z)
+    if method == "mean":
+        return z.mean(0, keepdim=True).expand_as(z)
+    # One cycle through all sequences in random order: none stays where it is.
+    circle = np.random.default_rng(seed).permutation(len(z))
+    source = np.empty_like(circle)
+    source[circle] = np.roll(circle, 1)
+    return z[torch.from_numpy(source)]
+
+
+def reference_z(
+    model: HeadModel, tokens: Tokens, method: str, seed: int
+) -> Sequence[Float[Tensor, "pos head d_head"] | None]:
+    """By layer, what `replacement` takes from the reference text: nothing where it needs none."""
+    points = z_points(model)
+    if method == "zero" or tokens.batch > 1:
+        return [None] * len(points)
+    windows = reference_windows(model, tokens)
+    if method == "resample":
+        chosen = int(np.random.default_rng(seed).integers(len(windows)))
+        windows = windows[chosen : chosen + 1]
+    means = mean_over(model, windows, points)
+    return [means[point] for point in points]
+
+
+def reference_windows(model: HeadModel, tokens: Tokens) -> Int[Tensor, "window pos"]:
+    """Stretches of the reference text, as long as the sequence, behind BOS if that begins with it.
+
+    They depend on the ids alone, so that the same ids always have the same replacements.
+    """
+    ids = torch.tensor(model.tokenizer.encode(_TEXT.read_text("utf-8"), add_special_tokens=False))
+    n_first = int(tokens.ids[0, 0] == model.bos_id)
+    length = tokens.length - n_first
+    starts = torch.arange(WINDOWS) * len(ids) // WINDOWS
+    windows = ids[(starts[:, None] + torch.arange(length)) % len(ids)]
+    first = tokens.tensor[:1, :n_first].expand(WINDOWS, -1)
+    return torch.cat([first, windows], 1)
+
+
+def mean_over(
+    model: HeadModel, windows: Int[Tensor, "window pos"], points: Sequence[str]
+) -> dict[str, Float[Tensor, "pos ..."]]:
+    """Mean activations over sequences, which are run one by one: only their sum is held."""
+    total: dict[str, Tensor] = {}
+    for window in windows.split(1):
+        _, kept = run(model, window, capture=points)
+        for point in points:
+            total[point] = kept[point][0] + total.get(point, 0)
+    return {point: value / len(windows) for point, value in total.items()}

@@ -1,0 +1,72 @@
+"""What heads write to the stream, also where a norm stands between them and it.
+
+Gemma 2 and 3 norm the sum of a layer's heads before it is added to the stream. With the scale of
+that norm held at the value it had at each position, every head has a write of its own again, and
+these sum to what was added.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from analysis.models.loading import HeadModel
+
+
+def norm_weight(norm: Any) -> Float[Tensor, " width"]:
+    """What a norm multiplies by; Gemma's weights are kept as the difference from 1."""
+    weight: Tensor = norm.original_component.weight
+    return 1 + weight if norm.uses_weight_offset else weight
+
+
+def norm_after_heads(model: HeadModel, layer: int) -> Any | None:
+    """The norm between the heads' sum and the stream; None where nothing is between."""
+    return getattr(model.bridge.blocks[layer], "ln1_post", None)
+
+
+def write_points(model: HeadModel, layers: Iterable[int]) -> list[str]:
+    """The hook points that `written_z` and `bias_write` go by."""
+    points = []
+    for layer in layers:
+        points.append(f"blocks.{layer}.attn.hook_z")
+        if norm_after_heads(model, layer) is not None:
+            points.append(scale_after_heads(layer))
+    return points
+
+
+def scale_after_heads(layer: int) -> str:
+    """The hook point of the scale of the norm after a layer's heads."""
+    return f"blocks.{layer}.ln1_post.hook_scale"
+
+
+def output_weights(model: HeadModel, layer: int) -> Float[Tensor, "head d_head d_model"]:
+    """W_O, with the weight of the norm after the heads multiplied in where there is one."""
+    w_o: Tensor = model.bridge.blocks[layer].attn.W_O.detach()
+    norm = norm_after_heads(model, layer)
+    return w_o if norm is None else w_o * norm_weight(norm)
+
+
+def written_z(
+    kept: Mapping[str, Tensor],
+    layer: int,
+    z: Float[Tensor, "batch pos head d_head"] | None = None,
+) -> Float[Tensor, "batch pos head d_head"]:
+    """What times `output_weights` is the heads' write: z, over the scale of a norm after them.
+
+    `z` is the run's own, or another that takes its place under the run's scale.
+    """
+    z = kept[f"blocks.{layer}.attn.hook_z"] if z is None else z
+    scale = kept.get(scale_after_heads(layer))
+    return z if scale is None else z / scale[..., None]
+
+
+def bias_write(
+    model: HeadModel, kept: Mapping[str, Tensor], layer: int
+) -> Float[Tensor, "*batch_pos d_model"] | None:
+    """What the bias of a layer's heads adds to the stream; None without one."""
+    bias: Tensor | None = model.bridge.blocks[layer].attn.b_O
+    norm = norm_after_heads(model, layer)
+    if bias is None or norm is None:
+        return bias
+    return bias * norm_weight(norm) / kept[scale_after_heads(layer)]
