@@ -54,7 +54,8 @@ def test_ov_circuits(architecture: str) -> None:
         expected = torch.einsum(
             "tm,em,en,un->tu", read, part("v", head), part("o", head), written
         ).numpy()
-        np.testing.assert_allclose(ov_sample(model, head, ids).values, expected, atol=1e-4)
+        found = ov_sample(model, head, ids, embedding="raw").values
+        np.testing.assert_allclose(found, expected, atol=1e-4)
         seen.append(expected)
     # Any mix-up of heads or groups would show.
     assert min(np.abs(a - b).max() for i, a in enumerate(seen) for b in seen[:i]) > 1e-2
