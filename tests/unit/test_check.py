@@ -77,7 +77,7 @@ FOUND = {
     "falcon-alibi": ("alibi", "plain", set()),
     "phi": ("rotary", "plain", set()),
     "phi3": ("rotary", "plain", set()),
-    "olmo2": ("rotary", "normed", {"Attribution", "OV circuits", "V-composition", "QK", "Paths"}),
+    "olmo2": ("rotary", "normed", {"OV circuits", "V-composition", "QK"}),
     "stablelm": ("rotary", "plain", set()),
     "granite": (
         "rotary",
