@@ -94,7 +94,9 @@ class LoadedModels:
             if info.name not in self._kept:
                 return None
             self._kept.move_to_end(info.name)
-            return self._kept[info.name].model
+            model = self._kept[info.name].model
+            # Replaced files are loaded anew: results go under what the files are now.
+            return model if model is not None and model.is_current else None
 
     def _bring(self, info: ModelInfo, visitor: Visitor, loading: str) -> HeadModel:
         try:
