@@ -107,6 +107,24 @@ def require_foldable_norms(info: ModelInfo) -> None:
     _require(_no_foldable_norms(info))
 
 
+def require_worked_out_scores(info: ModelInfo) -> None:
+    """Refuse a model whose scores are not queries and keys, normed, turned, scaled and bent.
+
+    Raises:
+        AnalysisError: Something else is done to them, or these steps cannot be seen.
+    """
+    _require(_no_score_by_component(info))
+
+
+def require_plain_reads(info: ModelInfo) -> None:
+    """Refuse a model whose heads do not read the stream through a norm and W.
+
+    Raises:
+        AnalysisError: They read it in another way.
+    """
+    _require(_no_plain_reads(info))
+
+
 def require_mlps(info: ModelInfo) -> None:
     """Refuse a model without neurons.
 
@@ -266,7 +284,7 @@ def _no_pattern_edits(info: ModelInfo) -> str:
         return ""
     return (
         f"In {info.name} what is put in the place of a pattern does not reach what follows, so "
-        "patching patterns would show nothing. Patch z instead."
+        "changing one would show nothing. Patch or ablate z instead."
     )
 
 
@@ -305,9 +323,23 @@ def _no_score_by_component(info: ModelInfo) -> str:
     if info.positions == "alibi" or info.traits.scores == "other":
         return (
             f"{info.name} does more to its scores than to norm, turn, scale and bend products of "
-            "queries and keys, so parts of one would not add up to it. Choose another model."
+            "queries and keys, so they cannot be worked out from these. Choose another model."
+        )
+    if not info.traits.turns_seen:
+        return (
+            f"How {info.name} norms and turns queries and keys before they meet cannot be seen "
+            "head by head, so its scores cannot be worked out from them. Choose another model."
         )
     return ""
+
+
+def _no_plain_reads(info: ModelInfo) -> str:
+    if info.traits.plain_reads:
+        return ""
+    return (
+        f"The queries, keys and values of {info.name} are not what a norm right before attention "
+        "leaves, times W, so what a path carries is not known. Choose another model."
+    )
 
 
 def _window_note(info: ModelInfo) -> str:
@@ -332,7 +364,11 @@ _ANALYSES: tuple[tuple[str, tuple[Refusal, ...], Callable[[ModelInfo], str]], ..
     ("Patching of patterns", (_no_pattern_edits,), _nothing),
     ("Neurons", (_no_mlps,), _nothing),
     ("Attribution to a logit, by head and source", (_no_head_writes, _no_plain_logits), scale_note),
-    ("Paths between heads, circuits of a prediction", (_no_head_writes,), write_note),
+    (
+        "Paths between heads, circuits of a prediction",
+        (_no_head_writes, _no_plain_reads),
+        write_note,
+    ),
     ("OV circuits", (_no_head_writes, _no_foldable_norms), _nothing),
     ("V-composition", (_no_head_writes, _no_foldable_norms, _one_layer), _nothing),
     (

@@ -36,6 +36,8 @@ class Traits:
     plain_reads: bool = True
     # What is done to queries, keys or scores beside a scale and a rotation.
     scores: ScoreRule = "plain"
+    # What norms and turns queries and keys before they meet can be seen, head by head.
+    turns_seen: bool = True
     # The embedding of a token is its row of W_E, times one factor at most.
     plain_embedding: bool = True
     # The vector that is added at position p is row p of W_pos.

@@ -80,6 +80,7 @@ def find_out(bridge: Any, ids: Int[Tensor, "batch pos"]) -> Found:
             plain_logits=readable and _is_plain(bridge.ln_final, run, "ln_final", norm),
             readable_stream=readable,
             plain_reads=_every(run, _reads_plainly),
+            turns_seen=_every(run, partial(_turns_seen, positions=positions)),
             plain_embedding=_agrees(lambda: _embedded(bridge, ids), lambda: run["hook_embed"]),
             position_table=positions == "learned"
             and _agrees(
@@ -294,6 +295,14 @@ def _score_rule(run: _Run, layer: int, positions: Positions, scale: float) -> Sc
         same = _agrees(lambda: before, lambda: after) or _agrees(lambda: before.mT, lambda: after)
         return "plain" if same else "other"
     return "plain"
+
+
+def _turns_seen(run: _Run, layer: int, positions: Positions) -> bool:
+    """Whether `analysis.runs.queries.as_compared` can go the way of queries and keys."""
+    norms = [getattr(run.bridge.blocks[layer].attn, f"{side}_norm", None) for side in "qk"]
+    width = _head_width(run, layer)
+    by_head = all(norm is None or norm_weight(norm).numel() == width for norm in norms)
+    return by_head and (positions != "rotary" or f"blocks.{layer}.attn.hook_cos" in run.cache)
 
 
 def _edits(n_layers: int) -> list[tuple[int, str, str]]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+import analysis
 from analysis.circuits.composition import composition_scores
 from analysis.circuits.copying import ov_copying
 from analysis.errors import AnalysisError
@@ -101,10 +102,10 @@ def test_what_is_allowed_is_what_the_model_does(load, name):
         "V-composition": lambda: composition_scores(model, "V"),
         "Q- and K-composition": lambda: composition_scores(model, "K"),
     }
-    for analysis, call in calls.items():
-        reason = why_not(analysis, model.info)
-        short = "QK" if analysis.startswith("Q-") else analysis.split(" to ")[0]
-        assert bool(reason) == (short in without), (analysis, reason)
+    for row, call in calls.items():
+        reason = why_not(row, model.info)
+        short = "QK" if row.startswith("Q-") else row.split(" to ")[0]
+        assert bool(reason) == (short in without), (row, reason)
         if reason:
             with pytest.raises(AnalysisError) as refused:
                 call()
@@ -147,6 +148,93 @@ def test_the_scale_is_the_one_that_transformers_patterns_have(root, load, name):
     torch.testing.assert_close(
         scores.masked_fill(hidden, -torch.inf).softmax(-1), pattern, atol=1e-5, rtol=0
     )
+
+
+# Of every quantity whose parts have a sum that the model gives itself, or a right answer.
+ERRORS = {
+    "verify_pattern": lambda model, t: analysis.verify_pattern(model, t, 1).difference,
+    "score_split": lambda model, t: _split_error(analysis.score_split(model, t, Head(1, 1), 9, 4)),
+    "k_composition": lambda model, t: analysis.k_composition(model, t, 1, 1).query_error,
+    "logit_attribution": lambda model, t: analysis.logit_attribution(model, t).error,
+    "logit_lens": lambda model, t: analysis.logit_lens(model, t).error,
+    "source_attribution": lambda model, t: analysis.source_attribution(model, t, Head(1, 1)).error,
+    "offset_ablation": lambda model, t: abs(  # with every distance kept nothing is changed
+        analysis.offset_ablation(model, t, 1, (range(t.length),)).values
+    ).max(),
+}
+ANSWERS = {
+    "ablation_estimate": lambda model, t: analysis.ablation_estimate(model, t),
+    "ablation_sweep": lambda model, t: analysis.ablation_sweep(model, t),
+    "attribution_patching": lambda model, t: analysis.attribution_patching(model, _pair(model)),
+    "composition_scores": lambda model, t: analysis.composition_scores(model, "K"),
+    "edge_attribution": lambda model, t: analysis.edge_attribution(model, t, "mean"),
+    "k_composition_circuit": lambda model, t: analysis.k_composition_circuit(
+        model, Head(0, 0), Head(1, 1)
+    ),
+    "keep_only": lambda model, t: analysis.keep_only(model, t, [Head(1, 1)]),
+    "neuron_activations": lambda model, t: analysis.neuron_activations(model, t, 1),
+    "ov_copying": lambda model, t: analysis.ov_copying(model, [Head(1, 0)]),
+    "ov_eigenvalues": lambda model, t: analysis.ov_eigenvalues(model),
+    "ov_svd": lambda model, t: analysis.ov_svd(model, Head(1, 1)),
+    "previous_token_circuit": lambda model, t: analysis.previous_token_circuit(model, 1, 1),
+    "promoted_tokens": lambda model, t: analysis.promoted_tokens(model, 1, 3),
+    "qk_preferences": lambda model, t: analysis.qk_preferences(model, Head(1, 1), 5),
+    "targeted_ablation": lambda model, t: analysis.targeted_ablation(model, t, Head(1, 1)),
+}
+_POSITIONS = {"previous_token_circuit", "qk_preferences"}
+_SCORES = {"verify_pattern", "score_split", "k_composition"}
+_PATTERNS = {"attribution_patching", "offset_ablation"}
+_CIRCUITS = {
+    "composition_scores",
+    "k_composition_circuit",
+    "ov_copying",
+    "ov_eigenvalues",
+    "ov_svd",
+    *_POSITIONS,
+}
+# Of those two lists, what each model was found not to have.
+REFUSED = {
+    "mistral": _POSITIONS,
+    "gptj": _POSITIONS | _SCORES | _PATTERNS,
+    "gpt_neo": _PATTERNS,
+    "opt": _PATTERNS,
+    "bloom": _CIRCUITS | _SCORES | {"neuron_activations", "promoted_tokens"},
+    "falcon": _POSITIONS,
+    "falcon-alibi": _POSITIONS | _SCORES,
+    "phi": _POSITIONS,
+    "phi3": _POSITIONS,
+    "olmo2": _CIRCUITS | _SCORES | {"edge_attribution", "promoted_tokens"},
+    "stablelm": _POSITIONS,
+    "granite": _CIRCUITS
+    | {"score_split", "k_composition", "edge_attribution"}
+    | {"logit_attribution", "logit_lens", "source_attribution"},
+}
+
+
+def _split_error(split):
+    return max(abs(float(side.sum()) - split.score) for side in (split.query_side, split.key_side))
+
+
+def _pair(model):
+    clean, other = (analysis.tokenize(model, f"the {pet} sat") for pet in ("cat", "dog"))
+    return analysis.prompt_pair(model, clean, other, 5, 9)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_every_quantity_is_right_or_refused(load, name):
+    """Where only transformers knows the way from queries to scores, a KeyError was shown."""
+    model = load(name)
+    tokens = repeated_tokens(model, length=6, batch=2)
+    refused = set()
+    for quantity, call in {**ERRORS, **ANSWERS}.items():
+        try:
+            found = call(model, tokens)
+        except AnalysisError as error:
+            assert str(error).endswith("."), quantity
+            refused.add(quantity)
+        else:
+            assert quantity in ANSWERS or found < 1e-4, quantity
+    assert refused == REFUSED[name]
 
 
 SWITCHES = {
