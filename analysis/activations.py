@@ -11,6 +11,7 @@ from torch import Tensor
 from analysis.arrays import freeze, to_numpy
 from analysis.circuits.ov_qk import causal_softmax
 from analysis.errors import AnalysisError
+from analysis.models.capabilities import require_worked_out_scores
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import run
 from analysis.runs.inputs import Tokens
@@ -298,12 +299,14 @@ def verify_pattern(model: HeadModel, tokens: Tokens, layer: int) -> PatternCheck
     to rounding, about 1e-6. Source: ARENA 1.2, section 1.6.
 
     Raises:
-        AnalysisError: A layer that does not exist.
+        AnalysisError: A layer that does not exist, or a model that does something else to its
+            queries, keys or scores.
     """
     if not 0 <= layer < model.n_layers:
         raise AnalysisError(
             f"Layer {layer} was asked for; {model.name} has layers 0 to {model.n_layers - 1}."
         )
+    require_worked_out_scores(model.info)
     names = [f"blocks.{layer}.attn.hook_{part}" for part in ("q", "k", "pattern")]
     _, kept = run(model, tokens.tensor, capture=[*names, *comparison_points(model, layer)])
     q, k, pattern = (kept[name] for name in names)

@@ -59,6 +59,20 @@ class Tokens:
         return torch.from_numpy(self.ids.copy())
 
     @property
+    def remark(self) -> str:
+        """What to know about a prompt, as a sentence; empty where there is nothing.
+
+        A BOS token that was typed stays where BOS is put in front as well.
+        """
+        typed = self.half_length is None and self.pairs_from is None and self.length > 1
+        if not (typed and self.has_bos and self.ids[0, 0] == self.ids[0, 1]):
+            return ""
+        return (
+            f"The prompt begins with {self.labels[0][0]} itself, and BOS is switched on, so it "
+            "stands there twice. Delete it, or switch BOS off."
+        )
+
+    @property
     def scored(self) -> slice:
         """The next-token predictions that losses are averaged over.
 

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from analysis.models.catalog import BUNDLED
-from app.compute.engine import warm_up
+from app.compute.engine import check_said, warm_up
 from app.frame.layout import METRIC
 from app.links.link import link_parameters
 from app.shell.model_card import draw_allowances
@@ -52,6 +52,9 @@ if info.source:
     commit = f" at commit {info.commit[:12]}" if info.commit else ""
     where = f"{markdown_text(info.source)} on the model hub{commit}"
     st.caption(f"Weights: {where}; licence {markdown_text(info.licence)}.")
+for said in (info.shorter, check_said(info)):
+    if said:
+        st.caption(markdown_text(said))
 draw_allowances(info)
 # Of a folder from elsewhere not: its card may load pictures of another host.
 if info.folder.parent == BUNDLED:

@@ -9,8 +9,11 @@ from transformer_lens.model_bridge import TransformerBridge
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from analysis.models.catalog import BUNDLED
+from analysis.models.check import trial_ids
+from analysis.models.hugging_face import as_found
 from analysis.models.info import ModelInfo
 from analysis.models.loading import HeadModel, freeze_weights, load_tokenizer
+from analysis.models.probe import find_out
 from tests.conftest import make_model
 
 D_VOCAB = 4096
@@ -126,9 +129,9 @@ def from_config(name: str, settings: dict[str, Any], scale: float = 0.2) -> Head
         n_ctx=cfg.n_ctx,
         d_vocab=cfg.d_vocab,
         n_params=0,
-        normalization=cfg.normalization_type,
+        normalization=None,
         kind=kind,
-        positions="learned" if kind == "gpt2" else "rotary",
-        n_kv_heads=cfg.n_key_value_heads or cfg.n_heads,
     )
-    return HeadModel(info, bridge, tokenizer, fingerprint=name)
+    found = find_out(bridge, trial_ids(8, D_VOCAB))
+    info = as_found(info, bridge, found, tokenizer)
+    return HeadModel(info, bridge, tokenizer, fingerprint=name, scales=found.scales)

@@ -36,7 +36,19 @@ def default_embedding(model: HeadModel) -> Embedding:
     the stream of a text after block 0, mean cosine: SmolLM2 .81 for the effective one and .00 for
     the raw, gelu-4l .44 and .18. Source: Wang et al. 2022, appendix; ARENA 1.4.1.
     """
-    return "effective" if model.info.has_mlp and model.n_layers > 1 else "raw"
+    return "effective" if model.n_layers > 1 and _mlp_stands_alone(model) else "raw"
+
+
+def _mlp_stands_alone(model: HeadModel) -> bool:
+    """Whether the first block's MLP can be run on what its norm leaves of a vector, by itself.
+
+    It cannot where MLP and heads read in parallel, nor where the bridge has no module of it.
+    """
+    if not model.info.has_mlp:
+        return False
+    block = model.bridge.blocks[0]
+    normed = model.info.normalization is None or hasattr(block, "ln2")
+    return normed and getattr(block.mlp, "name", "") is not None
 
 
 def resolve_embedding(model: HeadModel, embedding: Embedding | None) -> Embedding:
@@ -51,10 +63,10 @@ def resolve_embedding(model: HeadModel, embedding: Embedding | None) -> Embeddin
         raise AnalysisError(
             f"Embedding {embedding!r} is unknown. Choose one of: {', '.join(EMBEDDINGS)}."
         )
-    if embedding == "effective" and not model.info.has_mlp:
+    if embedding == "effective" and not _mlp_stands_alone(model):
         raise AnalysisError(
-            f"The effective embedding was asked for; {model.name} has no MLPs that it could pass. "
-            "Choose the raw one."
+            f"The effective embedding was asked for; {model.name} has no MLP in its first "
+            "block that tokens could pass by themselves. Choose the raw one."
         )
     return embedding
 

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from analysis.models.capabilities import require_foldable_norms
+from analysis.models.capabilities import require_foldable_norms, require_head_writes
 from analysis.models.loading import HeadModel
 from analysis.runs.writes import norm_after_heads, norm_weight, output_weights
 
@@ -61,10 +61,11 @@ def circuit_weights(model: HeadModel) -> Weights:
         AnalysisError: Norms that cannot be folded.
     """
     bridge, info = model.bridge, model.info
+    require_head_writes(info)
     require_foldable_norms(info)
     weights = Weights(
         W_E=token_embeddings(model),
-        W_pos=None if info.positions == "rotary" else bridge.W_pos,
+        W_pos=bridge.W_pos if info.positions in ("learned", "shortformer") else None,
         W_Q=bridge.W_Q,
         W_K=_for_each_head(bridge.W_K, model),
         W_V=_for_each_head(bridge.W_V, model),

@@ -11,6 +11,7 @@ from torch import Tensor
 from analysis.effects.replacements import Method, check_method, reference_z, replacement
 from analysis.errors import AnalysisError
 from analysis.head import Head
+from analysis.models.capabilities import require_head_writes, require_plain_reads
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import (
     Hook,
@@ -165,6 +166,8 @@ def edge_attribution(
         AnalysisError: As `ablation_sweep`.
     """
     check_method(method)
+    require_head_writes(model.info)
+    require_plain_reads(model.info)
     last = f"blocks.{model.n_layers - 1}.hook_resid_post"
     layers = range(model.n_layers)
     names = [f"blocks.{layer}.hook_resid_pre" for layer in layers] + [last]
@@ -230,6 +233,8 @@ def faithfulness(
         AnalysisError: As `edge_attribution`.
     """
     check_method(method)
+    require_head_writes(model.info)
+    require_plain_reads(model.info)
     kept = {(edge.writer, edge.reader) for edge in edges}
     recording = record(model, tokens.tensor, z_points(model))
     cut = _Cut(model, tokens, recording, method, seed)

@@ -13,6 +13,7 @@ from analysis.effects.replacements import mean_over, reference_windows
 from analysis.errors import AnalysisError
 from analysis.head import Head, all_heads, require_heads
 from analysis.heads.scores import targets
+from analysis.models.capabilities import require_pattern_edits
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import Hook, next_token_log_probs, run, silence
 from analysis.runs.inputs import Tokens
@@ -164,8 +165,10 @@ def offset_ablation(
         progress: Called as `progress(runs done, runs in all)`. It may raise to cancel.
 
     Raises:
-        AnalysisError: A layer that does not exist, or a distance below 0 or beyond the first token.
+        AnalysisError: A layer that does not exist, a distance below 0 or beyond the first token,
+            or a model whose patterns cannot be seen as it goes on with them.
     """
+    require_pattern_edits(model.info)
     if not 0 <= layer < model.n_layers:
         raise AnalysisError(
             f"Layer {layer} was asked for; {model.name} has layers 0 to {model.n_layers - 1}."

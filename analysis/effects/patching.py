@@ -12,6 +12,7 @@ from torch import Tensor
 from analysis.arrays import freeze
 from analysis.errors import AnalysisError
 from analysis.head import Head, require_heads
+from analysis.models.capabilities import require_head_writes, require_pattern_edits
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import run, run_with_gradients
 from analysis.runs.inputs import Tokens
@@ -274,6 +275,7 @@ def path_patching(
         AnalysisError: A reader that does not exist or is in the first layer, or prompts between
             which the logit difference does not change.
     """
+    require_head_writes(model.info)
     if input == "q":
         require_heads(model.info, reader)
     elif reader.layer >= model.n_layers or reader.head >= kv_heads(model):
@@ -379,6 +381,8 @@ def _axis(kind: PatchKind) -> Axis:
 
 
 def _shape(model: HeadModel, pair: PromptPair, kind: PatchKind) -> tuple[int, int]:
+    if kind == "pattern":
+        require_pattern_edits(model.info)
     if kind == "mlp_out" and not model.info.has_mlp:
         raise AnalysisError(f"{model.name} has no MLPs. Patch another activation.")
     columns = {"position": pair.clean.length, "head": model.n_heads, "kv_head": kv_heads(model)}

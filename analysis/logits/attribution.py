@@ -12,6 +12,7 @@ from torch import Tensor
 from analysis.arrays import freeze, to_numpy
 from analysis.errors import AnalysisError
 from analysis.head import Head
+from analysis.models.capabilities import require_head_writes, require_plain_logits
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import run
 from analysis.runs.inputs import Tokens
@@ -78,6 +79,8 @@ def logit_attribution(
         AnalysisError: An id outside the vocabulary; targets that cover neither every position nor
             all but the last; foils of another shape than the targets, or the same as all of them.
     """
+    require_head_writes(model.info)
+    require_plain_logits(model.info)
     target_ids, foil_ids = resolve_targets(model, tokens, targets, foils)
     n_pos = target_ids.shape[1]
 

@@ -13,6 +13,7 @@ from analysis.circuits.weights import circuit_weights
 from analysis.errors import AnalysisError
 from analysis.head import Head, require_heads
 from analysis.limits import MAX_BYTES
+from analysis.models.capabilities import require_foldable_norms, require_worked_out_scores
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import run
 from analysis.runs.inputs import Tokens
@@ -225,6 +226,8 @@ def score_split(
 
 def _split(model: HeadModel, ids: Tensor, head: Head) -> _Parts:
     require_heads(model.info, head)
+    require_worked_out_scores(model.info)
+    require_foldable_norms(model.info)
     components = 3 + head.layer * (model.n_heads + model.info.has_mlp)
     size = 4 * 2 * components * ids.numel() * model.d_head
     if size > MAX_BYTES:

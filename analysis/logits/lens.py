@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from analysis.arrays import freeze, to_numpy
 from analysis.errors import AnalysisError
 from analysis.logits.attribution import TOLERANCE
+from analysis.models.capabilities import require_readable_stream
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import next_token_log_probs, run
 from analysis.runs.inputs import Tokens
@@ -55,10 +56,11 @@ def logit_lens(model: HeadModel, tokens: Tokens, top_k: int = 5) -> Lens:
             returned.
 
     Raises:
-        AnalysisError: `top_k` below 1.
+        AnalysisError: `top_k` below 1, or a model whose logits are something else.
     """
     if top_k < 1:
         raise AnalysisError(f"The {top_k} most likely tokens were asked for. Ask for at least 1.")
+    require_readable_stream(model.info)
     names = ["blocks.0.hook_resid_pre"]
     names += [f"blocks.{layer}.hook_resid_post" for layer in range(model.n_layers)]
     own, streams = run(model, tokens.tensor, capture=names)

@@ -10,6 +10,7 @@ from analysis.arrays import freeze, to_numpy
 from analysis.errors import AnalysisError
 from analysis.head import Head, require_heads
 from analysis.logits.attribution import read_direction, resolve_targets
+from analysis.models.capabilities import require_head_writes, require_plain_logits
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import run
 from analysis.runs.inputs import Tokens
@@ -70,6 +71,8 @@ def source_attribution(
             f"This split would take {size / 2**20:,.0f} MiB; the limit is "
             f"{MAX_BYTES / 2**20:,.0f}. Use fewer sequences or tokens."
         )
+    require_head_writes(model.info)
+    require_plain_logits(model.info)
     target_ids, foil_ids = resolve_targets(model, tokens, targets, foils)
     n_pos = target_ids.shape[1]
     names = [f"blocks.{head.layer}.attn.hook_{part}" for part in ("pattern", "v")]

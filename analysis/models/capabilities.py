@@ -1,7 +1,8 @@
-"""What can be said of a model of each architecture, and why not where it cannot.
+"""What can be said of a model, and why not where it cannot.
 
-One place decides: analysis functions that would give a wrong number for an architecture call these
-first, pages show the sentence, and `allowances` lists all of it for a model's card.
+One place decides: analysis functions that would give a wrong number for a model call these first,
+pages show the sentence, and `allowances` lists all of it for a model's card. What decides is what
+a loaded model was found to do (`ModelInfo.traits`), not the name of its architecture.
 """
 
 from collections.abc import Callable
@@ -11,14 +12,6 @@ from analysis.definitions import FROZEN_SCALE
 from analysis.errors import AnalysisError
 from analysis.models.info import ModelInfo
 
-# A norm stands between the heads' sum and the stream.
-_NORM_AFTER_HEADS = ("gemma2", "gemma3_text")
-
-_NORMED_QUERIES = ("qwen3", "gemma3_text")
-
-# The linear part of these can be multiplied into the weights that read the stream.
-_FOLDABLE = (None, "LN", "RMS")
-
 FROZEN_AFTER_HEADS = (
     "A norm follows the heads' sum. Its scale is frozen too, so that every head has a write of its "
     "own."
@@ -26,6 +19,13 @@ FROZEN_AFTER_HEADS = (
 TURNED_OUT = (
     "Rotary positions turn queries and keys by their distance; this leaves the turn out, so it "
     "compares contents only."
+)
+LOWERED_OUT = (
+    "ALiBi lowers each score by the distance; this leaves that out, so it compares contents only."
+)
+SINK = (
+    "Part of each row's attention goes to a place outside the text, so rows sum to less than 1, "
+    "and chance levels would be others."
 )
 
 # What a norm is called in a sentence, after "a" or "an".
@@ -67,11 +67,23 @@ def why_not(analysis: str, info: ModelInfo) -> str:
     return {each.analysis: each.reason for each in allowances(info)}[analysis]
 
 
+def require_head_writes(info: ModelInfo) -> None:
+    """Refuse a model whose heads write something else to the stream than z W_O.
+
+    A norm that follows their sum is allowed: with its scale frozen each has a write of its own.
+
+    Raises:
+        AnalysisError: A factor follows the heads' sum, or the stream is no sum of what is written,
+            so attribution by head and paths from head to head would not add up to what it does.
+    """
+    _require(_no_head_writes(info))
+
+
 def require_position_vectors(info: ModelInfo, wanted: str) -> None:
     """Refuse a model without position vectors that queries and keys read: `wanted` needs them.
 
     Raises:
-        AnalysisError: Rotary positions.
+        AnalysisError: Rotary positions, ALiBi, or vectors that are not the rows of W_pos.
     """
     _require(_no_position_vectors(info, wanted))
 
@@ -80,7 +92,7 @@ def require_fixed_qk(info: ModelInfo) -> None:
     """Refuse a model whose scores are no product of fixed matrices, whatever the distance.
 
     Raises:
-        AnalysisError: Queries and keys are normalised per head before they meet.
+        AnalysisError: Queries and keys are normalised before they meet, or scores bent.
     """
     _require(_no_fixed_qk(info))
 
@@ -89,16 +101,35 @@ def require_foldable_norms(info: ModelInfo) -> None:
     """Refuse a model with norms that cannot be multiplied into the weights after them.
 
     Raises:
-        AnalysisError: Norms other than LayerNorm and RMS norms.
+        AnalysisError: Norms other than LayerNorm and RMS norms with weights, or something else
+            than these between the embedding, the stream and what reads it.
     """
     _require(_no_foldable_norms(info))
+
+
+def require_worked_out_scores(info: ModelInfo) -> None:
+    """Refuse a model whose scores are not queries and keys, normed, turned, scaled and bent.
+
+    Raises:
+        AnalysisError: Something else is done to them, or these steps cannot be seen.
+    """
+    _require(_no_score_by_component(info))
+
+
+def require_plain_reads(info: ModelInfo) -> None:
+    """Refuse a model whose heads do not read the stream through a norm and W.
+
+    Raises:
+        AnalysisError: They read it in another way.
+    """
+    _require(_no_plain_reads(info))
 
 
 def require_mlps(info: ModelInfo) -> None:
     """Refuse a model without neurons.
 
     Raises:
-        AnalysisError: Attention only.
+        AnalysisError: Attention only, or MLPs whose neurons are not to be seen.
     """
     _require(_no_mlps(info))
 
@@ -110,6 +141,34 @@ def require_two_layers(info: ModelInfo) -> None:
         AnalysisError: One layer.
     """
     _require(_one_layer(info))
+
+
+def require_plain_logits(info: ModelInfo) -> None:
+    """Refuse a model whose logits are not linear in what its final norm leaves.
+
+    Raises:
+        AnalysisError: They are bent, scaled or read through another kind of norm, so parts of
+            one would not add up to it.
+    """
+    _require(_no_plain_logits(info))
+
+
+def require_readable_stream(info: ModelInfo) -> None:
+    """Refuse a model whose logits are not its final norm, W_U and at most a soft cap.
+
+    Raises:
+        AnalysisError: They are something else, which a stream in between would not go through.
+    """
+    _require(_no_readable_stream(info))
+
+
+def require_pattern_edits(info: ModelInfo) -> None:
+    """Refuse a model that goes on with its own pattern whatever is put in its place.
+
+    Raises:
+        AnalysisError: It was found to.
+    """
+    _require(_no_pattern_edits(info))
 
 
 def scale_note(info: ModelInfo) -> str:
@@ -124,12 +183,12 @@ def scale_note(info: ModelInfo) -> str:
 
 def write_note(info: ModelInfo) -> str:
     """How the writes of heads are told apart where a norm follows their sum; empty elsewhere."""
-    return FROZEN_AFTER_HEADS if info.kind in _NORM_AFTER_HEADS else ""
+    return FROZEN_AFTER_HEADS if info.traits.post_norm else ""
 
 
 def rotary_note(info: ModelInfo) -> str:
     """What products of query and key weights leave out; empty where they leave nothing out."""
-    return TURNED_OUT if info.positions == "rotary" else ""
+    return {"rotary": TURNED_OUT, "alibi": LOWERED_OUT}.get(info.positions, "")
 
 
 def _require(reason: str) -> None:
@@ -137,38 +196,107 @@ def _require(reason: str) -> None:
         raise AnalysisError(reason)
 
 
-def _no_position_vectors(info: ModelInfo, wanted: str) -> str:
-    if info.positions != "rotary":
+def _no_head_writes(info: ModelInfo) -> str:
+    traits = info.traits
+    if traits.heads_write and traits.stream_adds_up:
         return ""
+    if not traits.heads_write:
+        return (
+            f"In {info.name} a factor or another step follows the heads' sum, so no head has an "
+            "output of its own. Choose another model."
+        )
     return (
-        f"{info.name} has rotary positions: its queries and keys are turned by an angle "
-        f"that depends on the distance, so {wanted} does not exist as a product of fixed "
-        "matrices. Choose a model with learned positions."
+        f"In {info.name} the stream is more than the sum of the embedding and of what heads and "
+        "MLPs write, so their parts would not add up to it. Choose another model."
     )
 
 
+def _no_position_vectors(info: ModelInfo, wanted: str) -> str:
+    match info.positions:
+        case "rotary":
+            why = (
+                "has rotary positions: its queries and keys are turned by an angle that depends on "
+                f"the distance, so {wanted} does not exist as a product of fixed matrices"
+            )
+        case "alibi":
+            why = (
+                "has ALiBi positions: its scores are lowered by the distance, so "
+                f"{wanted} does not exist as a product of fixed matrices"
+            )
+        case "none":
+            why = f"adds no position vectors that can be seen, so {wanted} does not exist for it"
+        case "learned" if not info.traits.position_table:
+            why = f"adds other vectors than the rows of W_pos in turn, so {wanted} is not known"
+        case _:
+            return ""
+    return f"{info.name} {why}. Choose a model with learned positions."
+
+
 def _no_fixed_qk(info: ModelInfo) -> str:
-    if info.kind not in _NORMED_QUERIES:
+    if info.traits.scores in ("plain", "capped"):
         return ""
+    what = {
+        "normed": "normalises its queries and keys",
+        "other": "does more to its queries, keys or scores than to scale and turn them",
+    }[info.traits.scores]
     return (
-        f"{info.name} normalises its queries and keys, so no fixed matrix says what a head "
-        "looks for. V-composition and OV circuits are defined for it."
+        f"{info.name} {what}, so no fixed matrix says what a head looks for. Choose another model, "
+        "or look at V-composition and OV circuits."
     )
 
 
 def _no_foldable_norms(info: ModelInfo) -> str:
-    if info.normalization in _FOLDABLE:
+    if not info.traits.plain_reads:
+        what = "its queries, keys and values are not what the norm before them leaves, times W"
+    elif not info.traits.plain_embedding:
+        what = "a norm or a factor stands between its rows of W_E and its stream"
+    elif not info.traits.foldable_norms or info.normalization not in (None, "LN", "RMS"):
+        what = f"its norms are other ones ({info.normalization})"
+    else:
         return ""
     return (
-        f"{info.name} uses {info.normalization} norms; circuits are defined here for models with "
-        "LayerNorm, RMS norms or none. Choose one of those."
+        f"Circuits are products of the weights of {info.name}, and {what}; they are defined here "
+        "for LayerNorm, RMS norms with a weight, or none, right before what reads the stream. "
+        "Choose another model."
+    )
+
+
+def _no_plain_logits(info: ModelInfo) -> str:
+    if info.traits.plain_logits:
+        return ""
+    return (
+        f"The logits of {info.name} are not W_U times its final norm, a LayerNorm or RMS norm with "
+        "a weight, so parts of a logit would not add up to it. Choose another model."
+    )
+
+
+def _no_readable_stream(info: ModelInfo) -> str:
+    if info.traits.readable_stream:
+        return ""
+    return (
+        f"The logits of {info.name} are not its final norm times W_U with at most a soft cap, so a "
+        "stream in between cannot be read as they are. Choose another model."
+    )
+
+
+def _no_pattern_edits(info: ModelInfo) -> str:
+    if info.traits.pattern_edits:
+        return ""
+    return (
+        f"In {info.name} what is put in the place of a pattern does not reach what follows, so "
+        "changing one would show nothing. Patch or ablate z instead."
     )
 
 
 def _no_mlps(info: ModelInfo) -> str:
-    if info.has_mlp:
+    if not info.has_mlp:
+        return f"{info.name} has attention only: no MLPs, so no neurons. Choose a model with MLPs."
+    if info.traits.neurons:
         return ""
-    return f"{info.name} has attention only: no MLPs, so no neurons. Choose a model with MLPs."
+    return (
+        f"In {info.name} what MLPs write is not the neurons that can be seen times W_out, as with "
+        "experts, so no neuron has an output of its own. Choose another model."
+    )
 
 
 def _one_layer(info: ModelInfo) -> str:
@@ -180,9 +308,10 @@ def _one_layer(info: ModelInfo) -> str:
 def _no_bos(info: ModelInfo) -> str:
     if info.has_bos:
         return ""
+    start = f"the token {info.start}" if info.start else "another of its special tokens"
     return (
         f"{info.name} has no BOS token: a prompt begins with its own first token, and repeated "
-        "tokens with the end-of-text token, which stood between documents in training."
+        f"tokens with {start}."
     )
 
 
@@ -190,13 +319,32 @@ def _no_score_by_position(info: ModelInfo) -> str:
     return _no_position_vectors(info, "a score by token or by position")
 
 
-def _window_note(info: ModelInfo) -> str:
-    if not info.window:
+def _no_score_by_component(info: ModelInfo) -> str:
+    if info.positions == "alibi" or info.traits.scores == "other":
+        return (
+            f"{info.name} does more to its scores than to norm, turn, scale and bend products of "
+            "queries and keys, so they cannot be worked out from these. Choose another model."
+        )
+    if not info.traits.turns_seen:
+        return (
+            f"How {info.name} norms and turns queries and keys before they meet cannot be seen "
+            "head by head, so its scores cannot be worked out from them. Choose another model."
+        )
+    return ""
+
+
+def _no_plain_reads(info: ModelInfo) -> str:
+    if info.traits.plain_reads:
         return ""
     return (
-        f"Up to {info.n_ctx} tokens: some layers see only the last {info.window}, beyond which "
-        "chance levels would be others."
+        f"The queries, keys and values of {info.name} are not what a norm right before attention "
+        "leaves, times W, so what a path carries is not known. Choose another model."
     )
+
+
+def _window_note(info: ModelInfo) -> str:
+    shorter = f"Up to {info.n_ctx:,} tokens. {info.shorter}" if info.shorter else ""
+    return " ".join(filter(None, (shorter, "" if info.traits.rows_sum_to_1 else SINK)))
 
 
 def _group_note(info: ModelInfo) -> str:
@@ -210,14 +358,32 @@ def _nothing(info: ModelInfo) -> str:
 
 _ANALYSES: tuple[tuple[str, tuple[Refusal, ...], Callable[[ModelInfo], str]], ...] = (
     ("BOS in front of the input", (_no_bos,), _nothing),
-    ("Patterns, head scores, loss, logit lens", (), _window_note),
+    ("Patterns, head scores, loss", (), _window_note),
+    ("Logit lens", (_no_readable_stream,), _nothing),
     ("Ablation, patching of activations", (), _group_note),
+    ("Patching of patterns", (_no_pattern_edits,), _nothing),
     ("Neurons", (_no_mlps,), _nothing),
-    ("Attribution to a logit, by head and source", (), scale_note),
-    ("Paths between heads, circuits of a prediction", (), write_note),
-    ("OV circuits", (_no_foldable_norms,), _nothing),
-    ("V-composition", (_no_foldable_norms, _one_layer), _nothing),
-    ("Q- and K-composition", (_no_fixed_qk, _no_foldable_norms, _one_layer), rotary_note),
-    ("QK by token or position", (_no_score_by_position, _no_foldable_norms), _nothing),
-    ("Scores by component", (_no_foldable_norms,), _nothing),
+    ("Attribution to a logit, by head and source", (_no_head_writes, _no_plain_logits), scale_note),
+    (
+        "Paths between heads, circuits of a prediction",
+        (_no_head_writes, _no_plain_reads),
+        write_note,
+    ),
+    ("OV circuits", (_no_head_writes, _no_foldable_norms), _nothing),
+    ("V-composition", (_no_head_writes, _no_foldable_norms, _one_layer), _nothing),
+    (
+        "Q- and K-composition",
+        (_no_head_writes, _no_fixed_qk, _no_foldable_norms, _one_layer),
+        rotary_note,
+    ),
+    (
+        "QK by token or position",
+        (_no_score_by_position, _no_head_writes, _no_foldable_norms),
+        _nothing,
+    ),
+    (
+        "Scores by component",
+        (_no_score_by_component, _no_head_writes, _no_foldable_norms),
+        _nothing,
+    ),
 )

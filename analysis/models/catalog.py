@@ -4,12 +4,12 @@ Free of torch, so that the first screen can show a model card at once. Nothing h
 network: a model counts as here when its files are.
 """
 
-import hashlib
 import os
 import re
 import shutil
 import tempfile
 import tomllib
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from analysis.errors import AnalysisError
-from analysis.models.config import read_info, without_files
-from analysis.models.info import ModelInfo
+from analysis.models.config import ADAPTER, read_info, without_files
+from analysis.models.files import CONFIG, Stamp, is_regular, stamp
+from analysis.models.files import fingerprint as fingerprint
+from analysis.models.info import INDEX, WEIGHTS, ModelInfo
 
 BUNDLED = Path(__file__).resolve().parents[2] / "models"
 REGISTRY = Path(__file__).with_name("registry.toml")
@@ -27,10 +29,16 @@ REGISTRY = Path(__file__).with_name("registry.toml")
 OWN_MODELS = "HEADSCOPE_MODELS"
 # Of which every Pythia model has a revision on the hub: `step0`, `step1`, `step2`, `step4`, ...
 _PYTHIA_STEPS = (0, *(2**power for power in range(10)), *range(1000, 144_000, 1000))
-# As sidebar, links and file names show it; a folder of another name is left out.
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
+# What sidebar, links and file names can show of the name of a user's folder.
+_ODD, _LONGEST_NAME = re.compile(r"[^A-Za-z0-9._-]+"), 60
+# Folders of a user's own that are looked at: a list of more helps nobody.
+_MOST_FOLDERS = 2000
 _CHECKPOINT = re.compile(r"step-([0-9]{1,8})\.safetensors")
 _offered: tuple[str, ...] | None = None
+# What models were found to be when they were loaded, with what their files said then; it holds as
+# long as they say the same and stay.
+_said: dict[Path, ModelInfo] = {}
+_learnt: dict[Path, tuple[ModelInfo, Stamp, ModelInfo]] = {}
 
 
 @cache
@@ -39,13 +47,14 @@ def list_models() -> tuple[ModelInfo, ...]:
 
     A model is found bundled, in the app's store (`store()`), in the folder that the environment
     variable HEADSCOPE_MODELS names, or in the hub's cache on this machine. `refresh` looks anew.
+    A folder that cannot be read is listed with the reason (`ModelInfo.problem`).
     """
     entries = registry()
     if _offered is not None:
         return tuple(_of_entry(name, entries[name]) for name in _offered)
     found = [_of_entry(name, entry) for name, entry in entries.items()]
-    own = [folder for folder in _own_folders() if folder.name not in entries]
-    return (*found, *(read_info(folder) for folder in own))
+    own = [_read(folder, None, name) for name, folder in _own_models() if name not in entries]
+    return (*found, *own)
 
 
 def offer_only(names: Sequence[str], downloads: bool = False) -> None:
@@ -57,6 +66,7 @@ def offer_only(names: Sequence[str], downloads: bool = False) -> None:
         AnalysisError: A name that the allow-list lacks, or a model that is not here.
     """
     global _offered
+    refresh()
     entries = registry()
     for name in names:
         if name not in entries:
@@ -78,6 +88,7 @@ def offer_everything() -> None:
 def refresh() -> None:
     """Look for files again, after some have come or gone."""
     list_models.cache_clear()
+    _own_models.cache_clear()
 
 
 def available_models() -> tuple[ModelInfo, ...]:
@@ -106,7 +117,52 @@ def find_model(name: str) -> ModelInfo:
         if step in map(str, checkpoints(info)):
             return checkpoint(info, int(step))
     allowed = ", ".join(info.name for info in available_models())
-    raise AnalysisError(f"There is no model of that name here. Pick one of: {allowed}.")
+    said = f"There is no model of that name here. Pick one of: {allowed}."
+    raise AnalysisError(" ".join(filter(None, (said, own_folder_problem()))))
+
+
+def find_folder(path: Path) -> ModelInfo:
+    """The allowed model whose files are in the folder `path`.
+
+    Raises:
+        AnalysisError: No listed model lies there, or its files are not usable (it says why).
+    """
+    for info in list_models():
+        if _same_folder(path, info.folder):
+            return find_model(info.name)
+    raise AnalysisError(
+        "That path is not the folder of a listed model, and only listed models can be loaded. Put "
+        f"the folder into the one that {OWN_MODELS} names."
+    )
+
+
+def _same_folder(path: Path, folder: Path) -> bool:
+    try:
+        return path.resolve() == folder.resolve()
+    except (OSError, RuntimeError, ValueError):  # a loop of links, NUL or a lone surrogate
+        return False
+
+
+def own_folder_problem() -> str:
+    """Why HEADSCOPE_MODELS brings no models, as a sentence; empty where it does or is not set."""
+    root = _own_root()
+    if root is None:
+        return ""
+    if not root.is_dir():
+        return (
+            f"{OWN_MODELS} names a folder that is not there. Set it to the folder that your "
+            "models' folders are in."
+        )
+    if not _own_models():
+        return f"The folder that {OWN_MODELS} names holds no folder of a model. Put one there."
+    return ""
+
+
+def learn(info: ModelInfo) -> None:
+    """List a model from now on as it was found to be when it was loaded."""
+    if info.step is None and info.weights in _said:
+        _learnt[info.weights] = _said[info.weights], stamp(info), info
+        refresh()
 
 
 def checkpoints(info: ModelInfo) -> tuple[int, ...]:
@@ -132,23 +188,6 @@ def published_steps(info: ModelInfo) -> tuple[int, ...]:
 def finished_model(info: ModelInfo) -> ModelInfo:
     """The model that a checkpoint led to; any other model is one itself."""
     return info if info.step is None else find_model(info.name.partition("@")[0])
-
-
-def fingerprint(info: ModelInfo) -> str:
-    """What tells weights and tokenizer from all others: it changes with any of their bytes."""
-    digest = hashlib.sha256()
-    parts = sorted(info.folder.glob("model-*.safetensors"))
-    for path in (
-        info.folder / "config.json",
-        info.weights,
-        *parts,
-        info.folder / "tokenizer.json",
-    ):
-        if path.is_file():  # tokenizers come in other files too
-            with path.open("rb") as file:
-                while chunk := file.read(2**20):
-                    digest.update(chunk)
-    return digest.hexdigest()[:16]
 
 
 @contextmanager
@@ -181,35 +220,89 @@ def store() -> Path:
 
 def _of_entry(name: str, entry: Mapping[str, Any]) -> ModelInfo:
     for folder in _places(name, entry):
-        if (folder / "config.json").exists():
-            info = read_info(folder, entry)
-            # The hub's cache calls its folders by revision.
-            return info if info.name == name else _renamed(info, name)
+        if os.path.lexists(folder / CONFIG):
+            return _read(folder, entry, name)
     return without_files(name, entry, store() / "models" / name, "")
 
 
-def _renamed(info: ModelInfo, name: str) -> ModelInfo:
-    return replace(info, name=name, problem=info.problem.replace(info.name, name))
+def _read(folder: Path, entry: Mapping[str, Any] | None, name: str) -> ModelInfo:
+    try:
+        info = read_info(folder, entry, name)
+    except Exception as error:  # whatever else a folder does: the others are still listed
+        reason = f"The folder of {name} cannot be read ({type(error).__name__}). Copy it anew."
+        return without_files(name, entry or {}, folder, reason)
+    _said[info.weights] = info
+    known = _learnt.get(info.weights)
+    return known[2] if known and known[:2] == (info, stamp(info)) else info
 
 
 def _places(name: str, entry: Mapping[str, Any]) -> Iterator[Path]:
     yield BUNDLED / name
     yield store() / "models" / name
-    yield from (folder for folder in _own_folders() if folder.name == name)
+    yield from (folder for own, folder in _own_models() if own == name)
     if entry["format"] == "hf":
         yield from _hub_cache(str(entry["source"]))
 
 
-def _own_folders() -> list[Path]:
-    root = os.environ.get(OWN_MODELS)
-    if not root or not Path(root).is_dir():
+def _own_root() -> Path | None:
+    named = os.environ.get(OWN_MODELS)
+    try:
+        return Path(named).expanduser() if named else None
+    except RuntimeError:  # ~somebody, who has no home
+        return None
+
+
+@cache
+def _own_models() -> list[tuple[str, Path]]:
+    """A user's own folders by the names that they have here, in the order of their own names.
+
+    HEADSCOPE_MODELS may also name a model's folder itself; and as on a hub a folder may hold those
+    of several models.
+    """
+    root = _own_root()
+    if root is None:
         return []
-    return sorted(f for f in Path(root).iterdir() if f.is_dir() and _NAME.fullmatch(f.name))
+    if _holds_model(root):
+        return [(_name_of(root.resolve().name), root)]
+    found: dict[str, Path] = {}
+    for folder in _folders_in(root):
+        inner = [] if _holds_model(folder) else [f for f in _folders_in(folder) if _holds_model(f)]
+        named = [(f"{folder.name}-{each.name}", each) for each in inner]
+        if not named and (_holds_model(folder) or _name_of(folder.name) == folder.name):
+            named = [(folder.name, folder)]
+        for wanted, each in named:
+            name = _name_of(wanted)
+            # Two folders whose names differ in what no name here can hold.
+            number = next(n for n in range(1, len(found) + 2) if _numbered(name, n) not in found)
+            found[_numbered(name, number)] = each
+    return list(found.items())
+
+
+def _numbered(name: str, number: int) -> str:
+    return name if number == 1 else f"{name[: _LONGEST_NAME - 5]}-{number}"
+
+
+def _folders_in(root: Path) -> list[Path]:
+    try:
+        there = [each for each in root.iterdir() if not each.name.startswith(".")]
+        return [each for each in sorted(there)[:_MOST_FOLDERS] if each.is_dir()]
+    except OSError:  # not ours to read, or gone
+        return []
+
+
+def _holds_model(folder: Path) -> bool:
+    return any(is_regular(folder / name) for name in (CONFIG, ADAPTER, WEIGHTS, INDEX))
+
+
+def _name_of(folder: str) -> str:
+    """What a folder is called here: without accents, and with a dash for what links cannot hold."""
+    plain = unicodedata.normalize("NFKD", folder)
+    plain = "".join(sign for sign in plain if not unicodedata.combining(sign))
+    return _ODD.sub("-", plain).strip("-._")[:_LONGEST_NAME] or "model"
 
 
 def _hub_cache(source: str) -> list[Path]:
     """Snapshots of a repository that the hub's own client has left on this machine."""
     home = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))
     hub = Path(os.environ.get("HF_HUB_CACHE", home / "hub"))
-    snapshots = hub / f"models--{source.replace('/', '--')}" / "snapshots"
-    return sorted(snapshots.iterdir()) if snapshots.is_dir() else []
+    return _folders_in(hub / f"models--{source.replace('/', '--')}" / "snapshots")

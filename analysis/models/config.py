@@ -1,59 +1,61 @@
-"""Reading a model's facts from its folder, before any weights are loaded."""
+"""Reading a model's facts from its folder, before any weights are loaded. Free of torch."""
 
-import json
 import math
 import re
 from collections.abc import Mapping
+from json import JSONDecodeError
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from analysis.models.info import INDEX, WEIGHTS, ModelInfo, Positions, machine_memory
+from analysis.models.files import (
+    CONFIG,
+    UNREADABLE,
+    header,
+    indexed_parts,
+    is_regular,
+    read_json,
+    read_object,
+)
+from analysis.models.info import INDEX, WEIGHTS, ModelInfo, machine_memory
+from analysis.models.sizes import Refused, context, hugging_face_sizes, native_sizes
+from analysis.models.tokens import END, named_bos
 
-# Tokens that a model in a user's own folder is run on at most.
-DEFAULT_CONTEXT = 512
 # Beside the weights of a download: the repository and the commit that they came from.
 ORIGIN = "origin.json"
-_MAX_HEADER = 16 * 2**20
+ADAPTER = "adapter_config.json"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 LONGEST_TITLE = 80
-# What reading a file that is not what it should be raises: no file, no JSON, other keys and types,
-# no heads to divide by, lists so deep that they exhaust the parser's stack.
-_UNREADABLE = (
-    OSError,
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    ArithmeticError,
-    RecursionError,
-)
-# Of what a config.json may say: links count layers and heads in three digits.
-MOST_HEADS = 1000
-MOST_WIDTH = 10_000_000
 
 
-def read_info(folder: Path, entry: Mapping[str, Any] | None = None) -> ModelInfo:
-    """The model in `folder`, from its config.json; `problem` says what is wrong with its files."""
-    facts = dict(entry or {})
+def read_info(
+    folder: Path, entry: Mapping[str, Any] | None = None, name: str | None = None
+) -> ModelInfo:
+    """The model in `folder`, from its files; `problem` says what is wrong with them.
+
+    Args:
+        folder: Where it is.
+        entry: What the allow-list says of it.
+        name: What it is called; by default as its folder.
+    """
+    name, facts = name or folder.name, dict(entry or {})
+    longest = int(facts["context"]) if "context" in facts else None
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        if not isinstance(config, dict):
-            raise ValueError("not an object")
+        config = _config(folder, name)
         hugging_face = "model_type" in config
-        sizes = (
-            _hugging_face_sizes(config, folder, facts)
-            if hugging_face
-            else _own_sizes(config, facts)
-        )
-    except _Unsupported as refusal:
-        return without_files(folder.name, facts, folder, str(refusal))
-    except _UNREADABLE:
-        reason = f"The config.json of {folder.name} is missing or damaged. Copy the model anew."
-        return without_files(folder.name, facts, folder, reason)
-    problem = _problem(folder) if hugging_face else _own_problem(folder)
+        sizes = (hugging_face_sizes if hugging_face else native_sizes)(config, name, longest)
+        problem = _problem(folder, name)
+        if hugging_face and not problem:
+            sizes["n_params"] = _parameters(folder)
+    except Refused as refusal:
+        return without_files(name, facts, folder, str(refusal))
+    named = named_bos(folder, sizes["kind"])
+    sizes["start"] = named if hugging_face else named or END
+    if hugging_face:
+        sizes["has_bos"] = bool(named)
+        sizes.setdefault("n_params", int(facts.get("parameters", 0)) * 1_000_000)
     info = ModelInfo(
-        name=folder.name,
-        title=_title(facts.get("title", config.get("title")), folder.name),
+        name=name,
+        title=_title(facts.get("title", config.get("title")), name),
         folder=folder,
         available=not problem,
         problem=problem,
@@ -63,22 +65,58 @@ def read_info(folder: Path, entry: Mapping[str, Any] | None = None) -> ModelInfo
     )
     if info.available and not info.fits:
         needed, there = info.memory_bytes / 2**30, machine_memory() / 2**30
-        reason = f"{info.name} needs about {needed:.1f} GB of memory; this machine has {there:.1f}."
-        return without_files(folder.name, facts, folder, f"{reason} Choose a smaller model.")
+        reason = f"{name} needs about {needed:.1f} GB of memory; this machine has {there:.1f}."
+        return without_files(name, facts, folder, f"{reason} Choose a smaller model.")
     return info
 
 
-class _Unsupported(ValueError):
-    """A kind of model that is not analysed; the message says so."""
+def _config(folder: Path, name: str) -> dict[str, Any]:
+    """What config.json holds.
+
+    Raises:
+        Refused: It is not there or no JSON object.
+    """
+    file = folder / CONFIG
+    if not is_regular(file):
+        if is_regular(folder / ADAPTER):
+            raise Refused(_adapter(folder, name))
+        raise Refused(f"{name} has no file {CONFIG}. Copy it there, or choose another model.")
+    try:
+        config = read_json(file)
+    except UNREADABLE as error:
+        told = isinstance(error, OSError | ValueError) and not isinstance(error, JSONDecodeError)
+        why = (f"{error}" if told else "it is not JSON")[:120]
+        raise Refused(
+            f"The {CONFIG} of {name} cannot be read ({_printable(why)}). Copy it anew."
+        ) from error
+    if not isinstance(config, dict):
+        raise Refused(f"The {CONFIG} of {name} holds no JSON object. Copy it anew.")
+    if "model_type" in config and not isinstance(config["model_type"], str):
+        raise Refused(f"The {CONFIG} of {name} gives a model_type that is no text. Copy it anew.")
+    return config
+
+
+def _printable(text: str) -> str:
+    return "".join(sign if sign.isprintable() else "?" for sign in text)
+
+
+def _adapter(folder: Path, name: str) -> str:
+    given = read_object(folder / ADAPTER)
+    base, kind = given.get("base_model_name_or_path"), given.get("peft_type")
+    of = f" of {base}" if isinstance(base, str) and re.fullmatch(r"[\w./-]{1,80}", base) else ""
+    what = f"{kind} adapter" if isinstance(kind, str) and kind.isalnum() else "adapter"
+    return (
+        f"{name} holds the {what}{of} ({ADAPTER}) and no model. Merge it into its base with "
+        "merge_and_unload and save that."
+    )
 
 
 def _commit(folder: Path) -> str:
     """The commit that a folder is from: as noted at the download, or by the hub's own cache."""
-    try:
-        noted = str(json.loads((folder / ORIGIN).read_text(encoding="utf-8"))["commit"])
-    except (OSError, ValueError, KeyError, TypeError):
+    noted = read_object(folder / ORIGIN).get("commit")
+    if noted is None:
         noted = folder.name if folder.parent.name == "snapshots" else ""
-    return noted if re.fullmatch("[0-9a-f]{40}", noted) else ""
+    return noted if isinstance(noted, str) and re.fullmatch("[0-9a-f]{40}", noted) else ""
 
 
 def _listed(facts: Mapping[str, Any], own: str) -> dict[str, Any]:
@@ -96,6 +134,9 @@ def _listed(facts: Mapping[str, Any], own: str) -> dict[str, Any]:
 
 def without_files(name: str, facts: Mapping[str, Any], folder: Path, problem: str) -> ModelInfo:
     """A model that cannot be used: not here, or for the reason that `problem` gives."""
+    own, heads = int(facts.get("context", 0)), int(facts.get("heads", 0))
+    # Its vocabulary, which is not known before it is here, may shorten it further.
+    n_ctx, shorter = context(own, 0, None, heads, 1) if own and heads else (own, "")
     return ModelInfo(
         name=name,
         title=str(facts.get("title", name)),
@@ -106,7 +147,8 @@ def without_files(name: str, facts: Mapping[str, Any], folder: Path, problem: st
         d_model=0,
         d_head=0,
         d_mlp=0,
-        n_ctx=int(facts.get("context", 0)),
+        n_ctx=n_ctx,
+        shorter=shorter,
         d_vocab=0,
         n_params=int(facts.get("parameters", 0)) * 1_000_000,
         normalization=None,
@@ -122,162 +164,42 @@ def _title(title: Any, name: str) -> str:
     return str(title) if fits else name
 
 
-def _checked_sizes(sizes: dict[str, Any]) -> dict[str, Any]:
-    """Sizes from a config.json, if they are numbers that a model can have.
-
-    Raises:
-        ValueError: One is missing, not a whole number, or out of all bounds.
-    """
-    for key, value in sizes.items():
-        most = MOST_HEADS if key in ("n_layers", "n_heads", "n_kv_heads") else MOST_WIDTH
-        if type(value) is not int or not (key != "d_mlp") <= value <= most:
-            raise ValueError(f"{key} is no size")
-    return sizes
-
-
-def _own_sizes(config: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
-    numbers = ("n_layers", "n_heads", "d_model", "d_head", "d_mlp", "n_ctx", "d_vocab")
-    sizes = _checked_sizes({key: config[key] for key in numbers})
-    choices = {
-        "normalization": (None, "LN"),
-        "positions": get_args(Positions),
-        "act_fn": ("relu", "gelu", "gelu_new", "silu", "solu_ln"),
-    }
-    options = {"normalization": config["normalization"]}
-    options |= {key: config[key] for key in ("positions", "act_fn") if key in config}
-    for key, value in options.items():
-        if value not in choices[key]:
-            raise ValueError(f"{key} is not known")
-    per_layer = 4 * sizes["n_heads"] * sizes["d_head"] + 2 * sizes["d_mlp"]
-    rows = 2 * sizes["d_vocab"] + sizes["n_ctx"] + sizes["n_layers"] * per_layer
-    # Not less than the matrices: what a file claims decides whether memory is asked for.
-    n_params = max(int(config["n_params"]), rows * sizes["d_model"])
-    longest = int(facts.get("context", sizes["n_ctx"]))
-    if longest < sizes["n_ctx"]:
-        sizes |= {"n_ctx": longest, "n_positions": sizes["n_ctx"]}
-    return {"kind": "native", "n_params": n_params, **options, **sizes}
-
-
-def _hugging_face_sizes(
-    config: Mapping[str, Any], folder: Path, facts: Mapping[str, Any]
-) -> dict[str, Any]:
-    kind = config["model_type"]
-    known = {
-        "gpt2": _gpt2_sizes,
-        "gpt_neox": _neox_sizes,
-        **dict.fromkeys(("llama", "qwen2", "qwen3", "gemma2", "gemma3_text"), _llama_sizes),
-    }
-    if kind not in known:
-        raise _Unsupported(
-            f"{folder.name} is of a kind that is not supported; supported are {', '.join(known)}."
-        )
-    sizes = known[kind](config)
-    _checked_sizes({key: value for key, value in sizes.items() if key != "positions"})
-    longest = int(facts.get("context", DEFAULT_CONTEXT))
-    # Qwen's files name a window and say that it is not used.
-    slides = config.get("use_sliding_window", kind in ("gemma2", "gemma3_text"))
-    window = int(config.get("sliding_window") or 0) if slides else 0
-    return {
-        **sizes,
-        "kind": kind,
-        "window": window,
-        "normalization": "LN" if kind in ("gpt2", "gpt_neox") else "RMS",
-        # Within the window every layer sees all, so what is defined by chance stays so.
-        "n_ctx": min(sizes["n_ctx"], longest, window or longest),
-        "n_params": _parameters(folder) or int(facts.get("parameters", 0)) * 1_000_000,
-        "has_bos": _has_bos(folder),
-    }
-
-
-def _gpt2_sizes(config: Mapping[str, Any]) -> dict[str, Any]:
-    width, heads = config["n_embd"], config["n_head"]
-    return {
-        "n_layers": config["n_layer"],
-        "n_heads": heads,
-        "d_model": width,
-        "d_head": width // heads,
-        "d_mlp": config.get("n_inner") or 4 * width,
-        "n_ctx": config["n_positions"],
-        "d_vocab": config["vocab_size"],
-        "positions": "learned",
-    }
-
-
-def _neox_sizes(config: Mapping[str, Any]) -> dict[str, Any]:
-    width, heads = config["hidden_size"], config["num_attention_heads"]
-    return {
-        "n_layers": config["num_hidden_layers"],
-        "n_heads": heads,
-        "d_model": width,
-        "d_head": config.get("head_dim") or width // heads,
-        "d_mlp": config["intermediate_size"],
-        "n_ctx": config["max_position_embeddings"],
-        "d_vocab": config["vocab_size"],
-        "positions": "rotary",
-    }
-
-
-def _llama_sizes(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        **_neox_sizes(config),
-        "n_kv_heads": config.get("num_key_value_heads") or config["num_attention_heads"],
-    }
-
-
-def _has_bos(folder: Path) -> bool:
-    try:
-        config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-        return bool(config.get("bos_token"))
-    except _UNREADABLE:
-        return True  # said by the tokenizer itself when it is loaded
-
-
 def _parameters(folder: Path) -> int:
-    """Numbers in the weights, from the headers of their files."""
-    return sum(map(_numbers_in, folder.glob("*.safetensors")))
+    """Numbers in the weights, from the headers of the files that are loaded and no others."""
+    names = indexed_parts(folder) if is_regular(folder / INDEX) else [WEIGHTS]
+    return sum(_numbers_in(folder / name) for name in names)
 
 
 def _numbers_in(file: Path) -> int:
     try:
-        with file.open("rb") as opened:
-            # The format: the header's length in 8 bytes, then the header, which is JSON.
-            size = min(int.from_bytes(opened.read(8), "little"), _MAX_HEADER)
-            header = json.loads(opened.read(size))
-        shapes = [value["shape"] for key, value in header.items() if key != "__metadata__"]
-        # Older files also hold masks, one for each layer; weights have one or two dimensions.
-        return sum(math.prod(shape) for shape in shapes if len(shape) <= 2)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return file.stat().st_size // 2  # damaged, which loading says; 2 bytes each at the least
+        # Older files also hold masks of four dimensions, one for each layer.
+        shapes = [shape for shape in header(file).values() if len(shape) <= 3]
+    except UNREADABLE:
+        return file.stat().st_size // 2  # loading says why; 2 bytes each at the least
+    return sum(map(math.prod, shapes))
 
 
-def _own_problem(folder: Path) -> str:
-    return "" if (folder / WEIGHTS).exists() else f"The weights {WEIGHTS} are missing or damaged."
-
-
-def _problem(folder: Path) -> str:
-    """Why the files of a Hugging Face folder cannot be loaded, or nothing."""
-    name = folder.name
-    index = folder / INDEX
-    if index.exists():
-        try:
-            weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-            files = {str(file) for file in weight_map.values()}
-        except _UNREADABLE:
-            return f"{name}: the list of its weight files is damaged. Copy the model anew."
-        if any("/" in file or "\\" in file for file in files):
-            return f"{name}: its list of weight files names files elsewhere, which are not read."
-        missing = [file for file in files if not (folder / file).is_file()]
-        if missing:
+def _problem(folder: Path, name: str) -> str:
+    """Why the weights in a folder cannot be loaded, or nothing."""
+    if not is_regular(folder / INDEX):
+        if is_regular(folder / WEIGHTS):
+            return ""
+        if any(next(folder.glob(pattern), None) for pattern in _PICKLES):
             return (
-                f"{name} is only partly here: {len(missing)} of {len(files)} weight files are "
-                "missing. Finish the download."
+                f"{name} keeps its weights in a pickle, which can run code when it is read. Only "
+                "safetensors are read: save it again with safe_serialization."
             )
-        return ""
-    if (folder / WEIGHTS).is_file():
-        return ""
-    if any(next(folder.glob(pattern), None) for pattern in _PICKLES):
+        return f"{name} has no file {WEIGHTS}. Finish the download."
+    try:
+        files = indexed_parts(folder)
+    except UNREADABLE:
+        return f"{name}: the list of its weight files, {INDEX}, cannot be read. Copy it anew."
+    if any("/" in file or "\\" in file or file in ("", ".", "..") for file in files):
+        return f"{name}: its list of weight files names files elsewhere, which are not read."
+    missing = [file for file in files if not is_regular(folder / file)]
+    if missing:
         return (
-            f"{name} keeps its weights in a pickle, which can run code when it is read. Only "
-            "safetensors are read: save it again with safe_serialization."
+            f"{name} is only partly here: {len(missing)} of {len(files)} weight files are "
+            "missing. Finish the download."
         )
-    return f"{name} has no {WEIGHTS}. Finish the download."
+    return ""

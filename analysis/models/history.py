@@ -1,6 +1,5 @@
 """How a model came to be: what was measured while it was trained. Free of torch."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from analysis.definitions import SCORE_NAMES, ScoreName
 from analysis.errors import AnalysisError
 from analysis.models.catalog import list_models
+from analysis.models.files import read_json
 from analysis.models.info import ModelInfo
 
 _FILE = "history.json"
@@ -85,7 +85,7 @@ def training_history(info: ModelInfo) -> TrainingHistory:
 @cache
 def _read(file: Path, n_layers: int, n_heads: int) -> TrainingHistory:
     try:
-        records = json.loads(file.read_text(encoding="utf-8"))
+        records = read_json(file)
 
         def column(key: str, kind: Any = np.float32) -> np.ndarray:
             values = np.array([record[key] for record in records], kind)

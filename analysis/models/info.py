@@ -13,18 +13,61 @@ BYTES_PER_PARAMETER = 4 * 1.5
 _OWN_GROUPS, _GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
-Positions = Literal["learned", "rotary", "shortformer"]
+Positions = Literal["learned", "rotary", "shortformer", "alibi", "none"]
+ScoreRule = Literal["plain", "normed", "capped", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What decides which analyses are defined for a model; measured on the loaded one.
+
+    Before a model is loaded its traits are those that most models have.
+    """
+
+    # Nothing but a norm stands between the heads' sum z W_O + b_O and the stream.
+    heads_write: bool = True
+    # The stream is the embedding, the positions and all that heads and MLPs write.
+    stream_adds_up: bool = True
+    # Logits are the final norm's output times W_U, plus b_U, before a soft cap, of a known norm.
+    plain_logits: bool = True
+    # Logits are that, bent by a soft cap or not.
+    readable_stream: bool = True
+    # Queries, keys and values are what the norm before them leaves, times W_Q, W_K, W_V.
+    plain_reads: bool = True
+    # What is done to queries, keys or scores beside a scale and a rotation.
+    scores: ScoreRule = "plain"
+    # What norms and turns queries and keys before they meet can be seen, head by head.
+    turns_seen: bool = True
+    # The embedding of a token is its row of W_E, times one factor at most.
+    plain_embedding: bool = True
+    # The vector that is added at position p is row p of W_pos.
+    position_table: bool = True
+    # A norm stands between the heads' sum and the stream.
+    post_norm: bool = False
+    # The norms' linear part can be multiplied into the weights that read the stream.
+    foldable_norms: bool = True
+    # An edit of z, or of a pattern, reaches the logits.
+    z_edits: bool = True
+    pattern_edits: bool = True
+    # Each layer's neurons can be seen, and their sum W_out + b_out is what the MLP writes.
+    neurons: bool = True
+    # Rows of patterns sum to 1.
+    rows_sum_to_1: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
     """Sizes of a model and where its files are; `available` when they are here and complete.
 
-    `positions`: learned vectors added to the stream, rotary, or shortformer (learned vectors that
-    only queries and keys see). `problem` says why files that are here cannot be used. Of a model
-    that is not here, `d_model`, `d_head`, `d_mlp` and `d_vocab` are 0: not known. `n_ctx` is the
-    most tokens that it is run on here, `n_positions` of how many a native model has vectors where
-    that is more.
+    `positions`: learned vectors added to the stream, rotary, shortformer (learned vectors that
+    only queries and keys see), ALiBi (scores lowered by the distance) or none. `problem` says why
+    files that are here cannot be used. Of a model that is not here, `d_model`, `d_head`, `d_mlp`
+    and `d_vocab` are 0: not known. `n_ctx` is the most tokens that it is run on here, `shorter` a
+    sentence that says why these are fewer than it takes, `n_positions` of how many a native model
+    has vectors where that is more.
+
+    Read from files alone, `has_bos`, `start`, `n_params`, `normalization`, `positions` and
+    `traits` are what those say or what is usual; a `HeadModel` carries what it was found to be.
     """
 
     name: str
@@ -48,6 +91,9 @@ class ModelInfo:
     window: int = 0  # tokens that some layers see back at most; 0: every layer sees all
     act_fn: str = "gelu"
     n_positions: int = 0
+    shorter: str = ""
+    start: str = ""  # text of the token that repeated tokens begin with, once it is known
+    traits: Traits = Traits()
     source: str = ""
     revision: str = ""
     licence: str = "MIT"

@@ -1,12 +1,9 @@
 """Loading a model: weights from safetensors into a TransformerLens bridge, with its lock."""
 
-import json
 import os
-import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +13,33 @@ from safetensors.torch import load_file
 
 from analysis.errors import AnalysisError
 from analysis.models.attention import attention_scale
-from analysis.models.catalog import find_model, fingerprint
-from analysis.models.info import ModelInfo
+from analysis.models.catalog import find_folder, find_model, learn, refresh
+from analysis.models.check import require_finite
+from analysis.models.files import (
+    fingerprint,
+    only_files_read,
+    require_whole,
+    stamp,
+    weight_files,
+)
+from analysis.models.info import WEIGHTS, ModelInfo
+from analysis.models.tokens import END as BOS
+from analysis.models.tokens import named_bos, separator, set_apart
 
 # Before the first import of a client of the hub, which reads it once: loading never reaches out.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 from transformer_lens.config import TransformerBridgeConfig  # noqa: E402
 from transformer_lens.model_bridge import TransformerBridge  # noqa: E402
-from transformers import (  # noqa: E402
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    PreTrainedTokenizerBase,
-    PreTrainedTokenizerFast,
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast  # noqa: E402
+
+from analysis.models.hugging_face import (  # noqa: E402
+    Loaded,
+    load_hugging_face,
+    require_known_ids,
+    said,
 )
-
-from analysis.models.shortformer import shortformer_bridge
-
-BOS = "<|endoftext|>"
-_FILE = "model.safetensors"
+from analysis.models.shortformer import shortformer_bridge  # noqa: E402
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +54,12 @@ class HeadModel:
     info: ModelInfo
     bridge: TransformerBridge
     tokenizer: PreTrainedTokenizerBase
-    fingerprint: str  # of weights and tokenizer; part of every cache key
+    fingerprint: str  # of the files that were read; part of every cache key
     lock: threading.Lock = field(default_factory=threading.Lock)
+    # The largest difference from transformers on a few tokens, as `analysis.models.check` has it;
+    # None for a model in our own format, which nothing else runs.
+    checked: float | None = None
+    scales: tuple[float, ...] | None = None  # of attention, by layer, where they were measured
 
     @property
     def name(self) -> str:
@@ -100,23 +109,50 @@ class HeadModel:
         Raises:
             AnalysisError: The layer's module keeps no such number.
         """
+        if self.scales is not None and self.scales[layer] == self.scales[layer]:
+            return self.scales[layer]
         return attention_scale(self.bridge, layer)
 
     @property
     def bos_id(self) -> int:
         """Token id put in front of every input.
 
-        Where the model has no BOS token its end-of-text token, which stood between documents in
-        training, takes that place in repeated tokens; prompts go without (`info.has_bos`).
+        Where the model has no BOS token the end-of-text token that stood between documents in
+        training takes that place in repeated tokens (`info.start`); prompts go without
+        (`info.has_bos`).
+
+        Raises:
+            AnalysisError: The tokenizer has neither.
         """
-        first = self.tokenizer.bos_token_id
-        first = self.tokenizer.eos_token_id if first is None else first
-        assert isinstance(first, int)
+        bos = self.tokenizer.bos_token_id
+        first = bos if isinstance(bos, int) and bos < self.d_vocab else separator(self.tokenizer)
+        if first is None or first >= self.d_vocab:
+            raise AnalysisError(
+                f"A token to begin with was asked for, and the tokenizer of {self.name} names "
+                "neither a BOS nor an EOS token. Switch BOS off, or name one in its "
+                "tokenizer_config.json."
+            )
         return first
+
+    @cached_property
+    def ordinary_ids(self) -> tuple[int, ...]:
+        """Ids of the tokens that stand for text: neither special nor added, each with a row."""
+        apart = set_apart(self.tokenizer)
+        known = sorted(self.tokenizer.get_vocab().values())
+        return tuple(i for i in known if i not in apart and i < self.d_vocab)
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the files that it was read from are still the ones in its folder."""
+        return fingerprint(self.info) == self.fingerprint
 
 
 def load_model(name_or_path: str | Path, device: str = "auto") -> HeadModel:
     """Load an allowed model, ready for analysis: evaluation mode, float32, no gradients.
+
+    A model in Hugging Face's format is run on about twenty tokens by transformers too
+    (`HeadModel.checked`). What its files only suggested, such as whether it has a BOS token, is
+    corrected by what it was found to be, here and in `list_models`.
 
     Args:
         name_or_path: A name from `list_models()`, the path of that model's folder, or the name of
@@ -125,108 +161,53 @@ def load_model(name_or_path: str | Path, device: str = "auto") -> HeadModel:
             wrong numbers without an error (TransformerLens issue 1178).
 
     Raises:
-        AnalysisError: Unknown name, unsuitable device, or files that are missing or damaged.
+        AnalysisError: Unknown name, unsuitable device, files that cannot be read, do not fit each
+            other or change meanwhile, or an architecture that cannot be run right.
     """
-    info = find_model(Path(name_or_path).name)
-    if name_or_path != info.name and not _same_file(Path(name_or_path), info.folder):
-        raise AnalysisError(f"Only the models in {info.folder.parent.name}/ can be loaded.")
+    refresh()  # files may have come, gone or changed since they were listed
+    info = _named(name_or_path)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device not in ("cpu", "cuda"):
         raise AnalysisError(f"Device {device!r} is not supported. Use 'cpu' or 'cuda'.")
     if device == "cuda" and not torch.cuda.is_available():
         raise AnalysisError("This machine has no CUDA device. Use 'cpu'.")
-    load = _load_native if info.kind == "native" else _load_hugging_face
-    bridge, tokenizer = load(info, device)
-    if tokenizer.bos_token_id is None and tokenizer.eos_token_id is None:
-        raise AnalysisError(f"The tokenizer of {info.name} has neither a BOS nor an EOS token.")
-    freeze_weights(bridge)
-    return HeadModel(info, bridge, tokenizer, fingerprint=fingerprint(info))
+    before, mark = stamp(info), fingerprint(info)
+    for file in weight_files(info):
+        require_whole(file, info.name)
+    with only_files_read(info) as folder:
+        load = _load_native if info.kind == "native" else load_hugging_face
+        loaded = load(info, folder, device)
+    freeze_weights(loaded.bridge)
+    if stamp(info) != before:
+        raise AnalysisError(
+            f"The files of {info.name} were changed while they were read. Load it again."
+        )
+    learn(loaded.info)
+    return HeadModel(
+        loaded.info,
+        loaded.bridge,
+        loaded.tokenizer,
+        fingerprint=mark,
+        checked=loaded.checked,
+        scales=loaded.scales,
+    )
 
 
-def _load_native(info: ModelInfo, device: str) -> tuple[TransformerBridge, PreTrainedTokenizerBase]:
-    tokenizer = load_tokenizer(info.folder / "tokenizer.json", _named_bos(info.folder))
-    _require_known_ids(info, len(tokenizer))
+def _named(name_or_path: str | Path) -> ModelInfo:
+    path = Path(name_or_path)
+    if isinstance(name_or_path, Path) or path.name != name_or_path:
+        return find_folder(path)
+    return find_model(name_or_path)
+
+
+def _load_native(info: ModelInfo, folder: Path, device: str) -> Loaded:
+    tokenizer = load_tokenizer(folder / "tokenizer.json", named_bos(folder, "native") or BOS)
+    require_known_ids(info, tokenizer, info.d_vocab)
     bridge = native_bridge(info, tokenizer, device)
-    load_weights(bridge, info.weights)
-    return bridge, tokenizer
-
-
-def _load_hugging_face(
-    info: ModelInfo, device: str
-) -> tuple[TransformerBridge, PreTrainedTokenizerBase]:
-    local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(info.folder, **local)
-    except Exception as error:  # the Rust parser raises bare Exception for any unreadable file
-        raise AnalysisError(f"The tokenizer of {info.name} is missing or damaged.") from error
-    # Embeddings are often padded beyond the last token; the other way round ids would be missing.
-    _require_known_ids(info, len(tokenizer))
-    try:
-        with _weights_folder(info) as folder:
-            loaded: Any = AutoModelForCausalLM.from_pretrained(
-                folder,
-                dtype=torch.float32,
-                use_safetensors=True,
-                attn_implementation="eager",
-                output_loading_info=True,
-                **local,
-            )
-    # What it raises for files that are cut off or of other sizes is not documented.
-    except (OSError, SafetensorError, ValueError, RuntimeError, KeyError) as error:
-        raise AnalysisError(
-            f"The weights of {info.name} are missing or damaged, or do not fit its config.json. "
-            "Copy the model anew."
-        ) from error
-    inner, report = loaded
-    if report["missing_keys"] or report.get("mismatched_keys"):
-        # transformers would fill them at random, and every figure would be of that.
-        count = len(report["missing_keys"]) + len(report.get("mismatched_keys", ()))
-        raise AnalysisError(
-            f"The weights of {info.name} lack {count} of its tensors. Copy the model anew."
-        )
-    inner.config.architectures = [type(inner).__name__]  # TransformerLens goes by this name
-    bridge = TransformerBridge.boot_transformers(
-        str(info.folder), hf_model=inner, tokenizer=tokenizer, device=device, dtype=torch.float32
-    ).eval()
-    return bridge, tokenizer
-
-
-@contextmanager
-def _weights_folder(info: ModelInfo) -> Iterator[Path]:
-    """A folder with the config and the weights under the names that transformers knows."""
-    if info.step is None:
-        yield info.folder
-        return
-    with tempfile.TemporaryDirectory() as aside:
-        for name, file in (("config.json", info.folder / "config.json"), (_FILE, info.weights)):
-            (Path(aside) / name).symlink_to(file.resolve())
-        yield Path(aside)
-
-
-def _require_known_ids(info: ModelInfo, n_tokens: int) -> None:
-    if n_tokens > info.d_vocab:
-        raise AnalysisError(
-            f"tokenizer.json has {n_tokens} tokens, but {info.name} takes {info.d_vocab}. "
-            "It belongs to another model."
-        )
-
-
-def _same_file(path: Path, folder: Path) -> bool:
-    try:
-        return path.resolve() == folder.resolve()
-    except (OSError, RuntimeError, ValueError):  # a loop of links, NUL or a lone surrogate
-        return False
-
-
-def _named_bos(folder: Path) -> str:
-    """The BOS that a tokenizer_config.json names; some tokenizers have no end-of-text token."""
-    try:
-        named = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-        bos = named["bos_token"]
-        return str(bos["content"] if isinstance(bos, dict) else bos or BOS)
-    except (OSError, ValueError, KeyError, TypeError):
-        return BOS
+    load_weights(bridge, folder / WEIGHTS)
+    require_finite(bridge.state_dict().items(), info.name)
+    return Loaded(info, bridge, tokenizer, None, None)
 
 
 def load_tokenizer(file: Path, bos: str = BOS) -> PreTrainedTokenizerFast:
@@ -234,7 +215,9 @@ def load_tokenizer(file: Path, bos: str = BOS) -> PreTrainedTokenizerFast:
     try:
         tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(file))
     except Exception as error:  # the Rust parser raises bare Exception for any unreadable file
-        raise AnalysisError(f"The tokenizer {file.name} is missing or damaged.") from error
+        raise AnalysisError(
+            f"The tokenizer {file.name} cannot be read ({said(error)}). Copy it anew."
+        ) from error
     tokenizer.add_special_tokens({"bos_token": bos, "eos_token": bos, "pad_token": bos})
     # TransformerLens reloads a tokenizer that has a BOS from the name it remembers. An empty name
     # and an explicit flag keep it from looking one up on a hub.
@@ -284,11 +267,13 @@ def load_weights(bridge: TransformerBridge, file: Path) -> None:
     try:
         weights = load_file(file)
     except (OSError, SafetensorError) as error:
-        raise AnalysisError(f"The weights {file.name} are missing or damaged.") from error
+        raise AnalysisError(
+            f"The weights {file.name} cannot be read ({said(error)}). Copy the file anew."
+        ) from error
     try:
         bridge.load_state_dict(weights, strict=True)
     except RuntimeError as error:  # one line for each tensor, in TransformerLens's inner names
         raise AnalysisError(
-            f"The weights {file.name} do not fit the sizes in config.json. "
-            "The two files belong to different models."
+            f"The tensors in {file.name} do not fit its config.json, which describes other names "
+            "or shapes. Copy both anew from one place."
         ) from error

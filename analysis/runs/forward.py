@@ -35,16 +35,18 @@ def run(
         Logits, and the captured activations by name. The tensors are this caller's own.
 
     Raises:
-        AnalysisError: Tokens that this model cannot take, such as another model's.
+        AnalysisError: Tokens that this model cannot take, such as another model's, or logits that
+            are no numbers.
     """
     if ids.shape[1] > model.n_ctx:
         raise AnalysisError(
             f"These are {ids.shape[1]} tokens; {model.name} takes {model.n_ctx}. Shorten them."
         )
     if int(ids.min()) < 0 or int(ids.max()) >= model.d_vocab:
+        outside = int(ids.max()) if int(ids.max()) >= model.d_vocab else int(ids.min())
         raise AnalysisError(
-            f"A token id lies outside {model.name}'s vocabulary of {model.d_vocab} tokens: these "
-            "tokens belong to another model."
+            f"Token id {outside:,} was asked for; {model.name} has rows for ids 0 to "
+            f"{model.d_vocab - 1:,}. Make the tokens with this model's own tokenizer."
         )
     kept: dict[str, Tensor] = {}
 
@@ -60,6 +62,12 @@ def run(
             ids.to(model.bridge.cfg.device),
             return_type="logits",
             fwd_hooks=[*hooks, *((name, keep(name)) for name in capture)],
+        )
+    # A NaN makes every sum one; whatever is made of such logits would be no number either.
+    if not torch.isfinite(logits.sum()) and not torch.isfinite(logits).all():
+        raise AnalysisError(
+            f"{model.name} was run on {ids.numel():,} tokens, and some of its logits are not "
+            "finite (NaN or infinite). Try other tokens, or choose another model."
         )
     missing = set(capture) - set(kept)
     if missing:

@@ -1,5 +1,6 @@
 """What a model is run on: a prompt, or random tokens repeated."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -21,8 +22,8 @@ def tokenize(model: HeadModel, text: str, prepend_bos: bool = True) -> Tokens:
             trained with it misbehave without).
 
     Raises:
-        AnalysisError: Empty or blank text, text that is not valid Unicode, or more tokens than
-            the model's context.
+        AnalysisError: Empty or blank text, text that is not valid Unicode, more tokens than the
+            model's context, or a token that it has no row for.
     """
     if not text.strip():
         raise AnalysisError("There is no text yet. Type a prompt of a few words.")
@@ -39,6 +40,12 @@ def tokenize(model: HeadModel, text: str, prepend_bos: bool = True) -> Tokens:
             "text. Delete it."
         ) from error
     encoded = model.tokenizer.encode(text, add_special_tokens=False)
+    # Such as a [PAD] that was added to the tokenizer and not to the model.
+    if beyond := next((id for id in encoded if id >= model.d_vocab), None):
+        raise AnalysisError(
+            f"The prompt holds {token_text(model.tokenizer, beyond)}, token id {beyond:,}; "
+            f"{model.name} has rows for ids 0 to {model.d_vocab - 1:,}. Delete it."
+        )
     ids = [model.bos_id, *encoded] if prepend_bos else encoded
     if len(ids) > model.n_ctx:
         raise AnalysisError(
@@ -52,9 +59,9 @@ def tokenize(model: HeadModel, text: str, prepend_bos: bool = True) -> Tokens:
 def repeated_tokens(model: HeadModel, length: int = 50, batch: int = 10, seed: int = 0) -> Tokens:
     """Random tokens repeated: `[BOS, r_1..r_S, r_1..r_S]` with S = `length`, [batch, 2S+1].
 
-    The r are drawn uniformly without replacement from the vocabulary less special tokens, so a
-    token occurs exactly twice. Sequence b depends on `seed` and b alone: a larger batch begins
-    with the smaller one. Source: ARENA 1.2, section 2.
+    The r are drawn uniformly without replacement from the vocabulary less all tokens that the
+    tokenizer calls special or has had added, so a token occurs exactly twice. Sequence b depends
+    on `seed` and b alone: a larger batch begins with the smaller one. Source: ARENA 1.2, section 2.
 
     Raises:
         AnalysisError: `length`, `batch` or `seed` out of range.
@@ -69,8 +76,7 @@ def repeated_tokens(model: HeadModel, length: int = 50, batch: int = 10, seed: i
         raise AnalysisError(f"{batch} sequences were asked for; 1 to {MAX_BATCH} are possible.")
     if not 0 <= seed <= MAX_SEED:
         raise AnalysisError(f"The seed must be a whole number from 0 to {MAX_SEED}.")
-    special = set(model.tokenizer.all_special_ids)
-    ordinary = np.array([i for i in range(len(model.tokenizer)) if i not in special])
+    ordinary = np.array(model.ordinary_ids)
     if len(ordinary) < length:
         raise AnalysisError(f"S is {length}; the vocabulary has only {len(ordinary)} tokens.")
     rows = []
@@ -108,14 +114,35 @@ def paired_tokens(model: HeadModel, length: int = 50, batch: int = 10, seed: int
 
 
 def token_text(tokenizer: PreTrainedTokenizerBase, token_id: int) -> str:
-    r"""What one token id stands for; raw bytes as `\\x..` where it is only part of a character."""
-    text = str(tokenizer.decode([token_id]))
+    r"""What one token id stands for, so that no two ids of a vocabulary look the same.
+
+    A space at its start is kept; an id without a token is `id 430`. Raw bytes, `\\x..`, stand for
+    a token that is only part of a character, and for one with a character that could be taken for
+    the sign of another, such as `·`, which stands for a space on screen.
+    """
+    piece = tokenizer.convert_ids_to_tokens(token_id)
+    if piece is None:
+        return f"id {token_id}"
+    if token_id in tokenizer.added_tokens_decoder:
+        return _unlike_others(str(piece))
+    if byte := _BYTE_PIECE.fullmatch(str(piece)):
+        return f"\\x{byte[1].lower()}"
+    if "▁" in piece:
+        # SentencePiece's mark of a space, which decoding takes off at the start of a text.
+        return _unlike_others(str(piece).replace("▁", " "))
+    text = str(tokenizer.decode([token_id], clean_up_tokenization_spaces=False))
     if "\ufffd" not in text:
-        return text
-    piece = str(tokenizer.convert_ids_to_tokens(token_id))
+        return _unlike_others(text) if text else f"id {token_id}"
     if all(character in _BYTE_OF for character in piece):
         return "".join(f"\\x{_BYTE_OF[character]:02x}" for character in piece)
-    return piece
+    return str(piece)
+
+
+def _unlike_others(text: str) -> str:
+    """The text, or its bytes spelt out where it looks like another text or like such bytes."""
+    if _LIKE_OTHERS.search(text) or _SPELT_OUT.fullmatch(text):
+        return "".join(f"\\x{byte:02x}" for byte in text.encode("utf-8", "replace"))
+    return text
 
 
 def _tokens(
@@ -139,3 +166,8 @@ def _byte_of_character() -> dict[str, int]:
 
 
 _BYTE_OF = _byte_of_character()
+# The signs for spaces, ends of lines, tabs and lone accents, and what is shown by a code of two
+# digits, as bytes are.
+_LIKE_OTHERS = re.compile("[·↵⇥␍◌\x80-\xa0\xad]")
+_SPELT_OUT = re.compile(r"(\\x[0-9a-f]{2})+")
+_BYTE_PIECE = re.compile("<0x([0-9A-Fa-f]{2})>")

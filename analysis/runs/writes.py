@@ -12,12 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from analysis.models.loading import HeadModel
-
-
-def norm_weight(norm: Any) -> Float[Tensor, " width"]:
-    """What a norm multiplies by; Gemma's weights are kept as the difference from 1."""
-    weight: Tensor = norm.original_component.weight
-    return 1 + weight if norm.uses_weight_offset else weight
+from analysis.models.norms import norm_weight as norm_weight
 
 
 def norm_after_heads(model: HeadModel, layer: int) -> Any | None:

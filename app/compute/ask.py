@@ -6,7 +6,6 @@ Nothing here calls Streamlit, so nothing of it runs inside a lock or a shared co
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
-from functools import cache
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import analysis
@@ -120,7 +119,6 @@ def _stored_or(server: Server, info: ModelInfo, key: Hashable, compute: Callable
     return value
 
 
-@cache
 def _fingerprint(info: ModelInfo) -> str:
     return fingerprint(info)
 

@@ -73,12 +73,12 @@ class LoadedModels:
             AnalysisError: It can never fit, or all memory is held by models in use; or what
                 loading raises.
         """
-        if known := self._find(info):
+        if known := self.known(info):
             return known
         loading = f"Loading {info.title}…"
 
         def bring() -> HeadModel:
-            return self._find(info) or self._bring(info, visitor, loading)
+            return self.known(info) or self._bring(info, visitor, loading)
 
         def while_another_does() -> None:
             visitor.check()
@@ -89,12 +89,15 @@ class LoadedModels:
         finally:
             visitor.ends()
 
-    def _find(self, info: ModelInfo) -> HeadModel | None:
+    def known(self, info: ModelInfo) -> HeadModel | None:
+        """The model if it is loaded, as its files are now."""
         with self._lock:
             if info.name not in self._kept:
                 return None
             self._kept.move_to_end(info.name)
-            return self._kept[info.name].model
+            model = self._kept[info.name].model
+            # Replaced files are loaded anew: results go under what the files are now.
+            return model if model is not None and model.is_current else None
 
     def _bring(self, info: ModelInfo, visitor: Visitor, loading: str) -> HeadModel:
         try:

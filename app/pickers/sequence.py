@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 def choose_sequence(selection: Selection, tokens: Tokens) -> int:
     """The index of the sequence to draw; a picker where there is more than one."""
+    if tokens.remark:
+        st.text(f"⚠ {tokens.remark}")
     if tokens.batch == 1:
         return 0
     return int(

@@ -333,3 +333,12 @@ def test_the_start_page_says_what_the_model_allows(open_at: Open) -> None:
     allowed = dict(zip(table.value["Analysis"], table.value["Allowed"], strict=True))
     assert text_of(allowed["OV circuits"]) == "Yes."
     assert "attention only" in allowed["Neurons"]
+
+
+def test_a_bos_token_that_is_typed_as_well_is_said(open_at: Open) -> None:
+    """Two of them stood at the front without a word."""
+    typed = "<|endoftext|>The cat sat."
+    app = open_at("tokens", prompt=typed)
+    expect_well(app)
+    assert [text for text in said(app) if "stands there twice" in text]
+    assert not [t for t in said(open_at("tokens", prompt=typed, bos="0")) if "twice" in t]

@@ -238,7 +238,7 @@ def test_the_embedding_is_raw_effective_or_the_one_that_says_something() -> None
     # Heads of layer 0 come before the MLP, whatever is asked for.
     first = [ov_sample(mlps, Head(0, 0), ids=[5, 9], embedding=each) for each in ("raw", None)]
     np.testing.assert_array_equal(first[0].values, first[1].values)
-    with pytest.raises(AnalysisError, match="no MLPs"):
+    with pytest.raises(AnalysisError, match="no MLP"):
         ov_copying(bare, Head(1, 0), embedding="effective")
 
 

@@ -44,7 +44,7 @@ def test_logits_are_the_models_own(attention_only):
 def test_tokens_of_another_model_are_refused_before_it_runs(attention_only):
     """Torch would stop with an index error, or on a GPU with nothing that can be read."""
     for wrong in (4096, -1):
-        with pytest.raises(AnalysisError, match="vocabulary of 4096 tokens"):
+        with pytest.raises(AnalysisError, match="rows for ids 0 to 4,095"):
             run(attention_only, torch.tensor([[0, wrong, 1]]))
     with pytest.raises(AnalysisError, match="65 tokens; tiny takes 64"):
         run(attention_only, torch.zeros((1, 65), dtype=torch.long))

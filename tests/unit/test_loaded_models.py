@@ -27,6 +27,7 @@ class Fake:
 
     name: str
     nbytes: int
+    is_current: bool = True
 
 
 class Shelf:

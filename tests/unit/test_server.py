@@ -5,7 +5,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 
 import pytest
 
@@ -14,6 +14,7 @@ from analysis.models.catalog import list_models
 from app.compute import calls, server
 from app.compute.admission import Nobody, TryAgain
 from app.compute.ask import ask
+from app.compute.engine import check_said
 from app.compute.question import Question
 from app.compute.rooms import RoomError
 from app.compute.server import Server, current_server, install
@@ -128,3 +129,21 @@ assert "torch" not in sys.modules
         check=True,
         timeout=240,
     )
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (None, ""),
+        (SimpleNamespace(checked=None), ""),
+        (SimpleNamespace(checked=3.2e-7), "differ by 3e-07 at most"),
+    ],
+)
+def test_a_model_says_how_far_it_is_from_transformers_once_it_is_loaded(
+    model: object, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = SimpleNamespace(models=SimpleNamespace(known=lambda info: model))
+    monkeypatch.setattr("app.compute.engine.current_server", lambda: server)
+    found = check_said(INFO)
+    assert words in found
+    assert bool(found) == bool(words)

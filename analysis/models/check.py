@@ -1,0 +1,136 @@
+"""Comparing a model as it is run here with transformers itself, once, when it is loaded.
+
+An architecture has switches that TransformerLens may not read, such as GPT-2's
+`scale_attn_weights`; a model that sets one would run, and be wrong. Whoever thought of a switch or
+not: about twenty tokens show it.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from analysis.errors import AnalysisError
+
+# Largest difference that counts as rounding: of a pattern's entries (0 to 1), of the loss (nats),
+# and of logits as a share of the largest. Measured: up to 3e-6 on tiny models of 20 architectures,
+# 0 on SmolLM2; a switch that is not read, or is by one of the two only, gave .0025 to .8.
+TOLERANCE = 2e-4
+_SEQUENCES, _TOKENS = 2, 20
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """What transformers itself gives for a few tokens."""
+
+    ids: Int[Tensor, "batch pos"]
+    logits: Float[Tensor, "batch pos d_vocab"]
+    patterns: tuple[Float[Tensor, "batch head dest src"], ...]
+    loss: float
+
+
+def trial_ids(n_tokens: int, d_vocab: int, device: Any = None) -> Int[Tensor, "batch pos"]:
+    """A few token ids, the same every time, that leave the global random state alone."""
+    random = torch.Generator().manual_seed(0)
+    size = (_SEQUENCES, min(_TOKENS, n_tokens))
+    return torch.randint(d_vocab, size, generator=random).to(device)
+
+
+def reference(inner: Any, ids: Int[Tensor, "batch pos"], name: str) -> Reference:
+    """Run a model of transformers with eager attention, before a bridge takes it over.
+
+    Raises:
+        AnalysisError: It gives no patterns to compare with, or logits that are no numbers.
+    """
+    with torch.inference_mode():
+        found = inner(ids, output_attentions=True, use_cache=False)
+    given = getattr(found, "attentions", None) or ()
+    patterns = tuple(each for each in given if isinstance(each, Tensor))
+    if not patterns or len(patterns) != len(given):
+        raise AnalysisError(
+            f"transformers gives {len(patterns)} attention patterns for {name}, not one for each "
+            "layer, so there is nothing to check its attention against. Choose another model."
+        )
+    for layer, pattern in enumerate(patterns):
+        if bool(pattern.triu(1).any()):
+            raise AnalysisError(
+                f"In layer {layer} of {name} tokens attend to later ones; what is run here "
+                "predicts the next token from those before it. Choose another model."
+            )
+    logits = found.logits.float().clone()
+    if not torch.isfinite(logits).all():
+        raise AnalysisError(
+            f"{name} was run on {ids.numel()} tokens by transformers, and its logits are not all "
+            "finite. Choose another model."
+        )
+    return Reference(ids, logits, tuple(p.float().clone() for p in patterns), _loss(logits, ids))
+
+
+def largest_difference(bridge: Any, known: Reference, name: str) -> float:
+    """How far a bridge is from transformers, at most; units as for `TOLERANCE`.
+
+    Raises:
+        AnalysisError: More than `TOLERANCE`; the sentence names the layer and the difference.
+    """
+    kept: dict[int, Tensor] = {}
+
+    def keep(layer: int) -> Any:
+        def store(pattern: Tensor, hook: object) -> None:
+            kept[layer] = pattern.detach().float().clone()
+
+        return store
+
+    layers = range(len(known.patterns))
+    hooks = [(f"blocks.{layer}.attn.hook_pattern", keep(layer)) for layer in layers]
+    with torch.inference_mode():
+        logits = bridge.run_with_hooks(known.ids, return_type="logits", fwd_hooks=hooks).float()
+    by_layer = []
+    for layer, expected in enumerate(known.patterns):
+        if layer not in kept or kept[layer].shape != expected.shape:
+            raise AnalysisError(
+                f"TransformerLens shows no attention pattern of layer {layer} of {name} that "
+                "could be compared with transformers. Choose another model."
+            )
+        by_layer.append(float((kept[layer] - expected).abs().max()))
+    # NaN, which is no number to be larger than another, counts as the largest.
+    layer = max(layers, key=lambda i: by_layer[i] if by_layer[i] == by_layer[i] else math.inf)
+    logit = float((logits - known.logits).abs().max() / known.logits.abs().max().clamp(min=1e-6))
+    differences = [
+        (f"the attention of layer {layer} differs", by_layer[layer]),
+        ("the loss differs in nats", abs(_loss(logits, known.ids) - known.loss)),
+        ("the logits differ, as a share of the largest,", logit),
+    ]
+    for what, off in differences:
+        if not off <= TOLERANCE:  # nor NaN
+            raise AnalysisError(
+                f"{name} was run on {known.ids.numel()} tokens by transformers and by "
+                f"TransformerLens, and {what} by {off:.2g}, where {TOLERANCE:g} at most is "
+                "rounding: what is shown of it would be wrong. Choose another model."
+            )
+    return max(off for _, off in differences)
+
+
+def require_finite(tensors: Any, name: str) -> None:
+    """Refuse weights that are not all numbers.
+
+    Raises:
+        AnalysisError: NaN or infinite entries; the sentence names the first tensor with one.
+    """
+    for tensor, value in tensors:
+        if not value.is_floating_point() or not value.numel():
+            continue
+        # One pass: a sum of finite numbers of a model's size is finite, and no other is.
+        if not torch.isfinite(value.detach().sum()):
+            count = int((~torch.isfinite(value)).sum())
+            raise AnalysisError(
+                f"{count} of the {value.numel():,} numbers in the weights {tensor} of {name} are "
+                "NaN or infinite; all have to be finite. Copy the weights anew."
+            )
+
+
+def _loss(logits: Float[Tensor, "batch pos d_vocab"], ids: Int[Tensor, "batch pos"]) -> float:
+    following = ids[:, 1:, None].to(logits.device)
+    return -float(logits[:, :-1].log_softmax(-1).gather(-1, following).mean())

@@ -1,0 +1,232 @@
+"""Loading a folder in Hugging Face's format: sized up before memory is asked for, then checked.
+
+transformers reads nothing but links to the files that the fingerprint covers, runs no code of a
+folder's, and reaches for no network. Any architecture is taken that TransformerLens has a bridge
+for and that gives the same numbers there as in transformers (`analysis.models.check`).
+"""
+
+import copy
+import math
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformer_lens.model_bridge import TransformerBridge
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+
+from analysis.errors import AnalysisError
+from analysis.models.check import (
+    largest_difference,
+    reference,
+    require_finite,
+    trial_ids,
+)
+from analysis.models.files import header, weight_files
+from analysis.models.info import WEIGHTS, ModelInfo, machine_memory
+from analysis.models.probe import Found, find_out
+from analysis.models.sizes import context, window_of
+from analysis.models.tokens import separator, set_apart
+
+_LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+# Tokens on which is found out what a model is.
+_PROBED = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A bridge and its tokenizer, what it was found to be, and how far it is from transformers."""
+
+    info: ModelInfo
+    bridge: TransformerBridge
+    tokenizer: PreTrainedTokenizerBase
+    checked: float | None
+    scales: tuple[float, ...] | None
+
+
+def load_hugging_face(info: ModelInfo, folder: Path, device: str) -> Loaded:
+    """The model whose files, or links to them, are all that `folder` holds.
+
+    Raises:
+        AnalysisError: Files that cannot be read or do not fit each other, more than this machine
+            has memory for, an architecture that TransformerLens has no bridge for, or one that
+            gives other numbers there.
+    """
+    tokenizer = _tokenizer(info, folder)
+    _require_weights_for(info, folder)
+    inner = _weights(info, folder).to(device)
+    counted = sum(parameter.numel() for parameter in inner.parameters())
+    require_finite(inner.named_parameters(), info.name)
+    require_known_ids(info, tokenizer, inner.get_input_embeddings().weight.shape[0])
+    window = window_of(inner.config.to_dict())
+    d_vocab = inner.get_input_embeddings().weight.shape[0]
+    ids = trial_ids(min(info.n_ctx, window or info.n_ctx), d_vocab, device)
+    known = reference(inner, ids, info.name)
+    bridge = _bridge(info, inner, tokenizer, device)
+    checked = largest_difference(bridge, known, info.name)
+    # A head is taken out by its z.
+    found = find_out(bridge, ids[:1, :_PROBED])
+    if not found.traits.z_edits:
+        raise AnalysisError(
+            f"What is put in the place of a head's z does not reach the stream of {info.name}, so "
+            "no head could be ablated. Choose another model."
+        )
+    return Loaded(
+        info=as_found(replace(info, n_params=counted), bridge, found, tokenizer, window),
+        bridge=bridge,
+        tokenizer=tokenizer,
+        checked=checked,
+        scales=found.scales,
+    )
+
+
+def as_found(
+    info: ModelInfo,
+    bridge: TransformerBridge,
+    found: Found,
+    tokenizer: PreTrainedTokenizerBase,
+    window: int = 0,
+) -> ModelInfo:
+    """What is said of a model, corrected by what it was found to be when it was loaded."""
+    cfg: Any = bridge.cfg
+    bos = tokenizer.bos_token_id
+    has_bos = isinstance(bos, int) and bos < cfg.d_vocab
+    first = bos if has_bos else separator(tokenizer)
+    n_ctx, shorter = context(info.n_ctx, window, None, cfg.n_heads, cfg.d_vocab)
+    return replace(
+        info,
+        n_layers=cfg.n_layers,
+        n_heads=cfg.n_heads,
+        n_kv_heads=cfg.n_key_value_heads or cfg.n_heads,
+        d_model=cfg.d_model,
+        d_head=cfg.d_head,
+        d_mlp=(cfg.d_mlp or 0) if found.has_mlp else 0,
+        d_vocab=cfg.d_vocab,
+        n_ctx=n_ctx,
+        shorter=shorter if n_ctx < info.n_ctx else info.shorter,
+        window=window,
+        normalization=found.normalization,
+        positions=found.positions,
+        has_bos=has_bos,
+        start="" if first is None else str(tokenizer.convert_ids_to_tokens(first)),
+        traits=found.traits,
+    )
+
+
+def require_known_ids(info: ModelInfo, tokenizer: PreTrainedTokenizerBase, rows: int) -> None:
+    """Refuse a tokenizer with more tokens than the model has rows, but for those added to it.
+
+    Embeddings are often padded beyond the last token, and people add a [PAD] that the model never
+    sees; any other token without a row could stand in a prompt.
+
+    Raises:
+        AnalysisError: There are such tokens.
+    """
+    known = tokenizer.get_vocab()
+    beyond = [id for id in known.values() if id >= rows and id not in set_apart(tokenizer)]
+    if beyond:
+        raise AnalysisError(
+            f"The tokenizer of {info.name} has {max(known.values()) + 1} tokens, but the model "
+            f"has {rows} rows for them: {len(beyond)} tokens could not be run. Use the tokenizer "
+            "that was saved with it."
+        )
+
+
+def _tokenizer(info: ModelInfo, folder: Path) -> PreTrainedTokenizerBase:
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, **_LOCAL)
+    except Exception as error:  # the Rust parser raises bare Exception for any unreadable file
+        raise AnalysisError(
+            f"transformers cannot read the tokenizer of {info.name} ({said(error)}). Copy its "
+            "tokenizer files anew."
+        ) from error
+    return tokenizer
+
+
+def _require_weights_for(info: ModelInfo, folder: Path) -> None:
+    """Refuse a config.json that asks for more than the weights hold, before memory is taken.
+
+    What the file of weights lacks would be filled at random; a folder of a few bytes could ask for
+    any amount of memory.
+    """
+    try:
+        config = AutoConfig.from_pretrained(folder, **_LOCAL)
+        with torch.device("meta"):
+            empty = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    except Exception as error:  # each of hundreds of architectures raises its own
+        raise AnalysisError(
+            f"transformers makes no model that predicts the next token from the config.json of "
+            f"{info.name} ({said(error)}). Choose another model."
+        ) from error
+    described = sum(parameter.numel() for parameter in empty.parameters())
+    shapes = [shape for file in weight_files(info) for shape in header(file).values()]
+    held = sum(map(math.prod, shapes))
+    if held < described:
+        raise AnalysisError(
+            f"The config.json of {info.name} describes {described:,} numbers; its weights hold "
+            f"{held:,}. Copy both files anew from one place."
+        )
+    # Masks and tables that some architectures make as long as their context.
+    tables = sum(4 * table.numel() for table in empty.buffers())
+    if 6 * described + tables > machine_memory():
+        raise AnalysisError(
+            f"{info.name} needs about {(6 * described + tables) / 2**30:.1f} GB of memory; this "
+            f"machine has {machine_memory() / 2**30:.1f}. Choose a smaller model."
+        )
+
+
+def _weights(info: ModelInfo, folder: Path) -> Any:
+    try:
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=torch.float32,
+            use_safetensors=True,
+            attn_implementation="eager",
+            output_loading_info=True,
+            **_LOCAL,
+        )
+    except Exception as error:  # not documented, and each architecture has its own
+        raise AnalysisError(
+            f"transformers cannot load the weights of {info.name} ({said(error)}). Copy "
+            f"{WEIGHTS} and config.json anew from one place."
+        ) from error
+    inner, report = loaded
+    missing = [*report["missing_keys"], *(key[0] for key in report.get("mismatched_keys", ()))]
+    if missing:
+        # transformers would fill them at random, and every figure would be of that.
+        raise AnalysisError(
+            f"The weights of {info.name} lack {len(missing)} of the tensors that its config.json "
+            "describes, or have them in another shape. Copy both anew from one place."
+        )
+    inner.config.architectures = [type(inner).__name__]  # TransformerLens goes by this name
+    for tensor in (*inner.parameters(), *inner.buffers()):
+        # Of our own: what is mapped from a file would change with it, or end with it.
+        tensor.data = tensor.data.clone()
+    return inner.eval()
+
+
+def _bridge(
+    info: ModelInfo, inner: Any, tokenizer: PreTrainedTokenizerBase, device: str
+) -> TransformerBridge:
+    try:
+        return TransformerBridge.boot_transformers(
+            info.name,
+            hf_model=inner,
+            tokenizer=copy.deepcopy(tokenizer),  # it adds a BOS where there is none
+            device=device,
+            dtype=torch.float32,
+        ).eval()
+    except Exception as error:  # each of its adapters has its own
+        raise AnalysisError(
+            f"TransformerLens has no bridge that takes in {info.name}, a {type(inner).__name__} "
+            f"({said(error)}). Choose another model."
+        ) from error
+
+
+def said(error: Exception) -> str:
+    """An error in a few harmless words, without paths."""
+    line = next(iter(str(error).strip().splitlines()), "")
+    line = re.sub(r"\S*[/\\]\S*", "…", line)
+    line = "".join(sign if sign.isprintable() and sign not in "<>" else " " for sign in line)
+    return f"{type(error).__name__}: {line[:120].strip()}" if line else type(error).__name__

@@ -1,0 +1,71 @@
+"""Which token stands in front of a text: guessed from a folder's files, and asked of the tokenizer.
+
+Who asks before a model is loaded gets what its files say together; a loaded model has been asked.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from analysis.models.files import read_object
+
+END = "<|endoftext|>"
+# What stood between documents in training, where a model has no BOS token.
+_SEPARATORS = (END, "<|end_of_text|>")
+# BOS tokens that the classes of transformers have of themselves, where no file names one.
+_OF_CLASS = {
+    "GPT2Tokenizer": END,
+    "CodeGenTokenizer": END,
+    "GPTNeoXTokenizer": END,
+    "LlamaTokenizer": "<s>",
+    "CodeLlamaTokenizer": "<s>",
+    "XGLMTokenizer": "<s>",
+    "GemmaTokenizer": "<bos>",
+    "CohereTokenizer": "<BOS_TOKEN>",
+}
+# The class that it takes for an architecture, where no file names one either.
+_CLASS_OF = {
+    **dict.fromkeys(
+        ("gpt2", "gpt_neo", "gptj", "opt", "phi", "codegen", "starcoder2"), "GPT2Tokenizer"
+    ),
+    **dict.fromkeys(("gpt_neox", "mpt", "olmo", "olmoe"), "GPTNeoXTokenizer"),
+    **dict.fromkeys(("gemma", "gemma2", "gemma3", "gemma3_text"), "GemmaTokenizer"),
+    **dict.fromkeys(("cohere", "cohere2"), "CohereTokenizer"),
+    "xglm": "XGLMTokenizer",
+}
+
+
+def named_bos(folder: Path, kind: str) -> str:
+    """The text of the BOS token that a folder's tokenizer will have; empty: none.
+
+    tokenizer_config.json goes before special_tokens_map.json, and both before what the class of
+    the tokenizer has of itself. A name that is null says that there is none.
+    """
+    config = read_object(folder / "tokenizer_config.json")
+    for named in (config, read_object(folder / "special_tokens_map.json")):
+        if "bos_token" in named:
+            return _text_of(named["bos_token"])
+    of = str(config.get("tokenizer_class") or _CLASS_OF.get(kind, "")).removesuffix("Fast")
+    return _OF_CLASS.get(of, "")
+
+
+def separator(tokenizer: Any) -> int | None:
+    """The id that repeated tokens begin with where a tokenizer has no BOS token, if there is one.
+
+    The end-of-text token that stood between documents: a chat model's EOS ends a turn instead.
+    """
+    known = tokenizer.get_vocab()
+    found = next((known[text] for text in _SEPARATORS if text in known), None)
+    return tokenizer.eos_token_id if found is None else found
+
+
+def set_apart(tokenizer: Any) -> frozenset[int]:
+    """The ids of all tokens that a tokenizer calls special or has had added."""
+    return frozenset((*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder))
+
+
+def _text_of(named: Any) -> str:
+    """A token's text, which is given by itself or in an object with its properties."""
+    if isinstance(named, Mapping):
+        named = named.get("content")
+    return named if isinstance(named, str) else ""
