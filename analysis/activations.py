@@ -11,11 +11,11 @@ from torch import Tensor
 from analysis.arrays import freeze, to_numpy
 from analysis.circuits.ov_qk import causal_softmax
 from analysis.errors import AnalysisError
+from analysis.limits import MAX_BYTES
 from analysis.models.capabilities import require_worked_out_scores
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import run
 from analysis.runs.inputs import Tokens
-from analysis.runs.patterns import MAX_BYTES
 from analysis.runs.queries import as_compared, comparison_points, score_cap
 
 # The axis of keys and values that several heads share.
@@ -270,7 +270,7 @@ def activation(model: HeadModel, tokens: Tokens, name: str) -> Activation:
 
     Raises:
         AnalysisError: A name that is not among them, or values larger than
-            `analysis.patterns.MAX_BYTES`.
+            `analysis.limits.MAX_BYTES`.
     """
     point = next((point for point in hook_points(model) if point.name == name), None)
     if point is None:

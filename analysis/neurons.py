@@ -12,9 +12,9 @@ from analysis.errors import AnalysisError
 from analysis.limits import MAX_BYTES
 from analysis.models.capabilities import require_mlps
 from analysis.models.loading import HeadModel
+from analysis.models.norms import norm_weight
 from analysis.runs.forward import run
 from analysis.runs.inputs import Tokens
-from analysis.runs.writes import norm_weight
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from analysis.arrays import freeze, to_numpy
+from analysis.circuits.embeddings import joined
 from analysis.circuits.weights import Weights, circuit_weights
 from analysis.errors import AnalysisError
 from analysis.head import Head
@@ -92,7 +93,7 @@ def composition_scores(
 
     Raises:
         AnalysisError: An unknown kind, fewer than 2 draws, a model with one layer only, or one
-            whose architecture has no such matrices (see `analysis.capabilities`).
+            whose architecture has no such matrices (see `analysis.models.capabilities`).
     """
     if kind not in KINDS:
         raise AnalysisError(f"Kind {kind!r} is unknown. Choose one of: {', '.join(KINDS)}.")
@@ -106,7 +107,7 @@ def composition_scores(
         kind,
         to_numpy(_all_pairs(weights, kind)),
         random_baseline(model.d_model, model.d_head, draws, seed),
-        weights.assumes if kind == "V" else f"{weights.assumes} {rotary_note(model.info)}".strip(),
+        joined(weights.assumes, "" if kind == "V" else rotary_note(model.info)),
     )
 
 

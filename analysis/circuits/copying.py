@@ -14,6 +14,7 @@ from analysis.circuits.embeddings import (
     THROUGH_NORM,
     Embedding,
     embedding_note,
+    joined,
     resolve_embedding,
     through_norm,
     token_vectors,
@@ -118,10 +119,12 @@ def ov_copying(
     chosen = require_heads(model.info, heads)
     read = resolve_embedding(model, embedding)
     weights = circuit_weights(model)
-    tokens = {h.layer: token_vectors(model, h.layer, read) for h in chosen}
-    left = torch.cat([tokens[h.layer] @ weights.W_V[h.layer, h.head] for h in chosen], dim=1)
+    # All layers after the first read the same.
+    tokens = {i: token_vectors(model, i, read) for i in {min(h.layer, 1) for h in chosen}}
+    values = [tokens[min(h.layer, 1)] @ weights.W_V[h.layer, h.head] for h in chosen]
+    left = torch.cat(values, dim=1)
     right = torch.cat([weights.W_O[h.layer, h.head] @ weights.W_U for h in chosen], dim=0)
-    assumes = _joined(weights.assumes, embedding_note(model, read))
+    assumes = joined(weights.assumes, embedding_note(model, read))
     return Copying(chosen, tuple(k), diagonal_hits(left, right, k, progress), assumes)
 
 
@@ -165,14 +168,13 @@ def k_composition_circuit(
     require_fixed_qk(model.info)
     read = resolve_embedding(model, embedding)
     weights = circuit_weights(model)
-
-    def tokens(head: Head) -> Float[Tensor, "d_vocab d_model"]:
-        return through_norm(model, head.layer, token_vectors(model, head.layer, read))
-
+    read_last = token_vectors(model, reader.layer, read)
+    # All layers after the first read the same.
+    read_first = read_last if writer.layer else token_vectors(model, 0, read)
     w_q, _ = query_key_weights(model, reader)
-    queries = tokens(reader) @ w_q
+    queries = through_norm(model, reader.layer, read_last) @ w_q
     written = weights.W_O[writer.layer, writer.head] @ weights.W_K[reader.layer, reader.head]
-    keys = tokens(writer) @ value_weights(model, writer) @ written
+    keys = through_norm(model, writer.layer, read_first) @ value_weights(model, writer) @ written
     total = 2 * model.d_vocab
 
     def shifted(start: int) -> Progress | None:
@@ -184,17 +186,13 @@ def k_composition_circuit(
         tuple(k),
         best_key_hits=diagonal_hits(queries, keys.T, k, shifted(0)),
         best_query_hits=diagonal_hits(keys, queries.T, k, shifted(model.d_vocab)),
-        assumes=_joined(
+        assumes=joined(
             weights.assumes,
             THROUGH_NORM if model.info.normalization else "",
             embedding_note(model, read),
             rotary_note(model.info),
         ),
     )
-
-
-def _joined(*sentences: str) -> str:
-    return " ".join(filter(None, sentences))
 
 
 def diagonal_hits(

@@ -79,9 +79,7 @@ def token_vectors(
     W_E; for "effective" and layers after the first, W_E + MLP0(norm(W_E)): block 0 without its
     attention. Takes the model's lock for a part of the vocabulary at a time.
     """
-    rows = token_embeddings(model)
-    if ids is not None:
-        rows = rows[torch.tensor(ids, device=rows.device)]
+    rows = token_embeddings(model, ids)
     if embedding == "raw" or layer == 0:
         return rows
     return torch.cat([part + mlp_output(model, 0, part) for part in rows.split(_ROWS)])
@@ -104,3 +102,8 @@ def embedding_note(model: HeadModel, embedding: Embedding) -> str:
     if not model.info.has_mlp:
         return ""
     return EFFECTIVE if embedding == "effective" else BARE
+
+
+def joined(*sentences: str) -> str:
+    """What a circuit assumes, in one text; empty sentences leave no gap."""
+    return " ".join(filter(None, sentences))

@@ -13,12 +13,13 @@ from analysis.circuits.embeddings import (
     THROUGH_NORM,
     Embedding,
     embedding_note,
+    joined,
     resolve_embedding,
     through_norm,
     token_vectors,
 )
 from analysis.circuits.ranking import TokenRanking, rank_of, rank_tokens, require_token
-from analysis.circuits.weights import RAW, circuit_weights
+from analysis.circuits.weights import RAW, Weights, circuit_weights
 from analysis.errors import AnalysisError
 from analysis.head import Head, require_heads
 from analysis.models.capabilities import require_position_vectors
@@ -125,14 +126,15 @@ def ov_sample(
     for token_id in ids:
         require_token(model, token_id)
     read = resolve_embedding(model, embedding)
-    rows = _ov_rows(model, chosen, ids, read)
+    weights = circuit_weights(model)
+    rows = _ov_rows(model, weights, chosen, ids, read)
     values = rows[:, torch.tensor(ids, device=rows.device)]
     return OVSample(
         chosen,
         np.array(ids, dtype=np.int64),
         tuple(token_text(model.tokenizer, i) for i in ids),
         to_numpy(values),
-        f"{circuit_weights(model).assumes} {embedding_note(model, read)}".strip(),
+        joined(weights.assumes, embedding_note(model, read)),
     )
 
 
@@ -156,14 +158,15 @@ def ov_top_tokens(
     chosen = require_heads(model.info, heads)
     require_token(model, token_id)
     read = resolve_embedding(model, embedding)
-    values = _ov_rows(model, chosen, [token_id], read)[0]
+    weights = circuit_weights(model)
+    values = _ov_rows(model, weights, chosen, [token_id], read)[0]
     return TokenOutputs(
         chosen,
         token_id,
         raised=rank_tokens(model, values, top),
         lowered=rank_tokens(model, -values, top),
         rank=rank_of(values, token_id),
-        assumes=f"{circuit_weights(model).assumes} {embedding_note(model, read)}".strip(),
+        assumes=joined(weights.assumes, embedding_note(model, read)),
     )
 
 
@@ -232,7 +235,7 @@ def qk_preferences(
         token_id,
         keys=rank_tokens(model, tokens @ (w_k @ (own @ w_q)) * scale, top),
         queries=rank_tokens(model, tokens @ (w_q @ (own @ w_k)) * scale, top),
-        assumes=f"{norm} {embedding_note(model, read)}".strip(),
+        assumes=joined(norm, embedding_note(model, read)),
     )
 
 
@@ -260,9 +263,12 @@ def causal_softmax(scores: Float[Tensor, "*batch dest src"]) -> Float[Tensor, "*
 
 
 def _ov_rows(
-    model: HeadModel, heads: tuple[Head, ...], ids: Sequence[int], embedding: Embedding
+    model: HeadModel,
+    weights: Weights,
+    heads: tuple[Head, ...],
+    ids: Sequence[int],
+    embedding: Embedding,
 ) -> Float[Tensor, "token d_vocab"]:
-    weights = circuit_weights(model)
     read = {h.layer: token_vectors(model, h.layer, embedding, ids) for h in heads}
     written = torch.stack(
         [read[h.layer] @ weights.W_V[h.layer, h.head] @ weights.W_O[h.layer, h.head] for h in heads]

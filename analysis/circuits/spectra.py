@@ -12,6 +12,7 @@ from analysis.arrays import freeze, to_numpy
 from analysis.circuits.embeddings import (
     Embedding,
     embedding_note,
+    joined,
     resolve_embedding,
     token_vectors,
 )
@@ -149,18 +150,23 @@ def ov_eigenvalues(model: HeadModel, *, embedding: Embedding | None = None) -> E
     read = resolve_embedding(model, embedding)
     weights = circuit_weights(model)
     values = torch.linalg.eigvals(weights.W_O @ weights.W_V)
-    around = weights.W_U @ token_vectors(model, 0, read)
-    vocabulary = [weights.W_O[:1] @ around @ weights.W_V[:1]]
-    if model.n_layers > 1:  # later layers read behind the first MLP
-        around = weights.W_U @ token_vectors(model, 1, read)
-        vocabulary.append(weights.W_O[1:] @ around @ weights.W_V[1:])
-    vocabulary_values = torch.linalg.eigvals(torch.cat(vocabulary))
+    first = later = weights.W_U @ token_vectors(model, 0, read)
+    if read == "effective" and model.n_layers > 1:  # later layers read behind the first MLP
+        later = weights.W_U @ token_vectors(model, 1, read)
+    vocabulary_values = torch.linalg.eigvals(
+        torch.cat(
+            [
+                weights.W_O[:1] @ first @ weights.W_V[:1],
+                weights.W_O[1:] @ later @ weights.W_V[1:],
+            ]
+        )
+    )
     return Eigenvalues(
         values.cpu().numpy(),
         _copying_score(values),
         vocabulary_values.cpu().numpy(),
         _copying_score(vocabulary_values),
-        f"{weights.assumes} {embedding_note(model, read)}".strip(),
+        joined(weights.assumes, embedding_note(model, read)),
     )
 
 
@@ -219,7 +225,7 @@ def ov_svd(
                 opposite_written=rank_tokens(model, -written, top),
             )
         )
-    assumes = f"{weights.assumes} {embedding_note(model, read_as)}".strip()
+    assumes = joined(weights.assumes, embedding_note(model, read_as))
     return OVDecomposition(head, to_numpy(singular_values), tuple(directions), assumes)
 
 

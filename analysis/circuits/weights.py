@@ -5,6 +5,7 @@ LayerNorm, what a head reads is not the residual stream x but (x - mean x) / sca
 linear part of the norm belongs to the matrices that read it: `circuit_weights` puts it there.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,7 +14,8 @@ from torch import Tensor
 
 from analysis.models.capabilities import require_foldable_norms, require_head_writes
 from analysis.models.loading import HeadModel
-from analysis.runs.writes import norm_after_heads, norm_weight, output_weights
+from analysis.models.norms import norm_weight
+from analysis.runs.writes import norm_after_heads, output_weights
 
 RAW = "Raw weights: this model has no norms. Biases are left out of circuits."
 FOLDED_RMS = (
@@ -84,11 +86,14 @@ def circuit_weights(model: HeadModel) -> Weights:
             return weights
 
 
-def token_embeddings(model: HeadModel) -> Float[Tensor, "d_vocab d_model"]:
-    """What each token puts into the stream: W_E, and what Gemma multiplies it by."""
+def token_embeddings(
+    model: HeadModel, ids: Sequence[int] | None = None
+) -> Float[Tensor, "token d_model"]:
+    """What each token, or each of `ids`, puts into the stream: W_E, and Gemma's factor."""
     w_e: Tensor = model.bridge.W_E
+    rows = w_e if ids is None else w_e[torch.tensor(ids, device=w_e.device)]
     scale = getattr(model.bridge.embed.original_component, "embed_scale", None)
-    return w_e if scale is None else w_e * scale
+    return rows if scale is None else rows * scale
 
 
 def folded_unembedding(model: HeadModel) -> Float[Tensor, "d_model d_vocab"]:

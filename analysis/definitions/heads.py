@@ -99,7 +99,7 @@ result = (own - own[:, LAYER, HEAD, None, None]).norm(dim=0)  # [layer, head]
 )
 _RECORDS = """
 records = json.loads((folder / "history.json").read_text())  # noted while the model was trained
-"""
+""".strip()
 TRAINING_LOSSES = Quantity(
     "Losses while training",
     "The loss on held-out text and on both halves of repeated tokens, at each measured step.",
@@ -108,7 +108,7 @@ TRAINING_LOSSES = Quantity(
     "Olsson et al. 2022",
     function="training_history",
     code=f"""
-{_RECORDS.strip()}
+{_RECORDS}
 names = ["text_loss", "first_half_loss", "second_half_loss"]
 result = torch.tensor([[record[name] for record in records] for name in names])
 """,
@@ -121,7 +121,7 @@ TRAINING_SCORES = Quantity(
     "Olsson et al. 2022",
     function="training_history",
     code=f"""
-{_RECORDS.strip()}
+{_RECORDS}
 result = torch.tensor([record["scores"][SCORE] for record in records])  # [step, layer, head]
 """,
 )
@@ -133,7 +133,7 @@ STEP_SCORES = Quantity(
     "Olsson et al. 2022",
     function="training_history",
     code=f"""
-{_RECORDS.strip()}
+{_RECORDS}
 last = [record for record in records if record["step"] <= STEP][-1]
 result = torch.tensor(last["scores"][SCORE])  # [layer, head]
 """,
@@ -147,7 +147,7 @@ TRANSITION = Quantity(
     "Olsson et al. 2022, phase change; the half is our convention",
     function="training_history",
     code=f"""
-{_RECORDS.strip()}
+{_RECORDS}
 best = torch.tensor([record["scores"]["induction"] for record in records]).amax((1, 2))
 formed = int((best >= best[-1] / 2).int().argmax())
 result = torch.tensor(records[formed]["step"])

@@ -129,6 +129,8 @@ for edge, nats in sorted(edges.items(), key=lambda item: -abs(item[1]))[:10]:
 result = torch.tensor(list(edges.values()))
 """,
 )
+# Nats per token that heads or edges have to be worth for a share of it to be more than noise.
+LEAST_SHARED = 0.05
 FAITHFULNESS = Quantity(
     "Faithfulness of a circuit",
     "How much of what all edges between heads do is done by the ones that are kept.",

@@ -10,7 +10,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from analysis.arrays import freeze, to_numpy
-from analysis.effects.replacements import Method, check_method, reference_z, replacement
+from analysis.effects.replacements import (
+    Method,
+    check_method,
+    reference_z,
+    replaced_z,
+    replacement,
+)
 from analysis.head import Head, all_heads, require_heads
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import next_token_log_probs, run_with_gradients
@@ -67,14 +73,12 @@ class AblationEstimate:
     values: Float[np.ndarray, "layer head"]
     clean_loss: float
     method: Method
-    sizes: Float[np.ndarray, "layer head"] | None = None
+    sizes: Float[np.ndarray, "layer head"]
 
     def __post_init__(self) -> None:
         if not np.isfinite(self.values).all():
             raise ValueError("an estimate is not finite")
-        freeze(self, "values")
-        if self.sizes is not None:
-            freeze(self, "sizes")
+        freeze(self, "values", "sizes")
 
     @property
     def order(self) -> tuple[Head, ...]:
@@ -83,8 +87,6 @@ class AblationEstimate:
         On SmolLM2 and a story of 45 tokens nine of the true ten are among the first 16 like this,
         and among the first 259 by the estimate alone.
         """
-        if self.sizes is None:
-            return _ranked(self.values)
         return _ranked(self.values.clip(0) + self.sizes)
 
 
@@ -234,9 +236,8 @@ def ablation_estimate(
     d loss / d z · (replacement - z): what the sweep would give if the loss were linear in z. It
     understates heads whose attention or softmax is saturated, and those of the first layers, often
     with the wrong sign: `sizes`, the sum of |...| of each sequence's positions, ranks them higher.
-    Inputs of more than a few thousand
-    tokens take one pair of passes for each part of the batch. Source: attribution patching, Nanda
-    2023.
+    Inputs of more than a few thousand tokens take one pair of passes for each part of the batch.
+    Source: attribution patching, Nanda 2023.
 
     Raises:
         AnalysisError: As `ablation_sweep`.
@@ -393,10 +394,7 @@ class _Ablator:
         check_method(method)
         self._model, self._tokens = model, tokens
         self._recording = record(model, tokens.tensor, z_points(model))
-        self._replaced = [
-            replacement(self._recording.z(layer), method, seed, other)
-            for layer, other in enumerate(reference_z(model, tokens, method, seed))
-        ]
+        self._replaced = replaced_z(model, tokens, self._recording, method, seed)
         entries = torch.arange(tokens.length - 1)
         self._entries = entries[tokens.scored] if scored_only else entries
         self._following = tokens.tensor[:, 1:]

@@ -8,7 +8,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from analysis.effects.replacements import Method, check_method, reference_z, replacement
+from analysis.definitions import LEAST_SHARED
+from analysis.effects.replacements import (
+    Method,
+    check_method,
+    reference_z,
+    replaced_z,
+    replacement,
+)
 from analysis.errors import AnalysisError
 from analysis.head import Head
 from analysis.models.capabilities import require_head_writes, require_plain_reads
@@ -31,8 +38,6 @@ from analysis.runs.writes import (
 )
 
 EdgeInput = Literal["q", "k", "v", "logits"]
-# Nats per token that edges have to be worth for a share of it to be more than noise.
-LEAST_SHARED = 0.05
 _INPUTS: tuple[EdgeInput, ...] = ("q", "k", "v")
 
 
@@ -258,10 +263,7 @@ class _Cut:
     ) -> None:
         self._model, self._tokens = model, tokens
         layers = range(model.n_layers)
-        self._replaced = [
-            replacement(recording.z(layer), method, seed, other)
-            for layer, other in enumerate(reference_z(model, tokens, method, seed))
-        ]
+        self._replaced = replaced_z(model, tokens, recording, method, seed)
         self.every = {
             (Head(writer, head), reader)
             for layer in layers

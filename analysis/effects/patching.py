@@ -63,8 +63,23 @@ class PromptPair:
         return (self.clean.ids != self.corrupt.ids).any(0)
 
 
+class _Restored:
+    """What patches restore: `values` as shares, `effects` in logits."""
+
+    clean: float
+    corrupt: float
+
+    def __post_init__(self) -> None:
+        freeze(self, "values", "effects")
+
+    @property
+    def no_share(self) -> str:
+        """Why shares of the logit difference would mislead here; empty where they say something."""
+        return _no_share(self.clean, self.corrupt)
+
+
 @dataclass(frozen=True, eq=False)
-class PatchMap:
+class PatchMap(_Restored):
     """Share of the answer's logit difference that each patch restores: 0 none, 1 all of it.
 
     Columns are positions, query heads or, for k and v, key/value heads (fewer than query heads
@@ -79,19 +94,11 @@ class PatchMap:
     corrupt: float
     exact: bool
     # Logit difference with the patch minus that of the corrupt prompt.
-    effects: Float[np.ndarray, "layer column"] | None = None
-
-    def __post_init__(self) -> None:
-        _freeze(self)
-
-    @property
-    def no_share(self) -> str:
-        """Why shares of the logit difference would mislead here; empty where they say something."""
-        return _no_share(self.clean, self.corrupt)
+    effects: Float[np.ndarray, "layer column"]
 
 
 @dataclass(frozen=True, eq=False)
-class PathMap:
+class PathMap(_Restored):
     """Share of the logit difference restored through one edge, by the head that writes it.
 
     NaN for heads that are not in an earlier layer than the reader, and where there is no share
@@ -105,15 +112,7 @@ class PathMap:
     clean: float
     corrupt: float
     # Logit difference with the patch minus that of the corrupt prompt.
-    effects: Float[np.ndarray, "layer head"] | None = None
-
-    def __post_init__(self) -> None:
-        _freeze(self)
-
-    @property
-    def no_share(self) -> str:
-        """Why shares of the logit difference would mislead here; empty where they say something."""
-        return _no_share(self.clean, self.corrupt)
+    effects: Float[np.ndarray, "layer head"]
 
 
 def prompt_pair(
@@ -366,12 +365,6 @@ def _no_share(clean: float, corrupt: float) -> str:
 def _share(effects: Any, clean: float, corrupt: float) -> Any:
     """Effects as shares of the difference between the prompts; NaN where that would mislead."""
     return effects / (clean - corrupt) if not _no_share(clean, corrupt) else effects * np.nan
-
-
-def _freeze(patched: PatchMap | PathMap) -> None:
-    freeze(patched, "values")
-    if patched.effects is not None:
-        freeze(patched, "effects")
 
 
 def _axis(kind: PatchKind) -> Axis:

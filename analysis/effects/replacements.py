@@ -13,7 +13,7 @@ from analysis.errors import AnalysisError
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import run
 from analysis.runs.inputs import Tokens
-from analysis.runs.suffix import z_points
+from analysis.runs.suffix import Recording, z_points
 
 Method = Literal["zero", "mean", "resample"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -72,6 +72,16 @@ def reference_z(
         windows = windows[chosen : chosen + 1]
     means = mean_over(model, windows, points)
     return [means[point] for point in points]
+
+
+def replaced_z(
+    model: HeadModel, tokens: Tokens, recording: Recording, method: str, seed: int
+) -> list[Float[Tensor, "batch pos head d_head"]]:
+    """By layer, what takes the place of each head's z in a run."""
+    return [
+        replacement(recording.z(layer), method, seed, other)
+        for layer, other in enumerate(reference_z(model, tokens, method, seed))
+    ]
 
 
 def reference_windows(model: HeadModel, tokens: Tokens) -> Int[Tensor, "window pos"]:

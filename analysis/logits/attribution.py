@@ -14,9 +14,10 @@ from analysis.errors import AnalysisError
 from analysis.head import Head
 from analysis.models.capabilities import require_head_writes, require_plain_logits
 from analysis.models.loading import HeadModel
+from analysis.models.norms import norm_weight
 from analysis.runs.forward import run
 from analysis.runs.inputs import Tokens
-from analysis.runs.writes import bias_write, norm_weight, output_weights, write_points, written_z
+from analysis.runs.writes import bias_write, output_weights, write_points, written_z
 
 # float32 rounding of a sum of a few dozen terms of size 10; measured 2e-5 on the bundled model.
 TOLERANCE = 1e-2

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from analysis.arrays import freeze, to_numpy
+from analysis.circuits.ov_qk import query_key_weights
 from analysis.circuits.weights import circuit_weights
 from analysis.errors import AnalysisError
 from analysis.head import Head, require_heads
@@ -262,10 +263,10 @@ def _split(model: HeadModel, ids: Tensor, head: Head) -> _Parts:
     if model.info.positions == "shortformer":
         # Past the norm, where there is one: queries and keys see them, the stream does not.
         place = model.bridge.W_pos[: ids.shape[1]].expand_as(true_stream)
-        attention = model.bridge.blocks[head.layer].attn
+        own_q, own_k = query_key_weights(model, head)
         labels.insert(1, "Positions")
-        queries.insert(1, place @ attention.W_Q[head.head])
-        keys.insert(1, place @ attention.W_K[head.head])
+        queries.insert(1, place @ own_q)
+        keys.insert(1, place @ own_k)
     constant = torch.zeros_like(true_stream)
     for layer in range(head.layer):
         if (bias := bias_write(model, kept, layer)) is not None:

@@ -9,12 +9,12 @@ from jaxtyping import Float, Int
 from analysis.arrays import freeze, to_numpy
 from analysis.errors import AnalysisError
 from analysis.head import Head, require_heads
+from analysis.limits import MAX_BYTES
 from analysis.logits.attribution import read_direction, resolve_targets
 from analysis.models.capabilities import require_head_writes, require_plain_logits
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import run
 from analysis.runs.inputs import Tokens
-from analysis.runs.patterns import MAX_BYTES
 from analysis.runs.writes import output_weights, scale_after_heads, write_points
 
 # float32 rounding of a sum over sources; measured below 1e-5 on the bundled model.
@@ -62,7 +62,7 @@ def source_attribution(
 
     Raises:
         AnalysisError: A head that does not exist, targets or foils that do not fit, or an answer
-            larger than `analysis.patterns.MAX_BYTES`.
+            larger than `analysis.limits.MAX_BYTES`.
     """
     require_heads(model.info, head)
     size = 4 * tokens.batch * tokens.length**2

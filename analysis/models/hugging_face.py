@@ -58,9 +58,9 @@ def load_hugging_face(info: ModelInfo, folder: Path, device: str) -> Loaded:
     inner = _weights(info, folder).to(device)
     counted = sum(parameter.numel() for parameter in inner.parameters())
     require_finite(inner.named_parameters(), info.name)
-    require_known_ids(info, tokenizer, inner.get_input_embeddings().weight.shape[0])
-    window = window_of(inner.config.to_dict())
     d_vocab = inner.get_input_embeddings().weight.shape[0]
+    require_known_ids(info, tokenizer, d_vocab)
+    window = window_of(inner.config.to_dict())
     ids = trial_ids(min(info.n_ctx, window or info.n_ctx), d_vocab, device)
     known = reference(inner, ids, info.name)
     bridge = _bridge(info, inner, tokenizer, device)

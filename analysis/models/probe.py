@@ -91,10 +91,8 @@ def find_out(bridge: Any, ids: Int[Tensor, "batch pos"]) -> Found:
             scores=next(filter(lambda rule: rule != "plain", rules), "plain"),
             foldable_norms=norm in ("LN", "RMS")
             and all(
-                _is_plain(bridge.blocks[i].ln1, run, f"blocks.{i}.ln1", norm)
-                if hasattr(bridge.blocks[i], "ln1")
-                else False
-                for i in run.layers
+                hasattr(block, "ln1") and _is_plain(block.ln1, run, f"blocks.{i}.ln1", norm)
+                for i, block in enumerate(bridge.blocks)
             ),
             z_edits=_reaches(edits, everything, "attn.hook_z"),
             pattern_edits=_reaches(edits, everything, "attn.hook_pattern"),

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from analysis.models.loading import HeadModel
-from analysis.runs.writes import norm_weight
+from analysis.models.norms import norm_weight
 
 Side = Literal["q", "k"]
 

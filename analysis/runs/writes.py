@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from analysis.models.loading import HeadModel
-from analysis.models.norms import norm_weight as norm_weight
+from analysis.models.norms import norm_weight
 
 
 def norm_after_heads(model: HeadModel, layer: int) -> Any | None:

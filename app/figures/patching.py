@@ -90,9 +90,7 @@ def columns_of(result: PatchMap, labels: Sequence[str], n_heads: int) -> Columns
 
 def restored(result: PatchMap | PathMap) -> np.ndarray:
     """What is drawn: shares of the difference, or logits where a share would mislead."""
-    if result.no_share and result.effects is not None:
-        return result.effects
-    return result.values
+    return result.effects if result.no_share else result.values
 
 
 def unit_of(result: PatchMap | PathMap) -> str:

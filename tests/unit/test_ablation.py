@@ -323,9 +323,8 @@ def test_the_order_of_heads_does_not_matter(model, method):
     """An edit left behind by one head would add to all that come after it."""
     tokens = repeated_tokens(model, length=8, batch=3)
     forwards = ablation_sweep(model, tokens, method)
-    backwards = ablation_sweep(
-        model, tokens, method, estimate=AblationEstimate(np.arange(8.0).reshape(2, 4), 1.0, method)
-    )
+    order = AblationEstimate(np.arange(8.0).reshape(2, 4), 1.0, method, np.zeros((2, 4)))
+    backwards = ablation_sweep(model, tokens, method, estimate=order)
     np.testing.assert_allclose(forwards.values, backwards.values, atol=1e-6)
     np.testing.assert_allclose(forwards.per_token, backwards.per_token, atol=1e-5)
 

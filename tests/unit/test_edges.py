@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis.effects import edges
+from analysis.effects import edges, replacements
 from analysis.effects.ablation import ablation_sweep
 from analysis.effects.edges import (
     Edge,
@@ -91,12 +91,13 @@ def test_with_every_edge_the_loss_is_the_models_own(architecture):
 )
 def test_an_estimate_is_the_effect_of_a_small_cut(architecture, monkeypatch):
     """With replacements near z itself, what cutting an edge does is what its score says."""
-    exact = edges.replacement
+    exact = replacements.replacement
 
     def near(z, *how):
         return z + 0.1 * (exact(z, *how) - z)
 
-    monkeypatch.setattr(edges, "replacement", near)
+    for module in (edges, replacements):
+        monkeypatch.setattr(module, "replacement", near)
     model = tiny(architecture)
     tokens = repeated_tokens(model, length=4, batch=2)
     found = edge_attribution(model, tokens, "zero")

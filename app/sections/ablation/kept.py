@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import streamlit as st
 
-from analysis.definitions import KEEP_ONLY, SCORES
+from analysis.definitions import KEEP_ONLY, LEAST_SHARED, SCORES
 from analysis.head import Head
 from app.components.ticks import draw_ticks
 from app.compute import calls
@@ -21,8 +21,6 @@ from app.sections.ablation.subject import AblationView
 
 # Rows of ticks that fit without scrolling past the loss they change.
 MAX_TICK_ROWS = 12
-# Nats per token: a share of less would be noise.
-LEAST_SHARED = 0.05
 
 
 def draw_keep_only(view: AblationView) -> None:
