@@ -8,6 +8,7 @@ import html
 import json
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import Any
 
 # Characters that would show as nothing, or that reorder or break what stands around them.
@@ -29,6 +30,11 @@ def display_token(token: str) -> str:
     shown = "".join(map(_visible, token))
     # A lone combining mark would attach itself to the character before the token.
     return f"◌{shown}" if shown and unicodedata.category(shown[0]).startswith("M") else shown
+
+
+def numbered(tokens: Sequence[str]) -> list[str]:
+    """Tokens made visible, each with its position."""
+    return [f"{i} {display_token(token)}" for i, token in enumerate(tokens)]
 
 
 def short_token(token: str, width: int = 12) -> str:

@@ -21,9 +21,10 @@ selection = open_page("finder")
 info = selection.info
 profiles = finder.profiles_of(selection)
 definitions = [PROFILE[name] for name in profiles]
+subject = Subject(selection, method="zero", heads=finder.measured_heads(selection))
 
 with figure_frame(
-    Subject(selection, method="zero", heads=finder.measured_heads(selection)),
+    subject,
     "Every head, every score",
     "One row for each head, one column for each score.",
     *definitions,
@@ -51,7 +52,7 @@ with figure_frame(
 focus = Head(selection["layer"], selection["head"])
 x, y = (finder.known_score(selection, axis, profiles) for axis in ("x", "y"))
 with figure_frame(
-    Subject(selection, method="zero", heads=finder.measured_heads(selection)),
+    subject,
     "Two scores against each other",
     "Each dot is a head of the table. Colours are layers.",
     PROFILE[x],

@@ -3,7 +3,8 @@
 import streamlit as st
 
 from analysis.models.catalog import BUNDLED
-from app.compute.engine import check_said, warm_up
+from app.compute.engine import check_said
+from app.compute.server import current_server
 from app.frame.layout import METRIC
 from app.links.link import link_parameters
 from app.shell.model_card import draw_allowances
@@ -62,4 +63,4 @@ if info.folder.parent == BUNDLED:
         st.markdown((info.folder / "README.md").read_text(encoding="utf-8"))
 
 # Last, so that the page is on screen before torch and TransformerLens are imported.
-warm_up(info.name)
+current_server().warm_up(info.name)

@@ -17,7 +17,7 @@ def draw_ticks(
     label_visibility: Literal["visible", "collapsed"] = "collapsed",
 ) -> None:
     """Small buttons to tick; what is ticked is a list that `take` puts into the link."""
-    # In every run, for the reason of `Selection.key`.
+    # In every run, for the reason of `widget_key`.
     st.session_state[key] = list(ticked)
     st.pills(
         label,

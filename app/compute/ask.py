@@ -66,10 +66,9 @@ def known(
     server = current_server()
     key = key_of(question.name, info, _asked(*arguments, **options))
     found: R | None = server.results.look(key)
-    if found is not None or (found := _stored(server, info, key_text(key))) is None:
-        return found
-    stored = found
-    return server.results.get(key, lambda: stored)
+    if found is None and (stored := _stored(server, info, key_text(key))) is not None:
+        found = server.results.get(key, lambda: stored)
+    return found
 
 
 def remembered() -> Iterator[tuple[str, Any]]:
@@ -119,10 +118,6 @@ def _stored_or(server: Server, info: ModelInfo, key: Hashable, compute: Callable
     return value
 
 
-def _fingerprint(info: ModelInfo) -> str:
-    return fingerprint(info)
-
-
 def _bytes_of(question: Question[..., Any], info: ModelInfo, asked: tuple[Any, ...]) -> int:
     own = [question.runs(info)] if question.runs else []
     return bytes_needed(
@@ -151,7 +146,7 @@ def bytes_needed(info: ModelInfo, *runs: tuple[int, int]) -> int:
 def key_of(name: str, info: ModelInfo, asked: tuple[Any, ...]) -> Hashable:
     """What stands for a request in a cache: all that can change its answer."""
     details = tuple(_identity(part) for part in asked)
-    return (name, DEFINITION_VERSION, _fingerprint(info), details)
+    return (name, DEFINITION_VERSION, fingerprint(info), details)
 
 
 def _identity(part: Any) -> Any:

@@ -12,11 +12,6 @@ if TYPE_CHECKING:
     from analysis.models.loading import HeadModel
 
 
-def warm_up(name: str) -> None:
-    """See `Server.warm_up`."""
-    current_server().warm_up(name)
-
-
 def model_of(selection: Selection) -> HeadModel:
     """The loaded model of a view."""
     server = current_server()

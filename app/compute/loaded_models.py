@@ -96,8 +96,9 @@ class LoadedModels:
                 return None
             self._kept.move_to_end(info.name)
             model = self._kept[info.name].model
-            # Replaced files are loaded anew: results go under what the files are now.
-            return model if model is not None and model.is_current else None
+        # Replaced files are loaded anew: results go under what the files are now. Asked outside of
+        # the lock, since telling may take reading all of them.
+        return model if model is not None and model.is_current else None
 
     def _bring(self, info: ModelInfo, visitor: Visitor, loading: str) -> HeadModel:
         try:

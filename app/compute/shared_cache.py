@@ -10,11 +10,9 @@ from typing import Any, TypeVar
 import numpy as np
 from cachetools import LRUCache
 
-from app.compute.admission import TryAgain
+from app.compute.admission import LOOK, TryAgain
 
 Value = TypeVar("Value")
-# Seconds between two looks of somebody who waits for another's computation.
-LOOK = 0.25
 # Bytes of an array beside its numbers.
 _ARRAY = 112
 

@@ -29,8 +29,9 @@ def bundled_models() -> Iterator[ModelInfo]:
 def compute_shipped(info: ModelInfo) -> None:
     """All that comes with a model."""
     calls.model_scores(info)
-    if info == first_view().info:
-        compute_first_view(first_view())
+    view = first_view()
+    if info == view.info:
+        compute_first_view(view)
 
 
 def compute_first_view(selection: Selection) -> None:

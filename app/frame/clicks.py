@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NoReturn
 
 import plotly.graph_objects as go
@@ -65,7 +66,7 @@ def draw_choice(
     paper: Callable[[str], bytes] | None = None,
 ) -> None:
     """A figure whose points carry a whole number for each of `parameters`; a click sets those."""
-    _draw_clickable(figure, key, lambda numbers: _choose_numbers(parameters, numbers), paper)
+    _draw_clickable(figure, key, partial(_choose_numbers, parameters), paper)
 
 
 def _choose_numbers(parameters: tuple[str, ...], numbers: list[int]) -> None:
@@ -81,11 +82,7 @@ def draw_head_graph(
     Nodes carry layer and head, edges a whole number for each parameter: more than two. An edge
     with another count of numbers does nothing. `rows` are the edges with their numbers.
     """
-
-    def act(numbers: list[int]) -> None:
-        _choose_numbers(parameters, numbers)
-
-    event = _draw_clickable(figure, key, act, rows=rows)
+    event = _draw_clickable(figure, key, partial(_choose_numbers, parameters), rows=rows)
     _open_clicked(selection, event)
 
 

@@ -19,7 +19,7 @@ import plotly.graph_objects as go
 from analysis.definitions import Quantity
 from app.links.link import link_parameters
 from app.links.subject import Subject
-from app.text import display_token, escape_html, plain_cell, plotly_plain, script_json
+from app.text import escape_html, numbered, plain_cell, plotly_plain, script_json
 from app.theme import Palette
 
 Cell = str | int | float | None
@@ -151,9 +151,10 @@ def exhibit_files(
 ) -> dict[str, Callable[[], bytes]]:
     """The files that can be made of an exhibit, by their kind."""
     files: dict[str, Callable[[], bytes]] = {}
-    if not exhibit.table().too_long:
-        files["CSV"] = lambda: to_csv(exhibit.table())
-        files["JSON"] = lambda: to_json(exhibit.table(), about)
+    table = exhibit.table()
+    if not table.too_long:
+        files["CSV"] = lambda: to_csv(table)
+        files["JSON"] = lambda: to_json(table, about)
     if page := exhibit.page:
         files["HTML"] = lambda: standalone_page(page(name), about, palette, link)
     if paper := exhibit.paper:
@@ -202,7 +203,7 @@ def array_table(
 
 def pattern_table(pattern: np.ndarray, heads: Sequence[str], labels: Sequence[str]) -> Table:
     """Patterns [head, dest, src] with both tokens written out."""
-    places = [f"{i} {display_token(label)}" for i, label in enumerate(labels)]
+    places = numbered(labels)
     names = ("head", "destination (query)", "source (key)", "attention")
     return array_table(pattern, (heads, places, places), names)
 

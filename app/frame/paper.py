@@ -10,11 +10,12 @@ import textwrap
 import unicodedata
 import zlib
 from collections.abc import Sequence
+from functools import cache
 from xml.etree import ElementTree as ET
 
 import numpy as np
 
-from app.text import display_token, escape_html, short_token
+from app.text import escape_html, numbered, short_token
 from app.theme import LIGHT, Palette
 
 # Widths of one and of two columns of a printed page, mm.
@@ -56,17 +57,7 @@ def paper_pattern(
     top = 2.2 * _TITLE + max(len(lines), 1) * 1.3 * _AXIS
     side = width - left - _SCALE
     cell, height = side / n, top + side + margin
-    drawing = _element(
-        None,
-        "svg",
-        xmlns=_SVG,
-        width=f"{width:g}mm",
-        height=f"{height:.2f}mm",
-        viewBox=f"0 0 {width:g} {height:.2f}",
-        font_family=_FONTS,
-        role="img",
-    )
-    _draw_heading(drawing, title, lines, (width, height))
+    drawing = _drawing(title, lines, width, height)
     colours = LIGHT.diverging if diverging else LIGHT.sequential
     _draw_cells(drawing, pattern, (left, top), cell, colours, diverging)
     every = math.ceil(_LINE / cell)
@@ -98,22 +89,12 @@ def paper_grid(
     """
     columns = max(1, round(len(names) ** 0.5 * 1.3))
     side = (PAGE - 3 - _SCALE) / columns - 2
-    lines, text = _broken(origin, PAGE), _broken(_numbered(labels), PAGE)
+    lines, text = _broken(origin, PAGE), _broken("  ".join(numbered(labels)), PAGE)
     top = 2.2 * _TITLE + len(lines) * 1.3 * _AXIS
     row = side + 2 * _AXIS
     below = top + -(-len(names) // columns) * row
     height = below + (len(text) + 1) * 1.3 * _AXIS
-    drawing = _element(
-        None,
-        "svg",
-        xmlns=_SVG,
-        width=f"{PAGE:g}mm",
-        height=f"{height:.2f}mm",
-        viewBox=f"0 0 {PAGE:g} {height:.2f}",
-        font_family=_FONTS,
-        role="img",
-    )
-    _draw_heading(drawing, "Attention pattern of every head", lines, (PAGE, height))
+    drawing = _drawing("Attention pattern of every head", lines, PAGE, height)
     for i, (pattern, name) in enumerate(zip(patterns, names, strict=True)):
         x, y = 1.5 + i % columns * (side + 2), top + i // columns * row
         picture = _element(
@@ -144,19 +125,14 @@ def grid_body(
         f"<figcaption>{escape_html(name)}</figcaption></figure>"
         for pattern, name in zip(patterns, names, strict=True)
     )
-    scale = ",".join(palette.sequential)
+    scale, tokens = ",".join(palette.sequential), "  ".join(numbered(labels))
     return (
         f'<div style="display:flex;flex-wrap:wrap;gap:.7rem">{figures}</div>'
         f'<p>Attention: 0 <span style="display:inline-block;width:10rem;height:.8rem;'
         f'background:linear-gradient(90deg,{scale})"></span> 1. Rows are destinations (queries), '
         "downwards; columns are sources (keys).</p>"
-        f"<p>Tokens: {escape_html(_numbered(labels))}</p>"
+        f"<p>Tokens: {escape_html(tokens)}</p>"
     )
-
-
-def _numbered(labels: Sequence[str]) -> str:
-    """All tokens in one line, each with its position."""
-    return "  ".join(f"{i} {display_token(label)}" for i, label in enumerate(labels))
 
 
 def _broken(text: str, width: float) -> list[str]:
@@ -165,15 +141,25 @@ def _broken(text: str, width: float) -> list[str]:
     return textwrap.wrap(plain, max(20, int((width - 3) / (0.56 * _AXIS))))
 
 
-def _draw_heading(
-    drawing: ET.Element, title: str, lines: Sequence[str], size: tuple[float, float]
-) -> None:
+def _drawing(title: str, lines: Sequence[str], width: float, height: float) -> ET.Element:
+    """A white sheet of a size in millimetres, with a heading and the lines below it."""
+    drawing = _element(
+        None,
+        "svg",
+        xmlns=_SVG,
+        width=f"{width:g}mm",
+        height=f"{height:.2f}mm",
+        viewBox=f"0 0 {width:g} {height:.2f}",
+        font_family=_FONTS,
+        role="img",
+    )
     plain = "".join(filter(str.isprintable, title))
     _element(drawing, "title").text = ", ".join([plain, *lines])
-    _element(drawing, "rect", width=_mm(size[0]), height=_mm(size[1]), fill="#fff")
+    _element(drawing, "rect", width=_mm(width), height=_mm(height), fill="#fff")
     _text(drawing, plain, 1.5, _TITLE + 0.5, _TITLE, weight="bold")
     for i, line in enumerate(lines):
         _text(drawing, line, 1.5, 2 * _TITLE + 0.8 + i * 1.3 * _AXIS, _AXIS)
+    return drawing
 
 
 def _draw_cells(
@@ -278,18 +264,23 @@ def _rgb(colour: str) -> np.ndarray:
     return np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)], float)
 
 
+@cache
+def _indexed_colours(palette: Palette) -> bytes:
+    """The 256 colours of `_picture`: the scale, then the page's, for sources ahead of a row."""
+    scale = [_colour(palette.sequential, i / 254) for i in range(255)]
+    colours = np.array([_rgb(colour) for colour in (*scale, palette.background)], np.uint8)
+    return colours.tobytes()
+
+
 def _picture(pattern: np.ndarray, palette: Palette) -> str:
     """One pattern as a PNG of a pixel for each cell, in an address that holds all of it."""
     n = len(pattern)
-    table = [_colour(palette.sequential, i / 254) for i in range(255)]
-    # The last colour is that of the page, for sources ahead of the destination.
-    colours = np.array([_rgb(colour) for colour in (*table, palette.background)], np.uint8)
     shades = np.where(np.tri(n, dtype=bool), np.rint(pattern * 254), 255).astype(np.uint8)
     rows = np.concatenate([np.zeros((n, 1), np.uint8), shades], 1)  # 0: a row without a filter
     png = b"\x89PNG\r\n\x1a\n" + b"".join(
         (
             _chunk(b"IHDR", struct.pack(">IIBBBBB", n, n, 8, 3, 0, 0, 0)),
-            _chunk(b"PLTE", colours.tobytes()),
+            _chunk(b"PLTE", _indexed_colours(palette)),
             _chunk(b"IDAT", zlib.compress(rows.tobytes(), 9)),
             _chunk(b"IEND", b""),
         )

@@ -36,13 +36,6 @@ def newly_chosen() -> bool:
     return own_state().touched
 
 
-def current_selection() -> Selection:
-    """The view of the page that is being drawn, as `open_page` or `move_view` last had it."""
-    selection = own_state().selection
-    assert selection, "a page begins with open_page"
-    return selection
-
-
 @dataclass(slots=True)
 class _State:
     """What one visitor's session remembers between runs."""

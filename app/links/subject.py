@@ -74,19 +74,14 @@ class Subject:
             more = len(self.heads) - len(listed)
             return "-".join([*listed, *([f"and-{more}-more"] if more else [])])
         parts = [head.label for head in (self.writer, self.head) if head]
+        alone = "-".join(parts)
         if self.without:
             parts += ["without", *(head.label for head in self.without)]
         if not parts and self.layer is not None:
             parts = [f"layer-{self.layer}"]
-        if self.second and self.second.name != self.name_alone:
+        if self.second and self.second.name != alone:
             parts += ["and", self.second.name]
         return "-".join(filter(None, parts))
-
-    @property
-    def name_alone(self) -> str:
-        """The same without the other side of a comparison."""
-        parts = [head.label for head in (self.writer, self.head) if head]
-        return "-".join(parts)
 
     @property
     def described(self) -> str:

@@ -8,6 +8,7 @@ import streamlit as st
 from analysis.head import Head, all_heads
 from app.compute import calls
 from app.links.parameters import MAX_JOINT
+from app.links.parsers import heads_in
 from app.links.selection import Selection
 from app.links.session import choose, widget_key
 
@@ -50,7 +51,7 @@ def joint_heads(selection: Selection, parameter: str = "heads") -> tuple[Head, .
     Where no head reaches the threshold it is the strongest one.
     """
     if selection[parameter]:
-        return tuple(Head.parse(label) for label in str(selection[parameter]).split(","))
+        return heads_in(selection[parameter])
     scores = calls.reference_scores(selection)
     found = [head for head, _ in scores.above("induction", INDUCTION)]
     return tuple(found[:MAX_JOINT]) or (_best(scores.induction),)
@@ -88,7 +89,7 @@ def pick_joint_heads(
     def take() -> None:
         choose(**{parameter: ",".join(st.session_state[key])})
 
-    # In every run, for the reason of `Selection.key`.
+    # In every run, for the reason of `widget_key`.
     st.session_state[key] = [head.label for head in heads]
     st.multiselect(
         label,

@@ -21,7 +21,7 @@ from app.links.selection import Selection
 from app.links.session import choose, widget_key
 from app.links.subject import Subject
 from app.shell.theme import palette
-from app.text import display_token, markdown_text
+from app.text import display_token, markdown_text, numbered
 from app.theme import Palette
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ def draw_circuitsvis(view: NeuronView) -> None:
     table = array_table(
         values,
         (
-            [f"{i} {display_token(label)}" for i, label in enumerate(labels)],
+            numbered(labels),
             [f"L{view.layer}N{neuron}" for neuron in neurons],
         ),
         ("token", "neuron", "activation"),

@@ -107,9 +107,13 @@ def _settle(selection: Selection) -> None:
 
 
 def _go_to_view(page: str, view: Mapping[str, str]) -> None:
-    """Let the next run open a view, checked like a link."""
+    """Let the next run open a view."""
+    _open_next(page, {key: [text] for key, text in view.items()})
+
+
+def _open_next(page: str, link: Mapping[str, list[str]]) -> None:
+    """Let the next run open what a file or a room says, checked like a link."""
     state = own_state()
-    link = {key: [text] for key, text in view.items()}
     state.chosen, state.remarks = parse_link(page, link, from_file=True)
     state.restored, state.touched = page, True
     forget_widgets(BY_KEY)
@@ -145,9 +149,7 @@ def _draw_file(page: str) -> None:
         except UnreadableView as refusal:
             state.remarks = [str(refusal)]
             return
-        state.chosen, state.remarks = parse_link(target, link, from_file=True)
-        state.restored, state.touched = target, True
-        forget_widgets(BY_KEY)
+        _open_next(target, link)
 
     draw_file(page, whole, key, restore)
 

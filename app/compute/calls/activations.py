@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import analysis
 from app.compute.ask import ask
-from app.compute.calls.inputs import of_sequence, tokens_of
+from app.compute.calls.inputs import of_sequence, one_sequence, tokens_of
 from app.compute.question import Question
 from app.links.selection import Selection
 
@@ -46,9 +46,10 @@ def verify_pattern(selection: Selection, sequence: int, layer: int) -> PatternCh
 
 def neuron_peaks(selection: Selection, sequence: int) -> NeuronPeaks:
     """Where every neuron fires most on one of the view's sequences."""
+    tokens = tokens_of(selection)
     # Tokens are remembered by their ids, which do not say whether the first one is BOS.
-    skip_first = tokens_of(selection).has_bos
-    return of_sequence(NEURON_PEAKS, selection, sequence, skip_first=skip_first)
+    one = one_sequence(tokens, sequence)
+    return ask(NEURON_PEAKS, selection.info, one, skip_first=tokens.has_bos)
 
 
 def neuron_activations(selection: Selection, sequence: int, layer: int) -> NeuronActivations:

@@ -48,7 +48,12 @@ def tokens_of(selection: Selection) -> Tokens:
 def one_sequence(tokens: Tokens, index: int) -> Tokens:
     """Sequence `index` of a batch, as a batch of 1; the last one if there are fewer."""
     row = min(index, tokens.batch - 1)
-    return replace(tokens, ids=tokens.ids[row : row + 1], labels=tokens.labels[row : row + 1])
+    return rows_of(tokens, slice(row, row + 1))
+
+
+def rows_of(tokens: Tokens, rows: slice) -> Tokens:
+    """Some sequences of a batch."""
+    return replace(tokens, ids=tokens.ids[rows], labels=tokens.labels[rows])
 
 
 def of_sequence(

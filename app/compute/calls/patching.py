@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import analysis
 from analysis.errors import AnalysisError
 from analysis.head import Head
 from app.compute.ask import Progress, ask
-from app.compute.calls.inputs import TOKENIZE, tokens_of
+from app.compute.calls.inputs import TOKENIZE, rows_of, tokens_of
 from app.compute.engine import model_of
 from app.compute.question import Question
 from app.links.selection import Selection
@@ -98,8 +97,7 @@ def circuit_tokens(selection: Selection) -> Tokens:
             f"about {MAX_WRITTEN_NUMBERS * tokens.length // (2 * each)} are possible. Take a "
             "smaller S or a shorter prompt."
         )
-    rows = min(fit, tokens.batch)
-    return replace(tokens, ids=tokens.ids[:rows], labels=tokens.labels[:rows])
+    return rows_of(tokens, slice(fit))
 
 
 def edge_attribution(selection: Selection) -> EdgeAttribution:

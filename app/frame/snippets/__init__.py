@@ -49,8 +49,9 @@ def _program(definitions: Sequence[Quantity], subject: Subject) -> str | None:
     if not known:
         return None
     needs = {need for quantity in known for need in quantity.needs}
+    repeated = subject.selection["input"] == "repeated" or "repeated" in needs
     blocks = [parts.BUNDLED if bundled else parts.HUGGING_FACE]
-    blocks.append(parts.REPEATED if _repeated(subject, needs) else parts.PROMPT)
+    blocks.append(parts.REPEATED if repeated else parts.PROMPT)
     for need in _ORDER:
         if need not in needs:
             continue
@@ -63,7 +64,7 @@ def _program(definitions: Sequence[Quantity], subject: Subject) -> str | None:
         blocks += [_narrowed(quantity.axes, subject), "print(result)"]
     code = "\n\n".join(block.strip() for block in blocks if block)
     used = set(_CONSTANT.findall(code))
-    constants = _constants(subject, "repeated" in needs)
+    constants = _constants(subject, repeated)
     for name in (each for each in constants if each in used):
         if constants[name] is _ABSENT:
             raise NotInSubject(
@@ -95,22 +96,13 @@ def _loads_by_name(info: ModelInfo) -> bool:
     return info.kind != "native" and info.step is None
 
 
-def _repeated(subject: Subject, needs: set[str]) -> bool:
-    return subject.selection["input"] == "repeated" or "repeated" in needs
+_ABSENT = object()  # stands for what a subject does not have
 
 
-class _Absent:
-    """Stands for what a subject does not have."""
-
-
-_ABSENT = _Absent()
-
-
-def _constants(subject: Subject, only_repeated: bool) -> dict[str, object]:
+def _constants(subject: Subject, repeated: bool) -> dict[str, object]:
     """What the subject sets. `repr` writes whatever a text may hold as a harmless literal."""
     selection = subject.selection
-    info, repeated = selection.info, _repeated(subject, {"repeated"} if only_repeated else set())
-    head, writer = subject.head, subject.writer
+    info, head, writer = selection.info, subject.head, subject.writer
     heads = subject.heads or ((head,) if head else ())
 
     def given(value: object) -> object:

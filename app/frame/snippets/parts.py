@@ -81,16 +81,22 @@ tokens = torch.tensor(rows)  # [batch, pos]
 scored = slice(S + 1, 2 * S)  # predictions that a loss is averaged over: entry i is of token i+1
 """
 
-RUN = """
-logits, cache = model.run_with_cache(tokens)
-
+_LOG_PROBS = """
 
 def next_token_log_probs(logits):  # [batch, entry]; entry i scores token i+1
     return logits[:, :-1].log_softmax(-1).gather(-1, tokens[:, 1:, None])[..., 0]
 """
 
+RUN = (
+    """
+logits, cache = model.run_with_cache(tokens)
+"""
+    + _LOG_PROBS
+)
+
 # The same with some heads replaced by zero.
-RUN_WITHOUT = """
+RUN_WITHOUT = (
+    """
 def silence(layer, head):
     def hook(z, hook):
         z = z.clone()
@@ -102,11 +108,9 @@ def silence(layer, head):
 
 with model.hooks(fwd_hooks=[silence(*head) for head in WITHOUT]):
     logits, cache = model.run_with_cache(tokens)
-
-
-def next_token_log_probs(logits):  # [batch, entry]; entry i scores token i+1
-    return logits[:, :-1].log_softmax(-1).gather(-1, tokens[:, 1:, None])[..., 0]
 """
+    + _LOG_PROBS
+)
 
 PATTERN = """
 # [batch, layer, head, dest, src]
