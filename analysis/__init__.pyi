@@ -100,6 +100,7 @@ from .neurons import promoted_tokens as promoted_tokens
 from .runs.inputs import paired_tokens as paired_tokens
 from .runs.inputs import repeated_tokens as repeated_tokens
 from .runs.inputs import token_text as token_text
+from .runs.inputs import token_texts as token_texts
 from .runs.inputs import tokenize as tokenize
 from .runs.patterns import attention_patterns as attention_patterns
 from .runs.predictions import NextTokenStats as NextTokenStats

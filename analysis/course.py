@@ -30,7 +30,7 @@ from analysis.heads.scores import head_scores
 from analysis.logits.attribution import logit_attribution
 from analysis.models.catalog import find_model
 from analysis.models.loading import HeadModel, load_model
-from analysis.runs.inputs import repeated_tokens, token_text, tokenize
+from analysis.runs.inputs import repeated_tokens, token_texts, tokenize
 from analysis.runs.predictions import next_token_stats
 from analysis.runs.results import HeadScores
 from analysis.tokens import Tokens
@@ -84,7 +84,7 @@ class Measured:
         generator = torch.Generator().manual_seed(0)
         half = torch.randint(0, self.model.d_vocab, (50,), generator=generator).tolist()
         ids = [self.model.bos_id, *half, *half]
-        labels = tuple(token_text(self.model.tokenizer, i) for i in ids)
+        labels = token_texts(self.model.tokenizer, ids)
         tokens = Tokens(np.array([ids]), (labels,), half_length=50, has_bos=True)
         return next_token_stats(self.model, tokens).half_losses(tokens)
 

@@ -24,7 +24,7 @@ from analysis.errors import AnalysisError
 from analysis.head import Head, require_heads
 from analysis.models.capabilities import require_position_vectors
 from analysis.models.loading import HeadModel
-from analysis.runs.inputs import token_text
+from analysis.runs.inputs import token_texts
 
 MAX_SAMPLE = 1000
 
@@ -132,7 +132,7 @@ def ov_sample(
     return OVSample(
         chosen,
         np.array(ids, dtype=np.int64),
-        tuple(token_text(model.tokenizer, i) for i in ids),
+        token_texts(model.tokenizer, ids),
         to_numpy(values),
         joined(weights.assumes, embedding_note(model, read)),
     )

@@ -9,7 +9,7 @@ from torch import Tensor
 from analysis.arrays import freeze, to_numpy
 from analysis.errors import AnalysisError
 from analysis.models.loading import HeadModel
-from analysis.runs.inputs import token_text
+from analysis.runs.inputs import token_texts
 from analysis.runs.predictions import top_by_id
 
 
@@ -36,9 +36,7 @@ def rank_tokens(model: HeadModel, values: Float[Tensor, " d_vocab"], top: int) -
     """
     values, ids = top_by_id(values, min(top, len(values)))
     order = to_numpy(ids)
-    return TokenRanking(
-        order, tuple(token_text(model.tokenizer, int(i)) for i in order), to_numpy(values)
-    )
+    return TokenRanking(order, token_texts(model.tokenizer, order.tolist()), to_numpy(values))
 
 
 def rank_of(values: Float[Tensor, " d_vocab"], token_id: int) -> int:

@@ -20,7 +20,6 @@ from typing import Any
 from analysis.errors import AnalysisError
 from analysis.models.config import ADAPTER, read_info, without_files
 from analysis.models.files import CONFIG, Stamp, is_regular, stamp
-from analysis.models.files import fingerprint as fingerprint
 from analysis.models.info import INDEX, WEIGHTS, ModelInfo
 
 BUNDLED = Path(__file__).resolve().parents[2] / "models"

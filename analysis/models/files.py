@@ -77,7 +77,7 @@ def opened(file: Path, most: int | None = None) -> Iterator[BinaryIO]:
         yield stream
 
 
-def read_json(file: Path, most: int = MOST_JSON) -> Any:
+def read_json(file: Path) -> Any:
     """What a JSON file holds; numbers that are none (NaN, Infinity) are refused.
 
     Raises:
@@ -89,14 +89,14 @@ def read_json(file: Path, most: int = MOST_JSON) -> Any:
     def refuse(name: str) -> Any:
         raise ValueError(f"{file.name} holds {name}, which is no number")
 
-    with opened(file, most) as stream:
-        return json.loads(stream.read(most), parse_constant=refuse)
+    with opened(file, MOST_JSON) as stream:
+        return json.loads(stream.read(MOST_JSON), parse_constant=refuse)
 
 
-def read_object(file: Path, most: int = MOST_JSON) -> dict[str, Any]:
+def read_object(file: Path) -> dict[str, Any]:
     """A JSON object, or an empty one where there is none that can be read."""
     with suppress(*UNREADABLE):
-        found = read_json(file, most)
+        found = read_json(file)
         if isinstance(found, dict):
             return found
     return {}

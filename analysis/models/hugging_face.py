@@ -24,10 +24,10 @@ from analysis.models.check import (
     trial_ids,
 )
 from analysis.models.files import header, weight_files
-from analysis.models.info import WEIGHTS, ModelInfo, machine_memory
+from analysis.models.info import BYTES_PER_PARAMETER, WEIGHTS, ModelInfo, machine_memory
 from analysis.models.probe import Found, find_out
 from analysis.models.sizes import context, window_of
-from analysis.models.tokens import separator, set_apart
+from analysis.models.tokens import own_bos, separator, set_apart
 
 _LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 # Tokens on which is found out what a model is.
@@ -67,7 +67,7 @@ def load_hugging_face(info: ModelInfo, folder: Path, device: str) -> Loaded:
     checked = largest_difference(bridge, known, info.name)
     # A head is taken out by its z.
     found = find_out(bridge, ids[:1, :_PROBED])
-    if not found.traits.z_edits:
+    if not found.z_edits:
         raise AnalysisError(
             f"What is put in the place of a head's z does not reach the stream of {info.name}, so "
             "no head could be ablated. Choose another model."
@@ -90,9 +90,8 @@ def as_found(
 ) -> ModelInfo:
     """What is said of a model, corrected by what it was found to be when it was loaded."""
     cfg: Any = bridge.cfg
-    bos = tokenizer.bos_token_id
-    has_bos = isinstance(bos, int) and bos < cfg.d_vocab
-    first = bos if has_bos else separator(tokenizer)
+    bos = own_bos(tokenizer, cfg.d_vocab)
+    first = separator(tokenizer) if bos is None else bos
     n_ctx, shorter = context(info.n_ctx, window, None, cfg.n_heads, cfg.d_vocab)
     return replace(
         info,
@@ -108,7 +107,7 @@ def as_found(
         window=window,
         normalization=found.normalization,
         positions=found.positions,
-        has_bos=has_bos,
+        has_bos=bos is not None,
         start="" if first is None else str(tokenizer.convert_ids_to_tokens(first)),
         traits=found.traits,
     )
@@ -123,8 +122,8 @@ def require_known_ids(info: ModelInfo, tokenizer: PreTrainedTokenizerBase, rows:
     Raises:
         AnalysisError: There are such tokens.
     """
-    known = tokenizer.get_vocab()
-    beyond = [id for id in known.values() if id >= rows and id not in set_apart(tokenizer)]
+    known, apart = tokenizer.get_vocab(), set_apart(tokenizer)
+    beyond = [id for id in known.values() if id >= rows and id not in apart]
     if beyond:
         raise AnalysisError(
             f"The tokenizer of {info.name} has {max(known.values()) + 1} tokens, but the model "
@@ -169,10 +168,11 @@ def _require_weights_for(info: ModelInfo, folder: Path) -> None:
         )
     # Masks and tables that some architectures make as long as their context.
     tables = sum(4 * table.numel() for table in empty.buffers())
-    if 6 * described + tables > machine_memory():
+    needed = BYTES_PER_PARAMETER * described + tables
+    if needed > machine_memory():
         raise AnalysisError(
-            f"{info.name} needs about {(6 * described + tables) / 2**30:.1f} GB of memory; this "
-            f"machine has {machine_memory() / 2**30:.1f}. Choose a smaller model."
+            f"{info.name} needs about {needed / 2**30:.1f} GB of memory; this machine has "
+            f"{machine_memory() / 2**30:.1f}. Choose a smaller model."
         )
 
 

@@ -46,8 +46,7 @@ class Traits:
     post_norm: bool = False
     # The norms' linear part can be multiplied into the weights that read the stream.
     foldable_norms: bool = True
-    # An edit of z, or of a pattern, reaches the logits.
-    z_edits: bool = True
+    # An edit of a pattern reaches the logits.
     pattern_edits: bool = True
     # Each layer's neurons can be seen, and their sum W_out + b_out is what the MLP writes.
     neurons: bool = True

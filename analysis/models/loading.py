@@ -24,7 +24,7 @@ from analysis.models.files import (
 )
 from analysis.models.info import WEIGHTS, ModelInfo
 from analysis.models.tokens import END as BOS
-from analysis.models.tokens import named_bos, separator, set_apart
+from analysis.models.tokens import named_bos, own_bos, separator, set_apart
 
 # Before the first import of a client of the hub, which reads it once: loading never reaches out.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -113,7 +113,7 @@ class HeadModel:
             return self.scales[layer]
         return attention_scale(self.bridge, layer)
 
-    @property
+    @cached_property
     def bos_id(self) -> int:
         """Token id put in front of every input.
 
@@ -124,8 +124,8 @@ class HeadModel:
         Raises:
             AnalysisError: The tokenizer has neither.
         """
-        bos = self.tokenizer.bos_token_id
-        first = bos if isinstance(bos, int) and bos < self.d_vocab else separator(self.tokenizer)
+        bos = own_bos(self.tokenizer, self.d_vocab)
+        first = separator(self.tokenizer) if bos is None else bos
         if first is None or first >= self.d_vocab:
             raise AnalysisError(
                 f"A token to begin with was asked for, and the tokenizer of {self.name} names "

@@ -49,6 +49,7 @@ class Found:
     normalization: str | None
     has_mlp: bool
     scales: tuple[float, ...]  # of attention, by layer; NaN where no way to it is known
+    z_edits: bool  # an edit of z reaches what follows
 
 
 def find_out(bridge: Any, ids: Int[Tensor, "batch pos"]) -> Found:
@@ -87,19 +88,19 @@ def find_out(bridge: Any, ids: Int[Tensor, "batch pos"]) -> Found:
                 lambda: bridge.W_pos[: ids.shape[1]].expand_as(run["hook_pos_embed"]),
                 lambda: run["hook_pos_embed"],
             ),
-            post_norm=any("ln1_post" in dict(block.named_children()) for block in bridge.blocks),
+            post_norm=any(getattr(block, "ln1_post", None) is not None for block in bridge.blocks),
             scores=next(filter(lambda rule: rule != "plain", rules), "plain"),
             foldable_norms=norm in ("LN", "RMS")
             and all(
                 hasattr(block, "ln1") and _is_plain(block.ln1, run, f"blocks.{i}.ln1", norm)
                 for i, block in enumerate(bridge.blocks)
             ),
-            z_edits=_reaches(edits, everything, "attn.hook_z"),
             pattern_edits=_reaches(edits, everything, "attn.hook_pattern"),
             neurons=has_mlp and _every(run, _neurons_write),
             rows_sum_to_1=_every(run, _rows_sum),
         )
-    return Found(traits, positions, norm, has_mlp, scales)
+        z_edits = _reaches(edits, everything, "attn.hook_z")
+    return Found(traits, positions, norm, has_mlp, scales, z_edits)
 
 
 def _has_rows(value: Any, edits: list[tuple[int, str, str]]) -> bool:

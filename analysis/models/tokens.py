@@ -49,6 +49,12 @@ def named_bos(folder: Path, kind: str) -> str:
     return _OF_CLASS.get(of, "")
 
 
+def own_bos(tokenizer: Any, d_vocab: int) -> int | None:
+    """The id of a tokenizer's BOS token, if it names one that the model has a row for."""
+    bos = tokenizer.bos_token_id
+    return bos if isinstance(bos, int) and bos < d_vocab else None
+
+
 def separator(tokenizer: Any) -> int | None:
     """The id that repeated tokens begin with where a tokenizer has no BOS token, if there is one.
 

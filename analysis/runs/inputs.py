@@ -1,7 +1,9 @@
 """What a model is run on: a prompt, or random tokens repeated."""
 
 import re
+from collections.abc import Container, Sequence
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
@@ -120,10 +122,21 @@ def token_text(tokenizer: PreTrainedTokenizerBase, token_id: int) -> str:
     a token that is only part of a character, and for one with a character that could be taken for
     the sign of another, such as `·`, which stands for a space on screen.
     """
+    return token_texts(tokenizer, [token_id])[0]
+
+
+def token_texts(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> tuple[str, ...]:
+    """`token_text` of each id, in order."""
+    added = tokenizer.added_tokens_decoder  # made anew, of all of them, whenever it is asked for
+    text = {i: _text(tokenizer, i, added) for i in set(ids)}
+    return tuple(text[i] for i in ids)
+
+
+def _text(tokenizer: PreTrainedTokenizerBase, token_id: int, added: Container[int]) -> str:
     piece = tokenizer.convert_ids_to_tokens(token_id)
     if piece is None:
         return f"id {token_id}"
-    if token_id in tokenizer.added_tokens_decoder:
+    if token_id in added:
         return _unlike_others(str(piece))
     if byte := _BYTE_PIECE.fullmatch(str(piece)):
         return f"\\x{byte[1].lower()}"
@@ -148,10 +161,10 @@ def _unlike_others(text: str) -> str:
 def _tokens(
     model: HeadModel, rows: list[list[int]], half_length: int | None, has_bos: bool
 ) -> Tokens:
-    text = {i: token_text(model.tokenizer, i) for row in rows for i in row}
+    text = iter(token_texts(model.tokenizer, [i for row in rows for i in row]))
     return Tokens(
         ids=np.array(rows, dtype=np.int64),
-        labels=tuple(tuple(text[i] for i in row) for row in rows),
+        labels=tuple(tuple(islice(text, len(row))) for row in rows),
         half_length=half_length,
         has_bos=has_bos,
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import analysis
 from analysis.head import Head
 from analysis.limits import MAX_BYTES
-from analysis.models.catalog import fingerprint
+from analysis.models.files import fingerprint
 from app.compute.question import Question
 from app.compute.server import Server, current_server
 from app.compute.stored import from_bytes, key_text, shipped_file, to_bytes

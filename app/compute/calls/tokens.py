@@ -69,5 +69,4 @@ def token_labels(selection: Selection, ids: np.ndarray) -> list[list[str]]:
     """What each id of a table [pos, k] stands for."""
     # Whoever has a model has imported all.
     tokenizer = model_of(selection).tokenizer
-    text = {int(i): analysis.token_text(tokenizer, int(i)) for i in np.unique(ids)}
-    return [[text[int(i)] for i in row] for row in ids]
+    return [list(analysis.token_texts(tokenizer, row)) for row in ids.tolist()]
