@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from analysis.head import Head
-from app.figures.base import add_click_targets, colour_scale, finish, head_map
+from app.figures.base import add_click_targets, colour_scale, finish, head_map, name_axes
 from app.figures.chart import Chart
 from app.figures.heads import score_scatter
 from app.theme import Palette
@@ -110,11 +110,9 @@ def excess_map(found: PairAblation, palette: Palette) -> go.Figure:
             f"<br>excess {excess[a, b]:+.3f}"
             for a, b in zip(row, column, strict=True)
         ],
+        carried=np.arange(n * n)[:, None],
     )
-    figure.update_traces(selector={"type": "scatter"}, customdata=np.arange(n * n)[:, None])
-    ticks = {"tickvals": list(range(n)), "ticktext": names, "showgrid": False, "zeroline": False}
-    figure.update_xaxes(range=[-0.5, n - 0.5], **ticks)
-    figure.update_yaxes(range=[n - 0.5, -0.5], **ticks)
+    name_axes(figure, names, names)
     figure.update_layout(clickmode="event+select", hoverdistance=200, dragmode=False)
     return finish(figure, height=90 + 40 * n)
 
@@ -179,22 +177,9 @@ def offset_map(
         hoverinfo="text",
         showlegend=False,
     )
-    figure.update_xaxes(
-        title=f"Head of layer {layer}",
-        tickvals=list(range(len(heads))),
-        ticktext=heads,
-        range=[-0.5, len(heads) - 0.5],
-        showgrid=False,
-        zeroline=False,
-    )
-    figure.update_yaxes(
-        title="Distances kept",
-        tickvals=list(range(len(rows))),
-        ticktext=rows,
-        range=[len(rows) - 0.5, -0.5],
-        showgrid=False,
-        zeroline=False,
-    )
+    name_axes(figure, rows, heads)
+    figure.update_xaxes(title=f"Head of layer {layer}")
+    figure.update_yaxes(title="Distances kept")
     return finish(figure, height=170 + 36 * len(rows), top=60)
 
 

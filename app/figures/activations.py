@@ -7,7 +7,14 @@ from itertools import pairwise
 import numpy as np
 import plotly.graph_objects as go
 
-from app.figures.base import PATTERN_HEIGHT, bars_by_position, colour_scale, finish, token_ticks
+from app.figures.base import (
+    PATTERN_HEIGHT,
+    bars_by_position,
+    colour_scale,
+    finish,
+    some_ticks,
+    token_ticks,
+)
 from app.figures.chart import Chart
 from app.text import display_token, plotly_text
 from app.theme import Palette
@@ -204,15 +211,12 @@ def slice_map(
         hovertemplate=f"position %{{y}}<br>{axis} %{{x}}<br>%{{z:+.3f}}<extra></extra>",
         colorbar={"title": {"text": "activation", "side": "right"}, "thickness": 12},
     )
-    step = -(-len(columns) // 16)
-    places = list(range(0, len(columns), step))
     figure.update_xaxes(
         title=axis.capitalize(),
         type="category",
         showgrid=False,
-        tickvals=places,
-        ticktext=[columns[place] for place in places],
         tickangle=-60,
+        **some_ticks(columns, 16),
     )
     figure.update_yaxes(
         title="Position",

@@ -67,14 +67,7 @@ def head_map(
         ],
     )
     if focus:
-        figure.add_shape(
-            type="rect",
-            x0=focus.head - 0.5,
-            x1=focus.head + 0.5,
-            y0=focus.layer - 0.5,
-            y1=focus.layer + 0.5,
-            line={"color": palette.accent, "width": 3},
-        )
+        outline_cell(figure, focus.layer, focus.head, palette)
     figure.update_xaxes(title="Head", dtick=1, range=[-0.5, n_heads - 0.5], showgrid=False)
     figure.update_yaxes(title="Layer", dtick=1, range=[n_layers - 0.5, -0.5], showgrid=False)
     # "event+select" with a wide hover distance: a click anywhere in a cell finds its point.
@@ -89,8 +82,9 @@ def add_click_targets(
     columns: np.ndarray,
     size: int,
     hovertext: Sequence[str],
+    carried: np.ndarray | None = None,
 ) -> None:
-    """An invisible point on every cell of a heatmap, which carries `(row, column)`.
+    """An invisible point on every cell of a heatmap, which carries `(row, column)` or `carried`.
 
     Streamlit reports clicks on scatter points, not on heatmap cells; the nearest point takes both
     click and hover.
@@ -102,11 +96,46 @@ def add_click_targets(
         marker={"symbol": "square", "size": size, "opacity": 0},
         selected_marker_opacity=0,
         unselected_marker_opacity=0,
-        customdata=np.stack([rows, columns], -1),
+        customdata=np.stack([rows, columns], -1) if carried is None else carried,
         hovertext=hovertext,
         hoverinfo="text",
         showlegend=False,
     )
+
+
+def outline_cell(figure: go.Figure, row: int, column: int, palette: Palette) -> None:
+    """A frame around one cell of a heatmap."""
+    figure.add_shape(
+        type="rect",
+        x0=column - 0.5,
+        x1=column + 0.5,
+        y0=row - 0.5,
+        y1=row + 0.5,
+        line={"color": palette.accent, "width": 3},
+    )
+
+
+def name_axes(figure: go.Figure, rows: Sequence[str], columns: Sequence[str]) -> None:
+    """Names of the rows and columns of a heatmap, the first row at the top."""
+    figure.update_xaxes(
+        tickvals=list(range(len(columns))),
+        ticktext=list(columns),
+        range=[-0.5, len(columns) - 0.5],
+        showgrid=False,
+        zeroline=False,
+    )
+    figure.update_yaxes(
+        tickvals=list(range(len(rows))),
+        ticktext=list(rows),
+        range=[len(rows) - 0.5, -0.5],
+        showgrid=False,
+        zeroline=False,
+    )
+
+
+def largest(sizes: np.ndarray, count: int) -> np.ndarray:
+    """The places of the largest `count` sizes, in their own order."""
+    return np.sort(sizes.argsort()[::-1][:count])
 
 
 def pattern_map(
@@ -318,12 +347,14 @@ def _numbers(lines: Mapping[str, np.ndarray | None], layer: int, head: int) -> l
 def token_ticks(labels: Sequence[str], most: int) -> dict[str, list[int] | list[str]]:
     """Ticks of an axis whose positions are tokens: their text, at most `most` of them."""
     # Numbers as positions, tokens as their text: a category axis would merge equal tokens.
-    step = -(-len(labels) // most)
-    places = list(range(0, len(labels), step))
-    return {
-        "tickvals": places,
-        "ticktext": [plotly_text(short_token(labels[place])) for place in places],
-    }
+    return some_ticks([plotly_text(short_token(label)) for label in labels], most)
+
+
+def some_ticks(names: Sequence[str], most: int) -> dict[str, list[int] | list[str]]:
+    """Ticks of an axis whose positions have names: at most `most` of them, evenly spaced."""
+    step = -(-len(names) // most)
+    places = list(range(0, len(names), step))
+    return {"tickvals": places, "ticktext": [names[place] for place in places]}
 
 
 def colour_scale(colours: Sequence[str]) -> list[tuple[float, str]]:

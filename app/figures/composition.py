@@ -1,7 +1,6 @@
-"""Plotly figures of heads that work together: pairs, their graph, and what a head reads."""
+"""Plotly figures of heads that work together: pairs of them, and what a head reads."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,8 +9,18 @@ from plotly.colors import sample_colorscale
 from plotly.subplots import make_subplots
 
 from analysis.head import Head
-from app.figures.base import add_click_targets, colour_scale, finish, signed_colours, token_ticks
+from app.figures.base import (
+    add_click_targets,
+    colour_scale,
+    finish,
+    largest,
+    name_axes,
+    outline_cell,
+    signed_colours,
+    token_ticks,
+)
 from app.figures.chart import Chart
+from app.figures.graph import Link
 from app.text import display_token, plotly_text
 from app.theme import Palette
 
@@ -86,9 +95,9 @@ def pair_map(
     )
     writer, reader = chosen
     if writer in rows and reader in columns:
-        _outline(figure, rows.index(writer), columns.index(reader), palette)
-    _name_axes(figure, [h.label for h in rows], [h.label for h in columns])
-    figure.update_xaxes(title="Later head, which reads")
+        outline_cell(figure, rows.index(writer), columns.index(reader), palette)
+    name_axes(figure, [h.label for h in rows], [h.label for h in columns])
+    figure.update_xaxes(title="Later head, which reads", tickangle=-60)
     figure.update_yaxes(title="Earlier head, which writes")
     figure.update_layout(clickmode="event+select", hoverdistance=200, dragmode=False)
     left_out = len(writers) + len(readers) - len(rows) - len(columns)
@@ -149,20 +158,6 @@ def baseline_figure(
     return finish(figure, height=360)
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
-    """An edge of a graph of heads; without a reader it ends in the logits."""
-
-    writer: Head
-    reader: Head | None
-    share: float  # of the thickest line, 0 to 1
-    hover: str
-    numbers: tuple[int, ...]  # what a click on it carries: not two, which is a head
-    colour: str
-    opacity: float = 1
-    dash: str = "solid"
-
-
 def composition_links(
     pairs: Sequence[tuple[Head, Head, float]],
     baseline: tuple[float, float],
@@ -187,116 +182,9 @@ def composition_links(
     ]
 
 
-def head_graph(
-    links: Sequence[Link], shape: tuple[int, int], palette: Palette, chosen: Sequence[Head] = ()
-) -> go.Figure:
-    """Heads by layer, the first layer at the bottom, and the edges between them.
-
-    A node carries layer and head. The logits stand above the last layer if an edge leads there.
-    """
-    n_layers, n_heads = shape
-    figure = Chart()
-    to_logits = any(link.reader is None for link in links)
-    logits = Head(n_layers, (n_heads - 1) // 2)
-    x, y, data, hover = [], [], [], []
-    for link in links:
-        across, up = _curve(link.writer, link.reader or logits)
-        figure.add_scatter(
-            x=across,
-            y=up,
-            mode="lines",
-            line={"color": link.colour, "width": 1.5 + 5 * link.share, "dash": link.dash},
-            opacity=link.opacity,
-            hoverinfo="skip",
-            showlegend=False,
-        )
-        # Only the middle takes clicks: near their ends edges lie on each other.
-        inner = slice(len(across) // 4, -(len(across) // 4))
-        x += across[inner]
-        y += up[inner]
-        data += [list(link.numbers)] * len(across[inner])
-        hover += [link.hover] * len(across[inner])
-    figure.add_scatter(
-        x=x,
-        y=y,
-        mode="markers",
-        marker={"size": 10, "opacity": 0},
-        selected_marker_opacity=0,
-        unselected_marker_opacity=0,
-        customdata=data,
-        hovertext=hover,
-        hoverinfo="text",
-        showlegend=False,
-    )
-    every = [Head(a, b) for a in range(n_layers) for b in range(n_heads)]
-    linked = {head for link in links for head in (link.writer, link.reader)}
-    figure.add_scatter(
-        x=[head.head for head in every],
-        y=[head.layer for head in every],
-        mode="markers+text",
-        text=[head.label if head in linked else "" for head in every],
-        # Above the last layer and below the others, where no edge comes from.
-        textposition=[
-            "top center" if head.layer == n_layers - 1 and not to_logits else "bottom center"
-            for head in every
-        ],
-        textfont_size=_FONT,
-        cliponaxis=False,
-        marker={
-            "size": [16 if head in linked else 9 for head in every],
-            # Markers of several sizes are see-through otherwise.
-            "opacity": 1,
-            "color": [
-                palette.accent
-                if head in chosen
-                else palette.sequential[3]
-                if head in linked
-                else palette.muted
-                for head in every
-            ],
-            "line": {"color": palette.background, "width": 2},
-        },
-        unselected_marker_opacity=1,
-        customdata=[[head.layer, head.head] for head in every],
-        hovertext=[f"<b>{head.label}</b><br>click to open it" for head in every],
-        hoverinfo="text",
-        showlegend=False,
-    )
-    if to_logits:
-        figure.add_annotation(
-            x=logits.head,
-            y=logits.layer,
-            text="<b>logits</b>",
-            showarrow=False,
-            yanchor="bottom",
-            font_size=_FONT,
-        )
-    rows = n_layers + to_logits
-    # Room for a label below each dot, and no more than a screen or so for many layers.
-    row_height = min(130, max(34, 1000 / rows))
-    below = max(0.35, 26 / row_height)
-    top = n_layers - (-0.25 if to_logits else 0.65)
-    figure.update_xaxes(
-        title="Head",
-        range=[-0.6, n_heads - 0.4],
-        dtick=max(1, n_heads // 12),
-        showgrid=False,
-        zeroline=False,
-    )
-    figure.update_yaxes(
-        title="Layer",
-        range=[-below, top],
-        tickvals=list(range(n_layers)),
-        showgrid=False,
-        zeroline=False,
-    )
-    figure.update_layout(clickmode="event+select", dragmode=False, hoverdistance=20)
-    return finish(figure, height=round(max(340, row_height * rows)), top=30)
-
-
 def change_bars(values: np.ndarray, labels: Sequence[str], palette: Palette) -> go.Figure:
     """Change of a score without each of the heads named; the largest ones of many."""
-    shown = np.sort(np.abs(values).argsort()[::-1][:MAX_ROWS])
+    shown = largest(np.abs(values), MAX_ROWS)
     figure = Chart(
         "bar",
         x=[labels[i] for i in shown],
@@ -339,8 +227,8 @@ def change_map(
         hovertemplate="%{customdata[1]} without <b>%{customdata[0]}</b>: %{z:+.3f}<extra></extra>",
         colorbar={"title": {"text": "change", "side": "right"}, "thickness": 12},
     )
-    _name_axes(figure, sources, targets)
-    figure.update_xaxes(title="Head whose stripe it is")
+    name_axes(figure, sources, targets)
+    figure.update_xaxes(title="Head whose stripe it is", tickangle=-60)
     figure.update_yaxes(title="Head that is silenced")
     return finish(figure, height=130 + 24 * len(sources))
 
@@ -389,7 +277,7 @@ def component_map(
         left out: of more than `MAX_ROWS` the ones that stand out most stay.
     """
     size = np.maximum(stds.max(0), stds.max(1))
-    shown = np.sort(size.argsort()[::-1][:MAX_ROWS])
+    shown = largest(size, MAX_ROWS)
     table = stds[np.ix_(shown, shown)]
     names = [components[i] for i in shown]
     n = len(shown)
@@ -416,14 +304,13 @@ def component_map(
             f"query from <b>{names[a]}</b><br>key from <b>{names[b]}</b><br>sd {table[a, b]:.3f}"
             for a, b in np.ndindex(table.shape)
         ],
+        carried=np.stack([shown[rows], shown[columns]], -1),
     )
-    points = np.stack([shown[rows], shown[columns]], -1)
-    figure.update_traces(selector={"type": "scatter"}, customdata=points)
     places = {int(component): place for place, component in enumerate(shown)}
     if chosen[0] in places and chosen[1] in places:
-        _outline(figure, places[chosen[0]], places[chosen[1]], palette)
-    _name_axes(figure, names, names)
-    figure.update_xaxes(title="Key from")
+        outline_cell(figure, places[chosen[0]], places[chosen[1]], palette)
+    name_axes(figure, names, names)
+    figure.update_xaxes(title="Key from", tickangle=-60)
     figure.update_yaxes(title="Query from")
     figure.update_layout(clickmode="event+select", hoverdistance=200, dragmode=False)
     return finish(figure, height=150 + max(18, 34 - n) * n), len(components) - n
@@ -449,47 +336,8 @@ def centred_scale(
 
 def _standing_out(deviation: np.ndarray, axis: int) -> np.ndarray:
     size = np.nanmax(np.nan_to_num(np.abs(deviation)), axis=axis)
-    return np.sort(size.argsort()[::-1][:MAX_ROWS])
+    return largest(size, MAX_ROWS)
 
 
 def _numbers(writer: Head, reader: Head) -> list[int]:
     return [writer.layer, writer.head, reader.layer, reader.head]
-
-
-def _curve(writer: Head, reader: Head) -> tuple[list[float], list[float]]:
-    """A line between two heads, bent where it would run over the layers in between."""
-    t = np.linspace(0, 1, 17)
-    # At most half a column in the middle, so that it stays within the figure.
-    bend = min(0.45 * (reader.layer - writer.layer - 1), 1.1)
-    across = writer.head + (reader.head - writer.head) * t + bend * 2 * t * (1 - t)
-    up = writer.layer + (reader.layer - writer.layer) * t
-    return across.tolist(), up.tolist()
-
-
-def _outline(figure: go.Figure, row: int, column: int, palette: Palette) -> None:
-    figure.add_shape(
-        type="rect",
-        x0=column - 0.5,
-        x1=column + 0.5,
-        y0=row - 0.5,
-        y1=row + 0.5,
-        line={"color": palette.accent, "width": 3},
-    )
-
-
-def _name_axes(figure: go.Figure, rows: Sequence[str], columns: Sequence[str]) -> None:
-    figure.update_xaxes(
-        tickvals=list(range(len(columns))),
-        ticktext=list(columns),
-        tickangle=-60,
-        range=[-0.5, len(columns) - 0.5],
-        showgrid=False,
-        zeroline=False,
-    )
-    figure.update_yaxes(
-        tickvals=list(range(len(rows))),
-        ticktext=list(rows),
-        range=[len(rows) - 0.5, -0.5],
-        showgrid=False,
-        zeroline=False,
-    )

@@ -12,6 +12,8 @@ from app.figures.base import (
     bars_by_position,
     colour_scale,
     finish,
+    largest,
+    outline_cell,
     pattern_map,
 )
 from app.figures.chart import Chart
@@ -56,21 +58,14 @@ def pattern_cells(
     # A scatter would widen the axes by a margin for its markers.
     figure.update_xaxes(range=[-0.5, n - 0.5], zeroline=False)
     figure.update_yaxes(range=[n - 0.5, -0.5], autorange=False, zeroline=False)
-    figure.add_shape(
-        type="rect",
-        x0=src - 0.5,
-        x1=src + 0.5,
-        y0=dest - 0.5,
-        y1=dest + 0.5,
-        line={"color": palette.accent, "width": 3},
-    )
+    outline_cell(figure, dest, src, palette)
     return figure
 
 
 def side_bars(values: np.ndarray, components: Sequence[str], palette: Palette) -> go.Figure:
     """One side of a split score: its strongest components, the others as one bar; same sum."""
     if len(values) > MAX_BARS:
-        strongest = np.sort(np.abs(values).argsort()[::-1][: MAX_BARS - 1])
+        strongest = largest(np.abs(values), MAX_BARS - 1)
         others = float(np.delete(values, strongest).sum())
         components = [*(components[i] for i in strongest), "all others"]
         values = np.append(values[strongest], others)
@@ -106,7 +101,7 @@ def partner_dots(
         palette: Colours of the theme.
     """
     best = np.nanmax(np.stack(list(scores.values())), axis=0)
-    shown = np.sort(best.argsort()[::-1][:MAX_PARTNERS])
+    shown = largest(best, MAX_PARTNERS)
     mean, sd = baseline
     names = [heads[i].label for i in shown]
     looks = zip(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from app.figures.base import colour_scale, finish
+from app.figures.base import colour_scale, finish, name_axes
 from app.figures.chart import Chart
 from app.text import display_token, plotly_text, short_token
 from app.theme import Palette
@@ -77,21 +77,9 @@ def lens_map(
         showlegend=False,
     )
     names = [name if name == "Embedding" else f"after {name}" for name in depths]
-    figure.update_xaxes(
-        side="top",
-        tickvals=list(range(n_depths)),
-        ticktext=names,
-        range=[-0.5, n_depths - 0.5],
-        showgrid=False,
-        zeroline=False,
-    )
-    figure.update_yaxes(
-        tickvals=list(range(n_pos)),
-        ticktext=[f"{plotly_text(short_token(token))} {i}" for i, token in enumerate(at)],
-        range=[n_pos - 0.5, -0.5],
-        showgrid=False,
-        zeroline=False,
-    )
+    rows = [f"{plotly_text(short_token(token))} {i}" for i, token in enumerate(at)]
+    name_axes(figure, rows, names)
+    figure.update_xaxes(side="top")
     figure.update_layout(hoverdistance=40)
     return finish(figure, height=110 + 20 * n_pos, top=50)
 

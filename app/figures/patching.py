@@ -11,9 +11,16 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from analysis.head import Head
-from app.figures.base import add_click_targets, colour_scale, finish, token_ticks
+from app.figures.base import (
+    add_click_targets,
+    colour_scale,
+    finish,
+    outline_cell,
+    some_ticks,
+    token_ticks,
+)
 from app.figures.chart import Chart
-from app.figures.composition import Link
+from app.figures.graph import Link
 from app.text import display_token, plotly_text
 from app.theme import Palette
 
@@ -34,6 +41,8 @@ MAX_NUMBERS = 16
 LEAST_LIMIT = 0.05
 # Lower figures have no room for the numbers of their colour bar.
 MIN_HEIGHT = 240
+# Heads that are named on an axis.
+MAX_TICKS = 32
 # What an edge of a circuit carries: no head, so a click on it opens none.
 NO_HEAD = (-1,)
 _FONT = 12
@@ -76,9 +85,10 @@ def head_columns(count: int, n_heads: int) -> Columns:
     serves = [range(i * group, (i + 1) * group) for i in range(count)]
     if group == 1:
         names = [f"H{i}" for i in range(count)]
-        return Columns("Head", _some_ticks([str(i) for i in range(count)]), names, serves)
+        return Columns("Head", some_ticks([str(i) for i in range(count)], MAX_TICKS), names, serves)
     names = [f"KV{i} ({_span(some)})" for i, some in enumerate(serves)]
-    return Columns("Key/value head", _some_ticks([f"KV{i}" for i in range(count)]), names, serves)
+    ticks = some_ticks([f"KV{i}" for i in range(count)], MAX_TICKS)
+    return Columns("Key/value head", ticks, names, serves)
 
 
 def columns_of(result: PatchMap, labels: Sequence[str], n_heads: int) -> Columns:
@@ -163,14 +173,7 @@ def patch_map(
         ],
     )
     layer, column = focus
-    figure.add_shape(
-        type="rect",
-        x0=column - 0.5,
-        x1=column + 0.5,
-        y0=layer - 0.5,
-        y1=layer + 0.5,
-        line={"color": palette.accent, "width": 3},
-    )
+    outline_cell(figure, layer, column, palette)
     _lay_out(figure, columns, n_layers, n_columns)
     return finish(figure, height=max(MIN_HEIGHT, 130 + max(18, 44 - n_layers) * n_layers))
 
@@ -363,9 +366,3 @@ def _number(value: float) -> str:
 
 def _span(heads: Sequence[int]) -> str:
     return f"H{heads[0]}" if len(heads) == 1 else f"H{heads[0]}–H{heads[-1]}"
-
-
-def _some_ticks(names: list[str]) -> dict[str, list[int] | list[str]]:
-    step = -(-len(names) // 32)
-    places = list(range(0, len(names), step))
-    return {"tickvals": places, "ticktext": [names[i] for i in places]}

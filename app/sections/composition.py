@@ -17,6 +17,7 @@ from app.components.progress import progress_bar, wanted
 from app.compute import calls
 from app.figures import base as figures
 from app.figures import composition as composition_figures
+from app.figures import graph as graph_figures
 from app.frame.clicks import draw_choice, draw_head_graph, open_head
 from app.frame.frame import draw, figure_frame, part
 from app.frame.layout import METRIC
@@ -126,7 +127,7 @@ def draw_pairs(selection: Selection, writer: Head, reader: Head) -> None:
             (writer, reader),
         )
         shape = (selection.info.n_layers, selection.info.n_heads)
-        figure = composition_figures.head_graph(links, shape, palette(), (writer, reader))
+        figure = graph_figures.head_graph(links, shape, palette(), (writer, reader))
         rows = [
             {"Earlier head": a.label, "Later head": b.label, "Score": score}
             for a, b, score in pairs
@@ -190,7 +191,7 @@ def _draw_every_stripe(selection: Selection) -> None:
     for column, result in enumerate(results):
         # Heads are listed layer by layer, so a target of an earlier layer has the first of them.
         changes[: len(result.values), column] = result.values
-    needed = np.sort(np.nanmax(np.abs(changes), axis=1).argsort()[::-1][:MAX_SOURCES])
+    needed = figures.largest(np.nanmax(np.abs(changes), axis=1), MAX_SOURCES)
     if len(needed) < len(sources):
         st.caption(f"The {len(needed)} heads that change a stripe most, of {len(sources)}.")
     figure = composition_figures.change_map(

@@ -7,6 +7,7 @@ from plotly.colors import hex_to_rgb, unlabel_rgb
 from analysis.head import Head
 from app.figures import circuits as circuit_figures
 from app.figures import composition as composition_figures
+from app.figures import graph as graph_figures
 from app.theme import DARK, LIGHT
 from tests.hostile import HOSTILE
 
@@ -82,7 +83,7 @@ def test_many_heads_are_cut_to_those_that_stand_out() -> None:
 def test_nodes_and_edges_of_the_graph_carry_what_a_click_needs() -> None:
     pairs = [(Head(0, 0), Head(1, 1), 0.2), (Head(0, 1), Head(2, 0), 0.1)]
     links = composition_figures.composition_links(pairs, (0.05, 0.01), LIGHT, pairs[0][:2])
-    figure = composition_figures.head_graph(links, (3, 2), LIGHT, pairs[0][:2])
+    figure = graph_figures.head_graph(links, (3, 2), LIGHT, pairs[0][:2])
     edges, nodes = figure.data[-2:]
     assert {tuple(data) for data in edges.customdata} == {(0, 0, 1, 1), (0, 1, 2, 0)}
     assert [tuple(data) for data in nodes.customdata] == list(np.ndindex(3, 2))
@@ -177,7 +178,7 @@ def test_no_figure_of_circuits_holds_markup_from_tokens(palette) -> None:  # noq
 def test_the_graph_of_many_layers_still_fits_a_screen(n_layers, least, most) -> None:
     pairs = [(Head(0, 3), Head(n_layers - 1, 3), 0.5)]
     links = composition_figures.composition_links(pairs, (0.1, 0.01), LIGHT, pairs[0][:2])
-    figure = composition_figures.head_graph(links, (n_layers, 4), LIGHT)
+    figure = graph_figures.head_graph(links, (n_layers, 4), LIGHT)
     assert least <= figure.layout.height <= most
     low, high = figure.layout.xaxis.range
     assert all(low <= across <= high for trace in figure.data for across in trace.x)

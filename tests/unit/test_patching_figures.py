@@ -10,7 +10,7 @@ from analysis.effects.patching import activation_patching, attribution_patching,
 from analysis.head import Head
 from analysis.runs.inputs import Tokens, repeated_tokens
 from app.figures import patching as patching_figures
-from app.figures.composition import head_graph
+from app.figures.graph import head_graph
 from app.figures.patching import BY_HEAD, BY_POSITION, NO_HEAD, restored
 from app.theme import DARK, LIGHT
 from tests.architectures import tiny

@@ -66,7 +66,7 @@ def pattern_pair(first: Pane, second: Pane, palette: Palette, *, key: str) -> No
 
 
 def pair_payload(first: Pane, second: Pane, palette: Palette) -> bytes:
-    """What the browser gets: see `app.head_grid.packing`; the cells of A, then those of B."""
+    """What the browser gets, as in `app.components.head_grid.packing`: cells of A, then of B."""
     cells = b""
     panes = []
     for pane in (first, second):

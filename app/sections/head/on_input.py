@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -66,7 +67,7 @@ class HeadView:
         """Tokens of the sequence that is drawn."""
         return tuple(self.tokens.labels[self.row])
 
-    @property
+    @cached_property
     def pattern(self) -> np.ndarray:
         """The head's pattern there, [dest, src]."""
         layer = calls.patterns(self.selection, self.row, (self.head.layer,))

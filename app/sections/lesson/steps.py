@@ -74,7 +74,7 @@ class Step:
     title: str
     text: str
     task: str
-    figure: str  # name of the figure, see `lesson_view`
+    figure: str  # name of the figure, see `app/sections/lesson/step.py`
     options: tuple[tuple[str, str], ...]
     check: Callable[[str, Evidence], Verdict]
 

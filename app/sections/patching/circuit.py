@@ -9,7 +9,7 @@ import streamlit as st
 
 from analysis.definitions import EDGE_ATTRIBUTION, FAITHFULNESS
 from app.compute import calls
-from app.figures import composition as composition_figures
+from app.figures import graph as graph_figures
 from app.figures import patching as patching_figures
 from app.frame.clicks import draw_head_graph
 from app.frame.frame import Metric, draw_metrics, draw_table, figure_frame, part
@@ -58,7 +58,7 @@ def draw_circuit(selection: Selection) -> None:
         if not edges:
             st.info("None of these edges lies on a path to the logits. Take more of them.")
             return
-        figure = composition_figures.head_graph(
+        figure = graph_figures.head_graph(
             patching_figures.circuit_links(edges, palette()),
             (selection.info.n_layers, selection.info.n_heads),
             palette(),

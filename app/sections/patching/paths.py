@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 from analysis.definitions import PATH_PATCHING
-from analysis.head import Head
+from analysis.head import Head, all_heads
 from app.compute import calls
 from app.figures import base as figures
 from app.figures.patching import restored, unit_of
@@ -40,11 +40,7 @@ def draw_paths(view: PatchView) -> None:
         if selection["reader"] not in (None, reader.label):
             st.caption(f"Nothing writes before {selection['reader']}, so this is a later head.")
         bar = st.container(horizontal=True, vertical_alignment="bottom")
-        labels = [
-            Head(layer, head).label
-            for layer in range(1, info.n_layers)
-            for head in range(info.n_heads)
-        ]
+        labels = [head.label for head in all_heads(info) if head.layer > 0]
         bar.selectbox(
             "Reading head",
             labels,

@@ -42,7 +42,7 @@ import { cellIndex } from "../../js/cells.js";
 /** The largest cell: it stands for the most in its row. */
 export const TOP = 65535;
 /** A row of which the first token leaves less than this is not rescaled: it would be noise. */
-export const MIN_REST = 0.05;
+const MIN_REST = 0.05;
 
 /**
  * @param {GridHeader} header
