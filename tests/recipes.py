@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -63,6 +64,15 @@ def commands(recipe: str) -> Iterator[str]:
     """What a recipe says to run, as it stands there."""
     for block in _COMMANDS.findall(_section(recipe)):
         yield from block.strip().splitlines()
+
+
+def run_tests(recipe: str, folder: Path) -> None:
+    """Run, in a copy, the tests that a recipe says to run; all must pass."""
+    lines = [shlex.split(line) for line in commands(recipe) if " pytest " in line]
+    assert lines
+    for threads, interpreter, *arguments in lines:
+        assert (threads, interpreter) == ("OMP_NUM_THREADS=1", ".venv/bin/python")
+        assert " passed" in python(folder, *arguments)
 
 
 def copy_repository(folder: Path) -> None:

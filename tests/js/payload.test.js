@@ -1,4 +1,4 @@
-/** Bytes become headers and numbers; those that Python writes are in tests/unit/test_scripts.py. */
+/** Bytes become headers and numbers; those that Python writes are in tests/unit/test_payloads.py. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.recipes import copy_repository, python, steps
+from tests.recipes import copy_repository, python, run_tests, steps
 
 RECIPE = "Add a score"
 
@@ -27,8 +27,8 @@ def test_the_recipe_touches_two_files() -> None:
 
 
 def test_the_tests_of_the_new_score_pass(copy: Path) -> None:
-    files = ("test_definitions.py", "test_scores.py", "test_history.py")
-    python(copy, "-m", "pytest", "-q", *(f"tests/unit/{name}" for name in files))
+    run_tests(RECIPE, copy)
+    python(copy, "-m", "pytest", "-q", "tests/unit/test_history.py")
 
 
 def test_the_new_score_is_on_every_page(copy: Path) -> None:

@@ -1,33 +1,26 @@
 """The dossier's numbers are those of the pages that they come from."""
 
-from types import MappingProxyType
-
 import numpy as np
 import pytest
 
 from analysis.effects.ablation import ablation_sweep
 from analysis.head import Head
-from analysis.models.catalog import find_model
 from app.compute import calls
 from app.compute.engine import model_of
-from app.links.parameters import PARAMETERS
 from app.links.selection import Selection
+from tests.views import view
 
 HEADS = [Head(0, 2), Head(1, 4)]
 
 
 @pytest.fixture(params=["prompt", "repeated"])
 def selection(request) -> Selection:
-    values = {parameter.key: parameter.default_on("head") for parameter in PARAMETERS}
-    values.update(input=request.param, length=12, batch=3)
-    return Selection("head", MappingProxyType(values), find_model("attn-only-2l"))
+    return view("head", input=request.param, length=12, batch=3)
 
 
 @pytest.mark.parametrize("head", HEADS, ids=lambda head: head.label)
 @pytest.mark.parametrize("method", ["zero", "mean"])
 def test_a_heads_ablation_is_its_entry_of_the_sweep(selection, head, method) -> None:  # noqa: ANN001
-    if method == "mean" and selection["input"] == "prompt":
-        pytest.skip("refused: one sequence has no mean over sequences")
     model, tokens = model_of(selection), calls.tokens_of(selection)
     sweep = ablation_sweep(model, tokens, method)
     mine = calls.head_ablation(selection, head, method)

@@ -17,9 +17,10 @@ from app.components.head_grid.packing import (
 )
 
 
-def causal(heads: int, tokens: int, seed: int = 0) -> np.ndarray:
+def causal(*shape: int, seed: int = 0) -> np.ndarray:
+    """Patterns of a shape that ends in the number of tokens, which stands there twice."""
     generator = np.random.default_rng(seed)
-    weights = np.tril(generator.random((heads, tokens, tokens)) ** 8 + 1e-6)
+    weights = np.tril(generator.random((*shape, shape[-1])) ** 8 + 1e-6)
     return (weights / weights.sum(-1, keepdims=True)).astype(np.float32)
 
 

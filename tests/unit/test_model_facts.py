@@ -54,7 +54,7 @@ def test_the_bos_token_is_the_loaded_tokenizers(root, case):
 
 def test_what_a_loaded_model_was_found_to_be_is_listed_until_its_files_change(root):
     """A class of tokenizers may bring a BOS that no file names: the page has to learn of it."""
-    folder = save(root, "mine", {**GPT2, "model_type": "gpt2"}, tokenizer_config=None)
+    folder = save(root, "mine", GPT2, tokenizer_config=None)
     edit(folder, tokenizer_class="PreTrainedTokenizerFast")
     model = load_model("mine")
     assert listed("mine") == model.info

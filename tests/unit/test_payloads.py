@@ -16,6 +16,7 @@ from app.components.pattern_pair import Pane
 from app.components.pattern_pair.component import pair_payload
 from app.theme import LIGHT
 from tests.hostile import HOSTILE
+from tests.unit.test_head_grid_packing import causal
 
 ROOT = Path(__file__).parents[2]
 NODE = Path(sys.executable).with_name("node")
@@ -30,12 +31,6 @@ def decoded(kind: str, payload: bytes) -> dict[str, Any]:
     done = subprocess.run(command, input=payload, stdout=subprocess.PIPE, check=True)
     read: dict[str, Any] = json.loads(done.stdout)
     return read
-
-
-def causal(*shape: int, seed: int = 0) -> np.ndarray:
-    generator = np.random.default_rng(seed)
-    weights = np.tril(generator.random((*shape, shape[-1])) ** 8 + 1e-6)
-    return (weights / weights.sum(-1, keepdims=True)).astype(np.float32)
 
 
 def grid(patterns: np.ndarray, labels: list[str] | None = None) -> dict[str, Any]:

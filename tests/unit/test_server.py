@@ -5,7 +5,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import MappingProxyType, SimpleNamespace
+from types import SimpleNamespace
 
 import pytest
 
@@ -19,15 +19,10 @@ from app.compute.question import Question
 from app.compute.rooms import RoomError
 from app.compute.server import Server, current_server, install
 from app.config import Config
-from app.links.parameters import PARAMETERS
-from app.links.selection import Selection
+from tests.views import view
 
 INFO = list_models()[0]
-VIEW = Selection(
-    "ablation",
-    MappingProxyType({each.key: each.default_on("ablation") for each in PARAMETERS}),
-    INFO,
-)
+VIEW = view("ablation")
 
 
 class Visitor(Nobody):

@@ -264,7 +264,7 @@ def test_what_comes_with_a_model_is_what_it_computes(
         found = from_bytes(question, shipped_file(info.folder, question).read_bytes())
         if isinstance(value, analysis.HeadScores):  # a score may be newer than the file
             names = found.values.keys()
-            assert {"previous", "induction", "entropy"} <= names
+            assert {"current", "previous", "first", "duplicate", "induction", "entropy"} <= names
             value, found = (
                 replace(
                     each,
