@@ -189,6 +189,7 @@ def test_hostile_view_files_and_lists_of_views_are_only_text(
     page.get_by_label("Prepared views").fill("\n".join(MANY).replace("\0", ""))
     page.keyboard.press("Control+Enter")
     expect(page.get_by_text("Line 1 is not a link")).to_be_visible()
+    wait_until_done(page)
     point_at_figures(page)
     assert hits() == []
     expect(page.get_by_text("Something went wrong")).to_have_count(0)
