@@ -77,7 +77,7 @@ def byte_fallback() -> Tokenizer:
 
 PLAIN = byte_level(END)
 V = PLAIN.get_vocab_size()
-_SIZES = {
+_SIZES: dict[str, Any] = {
     "vocab_size": V,
     "hidden_size": 32,
     "num_hidden_layers": 3,
@@ -85,7 +85,7 @@ _SIZES = {
     "intermediate_size": 48,
     "max_position_embeddings": 64,
 }
-_GPT = {"vocab_size": V, "n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 64}
+_GPT: dict[str, Any] = {"vocab_size": V, "n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 64}
 GPT2 = {**_GPT, "model_type": "gpt2"}
 LLAMA = {**_SIZES, "model_type": "llama", "num_key_value_heads": 2}
 NEOX = {**_SIZES, "model_type": "gpt_neox", "rotary_pct": 0.25}
@@ -96,7 +96,9 @@ GEMMA3 = {
     "head_dim": 8,
     "sliding_window": 32,
 }
-_FALCON = {key: value for key, value in _SIZES.items() if key != "intermediate_size"}
+_FALCON: dict[str, Any] = {
+    key: value for key, value in _SIZES.items() if key != "intermediate_size"
+}
 _FALCON["model_type"] = "falcon"
 # Architectures that no list of ours names.
 OTHERS: dict[str, dict[str, Any]] = {
