@@ -14,7 +14,7 @@ from app.text import display_token, plotly_text, short_token
 from app.theme import Palette
 
 _FONT = 13
-PATTERN_HEIGHT = 640
+PATTERN_HEIGHT = 520
 
 
 def head_map(
@@ -34,13 +34,15 @@ def head_map(
         palette: Colours of the theme.
         unit: Name of the number, on the colour bar and in the hover.
         diverging: Centre the colours on 0.
-        top: End of the colour scale; the largest value by default.
+        top: End of the colour scale; by default the largest value, or less where one or two
+            cells would leave all others without colour, which the colour bar then says.
         focus: Head to outline.
         details: Further numbers for the hover by name, [layer, head] each; NaN and None are
             left out.
     """
     n_layers, n_heads = values.shape
-    limit = top if top is not None else max(float(np.nanmax(np.abs(values), initial=0)), 1e-6)
+    limit = colour_limit(values) if top is None else top
+    cut = top is None and float(np.nanmax(np.abs(values), initial=0)) > limit
     figure = Chart(
         "heatmap",
         z=values,
@@ -52,7 +54,13 @@ def head_map(
         xgap=2,
         ygap=2,
         hoverinfo="skip",
-        colorbar={"title": {"text": unit, "side": "right"}, "thickness": 12},
+        colorbar={
+            "title": {
+                "text": f"{unit}; colours end at {limit:.2g}" if cut else unit,
+                "side": "right",
+            },
+            "thickness": 12,
+        },
     )
     lines = {unit: values, **(details or {})}
     layer, head = np.divmod(np.arange(values.size), n_heads)
@@ -73,6 +81,18 @@ def head_map(
     # "event+select" with a wide hover distance: a click anywhere in a cell finds its point.
     figure.update_layout(clickmode="event+select", hoverdistance=200, dragmode=False)
     return finish(figure, height=110 + 44 * n_layers)
+
+
+def colour_limit(values: np.ndarray) -> float:
+    """Where a scale of colours ends: at the largest size, and at most at 3 times the third largest.
+
+    One or two cells that tower above all others would leave them without any colour.
+    """
+    sizes = np.sort(np.abs(values[np.isfinite(values)]))[::-1]
+    if not sizes.size:
+        return 1e-6
+    third = sizes[min(2, len(sizes) - 1)]
+    return max(float(min(sizes[0], 3 * third)) or float(sizes[0]), 1e-6)
 
 
 def add_click_targets(
@@ -160,18 +180,30 @@ def pattern_map(
         zmax=limit,
         hovertemplate="destination (query) %{customdata[0]}<br>source (key) %{customdata[1]}"
         f"<br>{unit} %{{z:{'.3f' if share else '+.3f'}}}<extra></extra>",
-        colorbar={"title": {"text": unit, "side": "right"}, "thickness": 12},
+        # Above: beside the pattern it would take the width that a narrow screen lacks.
+        colorbar={
+            "title": {"text": unit, "side": "top"},
+            "orientation": "h",
+            "thickness": 10,
+            "y": 1,
+            "yanchor": "bottom",
+        },
     )
     figure.update_xaxes(
-        title="Source (key)", showgrid=False, tickangle=-60, **token_ticks(labels, 24)
+        title="Source (key)", showgrid=False, tickangle=-90, **token_ticks(labels, 16)
     )
+    # As wide as it is high on every screen: a stripe is a diagonal.
+    figure.update_xaxes(constrain="domain", constraintoward="left")
     figure.update_yaxes(
         title="Destination (query)",
         showgrid=False,
         autorange="reversed",
-        **token_ticks(labels, 34),
+        scaleanchor="x",
+        constrain="domain",
+        constraintoward="top",
+        **token_ticks(labels, 16),
     )
-    return finish(figure, height=PATTERN_HEIGHT)
+    return finish(figure, height=PATTERN_HEIGHT, top=60)
 
 
 def log_prob_line(
@@ -192,7 +224,8 @@ def log_prob_line(
     if batch > 1:
         figure.add_scatter(
             x=np.concatenate([position, position[::-1]]),
-            y=np.concatenate([mean + sd, (mean - sd)[::-1]]),
+            # A log-probability is at most 0.
+            y=np.concatenate([np.minimum(mean + sd, 0), (mean - sd)[::-1]]),
             fill="toself",
             fillcolor="rgba(96, 125, 220, 0.22)",
             line_width=0,

@@ -32,6 +32,18 @@ MIME = {
 _ENDING = {"CSV": "csv", "JSON": "json", "HTML": "html", "Paper SVG": "paper.svg"}
 # Rows of one file: 16 heads on 300 tokens are 722,400.
 MAX_ROWS = 1_000_000
+# Plotly draws for the window; a page of A4 between its margins is 680 px wide.
+_ON_PAPER = """
+const chart = document.getElementById("figure");
+const onScreen = {
+    width: null, template: chart.layout.template, "font.color": chart.layout.font.color,
+    paper_bgcolor: chart.layout.paper_bgcolor, plot_bgcolor: chart.layout.plot_bgcolor,
+};
+addEventListener("beforeprint", () => Plotly.relayout(chart, {
+    width: 680, template: "none", "font.color": "#000", paper_bgcolor: "#fff", plot_bgcolor: "#fff",
+}));
+addEventListener("afterprint", () => Plotly.relayout(chart, onScreen));
+"""
 # Of a table that a page shows: a browser lays all of them out at once.
 MAX_ROWS_SHOWN = 5_000
 
@@ -299,8 +311,8 @@ def figure_body(figure: go.Figure, palette: Palette, name: str) -> str:
         f"{chart}<p>{save}</p><script>"
         "for (const button of document.querySelectorAll('[data-format]'))"
         " button.onclick = () => Plotly.downloadImage('figure', "
-        f"{{format: button.dataset.format, filename: {script_json(name)}, scale: 2}})"
-        "</script>"
+        f"{{format: button.dataset.format, filename: {script_json(name)}, scale: 2}});"
+        f"{_ON_PAPER}</script>"
     )
 
 
@@ -321,6 +333,10 @@ def standalone_page(body: str, about: About, palette: Palette, link: str) -> byt
         "iframe{width:100%;border:0}svg{max-width:100%;height:auto}"
         "table{border-collapse:collapse}th,td{padding:.2rem .7rem;text-align:left;"
         f"border-bottom:1px solid {palette.muted}}}"
+        # On paper, which is white and narrow; a figure of Plotly's is drawn anew by its own script.
+        "@media print{html{background:#fff;color:#000;color-scheme:light}button{display:none}"
+        "body{max-width:none;margin:0;padding:0}table{font-size:9pt;overflow-wrap:anywhere}"
+        "svg,iframe,tr{break-inside:avoid}}"
     )
     # Nothing from elsewhere even if a text got through as markup: no host is allowed.
     policy = (

@@ -34,11 +34,8 @@ from app.links.subject import Subject
 from app.shell.theme import palette
 from app.text import markdown_text
 
-CHART = {
-    "displaylogo": False,
-    # Its camera knows one format; Export has PNG and SVG, and a name for the file.
-    "modeBarButtonsToRemove": ["select2d", "lasso2d"],
-}
+# Plotly's own bar would cover what is drawn, and stays on touch screens; Export has PNG and SVG.
+CHART = {"displayModeBar": False}
 
 
 # The frame that is open.

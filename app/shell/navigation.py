@@ -1,6 +1,7 @@
 """The menu of pages, and what happens around every page."""
 
 import logging
+from pathlib import Path
 from typing import Literal
 
 import streamlit as st
@@ -15,6 +16,8 @@ from app.links.session import chosen_values, own_state, write_link
 from app.shell.visitors import recognise_visitors
 
 _log = logging.getLogger("headscope")
+# For every page; Streamlit puts it where it takes no room.
+_STYLES = Path(__file__).with_name("page.css")
 
 
 def take_view_along() -> None:
@@ -36,6 +39,7 @@ def run_selected_page() -> None:
     else is our fault: it goes to the log, and the page apologises without a traceback.
     """
     recognise_visitors()
+    st.html(_STYLES)
     sections: dict[str, list[Page]] = {}
     for page in PAGES:
         sections.setdefault(page.section, []).append(streamlit_page(page.name))

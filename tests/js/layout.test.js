@@ -30,9 +30,16 @@ test("whole layers are a table, anything else is not", () => {
 });
 
 test("pictures of a table fill the narrower side, within bounds", () => {
-  assert.equal(tableThumb(12, 12, 614, 560), 40);
-  assert.equal(tableThumb(2, 8, 2000, 560), 92);
-  assert.equal(tableThumb(24, 16, 300, 560), 22);
+  assert.deepEqual(tableThumb(12, 12, 614, 560), { size: 40, gap: 4, stacks: 1 });
+  assert.deepEqual(tableThumb(2, 8, 2000, 560), { size: 92, gap: 4, stacks: 1 });
+  assert.deepEqual(tableThumb(99, 16, 300, 560), { size: 14, gap: 2, stacks: 1 }); // scrolls
+});
+
+test("many layers stand in stacks side by side, so that all are in sight", () => {
+  assert.deepEqual(tableThumb(30, 9, 740, 640), { size: 33, gap: 4, stacks: 2 });
+  const { size, gap, stacks } = tableThumb(30, 9, 378, 560);
+  assert.ok(size >= 15 && Math.ceil(30 / stacks) * (size + gap) + 26 <= 560);
+  assert.ok(stacks * (34 + 9 * (size + gap)) <= 378);
 });
 
 test("pictures in a row shrink until all are in sight, as long as captions fit", () => {

@@ -35,6 +35,16 @@ def test_a_diverging_map_is_centred_on_zero() -> None:
     assert [place for place, colour in heatmap.colorscale if colour == LIGHT.diverging[2]] == [0.5]
 
 
+def test_one_cell_that_towers_leaves_the_others_their_colours_and_the_bar_says_so() -> None:
+    values = np.array([[8.5, 1.16], [-1.0, 0.2]])
+    heatmap = figures.head_map(values, LIGHT, unit="nats", diverging=True).data[0]
+    assert (heatmap.zmin, heatmap.zmax) == (-3, 3)
+    assert heatmap.colorbar.title.text == "nats; colours end at 3"
+    three = figures.head_map(np.array([[8.5, 8.0], [-7.0, 0.2]]), LIGHT, unit="nats").data[0]
+    assert (three.zmax, three.colorbar.title.text) == (8.5, "nats")
+    assert figures.colour_limit(np.array([[8.5, 0.0], [0.0, np.nan]])) == 8.5
+
+
 def test_numbers_that_are_unknown_are_left_out_of_the_hover() -> None:
     details = {"sd": np.array([[np.nan, 0.5]]), "absent": None}
     points = figures.head_map(np.ones((1, 2)), LIGHT, unit="x", details=details).data[1]
@@ -69,6 +79,20 @@ def test_the_means_of_both_halves_leave_out_the_entry_that_nothing_predicts() ->
     assert [trace.name for trace in figure.data[-2:]] == ["first half: -8.00", "second half: 0.00"]
     first, second = figure.layout.shapes
     assert (first.x0, first.x1, second.x0, second.x1) == (-0.5, 3.5, 4.5, 7.5)
+
+
+def test_no_band_reaches_above_a_log_probability_of_0() -> None:
+    log_probs = np.array([[-0.1, -8.0], [-0.1, -10.0], [-0.1, -9.0], [-4.1, -9.0]])
+    mean, sd = log_probs.mean(0), log_probs.std(0)
+    assert mean[0] + sd[0] > 0 > mean[1] + sd[1]
+    band = figures.log_prob_line(log_probs, ["t"] * 3, None, LIGHT).data[0]
+    np.testing.assert_allclose(band.y, [0, mean[1] + sd[1], *(mean - sd)[::-1]])
+
+
+def test_a_pattern_is_as_wide_as_it_is_high() -> None:
+    layout = figures.pattern_map(np.eye(3), ["a", "b", "c"], LIGHT).layout
+    assert (layout.yaxis.scaleanchor, layout.yaxis.constrain) == ("x", "domain")
+    assert layout.xaxis.constrain == "domain"
 
 
 def test_equal_tokens_keep_their_own_rows() -> None:

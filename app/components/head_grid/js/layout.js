@@ -16,7 +16,8 @@ const LABEL_PITCH = 11; // px per row below which token labels would overlap
 const SPLIT_WIDTH = 720; // px from which the large picture stands beside the small ones
 const SPLIT_SHARE = 0.48; // of the width, for the small pictures, as in the style sheet
 // Below `lettered` a badge's letter would hide the picture; `captioned` fits "L11H11 0.98".
-const THUMB = { min: 22, max: 92, gap: 4, lettered: 36, captioned: 62 };
+const THUMB = { min: 14, max: 92, gap: 4, close: 2, lettered: 36, captioned: 62 };
+const TABLE = { rowNames: 34, columnNames: 26, most: 4 }; // px; stacks of layers side by side
 const SHEET_LIMIT = 16000; // px; browsers refuse canvases that are higher
 
 /** @param {number} width */
@@ -65,18 +66,28 @@ export function tableOf(heads) {
 }
 
 /**
- * The side of a small picture in a table.
+ * The side of a small picture in a table, and in how many stacks its layers stand side by side:
+ * as many as make the pictures largest while all of them are in sight.
  *
  * @param {number} layers
  * @param {number} numbers
  * @param {number} room
  * @param {number} height
+ * @returns {{ size: number, gap: number, stacks: number }}
  */
 export function tableThumb(layers, numbers, room, height) {
-  /** @param {number} space @param {number} count @param {number} label */
-  const side = (space, count, label) => Math.floor((space - label) / count) - THUMB.gap;
-  const size = Math.min(side(room, numbers, 34), side(height, layers, 26));
-  return Math.max(THUMB.min, Math.min(THUMB.max, size));
+  let best = { size: THUMB.min, gap: THUMB.close, stacks: 1 };
+  for (let stacks = 1; stacks <= Math.min(TABLE.most, layers); stacks += 1) {
+    const across = Math.floor((room / stacks - TABLE.rowNames) / numbers);
+    const down = Math.floor((height - TABLE.columnNames) / Math.ceil(layers / stacks));
+    const pitch = Math.min(across, down);
+    const gap = isTiny(pitch) ? THUMB.close : THUMB.gap;
+    const size = Math.min(THUMB.max, pitch - gap);
+    // Of pictures that are tiny anyway, a lower table is seen at once.
+    const better = isTiny(size) ? size >= best.size : size > best.size;
+    if (better) best = { size, gap, stacks };
+  }
+  return best;
 }
 
 /**

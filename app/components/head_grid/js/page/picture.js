@@ -197,8 +197,13 @@ export class Picture {
 
   listen() {
     const { canvas, grid } = this;
-    canvas.addEventListener("pointermove", (event) => grid.point({ cell: this.cellUnder(event) }));
-    canvas.addEventListener("pointerleave", () => grid.point({ cell: null }));
+    for (const kind of /** @type {const} */ (["pointermove", "pointerdown"])) {
+      canvas.addEventListener(kind, (event) => grid.point({ cell: this.cellUnder(event) }));
+    }
+    canvas.addEventListener("pointerleave", (event) => {
+      // A finger leaves with every tap; what it pointed at stays to be read.
+      if (event.pointerType !== "touch") grid.point({ cell: null });
+    });
     canvas.addEventListener("blur", () => grid.point({ cell: null }));
     canvas.addEventListener("click", (event) => {
       const cell = this.cellUnder(event);

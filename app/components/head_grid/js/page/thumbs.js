@@ -33,6 +33,16 @@ function headOf({ target }) {
   return thumb instanceof HTMLElement ? Number(thumb.dataset.head) : null;
 }
 
+/**
+ * @param {HTMLElement} element
+ * @param {number} row
+ * @param {number} column
+ */
+function placed(element, row, column) {
+  element.style.gridArea = `${row} / ${column}`;
+  return element;
+}
+
 export class Thumbs {
   /** @param {HeadGrid} grid */
   constructor(grid) {
@@ -121,7 +131,9 @@ export class Thumbs {
     if (table) {
       const { layers, numbers } = table;
       const free = split ? height : Math.min(height, 340);
-      this.layOutTable(layers, numbers, tableThumb(layers.length, numbers.length, room, free));
+      const { size, gap, stacks } = tableThumb(layers.length, numbers.length, room, free);
+      this.list.style.setProperty("--hg-gap", `${gap}px`);
+      this.layOutTable(layers, numbers, size, stacks);
     } else {
       const { size, perRow } = flowThumb(heads.length, room, split ? height : 300);
       this.layOutFlow(size, perRow, scores);
@@ -136,21 +148,29 @@ export class Thumbs {
    * @param {number[]} layers
    * @param {number[]} numbers
    * @param {number} size
+   * @param {number} stacks
    */
-  layOutTable(layers, numbers, size) {
+  layOutTable(layers, numbers, size, stacks) {
     [this.size, this.perRow] = [size, numbers.length];
-    this.list.style.gridTemplateColumns = `auto repeat(${this.perRow}, ${size}px)`;
-    /** @param {string} text */
-    const label = (text) => el("span", { class: "hg-mark", "aria-hidden": "true" }, text);
-    this.list.replaceChildren(
-      this.sheet,
-      label(""),
-      ...numbers.map((head) => label(`H${head}`)),
-      ...layers.flatMap((layer, row) => [
-        label(`L${layer}`),
-        ...this.items.slice(row * this.perRow, (row + 1) * this.perRow),
-      ]),
+    const columns = `auto repeat(${this.perRow}, ${size}px)`;
+    this.list.style.gridTemplateColumns = Array(stacks).fill(columns).join(" ");
+    /** @param {string} text @param {number} row @param {number} column */
+    const label = (text, row, column) =>
+      placed(el("span", { class: "hg-mark", "aria-hidden": "true" }, text), row, column);
+    const rows = Math.ceil(layers.length / stacks);
+    const width = 1 + numbers.length;
+    const top = layers.slice(0, stacks).flatMap((_, stack) =>
+      numbers.map((head, at) => label(`H${head}`, 1, stack * width + at + 2)),
     );
+    const below = layers.flatMap((layer, place) => {
+      const [row, start] = [(place % rows) + 2, Math.floor(place / rows) * width + 1];
+      const items = this.items.slice(place * this.perRow, (place + 1) * this.perRow);
+      return [
+        label(`L${layer}`, row, start),
+        ...items.map((item, at) => placed(item, row, start + 1 + at)),
+      ];
+    });
+    this.list.replaceChildren(this.sheet, ...top, ...below);
   }
 
   /**
@@ -160,10 +180,12 @@ export class Thumbs {
    */
   layOutFlow(size, perRow, scores) {
     [this.size, this.perRow] = [size, perRow];
+    this.list.style.removeProperty("--hg-gap");
     this.list.style.gridTemplateColumns = `repeat(${perRow}, ${size}px)`;
     for (const [head, item] of this.items.entries()) {
       const value = scores?.[head];
       const text = typeof value === "number" ? ` ${value.toFixed(2)}` : "";
+      item.style.gridArea = "";
       item.dataset.name = this.grid.data.heads[head].label + text;
     }
     this.list.replaceChildren(this.sheet, ...this.order.map((head) => this.items[head]));
