@@ -61,6 +61,10 @@ from .effects.knockout import TargetedAblation as TargetedAblation
 from .effects.knockout import keep_only as keep_only
 from .effects.knockout import offset_ablation as offset_ablation
 from .effects.knockout import targeted_ablation as targeted_ablation
+from .effects.pair_edges import PairEdgeAttribution as PairEdgeAttribution
+from .effects.pair_edges import PairFaithfulness as PairFaithfulness
+from .effects.pair_edges import pair_edge_attribution as pair_edge_attribution
+from .effects.pair_edges import pair_faithfulness as pair_faithfulness
 from .effects.patching import PatchMap as PatchMap
 from .effects.patching import PathMap as PathMap
 from .effects.patching import PromptPair as PromptPair

@@ -2,6 +2,7 @@
 
 from app.frame.frame import part
 from app.pickers.method import choose_method
+from app.sections.ablation.circuit import draw_input_circuit
 from app.sections.ablation.joint import draw_pairs, draw_together
 from app.sections.ablation.kept import draw_keep_only
 from app.sections.ablation.offsets import draw_offsets
@@ -19,3 +20,4 @@ with part():
 draw_keep_only(view)
 draw_offsets(view)
 draw_repeats(view)
+draw_input_circuit(view.selection)

@@ -21,7 +21,7 @@ with focus:
 with earlier:
     pick_head(selection, "Earlier head", writer, "2")
     st.caption("By default the strongest previous-token head. QK below shows what it offers.")
-    open_head(selection, writer)
+    open_head(selection, writer, role="earlier")
 
 circuit_views.draw_eigenvalues(selection, reader)
 circuit_views.draw_directions(selection, reader)

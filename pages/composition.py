@@ -18,7 +18,7 @@ with later:
 with earlier:
     pick_head(selection, "Earlier head", writer, "2")
     st.caption("By default the strongest previous-token head before it.")
-    open_head(selection, writer)
+    open_head(selection, writer, role="earlier")
 
 composition_views.draw_pairs(selection, writer, reader)
 composition_views.draw_targeted(selection, reader)

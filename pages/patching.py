@@ -1,6 +1,6 @@
-"""Patching: what brings a clean prompt's answer back, and the circuit behind a prediction."""
+"""Patching: what brings a clean prompt's answer back, and the circuit that carries it."""
 
-from app.sections.patching.circuit import draw_circuit
+from app.sections.patching.circuit import draw_pair_circuit
 from app.sections.patching.exact import draw_exact, draw_overview
 from app.sections.patching.paths import draw_paths
 from app.sections.patching.prompts import draw_prompts
@@ -12,4 +12,4 @@ if view:
     draw_overview(view)
     draw_exact(view)
     draw_paths(view)
-draw_circuit(selection)
+    draw_pair_circuit(view)

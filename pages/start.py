@@ -6,7 +6,7 @@ from analysis.models.catalog import BUNDLED
 from app.compute.engine import check_said
 from app.compute.server import current_server
 from app.frame.layout import METRIC
-from app.links.link import link_parameters
+from app.links.link import whole_link
 from app.shell.model_card import draw_allowances
 from app.shell.navigation import streamlit_page
 from app.shell.page import open_page
@@ -31,7 +31,7 @@ for row in (PRESETS[:2], PRESETS[2:]):
                 streamlit_page(preset.page),
                 label=f"Open in {preset.page.capitalize()}",
                 icon=":material/arrow_forward:",
-                query_params=link_parameters(preset.page, preset.values),
+                query_params=whole_link(preset.page, preset.values),
             )
 
 st.subheader(f"The model: {markdown_text(info.title)}", anchor=False)

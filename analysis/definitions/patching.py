@@ -129,19 +129,7 @@ for edge, nats in sorted(edges.items(), key=lambda item: -abs(item[1]))[:10]:
 result = torch.tensor(list(edges.values()))
 """,
 )
-# Nats per token that heads or edges have to be worth for a share of it to be more than noise.
-LEAST_SHARED = 0.05
-FAITHFULNESS = Quantity(
-    "Faithfulness of a circuit",
-    "How much of what all edges between heads do is done by the ones that are kept.",
-    "recovered = (loss without edges - loss with the kept ones) / (loss without edges - loss as it "
-    "is); embeddings, biases, MLPs and what heads write to MLPs stay",
-    "share: 0 nothing, 1 all of it",
-    "Wang et al. 2022; Conmy et al. 2023",
-    function="faithfulness",
-    results=("Faithfulness",),
-    needs=("run", "loss", "cut", "edges"),
-    code="""
+_RECOVERED = """
 def strongest(count):  # those of them that lie on a path to the logits
     ordered = sorted(edges, key=lambda edge: -abs(edges[edge]))[:count]
     kept, live = set(), set()
@@ -195,11 +183,53 @@ def loss_with(kept):  # every other edge is cut
 def recovered(kept):
     without = loss_with(set())
     gap = without - loss()
-    # Less than .05 nats per token would be noise.
-    return (without - loss_with(kept)) / gap if gap >= 0.05 else torch.tensor(torch.nan)
+    # Less of a gap would be noise.
+    return (without - loss_with(kept)) / gap if gap >= LEAST else torch.tensor(torch.nan)
 
 
 kept = strongest(EDGES)
 result = torch.stack([recovered(kept), loss_with(kept)])
-""",
+"""
+# Nats per token that heads or edges have to be worth for a share of it to be more than noise.
+LEAST_SHARED = 0.05
+FAITHFULNESS = Quantity(
+    "Faithfulness of a circuit",
+    "How much of what all edges between heads do is done by the ones that are kept.",
+    "recovered = (loss without edges - loss with the kept ones) / (loss without edges - loss as it "
+    "is); embeddings, biases, MLPs and what heads write to MLPs stay",
+    "share: 0 nothing, 1 all of it",
+    "Wang et al. 2022; Conmy et al. 2023",
+    function="faithfulness",
+    results=("Faithfulness",),
+    needs=("run", "loss", "cut", "edges"),
+    code=_RECOVERED.replace("LEAST", "0.05"),
+)
+PAIR_EDGES = Quantity(
+    "Edge attribution between two prompts",
+    "What the corrupt prompt's output on the direct path from a head to a later head's q, k or v, "
+    "or to the logits, would take from the clean prompt's logit difference.",
+    "score = sum of d m / d (the reader's own copy of the stream) · (clean z - corrupt z) W_O of "
+    "the writer, m = logit[answer] - logit[foil] at the last position of the clean run",
+    "logits, an estimate; above 0 the edge speaks for the answer",
+    "Syed et al. 2023",
+    function="pair_edge_attribution",
+    results=("PairEdgeAttribution",),
+    needs=("pair", "between", "edges"),
+    code=EDGE_ATTRIBUTION.code.replace("nats", "worth"),
+)
+PAIR_FAITHFULNESS = Quantity(
+    "Faithfulness of a circuit between two prompts",
+    "How much of what all edges between heads do for the answer is done by the ones that are kept.",
+    "recovered = (m with the kept edges - m with none) / (m as it is - m with none), m = "
+    "logit[answer] - logit[foil] at the last position of the clean run; other edges carry the "
+    "corrupt prompt's z",
+    "share: 0 nothing, 1 all of it",
+    "Wang et al. 2022; Conmy et al. 2023",
+    function="pair_faithfulness",
+    results=("PairFaithfulness",),
+    needs=("pair", "between", "edges"),
+    # A cost is minus the logit difference.
+    code=_RECOVERED.replace("LEAST", "0.1").replace(
+        "recovered(kept), loss_with(kept)", "recovered(kept), -loss_with(kept)"
+    ),
 )

@@ -1,6 +1,6 @@
 """Finding circuits: which edges between heads carry the prediction, and what they alone can do."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,7 +28,7 @@ from analysis.runs.forward import (
     run_with_gradients,
 )
 from analysis.runs.inputs import Tokens
-from analysis.runs.suffix import Recording, kv_heads, record, z_points
+from analysis.runs.suffix import kv_heads, record, z_points
 from analysis.runs.writes import (
     norm_after_heads,
     output_weights,
@@ -39,6 +39,8 @@ from analysis.runs.writes import (
 
 EdgeInput = Literal["q", "k", "v", "logits"]
 _INPUTS: tuple[EdgeInput, ...] = ("q", "k", "v")
+# What is lost, of the logits [batch, pos, d_vocab]: the less, the better.
+Cost = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ class Reader:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """The direct path from a head to a later reader; `score` is what losing it costs, nats."""
+    """The direct path from a head to a later reader; `score` is what losing it costs."""
 
     writer: Head
     reader: Reader
@@ -86,13 +88,10 @@ class Edge:
 
 
 @dataclass(frozen=True, eq=False)
-class EdgeAttribution:
-    """Every edge with its estimated effect on the loss, the largest size first."""
+class RankedEdges:
+    """Every edge of a model, the largest size of its score first."""
 
     edges: tuple[Edge, ...]
-    clean_loss: float
-    method: Method
-    seed: int
 
     def above(self, threshold: float) -> tuple[Edge, ...]:
         """The edges of that size or more which lie on a path to the logits.
@@ -109,6 +108,15 @@ class EdgeAttribution:
                 kept.add(edge)
                 live.add(edge.writer)
         return tuple(edge for edge in strong if edge in kept)
+
+
+@dataclass(frozen=True, eq=False)
+class EdgeAttribution(RankedEdges):
+    """Every edge with its estimated effect on the loss, nats per token."""
+
+    clean_loss: float
+    method: Method
+    seed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,24 +179,46 @@ def edge_attribution(
         AnalysisError: As `ablation_sweep`.
     """
     check_method(method)
+    require_edges(model)
+    others = reference_z(model, tokens, method, seed)
+    loss, edges = estimate_edges(
+        model,
+        tokens,
+        lambda logits: _loss(logits, tokens),
+        lambda layer, z: replacement(z, method, seed, others[layer]),
+    )
+    return EdgeAttribution(edges, clean_loss=loss, method=method, seed=seed)
+
+
+def require_edges(model: HeadModel) -> None:
+    """AnalysisError if what heads write and read cannot be told apart in this model."""
     require_head_writes(model.info)
     require_plain_reads(model.info)
+
+
+def estimate_edges(
+    model: HeadModel, tokens: Tokens, cost: Cost, replaced: Callable[[int, Tensor], Tensor]
+) -> tuple[float, tuple[Edge, ...]]:
+    """The cost as it is, and every edge with what cutting it alone does to that, to first order.
+
+    Args:
+        model: The model; its lock is taken for each pass.
+        tokens: What it is run on.
+        cost: What is lost, of its logits.
+        replaced: What takes the place of a layer's z [batch, pos, head, d_head].
+    """
     last = f"blocks.{model.n_layers - 1}.hook_resid_post"
     layers = range(model.n_layers)
     names = [f"blocks.{layer}.hook_resid_pre" for layer in layers] + [last]
     names += [f"blocks.{layer}.attn.hook_{each}" for layer in layers for each in ("q", "k", "v")]
     names += z_points(model)
-    loss, seen, slopes = run_with_gradients(
-        model, tokens.tensor, names, lambda logits: _loss(logits, tokens)
-    )
+    loss, seen, slopes = run_with_gradients(model, tokens.tensor, names, cost)
     scales = [point for point in write_points(model, layers) if point not in names]
     if scales:  # without gradients: a norm whose scale is watched with them takes another road
         seen |= run(model, tokens.tensor, capture=scales)[1]
     changes = []
-    others = reference_z(model, tokens, method, seed)
-    for layer, (point, other) in enumerate(zip(z_points(model), others, strict=True)):
-        change = replacement(seen[point], method, seed, other) - seen[point]
-        write = written_z(seen, layer, change)
+    for layer, point in enumerate(z_points(model)):
+        write = written_z(seen, layer, replaced(layer, seen[point]) - seen[point])
         changes.append(torch.einsum("bphe,hem->hbpm", write, output_weights(model, layer)))
     edges: list[Edge] = []
 
@@ -211,7 +241,7 @@ def edge_attribution(
             score(range(layer), _readers(model, layer, each), before)
     score(layers[:], [Reader(-1, -1, "logits")], slopes[last][None])
     edges.sort(key=lambda edge: -abs(edge.score))
-    return EdgeAttribution(tuple(edges), clean_loss=float(loss), method=method, seed=seed)
+    return float(loss), tuple(edges)
 
 
 def faithfulness(
@@ -238,32 +268,35 @@ def faithfulness(
         AnalysisError: As `edge_attribution`.
     """
     check_method(method)
-    require_head_writes(model.info)
-    require_plain_reads(model.info)
-    kept = {(edge.writer, edge.reader) for edge in edges}
+    require_edges(model)
     recording = record(model, tokens.tensor, z_points(model))
-    cut = _Cut(model, tokens, recording, method, seed)
-    total = len(cut.every)
-    if unknown := kept - cut.every:
-        raise AnalysisError(f"There are {len(unknown)} edges that {model.name} does not have.")
+    replaced = replaced_z(model, tokens, recording, method, seed)
+    cut = CutRuns(model, tokens, lambda logits: _loss(logits, tokens), replaced)
+    kept = cut.checked(edges)
     return Faithfulness(
-        loss=cut.loss(kept),
+        loss=cut.cost(kept),
         clean_loss=float(_loss(recording.logits, tokens)),
-        empty_loss=cut.loss(set()),
+        empty_loss=cut.cost(set()),
         kept=len(kept),
-        total=total,
+        total=len(cut.every),
     )
 
 
-class _Cut:
-    """Runs of a model in which some edges between heads are cut."""
+class CutRuns:
+    """Runs of a model in which some edges between heads are cut.
+
+    Args:
+        model: The model; its lock is taken for each pass.
+        tokens: What it is run on.
+        cost: What is lost, of its logits.
+        replaced: By layer, what cut writers carry in place of z.
+    """
 
     def __init__(
-        self, model: HeadModel, tokens: Tokens, recording: Recording, method: Method, seed: int
+        self, model: HeadModel, tokens: Tokens, cost: Cost, replaced: Sequence[Tensor]
     ) -> None:
-        self._model, self._tokens = model, tokens
+        self._model, self._tokens, self._cost, self._replaced = model, tokens, cost, replaced
         layers = range(model.n_layers)
-        self._replaced = replaced_z(model, tokens, recording, method, seed)
         self.every = {
             (Head(writer, head), reader)
             for layer in layers
@@ -277,7 +310,17 @@ class _Cut:
             (Head(w, head), self._logits) for w in layers for head in range(model.n_heads)
         }
 
-    def loss(self, kept: set[tuple[Head, Reader]]) -> float:
+    def checked(self, edges: Iterable[Edge]) -> set[tuple[Head, Reader]]:
+        """Edges by their ends; AnalysisError for what the model does not have."""
+        kept = {(edge.writer, edge.reader) for edge in edges}
+        if unknown := kept - self.every:
+            raise AnalysisError(
+                f"There are {len(unknown)} edges that {self._model.name} does not have."
+            )
+        return kept
+
+    def cost(self, kept: set[tuple[Head, Reader]]) -> float:
+        """What is lost when every other edge is cut, in one exact pass."""
         model = self._model
         changes: list[Tensor] = []  # by layer: [head, batch, pos, d_model]
         stream: list[Tensor] = []
@@ -339,7 +382,7 @@ class _Cut:
                 hooks.append((scale_after_heads(layer), note_scale(layer)))
         hooks.append((f"blocks.{model.n_layers - 1}.hook_resid_post", read_logits))
         logits, _ = run(model, self._tokens.tensor, hooks=hooks)
-        return float(_loss(logits, self._tokens))
+        return float(self._cost(logits))
 
 
 def _readers(model: HeadModel, layer: int, each: EdgeInput) -> list[Reader]:

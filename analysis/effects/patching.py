@@ -189,7 +189,7 @@ def activation_patching(
             )
     points = [f"blocks.{layer}.{_POINTS[kind]}" for layer in range(model.n_layers)]
     logits, kept = run(model, pair.clean.tensor, capture=points)
-    runs = _Runs(model, pair, clean=float(_difference(pair, logits[:, -1]).mean()))
+    runs = _Runs(model, pair, clean=float(logit_difference(pair, logits[:, -1]).mean()))
     effects = np.full(shape, np.nan, np.float32)
     cases = [_edit(kind, layer, column, kept[points[layer]]) for layer, column in cells]
     for done, effect in enumerate(runs.restored(cases, progress)):
@@ -230,10 +230,10 @@ def attribution_patching(
         model,
         pair.corrupt.tensor,
         list(names.values()),
-        lambda logits: _difference(pair, logits[:, -1]).mean(),
+        lambda logits: logit_difference(pair, logits[:, -1]).mean(),
     )
-    clean = float(_difference(pair, clean_logits[:, -1]).mean())
-    _require_difference(clean, float(corrupt))
+    clean = float(logit_difference(pair, clean_logits[:, -1]).mean())
+    require_difference(clean, float(corrupt))
     maps: dict[PatchKind, PatchMap] = {}
     for kind in kinds:
         # Everything but the dimension of the columns is summed over.
@@ -286,7 +286,7 @@ def path_patching(
         raise AnalysisError("Nothing writes before the first layer. Choose a later head.")
     before = range(reader.layer)
     logits, kept = run(model, pair.clean.tensor, capture=write_points(model, before))
-    runs = _Runs(model, pair, clean=float(_difference(pair, logits[:, -1]).mean()))
+    runs = _Runs(model, pair, clean=float(logit_difference(pair, logits[:, -1]).mean()))
     exchanged = [written_z(kept, w) - written_z(runs.recording.kept, w) for w in before]
     weights = [output_weights(model, layer) for layer in before]
     writers = [(layer, h) for layer in range(reader.layer) for h in range(model.n_heads)]
@@ -315,8 +315,8 @@ class _Runs:
         self._model, self._pair, self.clean = model, pair, clean
         points = write_points(model, range(model.n_layers))
         self.recording: Recording = record(model, pair.corrupt.tensor, points)
-        self.corrupt = float(_difference(pair, self.recording.logits[:, -1]).mean())
-        _require_difference(clean, self.corrupt)
+        self.corrupt = float(logit_difference(pair, self.recording.logits[:, -1]).mean())
+        require_difference(clean, self.corrupt)
 
     def restored(self, cases: Sequence[Case], progress: Progress | None) -> Iterator[float]:
         """What each case adds to it; the model's lock is free in between."""
@@ -331,7 +331,7 @@ class _Runs:
                 self.recording,
                 some,
                 last,
-                lambda logits, at: _difference(self._pair, logits),
+                lambda logits, at: logit_difference(self._pair, logits),
             )
             for done, difference in enumerate(found.mean((1, 2)).tolist(), start + 1):
                 yield difference - self.corrupt
@@ -339,11 +339,13 @@ class _Runs:
                     progress(done, len(cases))
 
 
-def _difference(pair: PromptPair, logits: Float[Tensor, "*shape d_vocab"]) -> Tensor:
+def logit_difference(pair: PromptPair, logits: Float[Tensor, "*shape d_vocab"]) -> Tensor:
+    """How much the answer is preferred to the foil: its logit minus that of the foil."""
     return logits[..., pair.answer] - logits[..., pair.foil]
 
 
-def _require_difference(clean: float, corrupt: float) -> None:
+def require_difference(clean: float, corrupt: float) -> None:
+    """AnalysisError if the two prompts call for the same answer."""
     if abs(clean - corrupt) < LEAST_DIFFERENCE:
         raise AnalysisError(
             f"The logit difference is {clean:+.3f} for the clean prompt and {corrupt:+.3f} for the "

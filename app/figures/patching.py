@@ -275,7 +275,7 @@ def overview(
     return finish(figure, height=height, top=34), options
 
 
-def circuit_links(edges: Sequence[Edge], palette: Palette) -> list[Link]:
+def circuit_links(edges: Sequence[Edge], palette: Palette, unit: str = "nats") -> list[Link]:
     """The edges of a circuit; one into a shared key or value leads to the heads that use it."""
     writers = {edge.writer for edge in edges}
     largest = max((abs(edge.score) for edge in edges), default=1.0)
@@ -287,7 +287,7 @@ def circuit_links(edges: Sequence[Edge], palette: Palette) -> list[Link]:
         if edge.reader.group > 1:
             served = _span([head.head for head in edge.reader.heads])
             shared = f"<br>key/value head {edge.reader.head} serves {served}"
-        hover = f"<b>{edge.label}</b><br>{edge.score:+.3f} nats (estimate): it {helps}{shared}"
+        hover = f"<b>{edge.label}</b><br>{edge.score:+.3f} {unit} (estimate): it {helps}{shared}"
         # Of the heads that share a key those whose own edges are left out explain nothing.
         ends: list[Head | None] = [head for head in edge.reader.heads if head in writers]
         links += [

@@ -10,7 +10,7 @@ import streamlit as st
 
 from analysis.head import Head
 from app.frame.frame import CHART, offer_figure, offer_rows
-from app.links.link import link_parameters
+from app.links.link import left_out, whole_link
 from app.links.parsers import Value
 from app.links.selection import Selection
 from app.links.session import choose
@@ -171,20 +171,27 @@ def draw_rows_to_open(
         go_to_head(selection, heads[row])
 
 
-def go_to_head(selection: Selection, head: Head) -> NoReturn:
+def go_to_head(selection: Selection, head: Head, page: str = "head") -> NoReturn:
     """Leave for a head's dossier, with the same model and input; for clicks on tables and dots."""
     values = {**selection.values, "layer": head.layer, "head": head.head}
-    # Chosen as well as linked: an empty link (L0H0 on the default input) means "as it was".
+    # Chosen as well as linked: a prompt that is too long for a link comes along.
     choose(**{key: values[key] for key in ("model", "input", "layer", "head")})
-    st.switch_page(streamlit_page("head"), query_params=link_parameters("head", values))
+    st.switch_page(streamlit_page(page), query_params=whole_link(page, values))
 
 
-def open_head(selection: Selection, head: Head, page: str = "head") -> None:
-    """A link to a head on another page, by default its dossier, with the same model and input."""
+def open_head(selection: Selection, head: Head, page: str = "head", role: str = "") -> None:
+    """A link to a head on another page, by default its dossier, with the same model and input.
+
+    `role` tells two of them apart that may be the same head.
+    """
     values = {**selection.values, "layer": head.layer, "head": head.head}
+    label = f"Open {head.label}" + ("" if page == "head" else f" in {page.capitalize()}")
+    icon, name = ":material/arrow_forward:", f"{selection.info.name} {head.label}"
+    if "prompt" in left_out(page, values):
+        # A link would leave the prompt behind; a button takes it along.
+        if st.button(label, icon=icon, type="tertiary", key=f"{page} {name} {role}"):
+            go_to_head(selection, head, page)
+        return
     st.page_link(
-        streamlit_page(page),
-        label=f"Open {head.label}" + ("" if page == "head" else f" in {page.capitalize()}"),
-        icon=":material/arrow_forward:",
-        query_params=link_parameters(page, values),
+        streamlit_page(page), label=label, icon=icon, query_params=whole_link(page, values)
     )

@@ -23,6 +23,16 @@ def link_parameters(page: str, values: Mapping[str, Value]) -> dict[str, str]:
     return view
 
 
+def whole_link(page: str, values: Mapping[str, Value]) -> dict[str, str]:
+    """The query parameters of a link from one page to another: never none.
+
+    The menu's links hold nothing, and stand for the view as it is. A link whose values are all
+    defaults names the model, so that it opens just these.
+    """
+    view = link_parameters(page, values)
+    return view or {"model": BY_KEY["model"].text(BY_KEY["model"].default_on(page))}
+
+
 def left_out(page: str, values: Mapping[str, Value]) -> set[str]:
     """The prompts of a view that are too long for its link."""
     return whole_view(page, values).keys() - link_parameters(page, values).keys()

@@ -2,19 +2,36 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
+
+# What a page asks of a visitor in the sidebar: a model and an input; a model and whether BOS stands
+# in front, for prompts that are typed on the page; a model; or nothing.
+Asks = Literal["input", "prompts", "model", "nothing"]
 
 _FOLDER = Path(__file__).resolve().parents[2] / "pages"
 
 
 @dataclass(frozen=True, slots=True)
 class PageInfo:
-    """One page: its file is `pages/<name>.py`, its address `/<name>` (`/` for the start page)."""
+    """One page: its file is `pages/<name>.py`, its address `/<name>` (`/` for the start page).
+
+    Args:
+        name: Its name.
+        title: Its title, in the menu too.
+        icon: A Material Symbol.
+        section: The menu that it stands in.
+        question: What a person comes to the page for, shown under its title.
+        asks: What is chosen in its sidebar.
+        repeated: Why its question is best asked of repeated tokens, with which it then begins.
+    """
 
     name: str
     title: str
     icon: str
     section: str
-    question: str  # what a person comes to the page for, shown under its title
+    question: str
+    asks: Asks = "input"
+    repeated: str = ""
 
     @property
     def file(self) -> Path:
@@ -28,13 +45,14 @@ class PageInfo:
 
 
 PAGES = (
-    PageInfo("start", "Headscope", ":material/visibility:", "Start", ""),
+    PageInfo("start", "Headscope", ":material/visibility:", "Start", "", asks="model"),
     PageInfo(
         "learn",
         "Learn",
         ":material/school:",
         "Start",
         "How does one find out what a head does?",
+        asks="nothing",
     ),
     PageInfo(
         "glossary",
@@ -42,6 +60,7 @@ PAGES = (
         ":material/menu_book:",
         "Start",
         "What do the words mean?",
+        asks="nothing",
     ),
     PageInfo(
         "tokens",
@@ -84,6 +103,8 @@ PAGES = (
         ":material/search:",
         "Find",
         "Which head does what?",
+        repeated="On repeated tokens every score is defined, and meaning cannot stand in "
+        "for position and copying.",
     ),
     PageInfo(
         "induction",
@@ -91,6 +112,8 @@ PAGES = (
         ":material/repeat:",
         "Find",
         "Which heads continue what has been seen before?",
+        repeated="On repeated tokens only a head that finds the earlier copy can predict "
+        "the second half.",
     ),
     PageInfo(
         "mosaic",
@@ -98,6 +121,7 @@ PAGES = (
         ":material/apps:",
         "Find",
         "Which models have such heads, and where?",
+        asks="nothing",
     ),
     PageInfo(
         "training",
@@ -105,6 +129,7 @@ PAGES = (
         ":material/timeline:",
         "Find",
         "When do heads form?",
+        asks="model",
     ),
     PageInfo(
         "attribution",
@@ -119,6 +144,8 @@ PAGES = (
         ":material/content_cut:",
         "Test",
         "Which heads does the model need?",
+        repeated="On repeated tokens the second half rests on few heads, so what breaks "
+        "without them is plain.",
     ),
     PageInfo(
         "patching",
@@ -126,6 +153,7 @@ PAGES = (
         ":material/swap_horiz:",
         "Test",
         "Which activations bring the answer back, and along which path?",
+        asks="prompts",
     ),
     PageInfo(
         "circuits",
@@ -133,6 +161,7 @@ PAGES = (
         ":material/schema:",
         "Explain",
         "What does a head do, by its weights alone?",
+        asks="model",
     ),
     PageInfo(
         "composition",
@@ -140,6 +169,8 @@ PAGES = (
         ":material/hub:",
         "Explain",
         "Which heads work together?",
+        repeated="On repeated tokens the stripe is there that one head makes for another, "
+        "whatever the text.",
     ),
     PageInfo(
         "compare",
@@ -147,6 +178,8 @@ PAGES = (
         ":material/compare:",
         "Compare",
         "What differs between the two?",
+        repeated="On repeated tokens the stripe of an induction head is there, and gone "
+        "without what it rests on.",
     ),
 )
 

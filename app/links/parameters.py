@@ -132,10 +132,7 @@ _OF_SEQUENCES = (
     *("tokens", "attention", "head", "activations", "neurons"),
     *("induction", "attribution", "composition", "compare"),
 )
-# Pages whose question is best asked of repeated tokens begin there.
-_REPEATED = dict.fromkeys(
-    ("finder", "induction", "ablation", "composition", "compare", "patching"), "repeated"
-)
+_REPEATED = dict.fromkeys([page.name for page in PAGES if page.repeated], "repeated")
 # Pages that pick the head that they have most to say about.
 _PICKS = dict.fromkeys((*_TWO_HEADS, "activations", "training", "induction", "ablation"), None)
 _PICKS_LAYER = dict.fromkeys((*_PICKS, "patching", "neurons"), None)
@@ -443,7 +440,7 @@ PARAMETERS = (
         None,
         whole_number(0, MAX_EDGES),
         "edges of the circuit, 0: enough",
-        ("patching",),
+        ("patching", "ablation"),
         unset="0",
     ),
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 from analysis.models.catalog import available_models, find_model
 from analysis.models.info import ModelInfo
+from app.links.pages import page_info
 from app.links.parsers import Value
 from app.text import display_token
 
@@ -32,11 +33,10 @@ class Selection:
     @property
     def input_said(self) -> str:
         """What the model is run on, in words; a long prompt is cut."""
+        if page_info(self.page).asks == "prompts":
+            return f"clean {_said(self['clean'])}, corrupt {_said(self['corrupt'])}"
         if self["input"] == "prompt":
-            # A space is told from nothing by the words around it.
-            text = " ".join(map(display_token, self["prompt"].split(" ")))
-            cut = text if len(text) <= _LONGEST_SAID else f"{text[:_LONGEST_SAID]}…"
-            return f"prompt “{cut}”"
+            return _said(self["prompt"])
         rows = f"{self['batch']} × " if self["batch"] > 1 else ""
         return f"{rows}BOS and {self['length']} random tokens twice, seed {self['seed']}"
 
@@ -44,6 +44,13 @@ class Selection:
         """A view beside this one: what to run instead, without a link of its own."""
         changed = MappingProxyType({**self.values, **values})
         return Selection(self.page, changed, find_model(str(changed["model"])))
+
+
+def _said(prompt: str) -> str:
+    # A space is told from nothing by the words around it.
+    text = " ".join(map(display_token, prompt.split(" ")))
+    cut = text if len(text) <= _LONGEST_SAID else f"{text[:_LONGEST_SAID]}…"
+    return f"prompt “{cut}”"
 
 
 def second_model(values: Mapping[str, Value], info: ModelInfo) -> ModelInfo:

@@ -86,6 +86,7 @@ def read_session(page: str) -> tuple[dict[str, Value], list[str]]:
         # A widget of another page has the same key and is not the same widget: it would start
         # empty unless its value is set anew.
         forget_widgets(BY_KEY)
+    _hold_on_to_prompt(page)
     state.touched = False
     notes += state.remarks
     state.remarks = []
@@ -113,7 +114,15 @@ def _take_changes(changed: Mapping[str, Value]) -> list[str]:
             shown = display_token(parameter.text(value)[:40])
             notes.append(f"{key} cannot be “{shown}”, {refusal}; it stays as it was.")
             forget_widgets([key])
+    _hold_on_to_prompt(page)
     return notes
+
+
+def _hold_on_to_prompt(page: str) -> None:
+    """A prompt of the visitor's own stays the input, on pages that begin with another one too."""
+    chosen = own_state().chosen
+    if "prompt" in chosen and chosen_values(page)["input"] == "prompt":
+        chosen["input"] = "prompt"
 
 
 def write_session(selection: Selection) -> None:

@@ -27,7 +27,7 @@ from app.frame.clicks import draw_head_map
 from app.frame.export import as_rows
 from app.frame.frame import Metric, draw, draw_metrics, draw_table, figure_frame, part
 from app.frame.layout import METRIC
-from app.links.parameters import MAX_SAMPLE, MIN_SAMPLE
+from app.links.parameters import DEFAULT_PROMPT, MAX_SAMPLE, MIN_SAMPLE
 from app.links.selection import Selection
 from app.links.session import widget_key
 from app.links.subject import Subject
@@ -200,9 +200,9 @@ def draw_token(selection: Selection, head: Head) -> None:
         ) as frame,
         part(),
     ):
-        pick_token(selection, "a token of the input")
-        # The longest one of the input: it says more than a comma would.
-        tokens = calls.tokens_of(selection)
+        pick_token(selection, "a long token of the first prompt")
+        # The page is about no input; the longest token of this says more than a comma would.
+        tokens = calls.tokens_of(selection.with_values(input="prompt", prompt=DEFAULT_PROMPT))
         place = max(range(1, tokens.length), key=lambda i: len(tokens.labels[0][i]), default=0)
         token = token_of(selection, int(tokens.ids[0, place]), tokens.labels[0][place])
         frame.narrow(token=token.id)

@@ -16,6 +16,7 @@ from app.links.parsers import Value
 from app.links.selection import Selection, second_model
 from app.links.session import (
     STATE,
+    choose,
     forget_widgets,
     moved,
     own_state,
@@ -53,7 +54,8 @@ def open_page(name: str) -> Selection:
         horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
     )
     bar.title(page.title, width="content")
-    with bar.popover("Share", icon=":material/share:", width="content"):
+    tools = bar.container(horizontal=True, width="content")
+    with tools.popover("Share", icon=":material/share:", width="content"):
         own_state().link_place = st.empty()
         _draw_view_link(selection)
         _draw_file(name)
@@ -61,12 +63,27 @@ def open_page(name: str) -> Selection:
     for note in notes:
         # Quotes what the link held: shown as text, not as markdown.
         st.container(border=True).text(f"⚠ {note}")
+    with st.container():  # in every run, so that what follows keeps its place
+        _offer_repeated(selection)
+    # Where nothing is asked there is no sidebar: it would be an empty quarter of the screen.
+    aside, menu = (st.sidebar, st.sidebar) if page.asks != "nothing" else (st.container(), tools)
     with st.sidebar:
         draw_sidebar(selection)
-    draw_present(name, own_view(selection), _go_to_view)
-    with st.sidebar:
+    draw_present(name, own_view(selection), _go_to_view, aside, menu)
+    with aside:
         follow_theme()
     return selection
+
+
+def _offer_repeated(selection: Selection) -> None:
+    """One step from a prompt to repeated tokens, on pages whose question is best asked of them."""
+    why = page_info(selection.page).repeated
+    two_prompts = selection.page == "compare" and selection["by"] == "prompt"
+    if not why or selection["input"] == "repeated" or two_prompts:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(linked(why), width="content")
+        st.button("See it on repeated tokens", on_click=choose, kwargs={"input": "repeated"})
 
 
 def _fit(page: str, values: dict[str, Value], info: ModelInfo) -> list[str]:

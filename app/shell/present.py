@@ -1,16 +1,18 @@
 """Presenting: rooms that others follow, prepared views stepped through by key, and larger type.
 
-`app.shell.page` draws the controls in the sidebar of every page and moves the view; what it hands
-over is a page and the values of its link.
+`app.shell.page` draws the controls on every page, in the sidebar where there is one, and moves the
+view; what it hands over is a page and the values of its link.
 """
 
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 from urllib.parse import parse_qsl, urlsplit
 from uuid import uuid4
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app.compute.rooms import RoomError, Rooms
 from app.compute.server import current_server
@@ -141,21 +143,26 @@ def publish(page: str, view: Link) -> None:
         state.refused = str(refusal)
 
 
-def draw_present(page: str, view: Link, go: Go) -> None:
+def draw_present(
+    page: str, view: Link, go: Go, aside: DeltaGenerator, menu: DeltaGenerator
+) -> None:
     """The controls, and whatever of presenting or following is on.
 
     Args:
         page: The page.
         view: The values of its link.
         go: Moves the visitor to another view.
+        aside: Where it stands that a room is followed, or held open.
+        menu: Where the button of the controls stands.
     """
     state = _state()
     # Always there: an element before the menu that comes or goes would shut it.
-    with st.sidebar.container():
+    with aside.container():
         if state.following:
             _draw_following(page, view, go)
         _draw_held()
-    with st.sidebar.popover("Present", icon=":material/co_present:", width="stretch"):
+    width: Literal["stretch", "content"] = "stretch" if menu is st.sidebar else "content"
+    with menu.popover("Present", icon=":material/co_present:", width=width):
         _draw_room(page, view)
         _draw_stage(go)
     if state.stage:

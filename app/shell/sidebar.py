@@ -8,18 +8,17 @@ from analysis.models.info import ModelInfo
 from app.config import settings
 from app.links.fits import longest_half
 from app.links.link import left_out
+from app.links.pages import page_info
 from app.links.parameters import MAX_HALF
 from app.links.selection import Selection
 from app.links.session import choose, widget_key
 from app.shell.other_models import draw_other_models
 
-# Pages that are not about a model and an input of the visitor's choice.
-_WITHOUT_INPUT = ("learn", "glossary")
-
 
 def draw_sidebar(selection: Selection) -> None:
-    """The pickers of model and input, on pages that are about them."""
-    if selection.page in _WITHOUT_INPUT:
+    """The pickers of model and input, as far as the page is about them."""
+    asks = page_info(selection.page).asks
+    if asks == "nothing":
         return
     st.selectbox(
         "Model",
@@ -28,6 +27,13 @@ def draw_sidebar(selection: Selection) -> None:
         key=widget_key(selection, "model"),
     )
     draw_other_models(lambda name: choose(model=name))
+    if asks == "input":
+        _draw_input(selection)
+    elif asks == "prompts":
+        _draw_bos(selection)
+
+
+def _draw_input(selection: Selection) -> None:
     st.segmented_control(
         "Input",
         ["prompt", "repeated"],
@@ -39,14 +45,7 @@ def draw_sidebar(selection: Selection) -> None:
     )
     if selection["input"] == "prompt":
         st.text_area("Prompt", height=160, key=widget_key(selection, "prompt"))
-        if selection.info.has_bos:
-            st.toggle(
-                "BOS token in front",
-                key=widget_key(selection, "bos"),
-                help="The model was trained with it at position 0; heads rest on it.",
-            )
-        else:
-            st.caption("This model has no BOS token, so the prompt begins with its own first.")
+        _draw_bos(selection)
         if "prompt" in left_out(selection.page, selection.values):
             st.caption(
                 f"This prompt is too long for a link ({len(selection['prompt']):,} characters), so "
@@ -63,6 +62,17 @@ def draw_sidebar(selection: Selection) -> None:
     )
     st.slider("Sequences", 1, settings().max_batch, key=widget_key(selection, "batch"))
     st.number_input("Seed", 0, MAX_SEED, step=1, key=widget_key(selection, "seed"))
+
+
+def _draw_bos(selection: Selection) -> None:
+    if selection.info.has_bos:
+        st.toggle(
+            "BOS token in front",
+            key=widget_key(selection, "bos"),
+            help="The model was trained with it at position 0; heads rest on it.",
+        )
+    else:
+        st.caption("This model has no BOS token, so a prompt begins with its own first.")
 
 
 def _picker(shown: ModelInfo) -> list[str]:

@@ -1,4 +1,4 @@
-"""Patching in real Chromium: a preset, estimates that become exact, the induction circuit."""
+"""Patching in real Chromium: a preset, estimates that become exact, the circuit."""
 
 import re
 
@@ -49,12 +49,12 @@ def test_a_cell_of_the_quick_look_chooses_what_is_patched(app: str, page: Page) 
     expect(page).to_have_url(re.compile("patch=resid_pre"))
 
 
-def test_the_induction_circuit_is_found_and_a_node_opens_its_head(app: str, page: Page) -> None:
+def test_the_circuit_of_the_pair_is_found_and_a_node_opens_its_head(app: str, page: Page) -> None:
     open_patching(page, app)
     expect(metric(page, "Edges kept")).to_have_text("8 of 208")
     page.get_by_text("All 8 edges").click()
     graph = page.locator(".js-plotly-plot").nth(GRAPH)
-    for name in ("L0H0", "L1H1", "L1H2", "L1H4", "L1H6"):
+    for name in ("L0H0", "L0H3", "L1H1", "L1H4", "L1H6"):
         expect(graph.get_by_text(name, exact=True)).to_be_visible()
     expect(graph.get_by_text(re.compile("^L[01]H"))).to_have_count(5)
     wait_until_done(page)

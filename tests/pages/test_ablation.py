@@ -24,7 +24,8 @@ SMALL = {"length": "12", "batch": "3"}
 
 def numbers(app: AppTest) -> dict[str, float]:
     """What the cards on the page say, by their labels."""
-    return {metric.label: float(metric.value) for metric in app.metric}
+    counts = ("Edges kept", "Faithfulness")
+    return {m.label: float(m.value) for m in app.metric if m.label not in counts}
 
 
 def losses(app: AppTest) -> tuple[float, float, float]:
@@ -273,3 +274,14 @@ def test_the_logit_lens_ends_in_the_models_own_prediction(open_at: Open) -> None
     error = re.search(r"own prediction within (\S+) logits", captions(app))
     assert error
     assert float(error[1]) < 1e-3
+
+
+def test_the_circuit_of_the_input_is_found(open_at: Open) -> None:  # noqa: F811
+    """It stood on the page about two prompts."""
+    app = open_at("ablation")
+    expect_well(app)
+    edges = app.main.dataframe[-1].value
+    assert set(edges["Edge"][:4]) == {f"L0H0 → L1H{head}.K" for head in (1, 2, 4, 6)}
+    shown = {metric.label: metric.value for metric in app.metric}
+    assert shown["Edges kept"] == "8 of 208"
+    assert shown["Heads that write them"] == "5"

@@ -10,15 +10,14 @@ from streamlit.testing.v1 import AppTest
 
 from analysis.models.catalog import available_models
 from app.links.link import link_parameters
-from app.links.pages import PAGES
+from app.links.pages import PAGES, page_info
 from app.shell.presets import PRESETS
 from tests.hostile import HOSTILE, ODD, SCRIPTS
 
 ENTRY = str(Path(__file__).parents[2] / "streamlit_app.py")
 PAGE_NAMES = [page.name for page in PAGES]
 ANALYSIS_PAGES = [name for name in PAGE_NAMES if name not in ("start", "learn", "glossary")]
-# Theirs is not about the input in the sidebar.
-INPUT_PAGES = [name for name in ANALYSIS_PAGES if name not in ("mosaic", "training")]
+INPUT_PAGES = [page.name for page in PAGES if page.asks == "input"]
 APOLOGY = "Something went wrong"
 
 Open = Callable[..., AppTest]
@@ -75,7 +74,7 @@ def test_a_page_opens_on_its_defaults_with_nothing_to_complain_about(
         assert app.subheader
 
 
-@pytest.mark.parametrize("name", ANALYSIS_PAGES)
+@pytest.mark.parametrize("name", INPUT_PAGES)
 @pytest.mark.parametrize("source", ["prompt", "repeated"])
 def test_a_page_works_on_a_prompt_and_on_repeated_tokens(
     open_at: Open, name: str, source: str
@@ -97,7 +96,7 @@ def test_a_preset_opens_a_finished_view(open_at: Open, preset) -> None:  # noqa:
 
 # One by one where tokens are listed; everywhere else in two prompts, to be quick.
 HOSTILE_PROMPTS = [("tokens", text) for text in HOSTILE] + [
-    (name, " ".join(texts)) for name in ANALYSIS_PAGES for texts in (SCRIPTS, ODD)
+    (name, " ".join(texts)) for name in INPUT_PAGES for texts in (SCRIPTS, ODD)
 ]
 
 
@@ -172,10 +171,11 @@ def test_a_changed_widget_is_in_the_address_and_in_the_figures(open_at: Open) ->
 def test_a_browser_that_missed_a_run_is_told_every_value_again(open_at: Open, name: str) -> None:
     """It would show, and report, the least value of a slider that only the missed run had set."""
     app = open_at(name, input="repeated", length="12", batch="3").run()
+    asked = {"input": {"view.model", "view.length", "view.batch"}, "prompts": {"view.bos"}}
     kinds = ("slider", "selectbox", "number_input", "text_input", "toggle", "multiselect")
     widgets = [widget for kind in (*kinds, "button_group") for widget in app.get(kind)]
     told = {widget.key: widget.proto.set_value for widget in widgets if widget.key}
-    assert {"view.model", "view.length", "view.batch"} <= set(told)
+    assert {"view.model"} | asked.get(page_info(name).asks, set()) <= set(told)
     untold = [key for key, value in told.items() if not value]
     assert all(not key.startswith(("view.", "joint")) for key in untold), untold
 

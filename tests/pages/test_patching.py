@@ -50,10 +50,24 @@ def test_the_defaults_show_a_large_difference_and_the_circuit(open_at: Open) -> 
     assert float(shown["Logit difference, clean"]) > 5
     assert float(shown["Logit difference, corrupt"]) < -5
     assert shown["Edges kept"] == "8 of 208"
-    assert shown["Heads that write them"] == "5"
+    assert 0.8 < float(shown["Faithfulness"].rstrip("%")) / 100 < 1.1
+    # The circuit is that of the pair: without its edges the answer is gone.
+    assert float(shown["Logit difference, these"]) > 5
     edges = app.main.dataframe[-1].value
-    assert set(edges["Edge"][:4]) == {f"L0H0 → L1H{head}.K" for head in (1, 2, 4, 6)}
+    paths = {f"L0H0 → L1H{head}.K" for head in (1, 4, 6)}
+    assert paths | {f"L1H{head} → logits" for head in (1, 4, 6)} <= set(edges["Edge"])
     assert address(app) == {}
+
+
+def test_the_circuit_is_that_of_the_pair_whatever_the_input(open_at: Open) -> None:  # noqa: F811
+    """It was that of the prompt in the sidebar."""
+    tables = [
+        open_at("patching", **query).main.dataframe[-1].value
+        for query in ({}, {"input": "prompt", "prompt": "Call me Ishmael."}, SMALL)
+    ]
+    assert all(table.equals(tables[0]) for table in tables)
+    other = open_at("patching", clean="The old sea", corrupt="The red sea")
+    assert not other.main.dataframe[-1].value.equals(tables[0])
 
 
 @pytest.mark.parametrize("model", ["attn-only-2l", "gelu-4l"])
@@ -121,7 +135,7 @@ def test_the_path_runs_from_the_previous_token_head_to_a_key(open_at: Open) -> N
     ],
     ids=["length", "answer", "empty", "equal", "foil", "long"],
 )
-def test_a_pair_that_cannot_be_patched_is_one_sentence_and_the_circuit_stays(
+def test_a_pair_that_cannot_be_patched_is_one_sentence_and_no_figure(
     open_at: Open,  # noqa: F811
     query: dict[str, str],
     sentence: str,
@@ -130,7 +144,8 @@ def test_a_pair_that_cannot_be_patched_is_one_sentence_and_the_circuit_stays(
     expect_well(app)
     (refusal,) = said(app)
     assert sentence in refusal
-    assert titles(app) == [TITLES[0], TITLES[-1]]
+    assert titles(app) == TITLES[:1]
+    assert not charts(app)
     for key, text in query.items():
         widget = app.text_area if key in ("clean", "corrupt") else app.text_input
         assert widget(key=f"view.{key}").value == text

@@ -240,5 +240,6 @@ def test_what_a_widget_reports_is_checked_like_a_link(monkeypatch):
     notes = session._take_changes(changed)
     assert [note.split()[0] for note in notes] == list(changed)[:6]
     assert all(note.isprintable() and note.endswith("it stays as it was.") for note in notes)
-    kept = {"batch": 4, "threshold": 0.15, "prompt": changed["prompt"]}
+    # Whoever types a prompt has chosen a prompt.
+    kept = {"batch": 4, "threshold": 0.15, "prompt": changed["prompt"], "input": "prompt"}
     assert state.chosen == {"seed": 3, **kept}

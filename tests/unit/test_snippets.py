@@ -251,6 +251,13 @@ def expected(definition: d.Quantity, model, tokens, selection):  # noqa: ANN001,
             ]
             texts = (analysis.tokenize(model, selection[k]) for k in ("clean", "corrupt"))
             pair = analysis.prompt_pair(model, *texts, *ids)
+            if definition in (d.PAIR_EDGES, d.PAIR_FAITHFULNESS):
+                edges = analysis.pair_edge_attribution(model, pair)
+                if definition == d.PAIR_EDGES:
+                    return sorted(edge.score for edge in edges.edges)
+                kept = edges.above(abs(edges.edges[selection["edges"] - 1].score))
+                result = analysis.pair_faithfulness(model, pair, kept)
+                return [result.recovered, result.difference]
             if definition == d.PATH_PATCHING:
                 return restored(analysis.path_patching(model, pair, head, "k"))
             if definition == d.PATCHING:
@@ -277,7 +284,7 @@ def shown(definition: d.Quantity, result: np.ndarray) -> np.ndarray:
         return result[np.ix_([5, 9, 70], [5, 9, 70])]
     if definition in (d.TOKEN_PREFERENCES, d.NEURON_TOKENS, d.TOKEN_OUTPUTS):
         return -np.sort(-result)[..., :10]
-    if definition == d.EDGE_ATTRIBUTION:
+    if definition in (d.EDGE_ATTRIBUTION, d.PAIR_EDGES):
         return np.sort(result)
     if definition == d.PAIR_ABLATION:
         # The ratio of two small numbers is as exact as they are.

@@ -15,6 +15,7 @@ from app.links.selection import Selection
 
 if TYPE_CHECKING:
     from analysis.effects.edges import Edge, EdgeAttribution, Faithfulness
+    from analysis.effects.pair_edges import PairEdgeAttribution, PairFaithfulness
     from analysis.effects.patching import Input, PatchKind, PatchMap, PathMap, PromptPair
     from analysis.runs.inputs import Tokens
 
@@ -24,6 +25,8 @@ ACTIVATION_PATCHING = Question("activation_patching", lambda: analysis.activatio
 PATH_PATCHING = Question("path_patching", lambda: analysis.path_patching)
 EDGE_ATTRIBUTION = Question("edge_attribution", lambda: analysis.edge_attribution)
 FAITHFULNESS = Question("faithfulness", lambda: analysis.faithfulness)
+PAIR_EDGES = Question("pair_edge_attribution", lambda: analysis.pair_edge_attribution)
+PAIR_FAITHFULNESS = Question("pair_faithfulness", lambda: analysis.pair_faithfulness)
 
 
 # Tokens times patches times parameters: about two minutes of one visitor's patches.
@@ -88,16 +91,27 @@ def path_patching(
 
 def circuit_tokens(selection: Selection) -> Tokens:
     """The view's sequences, as many of the first ones as edges can be found on at once."""
-    tokens, info = tokens_of(selection), selection.info
-    each = info.n_layers * info.n_heads * info.d_model * tokens.length
-    fit = MAX_WRITTEN_NUMBERS // each
-    if fit < min(tokens.batch, 2):
-        raise AnalysisError(
-            f"{tokens.length} tokens are too many to follow every edge of {info.name} at once; "
-            f"about {MAX_WRITTEN_NUMBERS * tokens.length // (2 * each)} are possible. Take a "
-            "smaller S or a shorter prompt."
-        )
+    tokens = tokens_of(selection)
+    fit = _followed_at_once(selection, tokens.length, least=min(tokens.batch, 2))
     return rows_of(tokens, slice(fit))
+
+
+def _followed_at_once(selection: Selection, length: int, least: int) -> int:
+    """How many sequences of a length edges can be found on at once.
+
+    Raises:
+        AnalysisError: Fewer than `least`.
+    """
+    info = selection.info
+    each = info.n_layers * info.n_heads * info.d_model * length
+    fit = MAX_WRITTEN_NUMBERS // each
+    if fit < least:
+        raise AnalysisError(
+            f"{length} tokens are too many to follow every edge of {info.name} at once; "
+            f"about {MAX_WRITTEN_NUMBERS * length // (least * each)} are possible. Take fewer "
+            "repeated tokens or a shorter prompt."
+        )
+    return fit
 
 
 def edge_attribution(selection: Selection) -> EdgeAttribution:
@@ -110,6 +124,19 @@ def faithfulness(selection: Selection, edges: tuple[Edge, ...]) -> Faithfulness:
     """The loss on the view's tokens when all other edges are cut."""
     tokens = circuit_tokens(selection)
     return ask(FAITHFULNESS, selection.info, tokens, edges)
+
+
+def pair_edges(selection: Selection, pair: PromptPair) -> PairEdgeAttribution:
+    """Every edge between heads with its estimated worth to the clean prompt's answer."""
+    _followed_at_once(selection, pair.clean.length, least=1)
+    return ask(PAIR_EDGES, selection.info, pair)
+
+
+def pair_faithfulness(
+    selection: Selection, pair: PromptPair, edges: tuple[Edge, ...]
+) -> PairFaithfulness:
+    """The clean prompt's logit difference when all other edges carry the corrupt prompt's."""
+    return ask(PAIR_FAITHFULNESS, selection.info, pair, edges)
 
 
 def _admit_patches(selection: Selection, pair: PromptPair, patches: int) -> None:

@@ -10,8 +10,8 @@ from app.frame.snippets import parts
 from app.links.subject import Subject
 
 _ORDER = (
-    *("run", "pattern", "score", "loss", "ablate", "usual", "cut", "edges"),
-    *("weights", "embedding", "norm", "parts", "targets", "pair", "patched"),
+    *("run", "pattern", "score", "loss", "ablate", "usual", "cut", "pair", "between", "edges"),
+    *("weights", "embedding", "norm", "parts", "targets", "patched"),
 )
 _CONSTANT = re.compile(r"\b[A-Z][A-Z_]*[0-9]*\b")
 
@@ -51,7 +51,8 @@ def _program(definitions: Sequence[Quantity], subject: Subject) -> str | None:
     needs = {need for quantity in known for need in quantity.needs}
     repeated = subject.selection["input"] == "repeated" or "repeated" in needs
     blocks = [parts.BUNDLED if bundled else parts.HUGGING_FACE]
-    blocks.append(parts.REPEATED if repeated else parts.PROMPT)
+    if "pair" not in needs:  # two prompts stand in place of the input
+        blocks.append(parts.REPEATED if repeated else parts.PROMPT)
     for need in _ORDER:
         if need not in needs:
             continue
@@ -174,6 +175,8 @@ def _part(need: str, subject: Subject) -> str:
             return parts.USUAL[single]
         case "cut":
             return parts.CUTS[single]
+        case "between":
+            return parts.BETWEEN
         case "edges":
             return parts.EDGES
         case "weights":

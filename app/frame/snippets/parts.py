@@ -331,6 +331,23 @@ m_clean, m_corrupt = difference(clean_logits), difference(corrupt_logits)
 whole = m_clean - m_corrupt if m_clean - m_corrupt >= 0.1 else torch.tensor(1.0)
 """
 
+# Edges of the clean run, which carry what the corrupt prompt wrote where they are cut.
+BETWEEN = """
+tokens, cache = clean, clean_cache
+
+
+def z_hook(layer):
+    return f"blocks.{layer}.attn.hook_z"  # [batch, pos, head, d_head]
+
+
+def cut(z, layer):  # what an edge that is cut carries
+    return corrupt_cache[z_hook(layer)]
+
+
+def loss(hooks=()):  # what is lost: minus the logit difference
+    return -difference(model.run_with_hooks(clean, fwd_hooks=list(hooks)))
+"""
+
 # Which activation is exchanged, and which of its axes is that of heads, or of positions.
 PATCHED = """
 def hook_name(layer):

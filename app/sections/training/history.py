@@ -22,7 +22,7 @@ from app.figures import base as figures
 from app.figures import training as training_figures
 from app.frame.clicks import draw_choice, draw_head_map
 from app.frame.frame import draw, figure_frame
-from app.links.link import link_parameters
+from app.links.link import whole_link
 from app.links.pages import page_info
 from app.links.parsers import Value
 from app.links.selection import Selection
@@ -195,7 +195,7 @@ def draw_links(selection: Selection, shown: ModelInfo, focus: Head) -> None:
             streamlit_page(page),
             label=f"Open in {page_info(page).title}",
             icon=page_info(page).icon,
-            query_params=link_parameters(page, {**values, **more}),
+            query_params=whole_link(page, {**values, **more}),
         )
 
 

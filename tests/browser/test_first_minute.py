@@ -1,0 +1,66 @@
+"""The first minute in real Chromium: a person's own prompt, presets, and what a page asks for."""
+
+import re
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from app.links.parameters import DEFAULT_PROMPT
+from tests.browser.conftest import open_from_menu, wait_until_done
+from tests.browser.test_app import go, heading
+
+pytestmark = pytest.mark.browser
+
+OWN = "Mr. Darcy met Mr. Bingley, and Mr. Bingley met Jane."
+
+
+def prompt_box(page: Page) -> Locator:
+    return page.get_by_label("Prompt", exact=True).and_(page.locator("textarea"))
+
+
+def type_prompt(page: Page, text: str) -> None:
+    prompt_box(page).fill(text)
+    prompt_box(page).press("Control+Enter")
+    wait_until_done(page)
+
+
+def test_a_typed_prompt_goes_along_and_a_preset_opens_what_it_says(app: str, page: Page) -> None:
+    go(page, f"{app}/attention")
+    type_prompt(page, OWN)
+    for name, title in (("finder", "Finder"), ("compare", "Compare"), ("attention", "Attention")):
+        open_from_menu(page, name)
+        heading(page, title)
+        wait_until_done(page)
+        expect(prompt_box(page)).to_have_value(OWN)
+    open_from_menu(page, "induction")
+    heading(page, "Induction")
+    page.get_by_role("button", name="See it on repeated tokens").click()
+    heading(page, "Second half: seen before, so predicted")
+    # A preset whose values are all defaults: its link was the menu's.
+    open_from_menu(page, "start")
+    page.get_by_role("link", name="Open in Attention").click()
+    heading(page, "Attention")
+    wait_until_done(page)
+    expect(prompt_box(page)).to_have_value(DEFAULT_PROMPT)
+    expect(page).to_have_url(re.compile("/attention$"))
+
+
+def test_a_prompt_too_long_for_a_link_goes_along_to_a_head(app: str, page: Page) -> None:
+    go(page, f"{app}/attention")
+    long = "the old house by the sea " * 70
+    type_prompt(page, long)
+    page.get_by_role("button", name=re.compile("^Open L")).click()
+    heading(page, re.compile("^Where L"))
+    expect(prompt_box(page)).to_have_value(long)
+
+
+def test_the_sidebar_is_away_where_nothing_is_asked(app: str, page: Page) -> None:
+    go(page, f"{app}/glossary")
+    expect(page.get_by_test_id("stSidebar")).to_have_count(0)
+    expect(page.get_by_role("button", name="Present")).to_be_visible()
+    open_from_menu(page, "tokens")
+    expect(page.get_by_role("combobox", name="Model")).to_be_visible()
+    open_from_menu(page, "circuits")
+    heading(page, "Circuits")
+    expect(page.get_by_role("combobox", name="Model")).to_be_visible()
+    expect(prompt_box(page)).to_have_count(0)

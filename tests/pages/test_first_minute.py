@@ -1,0 +1,110 @@
+"""The first minute: a prompt goes with its visitor, and a page asks for what it is about."""
+
+import pytest
+
+from app.links.link import link_parameters, whole_link
+from app.links.pages import PAGES
+from app.links.parameters import DEFAULT_PROMPT
+from app.shell.presets import PRESETS
+from tests.pages.test_pages import (  # noqa: F401 - open_at is a fixture
+    Open,
+    address,
+    expect_well,
+    open_at,
+)
+
+OWN = "Mr. Darcy met Mr. Bingley, and Mr. Bingley met Jane."
+BEGIN_REPEATED = [page.name for page in PAGES if page.repeated]
+OFFER = "See it on repeated tokens"
+
+
+def asked_for(app) -> set[str]:  # noqa: ANN001
+    """The pickers in the sidebar."""
+    kinds = ("selectbox", "segmented_control", "text_area", "slider", "number_input", "toggle")
+    return {widget.key for kind in kinds for widget in app.sidebar.get(kind)} | {
+        widget.key for widget in app.sidebar.get("button_group")
+    }
+
+
+@pytest.mark.parametrize("name", BEGIN_REPEATED)
+def test_a_typed_prompt_stays_the_input_on_pages_that_begin_with_repeated_tokens(
+    open_at: Open,  # noqa: F811
+    name: str,
+) -> None:
+    """It was dropped without a word while the address still held it."""
+    app = open_at("attention")
+    app.text_area(key="view.prompt").set_value(OWN).run()
+    app.switch_page(f"pages/{name}.py").run()
+    expect_well(app)
+    assert app.text_area(key="view.prompt").value == OWN
+    assert address(app) == {"input": "prompt", "prompt": OWN}
+    app.switch_page("pages/attention.py").run()
+    assert address(app) == {"prompt": OWN}
+
+
+def test_repeated_tokens_are_one_button_away_with_the_reason(open_at: Open) -> None:  # noqa: F811
+    app = open_at("finder", input="prompt", prompt=OWN)
+    assert [text for text in app.caption if "meaning cannot stand in" in text.value]
+    next(button for button in app.button if button.label == OFFER).click().run()
+    expect_well(app)
+    assert address(app) == {"prompt": OWN}
+    assert app.slider(key="view.length").value == 50
+    assert OFFER not in [button.label for button in app.button]
+
+
+@pytest.mark.parametrize(("name", "offered"), [("finder", False), ("attention", False)])
+def test_a_link_that_omits_defaults_means_the_defaults(
+    open_at: Open,  # noqa: F811
+    name: str,
+    offered: bool,
+) -> None:
+    """A link of every age to such a page that names a prompt alone shows repeated tokens."""
+    app = open_at(name, prompt=OWN)
+    assert address(app) == {"prompt": OWN}
+    assert (OFFER in [button.label for button in app.button]) == offered
+    shown = "repeated" if name in BEGIN_REPEATED else "prompt"
+    assert app.segmented_control(key="view.input").value == shown
+
+
+def test_two_prompts_are_not_to_be_repeated_tokens(open_at: Open) -> None:  # noqa: F811
+    app = open_at("compare", by="prompt", input="prompt")
+    assert OFFER not in [button.label for button in app.button]
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.title)
+def test_a_preset_opens_what_it_says_whatever_was_in_the_session(
+    open_at: Open,  # noqa: F811
+    preset,  # noqa: ANN001
+) -> None:
+    """The link of the first one held nothing, which stands for the view as it is."""
+    app = open_at("tokens", model="gelu-4l", layer="3", head="2")
+    app.text_area(key="view.prompt").set_value(OWN).run()
+    app.switch_page("pages/start.py").run()
+    links = [link.proto.query_string for link in app.main.get("page_link")]
+    assert all(links)
+    for key in list(app.query_params):
+        del app.query_params[key]
+    for key, value in whole_link(preset.page, preset.values).items():
+        app.query_params[key] = value
+    app.switch_page(f"pages/{preset.page}.py").run()
+    expect_well(app)
+    assert address(app) == link_parameters(preset.page, preset.values)
+    if "input" not in preset.values:
+        shown = app.text_area(key="view.prompt").value
+        assert shown == preset.values.get("prompt", DEFAULT_PROMPT)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_sidebar_asks_for_what_its_page_is_about(open_at: Open, page) -> None:  # noqa: ANN001, F811
+    found = asked_for(open_at(page.name))
+    assert ("view.model" in found) == (page.asks != "nothing")
+    assert ("view.input" in found) == (page.asks == "input")
+    assert ("view.bos" in found) <= (page.asks in ("input", "prompts"))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.asks != "input"])
+def test_what_a_page_does_not_ask_for_changes_nothing_on_it(open_at: Open, page) -> None:  # noqa: ANN001, F811
+    """A prompt that cannot be read is no matter of theirs."""
+    app = open_at(page.name, input="prompt", prompt=" ")
+    expect_well(app)
+    assert not [text.value for text in app.text if "no text yet" in text.value]
