@@ -105,11 +105,7 @@ class Admission:
         Raises:
             AnalysisError: It can never fit, or too many wait already.
         """
-        if need > self._max_bytes:
-            raise AnalysisError(
-                f"This would take about {need / 2**20:,.0f} MB of memory; this server gives one "
-                f"request {self._max_bytes / 2**20:,.0f}. Take fewer sequences or a shorter text."
-            )
+        self.check_fits(need)
         places = 0 if visitor.name is None else 1
         line = self._line if places else self._background
         holds = False
@@ -129,6 +125,18 @@ class Admission:
                     self._bytes -= need
                     self._usual += places * _RECENT * (self._clock() - start - self._usual)
                     self._changed.notify_all()
+
+    def check_fits(self, need: int) -> None:
+        """Refuse what can never fit.
+
+        Raises:
+            AnalysisError: With both sizes.
+        """
+        if need > self._max_bytes:
+            raise AnalysisError(
+                f"This would take about {need / 2**20:,.0f} MB of memory; this server gives one "
+                f"request {self._max_bytes / 2**20:,.0f}. Take fewer sequences or a shorter text."
+            )
 
     def _wait_in(self, line: deque[object], need: int, places: int, visitor: Visitor) -> None:
         """Stand in a line until it is this one's turn, and leave it, one way or the other."""

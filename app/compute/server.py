@@ -14,6 +14,7 @@ from analysis.models.catalog import find_model
 from analysis.models.info import machine_memory
 from app.compute.admission import Admission, Nobody, RateLimit, Visitor
 from app.compute.downloads import Downloads
+from app.compute.exports import Exports
 from app.compute.imports import import_all
 from app.compute.loaded_models import LoadedModels
 from app.compute.one_by_one import OneByOne
@@ -51,6 +52,9 @@ class Server:
         self.admission = Admission(
             config.memory_mb * _MB, config.computations_at_once, config.max_waiting
         )
+        # Says to whoever keeps them that files nobody downloads may go.
+        self.tidy: Callable[[], None] = lambda: None
+        self.exports = Exports(self.admission, lambda: self.tidy())
         self.rate = RateLimit(config.computations_per_minute)
         # Opening many tabs does not multiply it.
         self.address_rate = RateLimit(

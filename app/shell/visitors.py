@@ -9,7 +9,9 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from app.components.progress import PATIENCE
+from app.compute.address import network_address
 from app.compute.admission import Nobody
+from app.compute.exports import Taker
 from app.compute.server import current_server
 from app.text import markdown_text
 
@@ -22,13 +24,22 @@ def visitor_name() -> str:
     return name
 
 
+def visitor_address() -> str | None:
+    """Of the websocket, or what a trusted proxy says; None on this machine."""
+    return network_address(st.context.ip_address)
+
+
+def page_taker() -> Taker:
+    """This visitor, as whoever presses a button for a file later on."""
+    return Taker(visitor_name(), visitor_address())
+
+
 class PageVisitor:
     """A visitor in the middle of a page: once it takes long, the page says there what it is."""
 
     def __init__(self) -> None:
         self.name = visitor_name()
-        # Of the websocket, or what a trusted proxy says; None on this machine.
-        self.address = st.context.ip_address
+        self.address = visitor_address()
         self._since = time.monotonic()
         self._message: DeltaGenerator | None = None
         self._spinner: AbstractContextManager[None] | None = None
