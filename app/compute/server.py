@@ -70,7 +70,7 @@ class Server:
         self.sweeps = Sweeps(MAX_SWEEPS_AT_ONCE, MAX_SWEEPS)
         self.mosaic = OneByOne("the scores")
         self.downloads = Downloads()
-        self.rooms = Rooms()
+        self.rooms = Rooms(config.rooms_per_address)
         self._lock = threading.Lock()
         self._warmed_up: set[str] = set()
 
