@@ -45,8 +45,9 @@ def bytes_kept(manager: MemoryUploadedFileManager) -> dict[str, int]:
 def forget_upload(file: UploadedFile) -> None:
     """Give back a file that has been read and is not asked for again."""
     context = get_script_run_ctx(suppress_warning=True)
-    if context is not None:
-        context.uploaded_file_mgr.remove_file(context.session_id, file.file_id)
+    manager = context.uploaded_file_mgr if context else None
+    if context and isinstance(manager, MemoryUploadedFileManager):
+        manager.remove_file(context.session_id, file.file_id)
 
 
 def forget_downloads() -> None:
@@ -123,8 +124,8 @@ def _uploads_to(scope: Scope) -> str | None:
     """The session that a request would add a file to."""
     if scope["type"] != "http" or scope["method"] != "PUT":
         return None
-    *_, where, session, _ = ["", "", "", *scope["path"].split("/")]
-    return session if where == "upload_file" else None
+    path: list[str] = scope["path"].split("/")
+    return path[-2] if path[-3:-2] == ["upload_file"] else None
 
 
 def _size(headers: Headers) -> int:
