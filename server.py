@@ -17,12 +17,14 @@ from app.compute.server import Server, install
 from app.config import ConfigError, settings
 from app.shell.headers import SecurityHeaders
 from app.shell.room_routes import room_routes
+from app.shell.uploads import UploadLimits, forget_downloads
 
 try:
     server = Server(settings())
 except ConfigError as error:
     sys.exit(f"Headscope does not start. {error}")
 
+server.tidy = forget_downloads
 install(server)
 bound_arenas()
 
@@ -53,5 +55,5 @@ app = App(
     Path(__file__).parent / "streamlit_app.py",
     lifespan=_get_ready,
     routes=room_routes(server.rooms),
-    middleware=[Middleware(SecurityHeaders)],
+    middleware=[Middleware(SecurityHeaders), Middleware(UploadLimits)],
 )

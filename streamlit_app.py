@@ -7,6 +7,7 @@ import streamlit as st
 from analysis.models.catalog import list_models
 from app.compute.server import current_server
 from app.shell.navigation import run_selected_page, take_view_along
+from app.shell.visitors import draw_in_turn
 
 # A file of our own: named icons and emoji make the browser ask a font service for the picture.
 icon = Path(__file__).parent / "app" / "favicon.png"
@@ -18,6 +19,6 @@ st.set_page_config(
     initial_sidebar_state="collapsed" if st.context.is_embedded else "auto",
 )
 take_view_along()
-run_selected_page()
+draw_in_turn(run_selected_page)
 # Last: the page is on screen before torch and TransformerLens are imported.
 current_server().warm_up(list_models()[0].name)

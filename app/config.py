@@ -38,6 +38,7 @@ class Config:
     max_waiting: int = 200  # places in that queue
     computations_per_minute: int = 300  # of one visitor; what is remembered costs none
     computations_per_minute_and_address: int = 0  # of one network address; 0: no limit
+    rooms_per_address: int = 8  # open at once from one network address; 0: no limit
     models_in_memory: int = 8
     models_mb: int = 0  # of their weights together; 0: two thirds of the memory that is here
     cache_mb: int = 256  # results kept in memory, for all visitors
@@ -57,6 +58,7 @@ _BOUNDS = {
     # A page may take a dozen.
     "computations_per_minute": (20, 1_000_000),
     "computations_per_minute_and_address": (0, 1_000_000),
+    "rooms_per_address": (0, 1000),
     "models_in_memory": (1, 64),
     "models_mb": (0, 1_000_000),
     "cache_mb": (16, 1_000_000),

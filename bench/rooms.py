@@ -15,6 +15,7 @@ page runs by itself. `--quick`: 5 followers, 3 moves.
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import sys
@@ -54,10 +55,11 @@ def follow(address: str, lesson: Lesson, number: int) -> None:
     """One follower, from joining to the end of the lesson."""
     draw = random.Random(number)
     time.sleep(draw.uniform(0, EVERY))
-    path = f"/room-version?{urlencode({'code': lesson.code, 'who': f'follower {number}'})}"
     questions = HTTPConnection(urlsplit(address).netloc, timeout=PATIENCE)
     with visit(address) as visitor:
         visitor.open(lesson.page, {"room": lesson.code})
+        who = json.loads(visitor.told["follow_room"])["who"]
+        path = f"/room-version?{urlencode({'code': lesson.code, 'who': who})}"
         seen = ""
         while not lesson.over:
             questions.request("GET", path)

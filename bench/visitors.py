@@ -47,14 +47,28 @@ class Visitor:
     def __init__(self, connection: ClientConnection):
         self._connection = connection
         self._buttons: dict[str, str] = {}  # label: widget
+        self._folded: dict[str, str] = {}  # and of what folds out
+        self._fields: dict[str, str] = {}  # the same of text that is typed
         self.code: list[str] = []  # every block of code that was shown
+        self.told: dict[str, str] = {}  # what components were given last, as JSON, by name
+        self.session = ""  # as the server calls it
+        self.files: dict[str, str] = {}  # label of a button: file that is made when it is pressed
 
-    def open(self, page: str, query: Mapping[str, str] | None = None, press: str = "") -> Page:
+    def open(
+        self,
+        page: str,
+        query: Mapping[str, str] | None = None,
+        press: str = "",
+        unfold: str = "",
+    ) -> Page:
         """Run a page (`""` for the start page) and wait for its end.
 
-        `press` is the label of a button that was shown before, and is pressed.
+        `press` is the label of a button that was shown before, and is pressed; `unfold` that of
+        what folds out, the first of several, and is opened.
         """
         request = BackMsg()
+        if unfold:
+            request.rerun_script.widget_states.widgets.add(id=self._folded[unfold], bool_value=True)
         if press:
             request.rerun_script.widget_states.widgets.add(
                 id=self._buttons[press], trigger_value=True
@@ -70,10 +84,15 @@ class Visitor:
             message = ForwardMsg()
             message.ParseFromString(data)
             kind = message.WhichOneof("type")
+            if kind == "delta" and message.delta.add_block.HasField("popover"):
+                popover = message.delta.add_block.popover
+                self._folded.setdefault(popover.label, popover.id)
             if kind == "delta" and message.delta.WhichOneof("type") == "new_element":
                 place = tuple(message.metadata.delta_path)
                 self._notice(message)
                 places[place] = _element(message)
+            elif kind == "new_session":
+                self.session = message.new_session.initialize.session_id
             elif kind == "script_finished":
                 status = message.ScriptFinishedStatus.Name(message.script_finished)
                 if status == "FINISHED_EARLY_FOR_RERUN":
@@ -88,12 +107,39 @@ class Visitor:
                     tuple(alert for _, alert in shown if alert),
                 )
 
+    def download(self, label: str) -> str:
+        """Press a button for a file: its address on the server; empty where it was refused."""
+        request = BackMsg()
+        request.backend_operation_request.request_id = label
+        request.backend_operation_request.session_id = self.session
+        request.backend_operation_request.deferred_file.file_id = self.files[label]
+        self._connection.send(request.SerializeToString())
+        while True:
+            data = self._connection.recv(timeout=PATIENCE)
+            assert isinstance(data, bytes)
+            message = ForwardMsg()
+            message.ParseFromString(data)
+            if message.WhichOneof("type") == "backend_operation_response":
+                return message.backend_operation_response.deferred_file.url
+
+    def type(self, label: str, text: str) -> None:
+        """Type into a field that was shown before, and do not look what comes of it."""
+        request = BackMsg()
+        request.rerun_script.widget_states.widgets.add(id=self._fields[label], string_value=text)
+        self._connection.send(request.SerializeToString())
+
     def _notice(self, message: ForwardMsg) -> None:
         element = message.delta.new_element
         if element.WhichOneof("type") == "button":
             self._buttons[element.button.label] = element.button.id
         elif element.WhichOneof("type") == "code":
             self.code.append(element.code.code_text)
+        elif element.WhichOneof("type") == "text_area":
+            self._fields[element.text_area.label] = element.text_area.id
+        elif element.WhichOneof("type") == "download_button":
+            self.files[element.download_button.label] = element.download_button.deferred_file_id
+        elif element.WhichOneof("type") == "bidi_component":
+            self.told[element.bidi_component.component_name] = element.bidi_component.json
 
 
 def _element(message: ForwardMsg) -> tuple[str, str]:
@@ -122,14 +168,18 @@ def _element(message: ForwardMsg) -> tuple[str, str]:
 
 
 @contextmanager
-def visit(address: str) -> Iterator[Visitor]:
-    """A new session with the server at `address` (http://host:port)."""
+def visit(address: str, of: str = "") -> Iterator[Visitor]:
+    """A new session with the server at `address` (http://host:port).
+
+    `of` is the network address that a proxy on this machine would say the visitor has.
+    """
     host = urlsplit(address).netloc
     with connect(
         f"ws://{host}/_stcore/stream",
         origin=Origin(address),
         subprotocols=[Subprotocol("streamlit")],
         max_size=None,
+        additional_headers={"X-Forwarded-For": of} if of else None,
         open_timeout=PATIENCE,
     ) as connection:
         yield Visitor(connection)

@@ -12,6 +12,7 @@ import analysis
 from analysis.head import Head
 from analysis.limits import MAX_BYTES
 from analysis.models.files import fingerprint
+from app.compute.admission import Turn
 from app.compute.question import Question
 from app.compute.server import Server, current_server
 from app.compute.stored import from_bytes, key_text, shipped_file, to_bytes
@@ -40,20 +41,28 @@ def ask(question: Question[P, R], info: ModelInfo, *arguments: P.args, **options
             server.rate.take(who.name)
         if who.address is not None:
             server.address_rate.take(who.address)
-        with server.admission.admitted(_bytes_of(question, info, asked), who):
+        who.steps_aside()
+        need, kind = _bytes_of(question, info, asked), f"{question.name} {info.name}"
+        with server.admission.admitted(need, who, kind, key) as turn:
             model = server.models.get(info, who)
             if options.get("progress") is None:
                 who.starts(_doing(info, asked))
+            if "progress" in options:
+                options["progress"] = _giving_way(turn, options["progress"])
             return question(model, *arguments, **options)
 
     def while_another_does() -> None:
         who.check()
+        server.admission.awaits(key, who)
+        who.steps_aside()
         who.starts(_doing(info, asked))
 
     try:
-        return server.results.get(
+        found = server.results.get(
             key, lambda: _stored_or(server, info, key, admitted), while_another_does
         )
+        who.comes_back()
+        return found
     finally:
         # Not before the result is remembered: who has left ends in there.
         who.ends()
@@ -76,6 +85,17 @@ def remembered() -> Iterator[tuple[str, Any]]:
     for key, value in current_server().results.items():
         if (question := key_text(key)) is not None:
             yield question, value
+
+
+def _giving_way(turn: Turn, progress: Any) -> Progress:
+    """What long work calls between its pieces: others who have used less go first."""
+
+    def told(done: int, total: int) -> None:
+        turn.give_way()
+        if progress is not None:
+            progress(done, total)
+
+    return told
 
 
 def _asked(*arguments: Any, **options: Any) -> tuple[Any, ...]:

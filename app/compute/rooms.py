@@ -1,22 +1,27 @@
 """Rooms in which a presenter's view is followed: who may move one, and what it shows now.
 
 No Streamlit in here. A room is found by its code, which the join link holds, and moved only with
-its key, which only the presenter's session and browser hold.
+its key, which only the presenter's session and browser hold. Who follows is a session that has
+joined; a browser that asks under any other name is told nothing and takes no place.
 """
 
 import secrets
 import threading
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-MAX_ROOMS = 50
-MAX_FOLLOWERS = 200
+MAX_ROOMS = 200
+# In one room, and those of one network address: a lecture behind one leaves places for others.
+MAX_FOLLOWERS, MAX_OF_ADDRESS = 250, 200
 # Characters of a view in a room: a long prompt and everything else.
 MAX_VIEW = 120_000
 # Seconds after which a room closes: without a presenter or follower, and in any case.
 IDLE, LONGEST = 3600.0, 8 * 3600.0
+# Seconds after which it closes without its presenter, who may reload or lose the line for a while.
+AWAY = 600.0
 # Seconds without a look after which a follower counts as gone.
 GONE = 10.0
 # 96 bits: no one finds a room by trying.
@@ -37,45 +42,74 @@ class Shown:
     view: Mapping[str, str]
 
 
+@dataclass(frozen=True, eq=False)
+class Guest:
+    """Who opens a room or follows in one.
+
+    Args:
+        name: Of the session, which nobody else can guess.
+        address: Where it comes from, as far as that is known.
+        is_there: Whether its page is still open.
+    """
+
+    name: str
+    address: str | None = None
+    is_there: Callable[[], bool] = lambda: True
+
+
+@dataclass(slots=True)
+class _Follower:
+    address: str | None
+    seen: float  # when its browser looked last
+
+
 @dataclass(slots=True)
 class _Room:
     code: str
+    host: Guest
     opened: float
     used: float
     shown: Shown
+    there: float  # when its host was last
     prepared: tuple[View, ...] = ()
-    followers: dict[Hashable, float] = field(default_factory=dict)  # when each looked last
+    followers: dict[str, _Follower] = field(default_factory=dict)  # by name
+
+    def present(self, now: float) -> list[_Follower]:
+        """Those who follow now."""
+        return [each for each in self.followers.values() if now - each.seen <= GONE]
 
 
 class Rooms:
     """The rooms of one server; safe for any number of threads.
 
     Args:
+        per_address: How many one network address may have open; 0: no limit.
         clock: Seconds that only rise.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic):
-        self._clock = clock
+    def __init__(self, per_address: int = 0, clock: Callable[[], float] = time.monotonic):
+        self._per_address, self._clock = per_address, clock
         self._lock = threading.Lock()
         self._by_key: dict[str, _Room] = {}
         self._by_code: dict[str, str] = {}  # code: key
 
-    def open(self, page: str, view: Mapping[str, str]) -> tuple[str, str]:
+    def open(self, page: str, view: Mapping[str, str], host: Guest) -> tuple[str, str]:
         """A new room: its code for followers, and the key that moves it.
+
+        A session has one: another that it has opened before closes.
 
         Raises:
             RoomError: There are too many.
         """
+        shown = _shown(1, page, view)
         with self._lock:
             now = self._clock()
             self._close_old(now)
-            if len(self._by_key) >= MAX_ROOMS:
-                raise RoomError(
-                    f"{MAX_ROOMS} rooms are open, and there cannot be more. Close one, or try "
-                    "again later."
-                )
+            for key in [key for key, room in self._by_key.items() if room.host.name == host.name]:
+                self._remove(key)
+            self._make_room(host, now)
             code, key = secrets.token_urlsafe(_CODE_BYTES), secrets.token_urlsafe(_KEY_BYTES)
-            self._by_key[key] = _Room(code, now, now, _shown(1, page, view))
+            self._by_key[key] = _Room(code, host, now, now, shown, now)
             self._by_code[code] = key
             return code, key
 
@@ -90,21 +124,39 @@ class Rooms:
                 room.shown = _shown(room.shown.version + 1, page, view)
             return True
 
-    def look(self, code: str, follower: Hashable) -> Shown:
-        """What the room shows, to a follower.
+    def follow(self, code: str, guest: Guest) -> Shown:
+        """Join the room, or come back to it: what it shows.
 
         Raises:
             RoomError: There is no such room, or it is full.
         """
         with self._lock:
-            room = self._open_room(self._by_code.get(code, ""))
-            if room is None:
-                raise RoomError("That room is closed.")
-            now = self._clock()
-            if follower not in room.followers and len(_present(room, now)) >= MAX_FOLLOWERS:
-                raise RoomError(f"That room is full: {MAX_FOLLOWERS} follow already.")
-            room.followers = {**_present(room, now), follower: now}
+            room, now = self._found(code), self._clock()
+            known = room.followers.get(guest.name)
+            if known is None or now - known.seen > GONE:
+                self._check_place(room, guest.address, now)
+            if len(room.followers) >= 2 * MAX_FOLLOWERS:
+                room.followers = {
+                    name: each for name, each in room.followers.items() if now - each.seen <= GONE
+                }
+            room.followers[guest.name] = _Follower(guest.address, now)
             room.used = now
+            return room.shown
+
+    def look(self, code: str, name: str) -> Shown:
+        """What the room shows, to a follower who has joined.
+
+        Raises:
+            RoomError: There is no such room, or nobody of that name in it, or it is full meanwhile.
+        """
+        with self._lock:
+            room, now = self._found(code), self._clock()
+            follower = room.followers.get(name)
+            if follower is None:
+                raise RoomError("That room is followed by who has joined it.")
+            if now - follower.seen > GONE:
+                self._check_place(room, follower.address, now)
+            follower.seen = room.used = now
             return room.shown
 
     def prepare(self, key: str, views: Sequence[View]) -> None:
@@ -113,7 +165,7 @@ class Rooms:
             if room := self._open_room(key):
                 room.prepared = tuple(views)
 
-    def take_over(self, key: str) -> tuple[str, str, tuple[View, ...]] | None:
+    def take_over(self, key: str, host: Guest) -> tuple[str, str, tuple[View, ...]] | None:
         """Move the room from here on: its code, a new key, and its prepared views.
 
         The old key moves nothing any more: of two tabs of one presenter only one is followed.
@@ -124,6 +176,7 @@ class Rooms:
                 return None
             new = secrets.token_urlsafe(_KEY_BYTES)
             self._by_key[new] = self._by_key.pop(key)
+            room.host, room.there = host, self._clock()
             self._by_code[room.code] = new
             return room.code, new, room.prepared
 
@@ -131,13 +184,13 @@ class Rooms:
         """How many follow now; None if the room is closed."""
         with self._lock:
             room = self._open_room(key)
-            return None if room is None else len(_present(room, self._clock()))
+            return None if room is None else len(room.present(self._clock()))
 
-    def leave(self, code: str, follower: Hashable) -> None:
+    def leave(self, code: str, name: str) -> None:
         """A follower goes."""
         with self._lock:
             if room := self._by_key.get(self._by_code.get(code, "")):
-                room.followers.pop(follower, None)
+                room.followers.pop(name, None)
 
     def close(self, key: str) -> None:
         """The presenter ends it."""
@@ -148,18 +201,71 @@ class Rooms:
         self._close_old(self._clock())
         return self._by_key.get(key)
 
+    def _found(self, code: str) -> _Room:
+        room = self._open_room(self._by_code.get(code, ""))
+        if room is None:
+            raise RoomError("That room is closed.")
+        return room
+
+    def _check_place(self, room: _Room, address: str | None, now: float) -> None:
+        present = room.present(now)
+        if len(present) >= MAX_FOLLOWERS:
+            raise RoomError(f"That room is full: {MAX_FOLLOWERS} follow already.")
+        here = sum(each.address == address for each in present)
+        if address is not None and here >= MAX_OF_ADDRESS:
+            raise RoomError(
+                f"That room is full for your network address: {MAX_OF_ADDRESS} follow from it."
+            )
+
+    def _make_room(self, host: Guest, now: float) -> None:
+        """See to it that one more fits: a room whose presenter is gone closes for one who is there.
+
+        With all of them in use the address that has most gives one up for an address that would
+        still have fewer.
+        """
+        own = [key for key, room in self._by_key.items() if room.host.address == host.address]
+        limited = host.address is not None and self._per_address
+        if limited and len(own) >= self._per_address and not self._close_left(own, now):
+            raise RoomError(
+                f"{self._per_address} rooms are open from your network address, and there cannot "
+                "be more. Close one, or try again later."
+            )
+        if len(self._by_key) < MAX_ROOMS or self._close_left(list(self._by_key), now):
+            return
+        held = Counter(room.host.address for room in self._by_key.values())
+        most, count = held.most_common(1)[0]
+        if count <= held[host.address] + 1:
+            raise RoomError(
+                f"{MAX_ROOMS} rooms are open, and there cannot be more. Close one, or try "
+                "again later."
+            )
+        theirs = [key for key, room in self._by_key.items() if room.host.address == most]
+        # The one with fewest followers, of these the one that was used least recently.
+        self._remove(
+            min(
+                theirs,
+                key=lambda key: (len(self._by_key[key].present(now)), self._by_key[key].used),
+            )
+        )
+
+    def _close_left(self, keys: Sequence[str], now: float) -> bool:
+        """Close the one that was left by its presenter first, if any was."""
+        left = [key for key in keys if self._by_key[key].there < now - GONE]
+        if left:
+            self._remove(min(left, key=lambda key: self._by_key[key].there))
+        return bool(left)
+
     def _close_old(self, now: float) -> None:
         for key, room in list(self._by_key.items()):
-            if now - room.used > IDLE or now - room.opened > LONGEST:
+            if room.host.is_there():
+                room.there = now
+            left = now - room.there > AWAY
+            if left or now - room.used > IDLE or now - room.opened > LONGEST:
                 self._remove(key)
 
     def _remove(self, key: str) -> None:
         if room := self._by_key.pop(key, None):
             del self._by_code[room.code]
-
-
-def _present(room: _Room, now: float) -> dict[Hashable, float]:
-    return {who: seen for who, seen in room.followers.items() if now - seen <= GONE}
 
 
 def _shown(version: int, page: str, view: Mapping[str, str]) -> Shown:

@@ -14,6 +14,7 @@ from analysis.models.catalog import find_model
 from analysis.models.info import machine_memory
 from app.compute.admission import Admission, Nobody, RateLimit, Visitor
 from app.compute.downloads import Downloads
+from app.compute.exports import Exports
 from app.compute.imports import import_all
 from app.compute.loaded_models import LoadedModels
 from app.compute.one_by_one import OneByOne
@@ -34,6 +35,12 @@ SHARE_OF_MEMORY = 2 / 3
 # A model runs one thing at a time; a second sweep can be of another model.
 MAX_SWEEPS_AT_ONCE = 2
 MAX_SWEEPS = 32
+# With one, a page that waits for what we do not know of would hold up all others.
+DRAWN_AT_ONCE = 2
+# In line; more have closed their tabs and not been noticed yet.
+MAX_DRAWN = 1000
+# Seconds of one turn to draw: most pages take a tenth of a second.
+LONGEST_TURN = 1.0
 _MB = 2**20
 
 
@@ -51,6 +58,12 @@ class Server:
         self.admission = Admission(
             config.memory_mb * _MB, config.computations_at_once, config.max_waiting
         )
+        # Pages, of which Python draws one at a time: more at once only wait for each other. One
+        # that waits for something else soon no longer counts.
+        self.drawing = Admission(0, DRAWN_AT_ONCE, MAX_DRAWN, longest=LONGEST_TURN)
+        # Says to whoever keeps them that files nobody downloads may go.
+        self.tidy: Callable[[], None] = lambda: None
+        self.exports = Exports(self.admission, lambda: self.tidy())
         self.rate = RateLimit(config.computations_per_minute)
         # Opening many tabs does not multiply it.
         self.address_rate = RateLimit(
@@ -66,7 +79,7 @@ class Server:
         self.sweeps = Sweeps(MAX_SWEEPS_AT_ONCE, MAX_SWEEPS)
         self.mosaic = OneByOne("the scores")
         self.downloads = Downloads()
-        self.rooms = Rooms()
+        self.rooms = Rooms(config.rooms_per_address)
         self._lock = threading.Lock()
         self._warmed_up: set[str] = set()
 

@@ -2,7 +2,8 @@
 
 No Streamlit in here: a page looks at a sweep every now and then (`Sweeps.watch`), which also says
 that its visitor is still there. Who presses Cancel leaves; a closed tab no longer looks. Once
-nobody is left the work stops with what has been found, and the next who looks lets it go on.
+nobody is left the work stops with what has been found, and the next who looks lets it go on. A
+sweep gives way to one of visitors who have used less: it stops in the same way, and goes on later.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ import numpy as np
 
 from analysis.errors import AnalysisError
 from analysis.head import Head
+from app.compute.admission import Used
 
 if TYPE_CHECKING:
     from analysis.effects.ablation import HeadAblation
@@ -31,6 +33,8 @@ _log = logging.getLogger("headscope")
 PATIENCE = 10.0
 # Seconds between two looks of a caller who waits.
 _LOOK = 0.05
+# Seconds of a sweep before it gives way: to begin again takes a forward pass.
+PIECE = 5.0
 # A lock is not fair: without a pause whoever waits for the model would wait for the whole sweep.
 _PAUSE = 0.001
 
@@ -73,7 +77,8 @@ class _Sweep:
     found: dict[Head, HeadAblation] = field(default_factory=dict)
     state: State = "stopped"
     failure: BaseException | None = None
-    watchers: dict[Hashable, float] = field(default_factory=dict)  # when each looked last
+    # When each looked last, and its network address, or itself where it has none.
+    watchers: dict[Hashable, tuple[float, Hashable]] = field(default_factory=dict)
     total: int = 0
     began: tuple[float, int] = (0.0, 0)  # when this part of the work did, and what was known
 
@@ -93,17 +98,25 @@ class Sweeps:
         workers: How many run at once; others wait for their turn.
         kept: How many are remembered, finished or not.
         patience: See `PATIENCE`.
+        piece: See `PIECE`.
     """
 
-    def __init__(self, workers: int, kept: int, patience: float = PATIENCE):
+    def __init__(self, workers: int, kept: int, patience: float = PATIENCE, piece: float = PIECE):
         self._most_workers, self._kept, self._patience = workers, kept, patience
+        self._piece = piece
         self._lock = threading.Lock()
         self._sweeps: OrderedDict[Hashable, _Sweep] = OrderedDict()
-        self._queue: deque[_Sweep] = deque()
+        self._queue: list[_Sweep] = []
+        self._used = Used()  # seconds that each address has used
         self._workers = 0
 
     def watch(
-        self, key: Hashable, visitor: Hashable, heads: Order, ablate_each: AblateEach
+        self,
+        key: Hashable,
+        visitor: Hashable,
+        heads: Order,
+        ablate_each: AblateEach,
+        address: str | None = None,
     ) -> Snapshot:
         """Say that `visitor` wants this sweep, and see how far it is; starts or resumes it.
 
@@ -114,7 +127,7 @@ class Sweeps:
             sweep = self._sweeps.get(key) or self._add(key, heads, ablate_each)
             self._sweeps.move_to_end(key)
             if sweep.state not in ("done", "failed"):
-                sweep.watchers[visitor] = time.monotonic()
+                sweep.watchers[visitor] = time.monotonic(), address or visitor
             if sweep.state == "stopped":
                 self._enqueue(sweep)
             return sweep.snapshot()
@@ -172,12 +185,15 @@ class Sweeps:
     def _next(self) -> _Sweep | None:
         """The next sweep that is still wanted; with none the worker ends."""
         with self._lock:
-            while self._queue:
-                sweep = self._queue.popleft()
-                if self._wanted(sweep):
-                    sweep.state = "running"
-                    return sweep
+            for sweep in [each for each in self._queue if not self._wanted(each)]:
+                self._queue.remove(sweep)
                 sweep.state = "stopped"
+            if self._queue:
+                # Of equals the one that has waited longest.
+                sweep = min(self._queue, key=self._rank)
+                self._queue.remove(sweep)
+                sweep.state = "running"
+                return sweep
             self._workers -= 1
             return None
 
@@ -191,18 +207,42 @@ class Sweeps:
         if not left:
             return
         # Closed at once and not when it is collected: it holds a whole run's activations.
+        begun = before = time.monotonic()
         with closing(sweep.ablate_each(left)) as effects:
             for effect in effects:
+                now = time.monotonic()
                 with self._lock:
                     sweep.found[effect.head] = effect
                     if not self._wanted(sweep):
                         return
+                    self._count(sweep, now - before)
+                    if now - begun >= self._piece and self._gives_way(sweep):
+                        return
+                before = now
                 time.sleep(_PAUSE)
 
     def _wanted(self, sweep: _Sweep) -> bool:
         since = time.monotonic() - self._patience
-        sweep.watchers = {who: last for who, last in sweep.watchers.items() if last >= since}
+        sweep.watchers = {
+            who: (last, address) for who, (last, address) in sweep.watchers.items() if last >= since
+        }
         return bool(sweep.watchers)
+
+    def _rank(self, sweep: _Sweep) -> float:
+        """What the one of its watchers has used who has used least."""
+        now = time.monotonic()
+        return min(self._used.of(address, now) for _, address in sweep.watchers.values())
+
+    def _count(self, sweep: _Sweep, seconds: float) -> None:
+        """Share the seconds among the addresses that watch."""
+        addresses = {address for _, address in sweep.watchers.values()}
+        for address in addresses:
+            self._used.add(address, seconds / len(addresses), time.monotonic())
+
+    def _gives_way(self, sweep: _Sweep) -> bool:
+        """Whether a sweep of somebody who has used less waits; `_work` lines this one up again."""
+        mine = self._rank(sweep)
+        return any(self._wanted(other) and self._rank(other) < mine for other in self._queue)
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,9 +254,9 @@ class SharedSweep:
     heads: Order
     ablate_each: AblateEach
 
-    def watch(self, visitor: Hashable) -> Snapshot:
+    def watch(self, visitor: Hashable, address: str | None = None) -> Snapshot:
         """See `Sweeps.watch`."""
-        return self.sweeps.watch(self.key, visitor, self.heads, self.ablate_each)
+        return self.sweeps.watch(self.key, visitor, self.heads, self.ablate_each, address)
 
     def look(self) -> Snapshot:
         """See `Sweeps.look`."""

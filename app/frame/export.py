@@ -44,6 +44,12 @@ addEventListener("beforeprint", () => Plotly.relayout(chart, {
 }));
 addEventListener("afterprint", () => Plotly.relayout(chart, onScreen));
 """
+# Bytes of a row: of 32 heads on 250 tokens 43 as CSV and 50 as JSON, of long words twice as many.
+_ROW = 64
+# Bytes of a file without many rows, and of a page, which has Plotly or the grid inside.
+_SMALL, _PAGE = 2**20, 48 * 2**20
+# Rows that are turned into bytes at once.
+_LINES = 4096
 # Of a table that a page shows: a browser lays all of them out at once.
 MAX_ROWS_SHOWN = 5_000
 
@@ -259,13 +265,20 @@ def figure_table(figure: go.Figure) -> Table:
 
 def to_csv(table: Table) -> bytes:
     """CSV with a header; a text that a spreadsheet would run as a formula is led by `'`."""
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(map(plain_cell, table.columns))
-    for row in table.rows():
-        writer.writerow([plain_cell(cell) if isinstance(cell, str) else cell for cell in row])
+
+    def lines() -> Iterator[str]:
+        out = io.StringIO()
+        writer = csv.writer(out)
+        writer.writerow(map(plain_cell, table.columns))
+        for row in table.rows():
+            writer.writerow([plain_cell(cell) if isinstance(cell, str) else cell for cell in row])
+            yield out.getvalue()
+            out.seek(0)
+            out.truncate()
+        yield out.getvalue()
+
     # With a mark at the front spreadsheets read it as UTF-8.
-    return out.getvalue().encode("utf-8-sig")
+    return _encoded("\ufeff", lines())
 
 
 def to_json(table: Table, about: About) -> bytes:
@@ -283,9 +296,35 @@ def to_json(table: Table, about: About) -> bytes:
         "date": about.date,
         "view": about.view,
         "columns": list(table.columns),
-        "rows": [list(row) for row in table.rows()],
+        "rows": [],
     }
-    return json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
+    head, end = _json(document).rsplit("]", 1)
+
+    def rows() -> Iterator[str]:
+        for number, row in enumerate(table.rows()):
+            yield f"{', ' if number else ''}{_json(list(row))}"
+        yield f"]{end}"
+
+    return _encoded(head, rows())
+
+
+def bytes_needed(kind: str, table: Table) -> int:
+    """Memory that a file takes while it is made, rather too much than too little."""
+    if kind in ("CSV", "JSON"):
+        return _SMALL + 2 * _ROW * table.count
+    return _PAGE if kind == "HTML" else _SMALL
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _encoded(head: str, parts: Iterator[str]) -> bytes:
+    """All of a text, of which never more than a few lines are held as text."""
+    done, pieces = [head.encode()], iter(parts)
+    while some := "".join(islice(pieces, _LINES)):
+        done.append(some.encode())
+    return b"".join(done)
 
 
 def figure_body(figure: go.Figure, palette: Palette, name: str) -> str:

@@ -6,7 +6,6 @@ frozen `Selection`. Widgets on a page take their key from `widget_key`, so a cha
 the selection and in the link at the start of the next run.
 """
 
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -14,6 +13,7 @@ from types import MappingProxyType
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from analysis.limits import MAX_CHARACTERS
 from app.links.link import link_parameters, parse_link, whole_view
 from app.links.parameters import BY_KEY, PARAMETERS, PROMPTS
 from app.links.parsers import Refused, Value, text_up_to
@@ -21,6 +21,8 @@ from app.links.selection import Selection
 from app.text import display_token
 
 STATE = "headscope.selection"
+# Characters of a prompt that is too long to read and stays for its writer to shorten.
+MAX_KEPT = 5 * MAX_CHARACTERS
 
 
 def choose(**values: Value) -> None:
@@ -107,8 +109,8 @@ def _take_changes(changed: Mapping[str, Value]) -> list[str]:
             continue
         try:
             # A prompt that is too long for a link is no mistake; one too long to read is said so
-            # where it is read, with the text left in its place.
-            read = text_up_to(sys.maxsize) if key in PROMPTS else parameter.read
+            # where it is read, with the text left in its place, unless it takes too much memory.
+            read = text_up_to(MAX_KEPT) if key in PROMPTS else parameter.read
             chosen[key] = read(parameter.text(value))
         except Refused as refusal:
             shown = display_token(parameter.text(value)[:40])

@@ -29,6 +29,7 @@ from app.shell.present import current_room, draw_present, publish
 from app.shell.share import UnreadableView, draw_file, draw_link, read_view_file
 from app.shell.sidebar import draw_sidebar
 from app.shell.theme import follow_theme
+from app.shell.uploads import forget_upload
 
 
 def open_page(name: str) -> Selection:
@@ -161,8 +162,10 @@ def _draw_file(page: str) -> None:
         if (file := st.session_state.get(key)) is None:
             return
         state.uploads += 1  # the next uploader is empty
+        data = file.getvalue()
+        forget_upload(file)
         try:
-            target, link = read_view_file(file.getvalue())
+            target, link = read_view_file(data)
         except UnreadableView as refusal:
             state.remarks = [str(refusal)]
             return

@@ -13,14 +13,17 @@ from uuid import uuid4
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
+from streamlit.runtime import Runtime
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from app.compute.rooms import RoomError, Rooms
+from app.compute.rooms import Guest, RoomError, Rooms
 from app.compute.server import current_server
 from app.links.pages import PAGES
 from app.shell.room_routes import COOKIE
 from app.shell.scripts import script_component
 from app.shell.share import qr_code, view_link
 from app.shell.theme import palette
+from app.shell.visitors import visitor_address
 from app.text import is_text
 
 MAX_VIEWS = 50
@@ -59,6 +62,17 @@ class _State:
 def _state() -> _State:
     state: _State = st.session_state.setdefault(_STATE, _State())
     return state
+
+
+def _guest() -> Guest:
+    """This visitor; a page that nobody serves, as in tests, is always open."""
+    context = get_script_run_ctx()
+    session = context.session_id if context else ""
+
+    def is_there() -> bool:
+        return not Runtime.exists() or Runtime.instance().is_active_session(session)
+
+    return Guest(_state().who, visitor_address(), is_there)
 
 
 def _rooms() -> Rooms:
@@ -122,7 +136,7 @@ def current_room(code: str) -> tuple[str, str]:
     state = _state()
     if code and code != state.following and code != state.code:
         try:
-            _rooms().look(code, state.who)
+            _rooms().follow(code, _guest())
         except RoomError as refusal:
             return state.following, str(refusal)
         _leave()
@@ -199,7 +213,7 @@ def _draw_held() -> None:
         return
 
     def take_over() -> None:
-        if held := _rooms().take_over(key):
+        if held := _rooms().take_over(key, _guest()):
             state.code, state.key, views = held
             state.views, state.stage, state.place = list(views), bool(views), 0
 
@@ -213,7 +227,7 @@ def _open(page: str, view: Link) -> None:
     state = _state()
     _leave()
     try:
-        state.code, state.key = _rooms().open(page, view)
+        state.code, state.key = _rooms().open(page, view, _guest())
         _rooms().prepare(state.key, state.views)
     except RoomError as refusal:
         state.refused = str(refusal)
@@ -243,7 +257,7 @@ def _draw_following(page: str, view: Link, go: Go) -> None:
 
     def follow() -> None:
         try:
-            shown = _rooms().look(state.following, state.who)
+            shown = _rooms().follow(state.following, _guest())
         except RoomError as refusal:
             _leave()
             state.refused = str(refusal)

@@ -1,7 +1,9 @@
 """The visitor of the page that runs: who it is, what it sees while it waits, if it has left."""
 
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
+from contextvars import ContextVar
 from uuid import uuid4
 
 import streamlit as st
@@ -9,7 +11,9 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from app.components.progress import PATIENCE
-from app.compute.admission import Nobody
+from app.compute.address import network_address
+from app.compute.admission import Nobody, TryAgain, Turn
+from app.compute.exports import Taker
 from app.compute.server import current_server
 from app.text import markdown_text
 
@@ -22,13 +26,54 @@ def visitor_name() -> str:
     return name
 
 
+def visitor_address() -> str | None:
+    """Of the websocket, or what a trusted proxy says; None on this machine."""
+    return network_address(st.context.ip_address)
+
+
+def page_taker() -> Taker:
+    """This visitor, as whoever presses a button for a file later on."""
+    return Taker(visitor_name(), visitor_address())
+
+
+class _Drawer(Nobody):
+    """A visitor whose page waits to be drawn: as long as it waits the page before is shown."""
+
+    def __init__(self) -> None:
+        self.name, self.address = visitor_name(), visitor_address()
+
+    def check(self) -> None:
+        """See `PageVisitor.check`."""
+        st.session_state.get(_VISITOR)
+
+    def waits(self, place: int, seconds: float) -> None:
+        """Nothing is said: a message would be one more thing to draw."""
+        self.check()
+
+
+# Of the page that this thread draws.
+_turn: ContextVar[Turn | None] = ContextVar("headscope.turn", default=None)
+
+
+def draw_in_turn(draw: Callable[[], None]) -> None:
+    """Draw a page when it is this visitor's turn, who has used the server least lately."""
+    try:
+        with current_server().drawing.admitted(0, _Drawer()) as turn:
+            before = _turn.set(turn)
+            try:
+                draw()
+            finally:
+                _turn.reset(before)
+    except TryAgain as refusal:
+        st.text(f"⚠ {refusal}")
+
+
 class PageVisitor:
     """A visitor in the middle of a page: once it takes long, the page says there what it is."""
 
     def __init__(self) -> None:
         self.name = visitor_name()
-        # Of the websocket, or what a trusted proxy says; None on this machine.
-        self.address = st.context.ip_address
+        self.address = visitor_address()
         self._since = time.monotonic()
         self._message: DeltaGenerator | None = None
         self._spinner: AbstractContextManager[None] | None = None
@@ -69,6 +114,16 @@ class PageVisitor:
         spinner, self._spinner = self._spinner, None
         if spinner is not None:
             spinner.__exit__(None, None, None)
+
+    def steps_aside(self) -> None:
+        """Others draw while this page waits."""
+        if turn := _turn.get():
+            turn.pause()
+
+    def comes_back(self) -> None:
+        """Draw on, when it is this page's turn."""
+        if turn := _turn.get():
+            turn.resume()
 
 
 def recognise_visitors() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app.shell.visitors import visitor_name
+from app.shell.visitors import visitor_address, visitor_name
 
 if TYPE_CHECKING:
     from app.compute.sweeps import SharedSweep, Snapshot
@@ -25,7 +25,8 @@ def watch(sweep: SharedSweep, patience: float = 0.0) -> Snapshot:
     if cancelled(sweep):
         return sweep.look()
     until = time.monotonic() + patience
-    while (now := sweep.watch(visitor_name())).active and time.monotonic() < until:
+    who, where = visitor_name(), visitor_address()
+    while (now := sweep.watch(who, where)).active and time.monotonic() < until:
         time.sleep(0.02)
     return now
 

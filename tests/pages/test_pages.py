@@ -214,6 +214,17 @@ def test_a_text_of_100_kb_is_refused_at_once_and_kept(open_at: Open) -> None:
     assert app.text_area(key="view.prompt").value == prompt
 
 
+def test_a_text_too_large_to_keep_is_dropped_and_the_one_before_stays(open_at: Open) -> None:
+    """24 MB were kept for each session, twice, for the visitor to shorten."""
+    app = open_at("attention")
+    before = app.text_area(key="view.prompt").value
+    app.text_area(key="view.prompt").set_value("word " * 20_001).run()
+    assert [text for text in said(app) if "longer than 100,000 characters; it stays" in text]
+    assert app.text_area(key="view.prompt").value == before
+    state = app.session_state["headscope.selection"]
+    assert max(len(str(value)) for value in [*state.chosen.values(), *state.shown.values()]) < 1000
+
+
 def test_a_sequence_that_the_batch_lacks_is_said(open_at: Open) -> None:
     app = open_at("induction", batch="3", sequence="5")
     expect_well(app)

@@ -6,7 +6,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from app.compute.rooms import Rooms
+from app.compute.rooms import Guest, Rooms
 from app.links.link import parse_link
 from app.shell.present import MAX_LIST, MAX_VIEWS, prepared_views
 from app.shell.room_routes import room_routes
@@ -63,12 +63,18 @@ def test_lists_are_bounded() -> None:
 def test_a_follower_is_told_the_version_and_nothing_else() -> None:
     rooms = Rooms()
     client = TestClient(Starlette(routes=room_routes(rooms)))
-    code, key = rooms.open("head", {"prompt": "secret"})
-    answer = client.get("/room-version", params={"code": code, "who": "a" * 999})
+    code, key = rooms.open("head", {"prompt": "secret"}, Guest("host"))
+    rooms.follow(code, Guest("a session"))
+    asked = {"code": code, "who": "a session"}
+    answer = client.get("/room-version", params=asked)
     assert (answer.status_code, answer.text) == (200, "1")
     rooms.show(key, "tokens", {})
-    assert client.get("/room-version", params={"code": code, "who": "b"}).text == "2"
-    assert rooms.followers(key) == 2
+    assert client.get("/room-version", params=asked).text == "2"
+    # Who has not joined is not told that there is such a room, and takes no place in it.
+    for name in ("", "b", "a" * 999):
+        answer = client.get("/room-version", params={"code": code, "who": name})
+        assert (answer.status_code, answer.text) == (410, "")
+    assert rooms.followers(key) == 1
     rooms.close(key)
     for wrong in (code, key, "", "../../etc/passwd"):
         answer = client.get("/room-version", params={"code": wrong})
@@ -78,7 +84,7 @@ def test_a_follower_is_told_the_version_and_nothing_else() -> None:
 def test_only_a_room_s_key_is_kept_and_no_script_reads_it() -> None:
     rooms = Rooms()
     client = TestClient(Starlette(routes=room_routes(rooms)))
-    code, key = rooms.open("head", {})
+    code, key = rooms.open("head", {}, Guest("host"))
     answer = client.post("/room-key", headers={"X-Room-Key": key, "Origin": "https://a.example"})
     assert answer.status_code == 204
     cookie = answer.headers["Set-Cookie"]

@@ -3,7 +3,7 @@
 import pytest
 
 from app.compute import rooms
-from app.compute.rooms import RoomError, Rooms
+from app.compute.rooms import Guest, RoomError, Rooms
 from app.links.parsers import is_code
 
 
@@ -19,9 +19,9 @@ class Clock:
 
 def test_a_follower_sees_what_the_presenter_shows_and_versions_count_changes_only() -> None:
     all_rooms = Rooms()
-    code, key = all_rooms.open("head", {"layer": "1"})
+    code, key = all_rooms.open("head", {"layer": "1"}, Guest("host"))
     assert is_code(code)
-    first = all_rooms.look(code, "a")
+    first = all_rooms.follow(code, Guest("a"))
     assert (first.page, dict(first.view), first.version) == ("head", {"layer": "1"}, 1)
     assert all_rooms.show(key, "head", {"layer": "1"})
     assert all_rooms.look(code, "a").version == 1
@@ -34,12 +34,12 @@ def test_a_follower_sees_what_the_presenter_shows_and_versions_count_changes_onl
 
 def test_the_code_neither_moves_nor_closes_a_room() -> None:
     all_rooms = Rooms()
-    code, key = all_rooms.open("head", {})
+    code, key = all_rooms.open("head", {}, Guest("host"))
     assert not all_rooms.show(code, "ablation", {})
     all_rooms.close(code)
-    assert all_rooms.look(code, "a").page == "head"
+    assert all_rooms.follow(code, Guest("a")).page == "head"
     with pytest.raises(RoomError, match="closed"):
-        all_rooms.look(key, "a")
+        all_rooms.follow(key, Guest("a"))
     with pytest.raises(RoomError, match="closed"):
         all_rooms.look("", "a")
     all_rooms.close(key)
@@ -49,65 +49,184 @@ def test_the_code_neither_moves_nor_closes_a_room() -> None:
 
 def test_who_takes_a_room_over_moves_it_alone() -> None:
     all_rooms = Rooms()
-    code, old = all_rooms.open("head", {})
+    code, old = all_rooms.open("head", {}, Guest("host"))
     all_rooms.prepare(old, [("tokens", {"seed": "3"})])
-    taken = all_rooms.take_over(old)
+    taken = all_rooms.take_over(old, Guest("host"))
     assert taken
     assert (taken[0], taken[2]) == (code, (("tokens", {"seed": "3"}),))
     assert not all_rooms.show(old, "tokens", {})
-    assert all_rooms.take_over(old) is all_rooms.take_over(code) is None
+    assert (
+        all_rooms.take_over(old, Guest("host")) is all_rooms.take_over(code, Guest("host")) is None
+    )
     all_rooms.close(old)
     assert all_rooms.show(taken[1], "tokens", {})
-    assert all_rooms.look(code, "a").version == 2
+    assert all_rooms.follow(code, Guest("a")).version == 2
     all_rooms.close(taken[1])
     with pytest.raises(RoomError, match="closed"):
-        all_rooms.look(code, "a")
+        all_rooms.follow(code, Guest("a"))
 
 
 def test_rooms_and_followers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rooms, "MAX_ROOMS", 2)
     monkeypatch.setattr(rooms, "MAX_FOLLOWERS", 2)
     clock = Clock()
-    all_rooms = Rooms(clock)
-    code, key = all_rooms.open("head", {})
-    all_rooms.open("head", {})
+    all_rooms = Rooms(clock=clock)
+    code, key = all_rooms.open("head", {}, Guest("one", "192.0.2.1"))
+    all_rooms.open("head", {}, Guest("two", "192.0.2.2"))
     with pytest.raises(RoomError, match="2 rooms"):
-        all_rooms.open("head", {})
-    all_rooms.look(code, "a")
-    all_rooms.look(code, "b")
+        all_rooms.open("head", {}, Guest("three", "192.0.2.3"))
+    all_rooms.follow(code, Guest("a"))
+    all_rooms.follow(code, Guest("b"))
     with pytest.raises(RoomError, match="full"):
-        all_rooms.look(code, "c")
+        all_rooms.follow(code, Guest("c"))
     all_rooms.look(code, "a")
     clock.now += rooms.GONE + 1  # both have closed their tabs
-    all_rooms.look(code, "c")
+    all_rooms.follow(code, Guest("c"))
     assert all_rooms.followers(key) == 1
+    all_rooms.look(code, "a")  # or one had not: its browser slept
+    with pytest.raises(RoomError, match="full"):
+        all_rooms.look(code, "b")
     with pytest.raises(RoomError, match="too long"):
         all_rooms.show(key, "head", {"prompt": "x" * (rooms.MAX_VIEW + 1)})
 
 
+def test_made_up_names_take_no_place_and_are_told_nothing() -> None:
+    """200 names that a browser had made up filled a room."""
+    all_rooms = Rooms()
+    code, key = all_rooms.open("head", {}, Guest("host"))
+    for number in range(300):
+        with pytest.raises(RoomError, match="joined"):
+            all_rooms.look(code, f"made up {number}")
+    assert all_rooms.followers(key) == 0
+    all_rooms.follow(code, Guest("a session"))
+    assert all_rooms.look(code, "a session").version == 1
+
+
+def test_one_address_cannot_fill_a_room() -> None:
+    all_rooms = Rooms()
+    code, key = all_rooms.open("head", {}, Guest("host"))
+    for number in range(rooms.MAX_OF_ADDRESS):
+        all_rooms.follow(code, Guest(f"tab {number}", "192.0.2.1"))
+    with pytest.raises(RoomError, match="full for your network address: 200 follow"):
+        all_rooms.follow(code, Guest("one more", "192.0.2.1"))
+    for number in range(rooms.MAX_FOLLOWERS - rooms.MAX_OF_ADDRESS):
+        all_rooms.follow(code, Guest(f"honest {number}", f"198.51.100.{number}"))
+    assert all_rooms.followers(key) == rooms.MAX_FOLLOWERS
+
+
+def test_who_joins_and_goes_is_forgotten() -> None:
+    clock = Clock()
+    all_rooms = Rooms(clock=clock)
+    code, key = all_rooms.open("head", {}, Guest("host"))
+    for number in range(3000):
+        clock.now += 1
+        all_rooms.follow(code, Guest(f"tab {number}"))
+    assert len(all_rooms._by_key[key].followers) <= 2 * rooms.MAX_FOLLOWERS
+
+
+def test_fifty_hosts_open_rooms_beside_somebody_who_takes_all_there_are() -> None:
+    """53 tabs of one address took all rooms for hours."""
+    all_rooms, refused = Rooms(per_address=8), 0
+    for number in range(400):
+        try:
+            all_rooms.open("head", {}, Guest(f"tab {number}", "192.0.2.1"))
+        except RoomError as refusal:
+            assert "8 rooms are open from your network address" in str(refusal)
+            refused += 1
+    assert refused == 392
+    opened = [
+        all_rooms.open("head", {}, Guest(f"host {number}", f"198.51.100.{number}"))
+        for number in range(50)
+    ]
+    assert all(all_rooms.show(key, "tokens", {}) for _, key in opened)
+
+
+def test_with_all_rooms_taken_the_address_with_most_gives_one_up() -> None:
+    """Where addresses are not limited, or one visitor has many."""
+    clock = Clock()
+    all_rooms = Rooms(clock=clock)
+    taken = [
+        all_rooms.open("head", {}, Guest(f"tab {number}", "192.0.2.1"))
+        for number in range(rooms.MAX_ROOMS)
+    ]
+    all_rooms.follow(taken[0][0], Guest("a follower"))
+    clock.now = 1
+    assert all_rooms.show(taken[1][1], "tokens", {})
+    with pytest.raises(RoomError, match="200 rooms are open"):
+        all_rooms.open("head", {}, Guest("one more", "192.0.2.1"))
+    honest = [
+        all_rooms.open("head", {}, Guest(f"host {number}", f"198.51.100.{number}"))
+        for number in range(50)
+    ]
+    assert all(all_rooms.show(key, "tokens", {}) for _, key in honest)
+    # The rooms that somebody follows or moves go last.
+    assert all_rooms.follow(taken[0][0], Guest("a follower"))
+    assert all_rooms.show(taken[1][1], "tokens", {})
+
+
+def test_a_session_has_one_room() -> None:
+    all_rooms = Rooms()
+    _, first = all_rooms.open("head", {}, Guest("host"))
+    _, second = all_rooms.open("head", {}, Guest("host"))
+    assert not all_rooms.show(first, "head", {})
+    assert all_rooms.show(second, "head", {})
+
+
+def test_a_room_whose_presenter_has_gone_closes_after_a_while() -> None:
+    clock, here = Clock(), [True]
+    all_rooms = Rooms(per_address=1, clock=clock)
+    host = Guest("host", "192.0.2.1", lambda: here[0])
+    code, key = all_rooms.open("head", {}, host)
+    follower = Guest("follower")
+    clock.now = rooms.IDLE - 1  # explained for long, without a click
+    all_rooms.follow(code, follower)
+    here[0] = False
+    clock.now += rooms.AWAY - 1
+    all_rooms.follow(code, follower)  # nobody who follows keeps it open
+    here[0] = True
+    assert all_rooms.take_over(key, host)  # a reload
+    clock.now += rooms.AWAY - 1
+    all_rooms.follow(code, follower)
+    here[0] = False
+    clock.now += rooms.AWAY + 1
+    with pytest.raises(RoomError, match="closed"):
+        all_rooms.follow(code, follower)
+
+
+def test_who_has_left_a_room_makes_way_for_who_is_there() -> None:
+    clock, here = Clock(), [True]
+    all_rooms = Rooms(per_address=1, clock=clock)
+    all_rooms.open("head", {}, Guest("gone", "192.0.2.1", lambda: here[0]))
+    with pytest.raises(RoomError, match="1 rooms are open from your network address"):
+        all_rooms.open("head", {}, Guest("here", "192.0.2.1"))
+    here[0] = False
+    clock.now = rooms.GONE + 1
+    assert all_rooms.open("head", {}, Guest("here", "192.0.2.1"))
+
+
 def test_a_room_closes_when_nobody_uses_it_and_in_the_end() -> None:
     clock = Clock()
-    all_rooms = Rooms(clock)
-    code, key = all_rooms.open("head", {})
+    all_rooms = Rooms(clock=clock)
+    code, key = all_rooms.open("head", {}, Guest("host"))
     clock.now = rooms.IDLE
-    all_rooms.look(code, "a")
+    all_rooms.follow(code, Guest("a"))
     clock.now = 1.5 * rooms.IDLE
     assert all_rooms.show(key, "head", {})
     clock.now += rooms.IDLE + 1
     assert not all_rooms.show(key, "head", {})
-    code, key = all_rooms.open("head", {})
+    code, key = all_rooms.open("head", {}, Guest("host"))
     end = clock.now + rooms.LONGEST
     while clock.now <= end:
         assert all_rooms.show(key, "head", {})
         clock.now += rooms.IDLE
     assert all_rooms.followers(key) is None
     with pytest.raises(RoomError, match="closed"):
-        all_rooms.look(code, "a")
+        all_rooms.follow(code, Guest("a"))
 
 
 def test_codes_are_long_and_differ() -> None:
     all_rooms = Rooms()
-    opened = [all_rooms.open("head", {}) for _ in range(20)]
+    opened = [all_rooms.open("head", {}, Guest(f"host {i}")) for i in range(20)]
     assert len({text for pair in opened for text in pair}) == 40
     assert all(len(key) >= 40 for _, key in opened)
     assert not is_code("../../etc/passwd")

@@ -16,7 +16,7 @@ from app.compute.admission import Nobody, TryAgain
 from app.compute.ask import ask
 from app.compute.engine import check_said
 from app.compute.question import Question
-from app.compute.rooms import RoomError
+from app.compute.rooms import Guest, RoomError
 from app.compute.server import Server, current_server, install
 from app.config import Config
 from tests.views import view
@@ -41,14 +41,14 @@ def test_two_servers_in_one_process_share_nothing(tmp_path: Path) -> None:
     with large.used():
         assert ask(counted, INFO, 1) == 2  # what the other one remembers is not known here
         assert calls.tokens_of(VIEW.with_values(input="repeated")).batch == 10
-        code, key = current_server().rooms.open("head", {})
+        code, key = current_server().rooms.open("head", {}, Guest("host"))
     assert list(tmp_path.glob("cache.db")) and small.folder is None
     with small.used(), pytest.raises(AnalysisError, match="at most 128 are run at once"):
         calls.tokens_of(VIEW.with_values(input="repeated"))
     assert small.models.get(INFO, Nobody()) is not large.models.get(INFO, Nobody())
     assert small.rooms.followers(key) is None and large.rooms.followers(key) == 0
     with pytest.raises(RoomError):
-        small.rooms.look(code, "a")
+        small.rooms.follow(code, Guest("a"))
     small.visitor = large.visitor = Visitor
     with small.used(), pytest.raises(TryAgain, match="More than 20 new results"):
         for part in range(2, 30):

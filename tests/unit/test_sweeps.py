@@ -235,3 +235,37 @@ def test_a_sweep_that_is_left_frees_the_model_and_what_it_found_is_exact() -> No
     assert found(now) == list(estimate.order[: len(now.found)])
     for head, effect in now.found.items():
         assert effect.value == pytest.approx(exact.values[head.layer, head.head], abs=1e-6)
+
+
+def test_a_sweep_gives_way_to_one_of_an_address_that_has_used_less() -> None:
+    """31 sweeps of one visitor, minutes each, stood before the first of another."""
+    sweeps = Sweeps(1, 8, LONG, piece=0.0)
+    greedy, other = Work(), Work()
+    first, second = (shared(sweeps, greedy, key) for key in ("one", "two"))
+    third = shared(sweeps, other, "three")
+    first.watch("a", "192.0.2.1")
+    until(lambda: greedy.begun)
+    second.watch("b", "192.0.2.1")
+    greedy.let_go(1)
+    until(lambda: len(first.look().found) == 1)
+    third.watch("c", "192.0.2.2")
+    greedy.let_go(1)
+    until(lambda: other.begun)
+    # What was found is kept, and its watchers still wait for the rest.
+    assert (len(first.look().found), first.look().state) == (2, "waiting")
+    other.let_go(6)
+    greedy.let_go(10)
+    for sweep in (first, second, third):
+        until(lambda sweep=sweep: sweep.look().state == "done")  # type: ignore[misc]
+        assert sweep.look().found.keys() == set(HEADS)
+    # No head was ablated twice.
+    assert not greedy.allowed.acquire(blocking=False)
+
+
+def test_a_sweep_alone_is_not_interrupted() -> None:
+    sweeps, work = Sweeps(1, 8, LONG, piece=0.0), Work()
+    work.let_go(6)
+    sweep = shared(sweeps, work)
+    sweep.watch("a", "192.0.2.1")
+    until(lambda: sweep.look().state == "done")
+    assert work.begun == [HEADS]
