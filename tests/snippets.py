@@ -15,7 +15,7 @@ from app.links.subject import Subject
 _LOAD = parts.BUNDLED.strip()
 # Columns of exported tables that no quantity of the frame is: levels that a reader compares with,
 # and numbers that stand beside others in text.
-_BESIDE = {"Chance", "Chance in A", "Rank", "Position", "Id", "text"}
+_BESIDE = {"Chance", "Chance in A", "Share", "Rank", "Position", "Id", "text"}
 
 
 @cache

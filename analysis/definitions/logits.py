@@ -32,6 +32,28 @@ if constant.abs().max() > 0:
 result = torch.stack(list(parts.values()), -1)  # [batch, pos, component]
 """,
 )
+LAYER_ATTRIBUTION = Quantity(
+    "Attribution by layer",
+    "What all heads of a layer together, and its MLP, add to a token's logit.",
+    "attention[pos, layer] = sum over its heads of their direct logit attribution; "
+    "mlp[pos, layer] = that of the MLP; b_O, which belongs to no head, is in neither",
+    "logits",
+    "ARENA 1.2, section 3.4, summed",
+    function="logit_attribution",
+    results=("Attribution",),
+    needs=("run", "targets"),
+    axes=("sequence", "dest"),
+    code="""
+attention, mlp = [], []
+for layer in range(n_layers):
+    z = cache[f"blocks.{layer}.attn.hook_z"][:, :n_pos]
+    written = torch.einsum("bphe,hem->bpm", z, model.W_O[layer])
+    attention.append((written * direction).sum(-1))
+    if facts["d_mlp"]:
+        mlp.append((cache[f"blocks.{layer}.hook_mlp_out"][:, :n_pos] * direction).sum(-1))
+result = torch.stack(attention + mlp, -1)  # [sequence, pos, layers of attention, then of MLPs]
+""",
+)
 FROZEN_SCALE = (  # `norm` is the model's own, with its article
     "This model has {norm} before the unembedding. Its scale is frozen at the value it had at "
     "each position: otherwise the logit would not be a sum over components."
@@ -59,7 +81,7 @@ LENS = Quantity(
     "Logit lens",
     "What the model would predict if it stopped after each layer.",
     "p[depth, pos] = softmax(norm(resid[depth, pos]) W_U + b_U), with the model's own final norm; "
-    "after the last layer it is the model's own prediction",
+    "after the last layer it is the model's own prediction, and colours are p of its top guess",
     "probability, 0 to 1; early streams were never trained to be read like this",
     "nostalgebraist 2020",
     function="logit_lens",
@@ -74,8 +96,9 @@ for name in streams:
     stream = cache[name]
     if facts["normalization"]:
         stream = model.ln_final.original_component(stream)
-    depths.append((stream @ model.W_U + model.b_U).softmax(-1).amax(-1))
-result = torch.stack(depths, 1)  # [sequence, depth, pos], of the top guess
+    depths.append((stream @ model.W_U + model.b_U).softmax(-1))
+end = depths[-1].argmax(-1, keepdim=True)  # what the model ends with
+result = torch.stack([p.gather(-1, end)[..., 0] for p in depths], 1)  # [sequence, depth, pos]
 """,
 )
 DECOMPOSITION = Quantity(

@@ -24,6 +24,19 @@ TOLERANCE = 1e-2
 
 
 @dataclass(frozen=True, eq=False)
+class LayerTotals:
+    """What each layer's heads together, and its MLP, add to a logit; None without MLPs."""
+
+    attention: Float[np.ndarray, "batch pos layer"]
+    mlp: Float[np.ndarray, "batch pos layer"] | None
+
+    def __post_init__(self) -> None:
+        freeze(self, "attention")
+        if self.mlp is not None:
+            freeze(self, "mlp")
+
+
+@dataclass(frozen=True, eq=False)
 class Attribution:
     """Contribution of each component to a logit (or to target minus foil), by position.
 
@@ -53,12 +66,29 @@ class Attribution:
         """Largest difference between the components' sum and the logit minus b_U."""
         return float(np.abs(self.values.sum(-1) - (self.logits - self.unembed_bias)).max(initial=0))
 
+    @property
+    def heads(self) -> dict[Head, int]:
+        """The components that are heads, with their places among all."""
+        return {Head.parse(name): i for i, name in enumerate(self.labels) if name.startswith("L")}
+
+    @property
+    def by_layer(self) -> LayerTotals:
+        """Sums over the heads of each layer, and its MLP. What heads share (b_O) is in neither."""
+        count = 1 + max(head.layer for head in self.heads)
+        places = [[i for head, i in self.heads.items() if head.layer == n] for n in range(count)]
+        mlps = [i for i, name in enumerate(self.labels) if name.startswith("MLP")]
+        return LayerTotals(
+            np.stack([self.values[..., of_layer].sum(-1) for of_layer in places], -1),
+            self.values[..., mlps] if mlps else None,
+        )
+
 
 def logit_attribution(
     model: HeadModel,
     tokens: Tokens,
     targets: int | Int[np.ndarray, "batch pos"] | None = None,
     foils: int | Int[np.ndarray, "batch pos"] | None = None,
+    end: int | Int[np.ndarray, " batch"] | None = None,
 ) -> Attribution:
     """Split a logit into what every component wrote in its direction.
 
@@ -75,6 +105,8 @@ def logit_attribution(
             position but the last. A number means that token at every position.
         foils: Token ids subtracted, for "why this rather than that": the result is then a logit
             difference. One for each target, or a number for all.
+        end: Token id that is the target at the last position, where no token comes next, or one
+            for each sequence; by default that position is left out. Of no use with `targets`.
 
     Raises:
         AnalysisError: An id outside the vocabulary; targets that cover neither every position nor
@@ -82,7 +114,7 @@ def logit_attribution(
     """
     require_head_writes(model.info)
     require_plain_logits(model.info)
-    target_ids, foil_ids = resolve_targets(model, tokens, targets, foils)
+    target_ids, foil_ids = resolve_targets(model, tokens, targets, foils, end)
     n_pos = target_ids.shape[1]
 
     bridge = model.bridge
@@ -146,6 +178,7 @@ def resolve_targets(
     tokens: Tokens,
     targets: int | Int[np.ndarray, "batch pos"] | None,
     foils: int | Int[np.ndarray, "batch pos"] | None,
+    end: int | Int[np.ndarray, " batch"] | None = None,
 ) -> tuple[Int[np.ndarray, "batch pos"], Int[np.ndarray, "batch pos"] | None]:
     """Ids of the tokens whose logits are split, and of those subtracted; see `logit_attribution`.
 
@@ -155,6 +188,10 @@ def resolve_targets(
     target_ids = tokens.ids[:, 1:]
     if targets is not None:
         target_ids = _ids(model, targets, "Targets", [tokens.ids.shape, target_ids.shape])
+    elif end is not None:
+        ends = np.broadcast_to(end, tokens.batch)[:, None]
+        last = _ids(model, ends, "Targets at the end", [(tokens.batch, 1)])
+        target_ids = np.concatenate([target_ids, last], 1)
     if foils is None:
         return target_ids, None
     foil_ids = _ids(model, foils, "Foils", [target_ids.shape])

@@ -11,7 +11,7 @@ from analysis.errors import AnalysisError
 from analysis.logits.attribution import TOLERANCE
 from analysis.models.capabilities import require_readable_stream
 from analysis.models.loading import HeadModel
-from analysis.runs.forward import next_token_log_probs, run
+from analysis.runs.forward import run
 from analysis.runs.inputs import Tokens
 from analysis.runs.predictions import top_by_id
 
@@ -23,6 +23,7 @@ class Lens:
     `labels` names the depths: `Embedding` (before the first block), then `L0`, `L1`, .. (after
     that block). Entry i of `log_probs` scores token i+1. `error` is the largest difference, in
     logits, between the last depth and the model's own output: they should be the same.
+    `end_probs` is how likely the top guess of the last depth, the model's own, is at each depth.
     """
 
     labels: tuple[str, ...]
@@ -31,13 +32,14 @@ class Lens:
     top_ids: Int[np.ndarray, "batch depth pos k"]
     top_probs: Float[np.ndarray, "batch depth pos k"]  # 0..1, largest first
     log_probs: Float[np.ndarray, "batch depth pos-1"]  # nats, of the token that came
+    end_probs: Float[np.ndarray, "batch depth pos"]  # 0..1
 
     def __post_init__(self) -> None:
         if self.top_ids.shape[1] != len(self.labels):
             raise ValueError(f"{self.top_ids.shape[1]} depths but {len(self.labels)} labels")
         if not self.error < TOLERANCE:
             raise ValueError(f"the last depth equals the logits within {self.error:.2g} only")
-        freeze(self, "top_ids", "top_probs", "log_probs")
+        freeze(self, "top_ids", "top_probs", "log_probs", "end_probs")
 
 
 def logit_lens(model: HeadModel, tokens: Tokens, top_k: int = 5) -> Lens:
@@ -64,9 +66,11 @@ def logit_lens(model: HeadModel, tokens: Tokens, top_k: int = 5) -> Lens:
     names = ["blocks.0.hook_resid_pre"]
     names += [f"blocks.{layer}.hook_resid_post" for layer in range(model.n_layers)]
     own, streams = run(model, tokens.tensor, capture=names)
+    _, end = top_by_id(own, 1)
+    following = tokens.tensor[:, 1:, None].to(own.device)
     bridge = model.bridge
     unembed, bias, cap = bridge.W_U, bridge.b_U, bridge.cfg.output_logits_soft_cap
-    ids, probs, log_probs = [], [], []
+    ids, probs, log_probs, end_probs = [], [], [], []
     # One depth at a time: logits of all at once would be the largest array by far.
     for name in names:
         stream = streams.pop(name)
@@ -79,12 +83,15 @@ def logit_lens(model: HeadModel, tokens: Tokens, top_k: int = 5) -> Lens:
                 logits = cap * (logits / cap).tanh()
         _, top_ids = top_by_id(logits, min(top_k, model.d_vocab))
         ids.append(to_numpy(top_ids))
-        probs.append(to_numpy(logits.log_softmax(-1).gather(-1, top_ids).exp()))
-        log_probs.append(to_numpy(next_token_log_probs(logits, tokens.tensor)))
+        every = logits.log_softmax(-1)
+        probs.append(to_numpy(every.gather(-1, top_ids).exp()))
+        log_probs.append(to_numpy(every[:, :-1].gather(-1, following)[..., 0]))
+        end_probs.append(to_numpy(every.gather(-1, end)[..., 0].exp()))
     return Lens(
         labels=("Embedding", *(f"L{layer}" for layer in range(model.n_layers))),
         error=float((logits - own).abs().max()),
         top_ids=np.stack(ids, 1),
         top_probs=np.stack(probs, 1),
         log_probs=np.stack(log_probs, 1),
+        end_probs=np.stack(end_probs, 1),
     )

@@ -51,13 +51,14 @@ def source_attribution(
     head: Head,
     targets: int | Int[np.ndarray, "batch pos"] | None = None,
     foils: int | Int[np.ndarray, "batch pos"] | None = None,
+    end: int | Int[np.ndarray, " batch"] | None = None,
 ) -> SourceAttribution:
     """Split what one head adds to a logit by the source it reads.
 
     value[dest, src] = pattern[dest, src] * (v[src] W_O . direction[dest]), in logits; direction is
     W_U[:, target] (minus the foil's), read through the final norm with its scale held fixed (and
     through one between heads and stream, alike). The
-    sum over src is the head's entry of `logit_attribution`. Targets and foils are as there.
+    sum over src is the head's entry of `logit_attribution`. Targets, foils and end are as there.
     Source: ARENA 1.2, section 3.4, with z written out.
 
     Raises:
@@ -73,7 +74,7 @@ def source_attribution(
         )
     require_head_writes(model.info)
     require_plain_logits(model.info)
-    target_ids, foil_ids = resolve_targets(model, tokens, targets, foils)
+    target_ids, foil_ids = resolve_targets(model, tokens, targets, foils, end)
     n_pos = target_ids.shape[1]
     names = [f"blocks.{head.layer}.attn.hook_{part}" for part in ("pattern", "v")]
     scale = ["ln_final.hook_scale"] if model.info.normalization else []

@@ -301,7 +301,7 @@ def attribution_map(
     figure = Chart(
         "heatmap",
         z=values,
-        x=list(range(len(components))),
+        x=list(components),
         customdata=np.broadcast_to(hover[:, None], values.shape),
         colorscale=colour_scale(palette.diverging),
         zmin=-limit,
@@ -311,13 +311,8 @@ def attribution_map(
         hovertemplate="<b>%{text}</b><br>%{customdata}<br>%{z:+.2f} logits<extra></extra>",
         colorbar={"title": {"text": "logits", "side": "right"}, "thickness": 12},
     )
-    figure.update_xaxes(
-        side="top",
-        tickangle=-45,
-        tickvals=list(range(len(components))),
-        ticktext=list(components),
-        showgrid=False,
-    )
+    # As categories, names that have no room on a narrow screen are left out.
+    figure.update_xaxes(side="top", tickangle=-45, type="category", showgrid=False)
     figure.update_yaxes(
         autorange="reversed",
         tickvals=list(range(len(rows))),

@@ -10,11 +10,17 @@ from app.figures.chart import Chart
 from app.text import display_token, plotly_text, short_token
 from app.theme import Palette
 
-# Columns beyond this are too narrow for a token.
-MAX_NAMED = 14
+# Pixels of a column, which hold this many characters, and of the names on both sides.
+_COLUMN, _CHARACTERS, _SIDES = 64, 7, 290
+
+
+def lens_width(n_depths: int) -> int:
+    """Pixels below which the tokens in the cells would run into each other."""
+    return _SIDES + _COLUMN * n_depths
 
 
 def lens_map(
+    end_probs: np.ndarray,
     probabilities: np.ndarray,
     guesses: Sequence[Sequence[Sequence[str]]],
     depths: Sequence[str],
@@ -23,22 +29,27 @@ def lens_map(
 ) -> go.Figure:
     """The most likely next token at each position (rows) after each layer (columns).
 
+    Colours are how likely the token is that the model ends with. What came stands on the right.
+
     Args:
-        probabilities: [depth, pos, k], largest first.
+        end_probs: Probability of the model's own top guess, [depth, pos].
+        probabilities: Those of the most likely tokens, [depth, pos, k], largest first.
         guesses: What each of them stands for, [depth][pos][k].
         depths: Names of the columns.
         at: Tokens of the sequence, [pos].
         palette: Colours of the theme.
     """
-    n_depths, n_pos, _ = probabilities.shape
+    n_depths, n_pos = end_probs.shape
     texts, hovers, colours = [], [], []
     for pos in range(n_pos):
         came = at[pos + 1] if pos + 1 < n_pos else None
         follows = "" if came is None else f", then “{_shown(came)}”"
+        end = guesses[-1][pos][0]
         for depth in range(n_depths):
             best = guesses[depth][pos]
-            mark = "✓ " if best[0] == came else ""
-            texts.append(mark + plotly_text(short_token(best[0], 10)))
+            text = ("✓" if best[0] == came else "") + plotly_text(short_token(best[0], _CHARACTERS))
+            texts.append(f"<b>{text}</b>" if best[0] == end else text)
+            likely = end_probs[depth, pos]
             rows = [
                 f"{_shown(token)} {probability:.1%}"
                 for token, probability in zip(best, probabilities[depth, pos], strict=True)
@@ -46,21 +57,30 @@ def lens_map(
             hovers.append(
                 f"<b>{depths[depth]}</b>, at {pos} “{_shown(at[pos])}”{follows}<br>"
                 + "<br>".join(rows)
+                + f"<br>The model ends with “{_shown(end)}”: {likely:.1%} here"
             )
-            strong = probabilities[depth, pos, 0] > 0.5
-            colours.append(palette.background if strong else palette.text)
+            quiet = palette.text if best[0] == end else palette.muted
+            colours.append(palette.background if likely > 0.5 else quiet)
     figure = Chart(
         "heatmap",
-        z=probabilities[..., 0].T,
+        z=end_probs.T,
         colorscale=colour_scale(palette.sequential),
         zmin=0,
         zmax=1,
         xgap=2,
         ygap=1,
         hoverinfo="skip",
+        # Below and to the left: at the right end it would be out of sight.
         colorbar={
-            "title": {"text": "probability", "side": "right"},
-            "thickness": 12,
+            "title": {"text": "probability", "side": "bottom"},
+            "orientation": "h",
+            "x": 0,
+            "xanchor": "left",
+            "y": 0,
+            "yanchor": "top",
+            "len": 260,
+            "lenmode": "pixels",
+            "thickness": 10,
             "tickformat": ".0%",
         },
     )
@@ -68,8 +88,8 @@ def lens_map(
     figure.add_scatter(
         x=column,
         y=row,
-        mode="text" if n_depths <= MAX_NAMED else "markers",
-        marker={"opacity": 0, "size": 14},
+        yaxis="y2",
+        mode="text",
         text=texts,
         textfont={"color": colours, "size": 12},
         hovertext=hovers,
@@ -80,8 +100,23 @@ def lens_map(
     rows = [f"{plotly_text(short_token(token))} {i}" for i, token in enumerate(at)]
     name_axes(figure, rows, names)
     figure.update_xaxes(side="top")
-    figure.update_layout(hoverdistance=40)
-    return finish(figure, height=110 + 20 * n_pos, top=50)
+    # Whoever has moved to the last layers sees no names on the left.
+    came = [f", then {plotly_text(short_token(token))}" for token in at[1:]]
+    followed = [f"{row}{then}" for row, then in zip(rows, [*came, ""], strict=True)]
+    figure.update_layout(
+        hoverdistance=40,
+        yaxis2={
+            "overlaying": "y",
+            "side": "right",
+            "range": [n_pos - 0.5, -0.5],
+            "tickvals": list(range(n_pos)),
+            "ticktext": followed,
+            "showgrid": False,
+            "zeroline": False,
+            "automargin": True,
+        },
+    )
+    return finish(figure, height=170 + 20 * n_pos, top=50)
 
 
 def _shown(token: str) -> str:

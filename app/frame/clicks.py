@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NoReturn
+from urllib.parse import urlencode
 
 import plotly.graph_objects as go
 import streamlit as st
@@ -169,6 +170,30 @@ def draw_rows_to_open(
     row = _clicked_row(event, len(heads))
     if row is not None:
         go_to_head(selection, heads[row])
+
+
+def draw_linked_heads(
+    rows: Rows,
+    heads: Sequence[Head],
+    key: str,
+    selection: Selection,
+    column_config: Mapping[str, Any] | None = None,
+) -> None:
+    """A table with one row for each of `heads`, whose column `Head` is a link to its dossier."""
+    offer_rows(rows, key)
+    links = [
+        {**row, "Head": _address(selection, head)} for row, head in zip(rows, heads, strict=True)
+    ]
+    # What is shown of an address is its end, so that the column is sorted and searched as well.
+    link = st.column_config.LinkColumn(display_text="#(.*)")
+    config = {"Head": link, **(column_config or {})}
+    st.dataframe(links, hide_index=True, key=key, column_config=config)
+
+
+def _address(selection: Selection, head: Head) -> str:
+    """A head's dossier, beside the page that is open; it ends in `#L5H1`."""
+    values = {**selection.values, "layer": head.layer, "head": head.head}
+    return f"head?{urlencode(whole_link('head', values))}#{head.label}"
 
 
 def go_to_head(selection: Selection, head: Head, page: str = "head") -> NoReturn:

@@ -138,6 +138,21 @@ def draw(figure: go.Figure, key: str, paper: Callable[[str], bytes] | None = Non
     st.plotly_chart(figure, key=key, config=CHART)
 
 
+def draw_wide(figure: go.Figure, key: str, least: int) -> None:
+    """A Plotly figure that is moved sideways where there are fewer than `least` pixels for it.
+
+    It begins at its right end.
+    """
+    offer_figure(figure, key)
+    around = f"{key}-wide"
+    st.html(
+        f"<style>.st-key-{around}{{overflow-x:auto;direction:rtl}}"
+        f".st-key-{around}>*{{min-width:{least}px;direction:ltr}}</style>"
+    )
+    with st.container(key=around):
+        st.plotly_chart(figure, key=key, config=CHART)
+
+
 def draw_table(
     rows: Sequence[Mapping[str, object]],
     key: str,

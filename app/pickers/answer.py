@@ -10,7 +10,7 @@ from app.links.parameters import MAX_WORD
 from app.links.selection import Selection
 from app.links.session import widget_key
 
-NEXT = ("the token that really comes next", "none")
+NEXT = ("the token that comes next", "none")
 
 
 @dataclass(frozen=True, slots=True)

@@ -311,3 +311,39 @@ def test_results_are_read_only(model, tokens):
             array[0] = 0
     assert tokens.ids.flags.writeable is False
     assert not np.shares_memory(found.targets, tokens.ids)
+
+
+def test_the_end_of_a_prompt_is_explained_by_a_token_that_is_given(model, tokens):
+    """The rows before stay what they were; the last is that token's, read off the stream."""
+    ends = model.bridge(tokens.tensor)[:, -1].argmax(-1).numpy()
+    found = logit_attribution(model, tokens, end=ends)
+    without = logit_attribution(model, tokens)
+    np.testing.assert_allclose(found.values[:, :-1], without.values, atol=1e-5)
+    np.testing.assert_array_equal(found.targets[:, -1], ends)
+    logits = model.bridge(tokens.tensor)[:, -1].numpy()
+    bias = model.bridge.b_U.numpy()[ends]
+    rows = np.arange(len(ends))
+    np.testing.assert_allclose(found.values[:, -1].sum(-1), logits[rows, ends] - bias, atol=1e-4)
+    head = Head(1, 2)
+    by_source = source_attribution(model, tokens, head, end=ends)
+    column = found.labels.index(head.label)
+    np.testing.assert_allclose(by_source.values.sum(-1), found.values[..., column], atol=1e-4)
+    with pytest.raises(AnalysisError, match="outside tiny's vocabulary"):
+        logit_attribution(model, tokens, end=model.d_vocab)
+
+
+def test_a_layers_total_is_what_its_attention_and_its_mlp_write(model, tokens):
+    """Read from the stream's own sums, which know no heads; b_O belongs to none of them."""
+    totals = logit_attribution(model, tokens).by_layer
+    whole, cache = model.bridge.run_with_cache(tokens.tensor)
+    final = cache["resid_post", model.n_layers - 1]
+    base = logit_of(model, tokens, final)
+    for layer, block in enumerate(model.bridge.blocks):
+        heads = cache["attn_out", layer] - block.attn.b_O
+        lost = base - logit_of(model, tokens, final - heads)
+        np.testing.assert_allclose(totals.attention[..., layer], lost.numpy(), atol=1e-4)
+        if model.info.has_mlp:
+            lost = base - logit_of(model, tokens, final - cache["mlp_out", layer])
+            np.testing.assert_allclose(totals.mlp[..., layer], lost.numpy(), atol=1e-4)
+    assert (totals.mlp is None) == (not model.info.has_mlp)
+    assert np.abs(totals.attention).max() > 0.01

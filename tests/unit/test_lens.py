@@ -53,6 +53,9 @@ def test_every_depth_is_its_stream_through_norm_and_unembedding(
             -1, torch.tensor(lens.top_ids[:, depth]), torch.tensor(lens.top_probs[:, depth])
         )
         np.testing.assert_allclose(found.numpy(), expected.numpy(), atol=1e-5)
+        end = model.bridge(tokens.tensor).argmax(-1, keepdim=True)  # what the model ends with
+        sure = expected.gather(-1, end)[..., 0]
+        np.testing.assert_allclose(lens.end_probs[:, depth], sure.numpy(), atol=1e-5)
         came = expected[:, :-1].log().gather(-1, tokens.tensor[:, 1:, None])[..., 0]
         np.testing.assert_allclose(lens.log_probs[:, depth], came.numpy(), atol=1e-4)
 

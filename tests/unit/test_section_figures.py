@@ -120,12 +120,18 @@ def test_the_lens_ticks_what_came_and_holds_no_markup(palette) -> None:  # noqa:
     # The second depth knows what comes next; the first says the same everywhere.
     guesses = [[[at[0], at[1]]] * n, [[token, at[0]] for token in [*at[1:], "end"]]]
     probabilities = np.tile([0.6, 0.1], (2, n, 1))
-    figure = lens_map(probabilities, guesses, ["Embedding", "L0"], at, palette)
+    ends = np.array([[0.01] * n, [0.6] * n])
+    figure = lens_map(ends, probabilities, guesses, ["Embedding", "L0"], at, palette)
     heatmap, cells = figure.data
-    assert heatmap.z.shape == (n, 2)
-    ticked = [text.startswith("✓") for text in cells.text]
+    np.testing.assert_array_equal(heatmap.z, ends.T)  # not how sure each depth is of its own guess
+    plain = [text.removeprefix("<b>") for text in cells.text]
+    assert all(text.startswith("<b>") for text in cells.text[1::2])  # it ends with these
+    assert not cells.text[2].startswith("<b>")
+    ticked = [text.startswith("✓") for text in plain]
     assert ticked[1::2] == [True] * (n - 1) + [False]  # nothing is known to follow the last one
     assert "60.0%" in cells.hovertext[0]
+    assert "The model ends with" in cells.hovertext[0]
+    assert cells.hovertext[0].endswith("1.0% here")
     text = figure.to_json()
     for tag in ("script", "img", "svg", "iframe"):
         assert f"<{tag}" not in text

@@ -131,11 +131,18 @@ def expected(definition: d.Quantity, model, tokens, selection):  # noqa: ANN001,
             resting = analysis.resting_attention(patterns, tokens)
             return np.stack([resting.first_half, resting.second_half])
         case d.ATTRIBUTION:
-            return analysis.logit_attribution(model, tokens).values
+            return analysis.logit_attribution(model, tokens, end=stats.top_ids[:, -1, 0]).values
+        case d.LAYER_ATTRIBUTION:
+            ends = stats.top_ids[:, -1, 0]
+            totals = analysis.logit_attribution(model, tokens, end=ends).by_layer
+            return np.concatenate(
+                [totals.attention, *([] if totals.mlp is None else [totals.mlp])], -1
+            )
         case d.SOURCE_ATTRIBUTION:
-            return analysis.source_attribution(model, tokens, head).values
+            ends = stats.top_ids[:, -1, 0]
+            return analysis.source_attribution(model, tokens, head, end=ends).values
         case d.LENS:
-            return analysis.logit_lens(model, tokens).top_probs[..., 0]
+            return analysis.logit_lens(model, tokens).end_probs
         case d.ABLATION:
             return analysis.ablation_sweep(model, tokens, method).values
         case d.TOKEN_ABLATION:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import analysis
 from analysis.head import Head
 from app.compute.calls.inputs import of_sequence, of_tokens
+from app.compute.calls.tokens import next_tokens
 from app.compute.question import Question
 from app.links.selection import Selection
 
@@ -24,15 +25,30 @@ SCORE_SPLIT = Question("score_split", lambda: analysis.score_split)
 def attribution(
     selection: Selection, sequence: int, answer: int | None, foil: int | None
 ) -> Attribution:
-    """Direct logit attribution on one of the view's sequences."""
-    return of_sequence(LOGIT_ATTRIBUTION, selection, sequence, targets=answer, foils=foil)
+    """Direct logit attribution on one of the view's sequences, at every position.
+
+    Without an answer it is that of the token that comes next, and after the end of the model's top
+    guess.
+    """
+    end = _end(selection, sequence, answer)
+    return of_sequence(LOGIT_ATTRIBUTION, selection, sequence, targets=answer, foils=foil, end=end)
 
 
 def source_attribution(
     selection: Selection, sequence: int, head: Head, answer: int | None, foil: int | None
 ) -> SourceAttribution:
     """One head's logit attribution on one of the view's sequences, by source token."""
-    return of_sequence(SOURCE_ATTRIBUTION, selection, sequence, head, targets=answer, foils=foil)
+    end = _end(selection, sequence, answer)
+    return of_sequence(
+        SOURCE_ATTRIBUTION, selection, sequence, head, targets=answer, foils=foil, end=end
+    )
+
+
+def _end(selection: Selection, sequence: int, answer: int | None) -> int | None:
+    """The token explained after the end, where none comes: the model's top guess."""
+    if answer is not None:
+        return None
+    return int(next_tokens(selection, sequence).top_ids[0, -1, 0])
 
 
 def score_split(selection: Selection, sequence: int, head: Head, dest: int, src: int) -> ScoreSplit:

@@ -27,6 +27,11 @@ def next_token_stats(selection: Selection) -> NextTokenStats:
     return of_tokens(NEXT_TOKEN_STATS, selection)
 
 
+def next_tokens(selection: Selection, sequence: int) -> NextTokenStats:
+    """Next-token predictions on one of the view's sequences, batch of 1."""
+    return of_sequence(NEXT_TOKEN_STATS, selection, sequence)
+
+
 def logit_lens(selection: Selection, sequence: int) -> Lens:
     """What one of the view's sequences would be predicted to go on with after each layer."""
     return of_sequence(LOGIT_LENS, selection, sequence)

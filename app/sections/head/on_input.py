@@ -198,7 +198,8 @@ def draw_logits(view: HeadView) -> None:
         figure_frame(
             replace(view.subject, answer=asked.answer, foil=asked.foil),
             "What it adds to the logits",
-            "By default towards the token that really comes next, at every position.",
+            "By default towards the token that really comes next, at every position; after the "
+            "end, towards the model's own top guess.",
             SOURCE_ATTRIBUTION,
             also=(ATTRIBUTION,),
         ),

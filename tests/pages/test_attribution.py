@@ -1,0 +1,148 @@
+"""The page on attribution: the end of a prompt, many layers, ranked heads, the lens."""
+
+import json
+import re
+from urllib.parse import parse_qs, urlsplit
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from analysis.head import Head
+from analysis.logits.attribution import logit_attribution
+from analysis.models.loading import load_model
+from analysis.runs.inputs import tokenize
+from app.figures import attribution as figures
+from app.text import display_token
+from tests.pages.frames import Frames, frames_of
+from tests.pages.test_code import agrees
+from tests.pages.test_pages import Open, address, expect_well, open_at, said, text_of
+
+__all__ = ["frames_of", "open_at"]
+
+GELU = "gelu-4l"
+PROMPT = "The cat sat on the mat. The cat sat on the"
+
+
+def titles(app: AppTest) -> list[str]:
+    return [text_of(heading.value) for heading in app.subheader]
+
+
+def captions(app: AppTest) -> str:
+    return " ".join(text_of(caption.value) for caption in app.caption)
+
+
+@pytest.fixture
+def many_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if no figure had room for the components of a bundled model."""
+    monkeypatch.setattr(figures, "MAX_NAMED", 8)
+
+
+def test_the_end_of_a_prompt_is_explained_by_the_models_own_guess(open_at: Open) -> None:
+    """The prompt stops before its answer; the guess is the model's, run here once more."""
+    app = open_at("attribution", model=GELU, prompt=PROMPT)
+    expect_well(app)
+    model = load_model(GELU)
+    tokens = tokenize(model, PROMPT)
+    logits = model.bridge(tokens.tensor)[0, -1]
+    guess = model.tokenizer.decode([int(logits.argmax())])
+    shown = f"“{display_token(guess)}”, the model's own top guess for what comes next"
+    assert shown in captions(app)
+    assert titles(app)[0] == "One position: after “·the”"
+    assert app.slider(key="view.position").value == tokens.length - 1
+    bars = re.search(r"the bars sum to (-?[0-9.]+)\.", captions(app))
+    assert bars
+    bias = float(model.bridge.b_U[int(logits.argmax())])
+    assert float(bars[1]) == pytest.approx(float(logits.max()) - bias, abs=0.006)
+    assert "position" not in address(app)
+
+
+def test_of_repeated_tokens_the_last_one_that_came_is_explained(open_at: Open) -> None:
+    app = open_at("attribution", input="repeated", length="9", batch="2")
+    expect_well(app)
+    assert app.slider(key="view.position").value == 17  # of 0 to 18
+    assert "own top guess" not in captions(app)
+    app.slider(key="view.position").set_value(18).run()
+    assert "own top guess" in captions(app)
+
+
+def test_where_the_foil_comes_next_anyway_no_difference_is_drawn(open_at: Open) -> None:
+    app = open_at("attribution", prompt=PROMPT, foil=" cat", position="1")
+    expect_well(app)
+    assert [text for text in said(app) if "the answer is the foil itself" in text]
+
+
+def test_heads_are_ranked_with_sign_and_share_and_lead_to_themselves(open_at: Open) -> None:
+    app = open_at("attribution", model=GELU, prompt=PROMPT, position="4")
+    expect_well(app)
+    (table,) = app.main.dataframe
+    model = load_model(GELU)
+    found = logit_attribution(model, tokenize(model, PROMPT))
+    values = dict(zip(found.labels, found.values[0, 4], strict=True))
+    names = [link.partition("#")[2] for link in table.value["Head"]]
+    heads = [name for name in values if "H" in name]
+    assert names == sorted(heads, key=lambda name: -abs(values[name]))
+    whole = sum(map(abs, values.values()))
+    for (_, row), name in zip(table.value.iterrows(), names, strict=True):
+        assert row["Logits"] == pytest.approx(values[name], abs=1e-5)
+        assert row["Effect"] == ("raises" if values[name] > 0 else "lowers")
+        assert row["Share"] == pytest.approx(abs(values[name]) / whole, abs=1e-6)
+        link, head = urlsplit(row["Head"]), Head.parse(name)
+        query = {
+            key: int(text)
+            for key, (text,) in parse_qs(link.query).items()
+            if key in ("layer", "head")
+        }
+        assert link.path == "head"
+        assert (query.get("layer", 0), query.get("head", 0)) == (head.layer, head.head)
+        assert parse_qs(link.query)["prompt"] == [PROMPT]
+
+
+@pytest.mark.usefixtures("many_layers")
+@pytest.mark.parametrize("model", ["attn-only-2l", GELU])
+def test_many_layers_begin_with_their_totals(
+    frames_of: Frames,  # noqa: F811
+    model: str,
+) -> None:
+    frames = frames_of("attribution", model=model, prompt=PROMPT)
+    assert [frame.title for frame in frames] == [
+        "One position: after “·the”",
+        next(frame.title for frame in frames if frame.title.endswith(", opened")),
+        "Heads, by what they add after “·the”",
+        "Every position and layer",
+        "Logit lens: the top guess after each layer",
+    ]
+    assert [frame.title for frame in frames if agrees(frame) is not True] == []
+
+
+@pytest.mark.usefixtures("many_layers")
+def test_a_layer_is_opened_by_choice_and_by_link(open_at: Open) -> None:
+    app = open_at("attribution", model=GELU, prompt=PROMPT)
+    expect_well(app)
+    model = load_model(GELU)
+    tokens = tokenize(model, PROMPT)
+    guess = int(model.bridge(tokens.tensor)[0, -1].argmax())
+    found = logit_attribution(model, tokens, end=guess)
+    totals = [
+        abs(
+            sum(
+                v
+                for name, v in zip(found.labels, found.values[0, -1], strict=True)
+                if name.startswith(f"L{layer}H")
+            )
+        )
+        for layer in range(4)
+    ]
+    strongest = int(np.argmax(totals))
+    assert f"Layer {strongest}, opened" in titles(app)
+    assert "layer" not in address(app)
+    other = 3 - strongest
+    app.selectbox(key="view.layer").set_value(other).run()
+    assert f"Layer {other}, opened" in titles(app)
+    assert address(app)["layer"] == str(other)
+    linked = open_at("attribution", model=GELU, prompt=PROMPT, layer="0")
+    assert "Layer 0, opened" in titles(linked)
+    (chart,) = [
+        json.loads(c.proto.spec) for c in linked.get("plotly_chart") if "view" not in c.proto.id
+    ][1:2]
+    assert chart["data"][0]["x"] == [*(f"L0H{head}" for head in range(6)), "MLP0"]
