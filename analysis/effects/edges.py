@@ -263,7 +263,7 @@ class _Cut:
     ) -> None:
         self._model, self._tokens = model, tokens
         layers = range(model.n_layers)
-        self._replaced = replaced_z(model, tokens, recording, method, seed)
+        self._replaced = replaced_z(model, tokens, map(recording.z, layers), method, seed)
         self.every = {
             (Head(writer, head), reader)
             for layer in layers

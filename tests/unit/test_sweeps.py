@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis.effects.ablation import HeadAblation, ablate_each, ablation_estimate, ablation_sweep
+from analysis.effects.ablation import HeadAblation, ablate_each, ablation_sweep
+from analysis.effects.estimate import ablation_estimate
 from analysis.errors import AnalysisError
 from analysis.head import Head
 from analysis.runs.inputs import tokenize

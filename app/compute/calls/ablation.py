@@ -17,14 +17,10 @@ from app.compute.sweeps import SharedSweep
 from app.links.selection import Selection
 
 if TYPE_CHECKING:
-    from analysis.effects.ablation import (
-        AblationEstimate,
-        HeadAblation,
-        Method,
-        PairAblation,
-        SetAblation,
-    )
+    from analysis.effects.ablation import HeadAblation, PairAblation, SetAblation
+    from analysis.effects.estimate import AblationEstimate
     from analysis.effects.knockout import OffsetAblation, TargetedAblation
+    from analysis.effects.replacements import Method
     from analysis.runs.inputs import Tokens
 
 PAIRED_TOKENS = Question("paired_tokens", lambda: analysis.paired_tokens)
