@@ -587,6 +587,7 @@ def test_a_batch_in_parts_has_the_effects_of_the_whole(with_mlp, monkeypatch, me
     whole = ablation_sweep(with_mlp, tokens, method, seed=1)
     # Two sequences of 13 tokens, and one head of them, in each piece.
     monkeypatch.setattr(pieces, "TOKENS_AT_ONCE", 30)
+    monkeypatch.setattr(pieces, "TOKENS_TOGETHER", 30)
     parts = ablation_sweep(with_mlp, tokens, method, seed=1)
     np.testing.assert_allclose(parts.per_token, whole.per_token, atol=1e-5)
     assert parts.clean_loss == pytest.approx(whole.clean_loss, abs=1e-6)
