@@ -38,7 +38,6 @@ from .circuits.spectra import time_factored as time_factored
 from .circuits.weights import Weights as Weights
 from .circuits.weights import circuit_weights as circuit_weights
 from .effects.ablation import Ablation as Ablation
-from .effects.ablation import AblationEstimate as AblationEstimate
 from .effects.ablation import HeadAblation as HeadAblation
 from .effects.ablation import PairAblation as PairAblation
 from .effects.ablation import SetAblation as SetAblation
@@ -46,7 +45,6 @@ from .effects.ablation import TopHeads as TopHeads
 from .effects.ablation import ablate_each as ablate_each
 from .effects.ablation import ablate_head as ablate_head
 from .effects.ablation import ablate_heads as ablate_heads
-from .effects.ablation import ablation_estimate as ablation_estimate
 from .effects.ablation import ablation_sweep as ablation_sweep
 from .effects.ablation import pair_ablation as pair_ablation
 from .effects.ablation import top_heads as top_heads
@@ -56,6 +54,8 @@ from .effects.edges import Faithfulness as Faithfulness
 from .effects.edges import Reader as Reader
 from .effects.edges import edge_attribution as edge_attribution
 from .effects.edges import faithfulness as faithfulness
+from .effects.estimate import AblationEstimate as AblationEstimate
+from .effects.estimate import ablation_estimate as ablation_estimate
 from .effects.knockout import OffsetAblation as OffsetAblation
 from .effects.knockout import TargetedAblation as TargetedAblation
 from .effects.knockout import keep_only as keep_only

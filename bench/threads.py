@@ -17,8 +17,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from analysis.effects.ablation import ablate_head, ablate_heads, ablation_estimate
+from analysis.effects.ablation import ablate_head, ablate_heads
 from analysis.effects.edges import edge_attribution, faithfulness
+from analysis.effects.estimate import ablation_estimate
 from analysis.head import Head
 from analysis.models.loading import HeadModel, load_model
 from analysis.runs.inputs import repeated_tokens, tokenize

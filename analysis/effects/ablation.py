@@ -1,4 +1,4 @@
-"""Ablation: the loss when the output of heads is replaced, exactly and to first order."""
+"""Ablation: the loss when the output of heads is replaced."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,20 +10,18 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from analysis.arrays import freeze, to_numpy
-from analysis.effects.replacements import (
-    Method,
-    check_method,
-    reference_z,
-    replaced_z,
-    replacement,
-)
+from analysis.effects.estimate import AblationEstimate, ablation_estimate
+from analysis.effects.replacements import Method, check_method, replaced_z
 from analysis.head import Head, all_heads, require_heads
 from analysis.models.loading import HeadModel
-from analysis.runs.forward import next_token_log_probs, run_with_gradients
+from analysis.runs.forward import next_token_log_probs
 from analysis.runs.inputs import Tokens
-from analysis.runs.suffix import TOKENS_AT_ONCE, Case, Edit, cases_at_once, record, rerun, z_points
+from analysis.runs.pieces import pieces, rows_at_once
+from analysis.runs.suffix import Case, Edit, record, rerun, z_points
 
 Progress = Callable[[int, int], None]
+# Called between two pieces of work, without the lock; may raise to cancel.
+Pause = Callable[[], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,34 +58,6 @@ class HeadAblation:
         if not np.isfinite(self.value):
             raise ValueError("an ablation effect is not finite")
         freeze(self, "per_token")
-
-
-@dataclass(frozen=True, eq=False)
-class AblationEstimate:
-    """First-order estimate of an ablation sweep, nats; positive means the head helps.
-
-    `sizes` adds up the same by size: of each position's part only how large it is counts. Early
-    heads do more than a straight line says, at many positions, whose parts cancel in `values`.
-    """
-
-    values: Float[np.ndarray, "layer head"]
-    clean_loss: float
-    method: Method
-    sizes: Float[np.ndarray, "layer head"]
-
-    def __post_init__(self) -> None:
-        if not np.isfinite(self.values).all():
-            raise ValueError("an estimate is not finite")
-        freeze(self, "values", "sizes")
-
-    @property
-    def order(self) -> tuple[Head, ...]:
-        """All heads, those most likely to matter first: by estimate where positive, plus size.
-
-        On SmolLM2 and a story of 45 tokens nine of the true ten are among the first 16 like this,
-        and among the first 259 by the estimate alone.
-        """
-        return _ranked(self.values.clip(0) + self.sizes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,66 +180,23 @@ def ablate_each(
     *,
     scored_only: bool = False,
     seed: int = 0,
+    pause: Pause | None = None,
 ) -> Generator[HeadAblation, None, None]:
     """Part of a sweep: ablate these heads one by one, in this order, as the caller asks for them.
 
     The model's lock is free whenever the caller has the turn, and a caller who asks for no more
-    has stopped the work. Arguments as in `ablation_sweep`. Source: ARENA 1.2, sections 3.7 and 3.8.
+    has stopped the work. A head of a large model takes many pieces: `pause` is called after each,
+    without the lock, and may raise to cancel. Other arguments as in `ablation_sweep`. Source:
+    ARENA 1.2, sections 3.7 and 3.8.
 
     Raises:
         AnalysisError: As `ablation_sweep`, or heads that do not exist, repeat, or are none.
     """
     chosen = require_heads(model.info, heads)
-    engine = _Ablator(model, tokens, method, seed, scored_only)
+    engine = _Ablator(model, tokens, method, seed, scored_only, pause)
     return (
         HeadAblation(head, value, per_token, engine.clean_loss, method)
         for (head,), value, per_token in engine.effects([(head,) for head in chosen])
-    )
-
-
-def ablation_estimate(
-    model: HeadModel, tokens: Tokens, method: Method = "zero", seed: int = 0
-) -> AblationEstimate:
-    """Estimate the whole sweep from one forward and one backward pass.
-
-    estimate[layer, head] = sum over sequences, positions and d_head of
-    d loss / d z · (replacement - z): what the sweep would give if the loss were linear in z. It
-    understates heads whose attention or softmax is saturated, and those of the first layers, often
-    with the wrong sign: `sizes`, the sum of |...| of each sequence's positions, ranks them higher.
-    Inputs of more than a few thousand tokens take one pair of passes for each part of the batch.
-    Source: attribution patching, Nanda 2023.
-
-    Raises:
-        AnalysisError: As `ablation_sweep`.
-    """
-    check_method(method)
-    points = z_points(model)
-    n_scored = len(range(tokens.length)[tokens.scored])
-    ids, loss = tokens.tensor, 0.0
-    z: list[list[Tensor]] = [[] for _ in points]
-    slopes: list[list[Tensor]] = [[] for _ in points]
-    # The loss is a mean over sequences, so each takes its part of the gradient by itself.
-    for rows in ids.split(max(1, 4 * TOKENS_AT_ONCE // tokens.length)):
-
-        def share(logits: Tensor, rows: Tensor = rows) -> Tensor:
-            scored = next_token_log_probs(logits, rows)[:, tokens.scored]
-            return -scored.sum() / (tokens.batch * n_scored)
-
-        part, activations, gradients = run_with_gradients(model, rows, points, share)
-        loss += float(part)
-        for layer, point in enumerate(points):
-            z[layer].append(activations[point])
-            slopes[layer].append(gradients[point])
-    values, sizes = [], []
-    others = reference_z(model, tokens, method, seed)
-    for own, slope, other in zip(z, slopes, others, strict=True):
-        whole = torch.cat(own)
-        change = replacement(whole, method, seed, other) - whole
-        parts = (change * torch.cat(slope)).sum(-1)
-        values.append(parts.sum((0, 1)))
-        sizes.append(parts.abs().sum((0, 1)))
-    return AblationEstimate(
-        to_numpy(torch.stack(values)), loss, method, to_numpy(torch.stack(sizes))
     )
 
 
@@ -381,7 +308,10 @@ def pair_ablation(
 
 
 class _Ablator:
-    """The model's run as it is, and the effects of sets of heads measured from it."""
+    """The model's run as it is, and the effects of sets of heads measured from it.
+
+    Sequences do not see each other, so a batch that is too much for one piece is run in parts.
+    """
 
     def __init__(
         self,
@@ -390,57 +320,72 @@ class _Ablator:
         method: str,
         seed: int,
         scored_only: bool = False,
+        pause: Pause | None = None,
     ) -> None:
         check_method(method)
-        self._model, self._tokens = model, tokens
-        self._recording = record(model, tokens.tensor, z_points(model))
-        self._replaced = replaced_z(model, tokens, self._recording, method, seed)
+        self._model, self._tokens, self._pause = model, tokens, pause or (lambda: None)
         entries = torch.arange(tokens.length - 1)
         self._entries = entries[tokens.scored] if scored_only else entries
-        self._following = tokens.tensor[:, 1:]
-        clean = next_token_log_probs(self._recording.logits, tokens.tensor)
-        self.clean_loss = -float(clean[:, tokens.scored].mean())
-        self._clean = clean[:, self._entries]
+        rows = rows_at_once(model.info, tokens.length)
+        self._parts = []
+        for ids in tokens.tensor.split(rows):
+            self._parts.append(record(model, ids, z_points(model)))
+            self._pause()
+        whole = (
+            torch.cat([part.z(layer) for part in self._parts]) for layer in range(model.n_layers)
+        )
+        replaced = replaced_z(model, tokens, whole, method, seed)
+        # By part, and in it by layer.
+        self._replaced = list(zip(*(layer.split(rows) for layer in replaced), strict=True))
+        clean = [next_token_log_probs(part.logits, part.ids) for part in self._parts]
+        self.clean_loss = -float(torch.cat(clean)[:, tokens.scored].mean())
+        self._clean = [part[:, self._entries] for part in clean]
 
     def effects(
         self, sets: Sequence[tuple[Head, ...]]
     ) -> Iterator[tuple[tuple[Head, ...], float, Float[np.ndarray, " entry"]]]:
         """Each set with its effect on the loss, and that by entry; the lock is free in between."""
-        at_once = cases_at_once(self._recording)
-        for start in range(0, len(sets), at_once):
-            some = sets[start : start + at_once]
-            cases = [self._case(heads) for heads in some]
-            found = rerun(self._model, self._recording, cases, self._entries, self._read)
-            for heads, rise in zip(some, self._clean - found, strict=True):
+        layers = [min(head.layer for head in heads) for heads in sets]
+        for some in pieces(self._model.info, self._parts[0].ids.numel(), layers):
+            rises = []
+            for part in range(len(self._parts)):
+                rises.append(self._rises(part, sets[some]))
+                self._pause()
+            for heads, rise in zip(sets[some], torch.cat(rises, 1), strict=True):
                 by_entry = torch.full((self._tokens.length - 1,), torch.nan)
                 by_entry[self._entries] = rise.mean(0).cpu()
                 value = float(by_entry[self._tokens.scored].mean())
                 yield heads, value, to_numpy(by_entry)
 
-    def _case(self, heads: Iterable[Head]) -> Case:
+    def _rises(
+        self, part: int, sets: Sequence[tuple[Head, ...]]
+    ) -> Float[Tensor, "case batch entry"]:
+        """How much more surprised each set leaves one part of the sequences."""
+        recording = self._parts[part]
+        following = recording.ids[:, 1:]
+
+        def read(
+            logits: Float[Tensor, "case batch entry d_vocab"], at: Int[Tensor, " entry"]
+        ) -> Float[Tensor, "case batch entry"]:
+            right = following[:, at].to(logits.device).expand(logits.shape[:-1])
+            return logits.log_softmax(-1).gather(-1, right[..., None])[..., 0]
+
+        cases = [self._case(part, heads) for heads in sets]
+        return self._clean[part] - rerun(self._model, recording, cases, self._entries, read)
+
+    def _case(self, part: int, heads: Iterable[Head]) -> Case:
         return tuple(
             Edit(
                 head.layer,
                 "attn.hook_z",
                 (slice(None), head.head),
-                self._replaced[head.layer][:, :, head.head],
+                self._replaced[part][head.layer][:, :, head.head],
             )
             for head in heads
         )
-
-    def _read(
-        self, logits: Float[Tensor, "case batch entry d_vocab"], at: Int[Tensor, " entry"]
-    ) -> Float[Tensor, "case batch entry"]:
-        following = self._following[:, at].to(logits.device).expand(logits.shape[:-1])
-        return logits.log_softmax(-1).gather(-1, following[..., None])[..., 0]
 
 
 def _affordable(order: Sequence[Head], n_layers: int, runs: int) -> int:
     """How many heads, from the first on, cost no more than so many whole runs; `runs` at least."""
     cost = np.cumsum([(n_layers - head.layer) / n_layers for head in order])
     return max(runs, int((cost <= runs).sum()))
-
-
-def _ranked(values: Float[np.ndarray, "layer head"]) -> tuple[Head, ...]:
-    order = np.argsort(-values, axis=None, kind="stable")
-    return tuple(Head(*divmod(int(index), values.shape[1])) for index in order)

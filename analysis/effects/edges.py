@@ -270,7 +270,8 @@ def faithfulness(
     check_method(method)
     require_edges(model)
     recording = record(model, tokens.tensor, z_points(model))
-    replaced = replaced_z(model, tokens, recording, method, seed)
+    layers = range(model.n_layers)
+    replaced = replaced_z(model, tokens, map(recording.z, layers), method, seed)
     cut = CutRuns(model, tokens, lambda logits: _loss(logits, tokens), replaced)
     kept = cut.checked(edges)
     return Faithfulness(

@@ -179,10 +179,9 @@ def offset_ablation(
             raise AnalysisError(
                 f"Distance {offset} was asked for; these tokens allow 0 to {tokens.length - 1}."
             )
-    means = None
-    if tokens.batch == 1:
-        point = f"blocks.{layer}.attn.hook_v"
-        means = mean_over(model, reference_windows(model, tokens), [point])[point]
+    point = f"blocks.{layer}.attn.hook_v"
+    others = tokens.tensor if tokens.batch > 1 else reference_windows(model, tokens)
+    means = mean_over(model, others, [point])[point]
     clean = _loss(model, tokens, [])
     values = np.empty((len(wanted), model.n_heads), np.float32)
     for row, offsets in enumerate(wanted):
@@ -206,19 +205,18 @@ def _restricted(
     layer: int,
     head: int,
     offsets: Sequence[int],
-    means: Float[Tensor, "pos kv_head d_head"] | None,
+    means: Float[Tensor, "pos kv_head d_head"],
 ) -> list[tuple[str, Hook]]:
     """Hooks that note the head's values and pattern on the way, then rebuild its z from them.
 
-    `means` are the values in place of those at other distances; None: the mean over the batch.
+    `means` are the values in place of those at other distances.
     """
     seen: dict[str, Tensor] = {}
 
     def note_values(v: Float[Tensor, "batch pos kv_head d_head"], hook: object) -> None:
         # Of the head's group, where several heads share their values.
         shared = head * v.shape[2] // model.n_heads
-        seen["v"] = v[:, :, shared]
-        seen["mean"] = v[:, :, shared].mean(0) if means is None else means[:, shared]
+        seen["v"], seen["mean"] = v[:, :, shared], means[:, shared]
 
     def note_pattern(pattern: Float[Tensor, "batch head dest src"], hook: object) -> None:
         seen["pattern"] = pattern[:, head]

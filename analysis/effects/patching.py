@@ -16,13 +16,13 @@ from analysis.models.capabilities import require_head_writes, require_pattern_ed
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import run, run_with_gradients
 from analysis.runs.inputs import Tokens
+from analysis.runs.pieces import pieces
 from analysis.runs.suffix import (
     Case,
     Edit,
     Index,
     Recording,
     activation_after,
-    cases_at_once,
     kv_heads,
     record,
     rerun,
@@ -292,11 +292,9 @@ def path_patching(
     writers = [(layer, h) for layer in range(reader.layer) for h in range(model.n_heads)]
     point, part = f"attn.hook_{input}", (slice(None), reader.head)
     cases: list[Case] = []
-    at_once = cases_at_once(runs.recording)
-    for start in range(0, len(writers), at_once):
+    for some in pieces(model.info, pair.corrupt.ids.size, [reader.layer] * len(writers)):
         changes = [
-            exchanged[layer][:, :, head] @ weights[layer][head]
-            for layer, head in writers[start : start + at_once]
+            exchanged[layer][:, :, head] @ weights[layer][head] for layer, head in writers[some]
         ]
         streams = runs.recording.stream[reader.layer] + torch.stack(changes)
         read = activation_after(model, runs.recording, reader.layer, streams, point)
@@ -320,21 +318,22 @@ class _Runs:
 
     def restored(self, cases: Sequence[Case], progress: Progress | None) -> Iterator[float]:
         """What each case adds to it; the model's lock is free in between."""
-        at_once = cases_at_once(self.recording)
+        layers = [min(edit.layer for edit in case) for case in cases]
+        done = 0
         last = torch.tensor([self._pair.clean.length - 1])
         if progress:
             progress(0, len(cases))
-        for start in range(0, len(cases), at_once):
-            some = cases[start : start + at_once]
+        for some in pieces(self._model.info, self.recording.ids.numel(), layers):
             found = rerun(
                 self._model,
                 self.recording,
-                some,
+                cases[some],
                 last,
                 lambda logits, at: logit_difference(self._pair, logits),
             )
-            for done, difference in enumerate(found.mean((1, 2)).tolist(), start + 1):
+            for difference in found.mean((1, 2)).tolist():
                 yield difference - self.corrupt
+                done += 1
                 if progress:
                     progress(done, len(cases))
 

@@ -1,8 +1,9 @@
 """What takes the place of a head's output when it is ablated."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal, get_args
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -13,7 +14,8 @@ from analysis.errors import AnalysisError
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import run
 from analysis.runs.inputs import Tokens
-from analysis.runs.suffix import Recording, z_points
+from analysis.runs.pieces import LOGITS_AT_ONCE, rows_at_once
+from analysis.runs.suffix import z_points
 
 Method = Literal["zero", "mean", "resample"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -23,6 +25,8 @@ REFERENCE = "The Secret Garden, by Frances Hodgson Burnett (1911), the beginning
 _TEXT = Path(__file__).with_name("reference.txt")
 # Windows of that text, each as long as the sequence, evenly spaced; it wraps around at its end.
 WINDOWS = 10
+# Numbers of one model's reference that are kept for the next question: 32 MiB.
+MOST_KEPT = 2**23
 
 
 def check_method(method: str) -> None:
@@ -47,7 +51,7 @@ def replacement(
 ) -> Float[Tensor, "batch pos head d_head"]:
     """What takes the place of each head's z; `reference` where the text above does."""
     if method == "zero":
-        return torch.zeros_like(z)
+        return z.new_zeros(()).expand_as(z)
     if reference is not None:
         return reference.expand_as(z)
     if method == "mean":
@@ -70,18 +74,30 @@ def reference_z(
     if method == "resample":
         chosen = int(np.random.default_rng(seed).integers(len(windows)))
         windows = windows[chosen : chosen + 1]
-    means = mean_over(model, windows, points)
-    return [means[point] for point in points]
+    known, reference = _REFERENCES.get(model, (None, []))
+    # An estimate, the sweep behind it and every single head ask for the same.
+    if known is None or not torch.equal(known, windows):
+        means = mean_over(model, windows, points)
+        reference = [means[point] for point in points]
+        if sum(mean.numel() for mean in reference) <= MOST_KEPT:
+            _REFERENCES[model] = windows, reference
+    return reference
+
+
+# The last of each loaded model.
+_REFERENCES: WeakKeyDictionary[HeadModel, tuple[Tensor, list[Tensor]]] = WeakKeyDictionary()
 
 
 def replaced_z(
-    model: HeadModel, tokens: Tokens, recording: Recording, method: str, seed: int
+    model: HeadModel,
+    tokens: Tokens,
+    z: Iterable[Float[Tensor, "batch pos head d_head"]],
+    method: str,
+    seed: int,
 ) -> list[Float[Tensor, "batch pos head d_head"]]:
     """By layer, what takes the place of each head's z in a run."""
-    return [
-        replacement(recording.z(layer), method, seed, other)
-        for layer, other in enumerate(reference_z(model, tokens, method, seed))
-    ]
+    others = reference_z(model, tokens, method, seed)
+    return [replacement(own, method, seed, other) for own, other in zip(z, others, strict=True)]
 
 
 def reference_windows(model: HeadModel, tokens: Tokens) -> Int[Tensor, "window pos"]:
@@ -101,10 +117,12 @@ def reference_windows(model: HeadModel, tokens: Tokens) -> Int[Tensor, "window p
 def mean_over(
     model: HeadModel, windows: Int[Tensor, "window pos"], points: Sequence[str]
 ) -> dict[str, Float[Tensor, "pos ..."]]:
-    """Mean activations over sequences, which are run one by one: only their sum is held."""
+    """Mean activations over sequences, which are run a few at a time: only their sum is held."""
     total: dict[str, Tensor] = {}
-    for window in windows.split(1):
-        _, kept = run(model, window, capture=points)
+    length = windows.shape[1]
+    few = max(1, LOGITS_AT_ONCE // (length * model.d_vocab))
+    for some in windows.split(min(few, rows_at_once(model.info, length))):
+        _, kept = run(model, some, capture=points)
         for point in points:
-            total[point] = kept[point][0] + total.get(point, 0)
+            total[point] = kept[point].sum(0) + total.get(point, 0)
     return {point: value / len(windows) for point, value in total.items()}

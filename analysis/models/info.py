@@ -109,6 +109,17 @@ class ModelInfo:
         return self.d_mlp > 0
 
     @property
+    def operations(self) -> int:
+        """Floating-point operations of a run for each token: two for each parameter."""
+        # The unembedding's at least: models made by hand do not say how many they have.
+        return 2 * max(self.n_params, self.d_vocab * self.d_model)
+
+    def share_from(self, layer: int) -> float:
+        """Share of a run's operations that a layer, all after it and the unembedding take."""
+        unembedding = 2 * self.d_vocab * self.d_model / self.operations
+        return 1 - layer / self.n_layers * (1 - unembedding)
+
+    @property
     def weights(self) -> Path:
         """The file that its weights are in, or where they are in several, the list of those."""
         if self.step is not None:

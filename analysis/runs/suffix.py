@@ -14,13 +14,9 @@ from torch.nn import functional
 from transformer_lens.model_bridge.sources.native import NativeAttention
 
 from analysis.models.loading import HeadModel
+from analysis.runs import pieces
 from analysis.runs.forward import Hook, run
 
-# More tokens in one batch gain nothing on a CPU (measured on 500 to 8,000), cost memory, and let
-# values come in bursts; half as many lose a twentieth on a deep model.
-TOKENS_AT_ONCE = 1024
-# Numbers in one batch of logits: 32 MiB.
-LOGITS_AT_ONCE = 2**23
 # Rounding between two ways of batching, in nats; measured 1e-6 on tiny models, 2e-5 on deep ones.
 TOLERANCE = 1e-4
 
@@ -109,11 +105,6 @@ def record(
     )
 
 
-def cases_at_once(recording: Recording) -> int:
-    """How many cases `rerun` takes in one batch."""
-    return max(1, TOKENS_AT_ONCE // recording.ids.numel())
-
-
 def rerun(
     model: HeadModel,
     recording: Recording,
@@ -126,7 +117,7 @@ def rerun(
     The cases are rows of one batch, each of which joins at its own first layer; only `positions`
     are unembedded. Where this has not been seen to be exact for the model, every case is a forward
     pass of its own. The model's lock is held throughout, so give a few cases at a time
-    (`cases_at_once`).
+    (`analysis.runs.pieces`).
 
     Args:
         model: The model.
@@ -419,7 +410,7 @@ def _unembed(
 
 
 def _positions_at_once(model: HeadModel, batch: int) -> int:
-    return max(1, LOGITS_AT_ONCE // (batch * model.d_vocab))
+    return max(1, pieces.LOGITS_AT_ONCE // (batch * model.d_vocab))
 
 
 def _without_cache(value: Any) -> Any:

@@ -13,7 +13,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -39,10 +39,27 @@ PIECE = 5.0
 _PAUSE = 0.001
 
 State = Literal["waiting", "running", "stopped", "done", "failed"]
-# All heads, in the order they are wanted; called in the background, as is `AblateEach`.
-Order = Callable[[], Sequence[Head]]
-# Ablates these heads one by one; closing it ends the work.
-AblateEach = Callable[[Sequence[Head]], "Generator[HeadAblation, None, None]"]
+
+
+@dataclass(frozen=True, eq=False)
+class SweepWork:
+    """What a sweep has to do; all but `share` is called in the background.
+
+    Args:
+        order: All heads, in the order they are wanted.
+        ablate_each: Ablates these heads one by one; closing it ends the work. What it is given
+            besides it calls between two pieces of work, of which one head may take many, and it
+            lets through what that raises.
+        share: How much work a head is, in any unit.
+    """
+
+    order: Callable[[], Sequence[Head]]
+    ablate_each: Callable[[Sequence[Head], Callable[[], None]], Generator[HeadAblation, None, None]]
+    share: Callable[[Head], float]
+
+
+class _Unwanted(Exception):
+    """Nobody watches any more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,23 +89,27 @@ class Snapshot:
 class _Sweep:
     """One sweep; what changes is guarded by the lock of `Sweeps`."""
 
-    heads: Order
-    ablate_each: AblateEach
+    work: SweepWork
     found: dict[Head, HeadAblation] = field(default_factory=dict)
     state: State = "stopped"
     failure: BaseException | None = None
     # When each looked last, and its network address, or itself where it has none.
     watchers: dict[Hashable, tuple[float, Hashable]] = field(default_factory=dict)
-    total: int = 0
-    began: tuple[float, int] = (0.0, 0)  # when this part of the work did, and what was known
+    order: Sequence[Head] = ()
+    spent: float = 0.0  # seconds of work up to the last head that was found
+    since: float = 0.0  # when that was, or when the work was taken up again
 
     def snapshot(self) -> Snapshot:
-        start, known = self.began
-        new = len(self.found) - known
-        left = None
-        if self.state == "running" and new:
-            left = (time.monotonic() - start) / new * (self.total - len(self.found))
-        return Snapshot(dict(self.found), self.state, self.total, left, self.failure)
+        total = len(self.order)
+        return Snapshot(dict(self.found), self.state, total, self._seconds_left(), self.failure)
+
+    def _seconds_left(self) -> float | None:
+        if self.state != "running" or not self.found:
+            return None
+        whole = sum(map(self.work.share, self.order))
+        done = sum(map(self.work.share, self.found))
+        left = self.spent * (whole - done) / done - (time.monotonic() - self.since)
+        return max(left, 0.0)
 
 
 class Sweeps:
@@ -111,12 +132,7 @@ class Sweeps:
         self._workers = 0
 
     def watch(
-        self,
-        key: Hashable,
-        visitor: Hashable,
-        heads: Order,
-        ablate_each: AblateEach,
-        address: str | None = None,
+        self, key: Hashable, visitor: Hashable, work: SweepWork, address: str | None = None
     ) -> Snapshot:
         """Say that `visitor` wants this sweep, and see how far it is; starts or resumes it.
 
@@ -124,7 +140,7 @@ class Sweeps:
             AnalysisError: Too many are under way.
         """
         with self._lock:
-            sweep = self._sweeps.get(key) or self._add(key, heads, ablate_each)
+            sweep = self._sweeps.get(key) or self._add(key, work)
             self._sweeps.move_to_end(key)
             if sweep.state not in ("done", "failed"):
                 sweep.watchers[visitor] = time.monotonic(), address or visitor
@@ -146,14 +162,14 @@ class Sweeps:
                 if sweep.state == "failed":
                     sweep.state, sweep.failure = "stopped", None
 
-    def _add(self, key: Hashable, heads: Order, ablate_each: AblateEach) -> _Sweep:
+    def _add(self, key: Hashable, work: SweepWork) -> _Sweep:
         if len(self._sweeps) >= self._kept:
             idle = (name for name, old in self._sweeps.items() if not old.snapshot().active)
             oldest = next(idle, None)
             if oldest is None:
                 raise AnalysisError("Many sweeps are under way. Try again in a minute.")
             del self._sweeps[oldest]
-        sweep = self._sweeps[key] = _Sweep(heads, ablate_each)
+        sweep = self._sweeps[key] = _Sweep(work)
         return sweep
 
     def _enqueue(self, sweep: _Sweep) -> None:
@@ -177,7 +193,7 @@ class Sweeps:
                 failure = error.with_traceback(None)
             with self._lock:
                 sweep.failure = failure
-                known = sweep.total > 0 and len(sweep.found) == sweep.total
+                known = bool(sweep.order) and len(sweep.found) == len(sweep.order)
                 sweep.state = "failed" if failure else "done" if known else "stopped"
                 if sweep.state == "stopped" and self._wanted(sweep):
                     self._enqueue(sweep)  # somebody came while the work was being stopped
@@ -192,34 +208,38 @@ class Sweeps:
                 # Of equals the one that has waited longest.
                 sweep = min(self._queue, key=self._rank)
                 self._queue.remove(sweep)
-                sweep.state = "running"
+                sweep.state, sweep.since = "running", time.monotonic()
                 return sweep
             self._workers -= 1
             return None
 
     def _run(self, sweep: _Sweep) -> None:
         """Ablate the heads that are not known yet, as long as somebody wants to know."""
-        order = sweep.heads()
+        order = sweep.work.order()
         with self._lock:
             left = [head for head in order if head not in sweep.found]
-            sweep.total = len(order)
-            sweep.began = (time.monotonic(), len(sweep.found))
+            sweep.order = order
         if not left:
             return
+
+        def pause() -> None:
+            with self._lock:
+                if not self._wanted(sweep):
+                    raise _Unwanted
+            time.sleep(_PAUSE)
+
         # Closed at once and not when it is collected: it holds a whole run's activations.
-        begun = before = time.monotonic()
-        with closing(sweep.ablate_each(left)) as effects:
+        begun = time.monotonic()
+        with suppress(_Unwanted), closing(sweep.work.ablate_each(left, pause)) as effects:
             for effect in effects:
-                now = time.monotonic()
                 with self._lock:
+                    now = time.monotonic()
                     sweep.found[effect.head] = effect
-                    if not self._wanted(sweep):
-                        return
-                    self._count(sweep, now - before)
+                    self._count(sweep, now - sweep.since)
+                    sweep.spent, sweep.since = sweep.spent + now - sweep.since, now
                     if now - begun >= self._piece and self._gives_way(sweep):
                         return
-                before = now
-                time.sleep(_PAUSE)
+                pause()
 
     def _wanted(self, sweep: _Sweep) -> bool:
         since = time.monotonic() - self._patience
@@ -251,12 +271,11 @@ class SharedSweep:
 
     sweeps: Sweeps
     key: Hashable
-    heads: Order
-    ablate_each: AblateEach
+    work: SweepWork
 
     def watch(self, visitor: Hashable, address: str | None = None) -> Snapshot:
         """See `Sweeps.watch`."""
-        return self.sweeps.watch(self.key, visitor, self.heads, self.ablate_each, address)
+        return self.sweeps.watch(self.key, visitor, self.work, address)
 
     def look(self) -> Snapshot:
         """See `Sweeps.look`."""

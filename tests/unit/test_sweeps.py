@@ -5,16 +5,19 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from analysis.effects.ablation import HeadAblation, ablate_each, ablation_estimate, ablation_sweep
+from analysis.effects.ablation import HeadAblation, ablate_each, ablation_sweep
+from analysis.effects.estimate import ablation_estimate
 from analysis.errors import AnalysisError
 from analysis.head import Head
 from analysis.runs.inputs import tokenize
-from app.compute.sweeps import SharedSweep, Snapshot, Sweeps
+from app.compute import sweeps as sweeps_module
+from app.compute.sweeps import SharedSweep, Snapshot, Sweeps, SweepWork
 from tests.conftest import make_model
 from tests.unit.test_forward import hooks_on
 
@@ -40,17 +43,22 @@ class Work:
         self.closed = 0
         self.allowed = threading.Semaphore(0)
 
-    def let_go(self, heads: int) -> None:
-        """Let so many more heads be done."""
-        for _ in range(heads):
+    def let_go(self, pieces: int) -> None:
+        """Let so many more pieces be done."""
+        for _ in range(pieces):
             self.allowed.release()
 
-    def ablate_each(self, heads: Sequence[Head]) -> Generator[HeadAblation, None, None]:
-        """What a sweep runs."""
+    def ablate_each(
+        self, heads: Sequence[Head], pause: Callable[[], None]
+    ) -> Generator[HeadAblation, None, None]:
+        """What a sweep runs; a head of layer 0 takes two pieces."""
         self.begun.append(tuple(heads))
         try:
             for head in heads:
                 assert self.allowed.acquire(timeout=3 * DEADLINE)
+                if head.layer == 0:
+                    pause()
+                    assert self.allowed.acquire(timeout=3 * DEADLINE)
                 value = float(10 * head.layer + head.head)
                 yield HeadAblation(head, value, np.array([value], np.float32), 1.0, "zero")
         finally:
@@ -58,7 +66,12 @@ class Work:
 
 
 def shared(sweeps: Sweeps, work: Work, key: str = "key") -> SharedSweep:
-    return SharedSweep(sweeps, key, lambda: HEADS, work.ablate_each)
+    return SharedSweep(sweeps, key, SweepWork(lambda: HEADS, work.ablate_each, share))
+
+
+def share(head: Head) -> int:
+    """As many pieces as a head of `Work` has."""
+    return 2 - head.layer
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -81,12 +94,58 @@ def test_values_come_in_the_order_asked_for_and_stay() -> None:
     now = sweep.look()
     assert (now.state, found(now), now.total) == ("running", list(HEADS[:2]), 6)
     assert now.seconds_left is not None
-    work.let_go(4)
+    work.let_go(7)
     until(lambda: sweep.look().state == "done")
     assert found(sweep.watch("b")) == list(HEADS)
     assert work.begun == [HEADS]
     info: Any = type("Info", (), {"n_layers": 2, "n_heads": 3})
     np.testing.assert_array_equal(sweep.look().values(info), [[0, 1, 2], [10, 11, 12]])
+
+
+def test_a_cancel_is_heard_in_the_middle_of_a_head() -> None:
+    work = Work()
+    sweep = shared(Sweeps(1, 4, LONG), work)
+    sweep.watch("a")
+    work.let_go(3)
+    until(lambda: len(sweep.look().found) == 3)
+    sweep.leave("a")
+    work.let_go(1)  # half of the fourth
+    until(lambda: sweep.look().state == "stopped")
+    assert found(sweep.look()) == list(HEADS[:3])
+    assert sweep.look().failure is None
+    assert work.closed == 1
+
+
+def test_the_remaining_time_counts_work_and_not_heads_and_outlives_a_cancel(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(
+        sweeps_module, "time", SimpleNamespace(monotonic=lambda: clock[0], sleep=time.sleep)
+    )
+    work = Work()
+    sweep = shared(Sweeps(1, 4, 1e6), work)
+    sweep.watch("a")
+    until(lambda: work.begun)
+    assert sweep.look().seconds_left is None  # nothing to tell it from
+    for heads in (1, 2, 3):  # two seconds each
+        clock[0] += 2
+        work.let_go(1)
+        until(lambda heads=heads: len(sweep.look().found) == heads)
+    # Three heads of two pieces are left, at two seconds a piece.
+    assert sweep.look().seconds_left == pytest.approx(12)
+    clock[0] += 3  # and while nothing new is known, it goes down
+    assert sweep.look().seconds_left == pytest.approx(9)
+    sweep.leave("a")
+    work.let_go(1)
+    until(lambda: sweep.look().state == "stopped")
+    assert sweep.look().seconds_left is None
+    clock[0] += 1000  # the visitor thinks
+    sweep.watch("a")
+    until(lambda: len(work.begun) == 2)
+    assert sweep.look().seconds_left == pytest.approx(12)
+    work.let_go(9)
+    until(lambda: sweep.look().state == "done")
 
 
 def test_two_who_ask_for_the_same_watch_one_sweep_and_the_last_to_leave_ends_it() -> None:
@@ -107,7 +166,7 @@ def test_two_who_ask_for_the_same_watch_one_sweep_and_the_last_to_leave_ends_it(
     assert work.closed == len(work.begun) == 1
     # What was found is kept, and the next visitor goes on from there.
     first.watch("c")
-    work.let_go(3)
+    work.let_go(6)
     until(lambda: first.look().state == "done")
     assert work.begun == [HEADS, HEADS[3:]]
 
@@ -130,7 +189,7 @@ def test_who_comes_while_the_work_is_being_stopped_is_served() -> None:
     until(lambda: work.begun)
     sweep.leave("a")
     sweep.watch("b")
-    work.let_go(6)
+    work.let_go(9)
     until(lambda: sweep.look().state == "done")
 
 
@@ -144,8 +203,8 @@ def test_no_more_run_at_once_than_there_are_workers() -> None:
     assert second.look().state == third.look().state == "waiting"
     assert not works[1].begun
     second.leave("a")  # before its turn: it never begins
-    works[0].let_go(6)
-    works[2].let_go(6)
+    works[0].let_go(9)
+    works[2].let_go(9)
     until(lambda: third.look().state == "done")
     assert not works[1].begun
     assert second.look().state == "stopped"
@@ -153,7 +212,7 @@ def test_no_more_run_at_once_than_there_are_workers() -> None:
 
 def test_what_is_kept_is_bounded_and_what_runs_is_not_dropped() -> None:
     sweeps, work = Sweeps(2, 2, LONG), Work()
-    work.let_go(6)
+    work.let_go(9)
     old = shared(sweeps, work, "old")
     old.watch("a")
     until(lambda: old.look().state == "done")
@@ -164,26 +223,26 @@ def test_what_is_kept_is_bounded_and_what_runs_is_not_dropped() -> None:
     with pytest.raises(AnalysisError, match="Try again"):
         old.watch("a")
     for each in busy:
-        each.let_go(6)
+        each.let_go(9)
     until(
         lambda: all(
             shared(sweeps, w, f"busy {i}").look().state == "done" for i, w in enumerate(busy)
         )
     )
     old.watch("a")
-    work.let_go(6)
+    work.let_go(9)
     until(lambda: old.look().state == "done")
 
 
 def test_a_failure_reaches_who_watches_and_the_next_try_is_a_new_one() -> None:
     sweeps, outcomes = Sweeps(1, 4, LONG), [RuntimeError("broken"), None]
 
-    def ablate(heads: Sequence[Head]) -> Generator[HeadAblation, None, None]:
+    def ablate(heads: Sequence[Head], pause: object) -> Generator[HeadAblation, None, None]:
         if failure := outcomes.pop(0):
             raise failure
         yield from (HeadAblation(h, 1.0, np.ones(1, np.float32), 1.0, "zero") for h in heads)
 
-    sweep = SharedSweep(sweeps, "key", lambda: HEADS, ablate)
+    sweep = SharedSweep(sweeps, "key", SweepWork(lambda: HEADS, ablate, share))
     with pytest.raises(RuntimeError, match="broken"):
         sweep.wait(lambda done, total: None)
     assert sweep.wait(lambda done, total: None).state == "done"
@@ -206,7 +265,7 @@ def test_who_waits_hears_of_every_step_and_may_leave() -> None:
         sweep.wait(progress)
     work.let_go(1)
     until(lambda: sweep.look().state == "stopped")
-    work.let_go(6)
+    work.let_go(9)
     assert len(sweep.wait(lambda done, total: None).found) == 6
 
 
@@ -217,12 +276,13 @@ def test_a_sweep_that_is_left_frees_the_model_and_what_it_found_is_exact() -> No
     estimate = ablation_estimate(model, tokens)
     step = threading.Semaphore(0)
 
-    def slowly(heads: Sequence[Head]) -> Generator[HeadAblation, None, None]:
+    def slowly(heads: Sequence[Head], pause: object) -> Generator[HeadAblation, None, None]:
         for effect in ablate_each(model, tokens, heads):
             yield effect
             step.acquire(timeout=3 * DEADLINE)
 
-    sweep = SharedSweep(Sweeps(1, 4, LONG), "key", lambda: estimate.order, slowly)
+    work = SweepWork(lambda: estimate.order, slowly, share)
+    sweep = SharedSweep(Sweeps(1, 4, LONG), "key", work)
     sweep.watch("a")
     step.release()
     until(lambda: len(sweep.look().found) == 2)
@@ -246,15 +306,16 @@ def test_a_sweep_gives_way_to_one_of_an_address_that_has_used_less() -> None:
     first.watch("a", "192.0.2.1")
     until(lambda: greedy.begun)
     second.watch("b", "192.0.2.1")
-    greedy.let_go(1)
+    greedy.let_go(2)  # the first heads take two pieces each
     until(lambda: len(first.look().found) == 1)
     third.watch("c", "192.0.2.2")
-    greedy.let_go(1)
+    greedy.let_go(2)
     until(lambda: other.begun)
     # What was found is kept, and its watchers still wait for the rest.
     assert (len(first.look().found), first.look().state) == (2, "waiting")
-    other.let_go(6)
-    greedy.let_go(10)
+    pieces = sum(map(share, HEADS))
+    other.let_go(pieces)
+    greedy.let_go(2 * pieces - 4)
     for sweep in (first, second, third):
         until(lambda sweep=sweep: sweep.look().state == "done")  # type: ignore[misc]
         assert sweep.look().found.keys() == set(HEADS)
@@ -264,7 +325,7 @@ def test_a_sweep_gives_way_to_one_of_an_address_that_has_used_less() -> None:
 
 def test_a_sweep_alone_is_not_interrupted() -> None:
     sweeps, work = Sweeps(1, 8, LONG, piece=0.0), Work()
-    work.let_go(6)
+    work.let_go(sum(map(share, HEADS)))
     sweep = shared(sweeps, work)
     sweep.watch("a", "192.0.2.1")
     until(lambda: sweep.look().state == "done")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, cast
 
 import analysis
@@ -13,18 +13,14 @@ from app.compute.calls.inputs import of_tokens, tokens_of
 from app.compute.imports import import_all
 from app.compute.question import Question
 from app.compute.server import current_server
-from app.compute.sweeps import SharedSweep
+from app.compute.sweeps import SharedSweep, SweepWork
 from app.links.selection import Selection
 
 if TYPE_CHECKING:
-    from analysis.effects.ablation import (
-        AblationEstimate,
-        HeadAblation,
-        Method,
-        PairAblation,
-        SetAblation,
-    )
+    from analysis.effects.ablation import HeadAblation, PairAblation, SetAblation
+    from analysis.effects.estimate import AblationEstimate
     from analysis.effects.knockout import OffsetAblation, TargetedAblation
+    from analysis.effects.replacements import Method
     from analysis.runs.inputs import Tokens
 
 PAIRED_TOKENS = Question("paired_tokens", lambda: analysis.paired_tokens)
@@ -100,20 +96,25 @@ def _sweep(selection: Selection, tokens: Tokens, method: str) -> SharedSweep:
         with server.used():
             return _estimate(selection, tokens, method).order
 
-    def ablate_each(heads: Sequence[Head]) -> Generator[HeadAblation, None, None]:
+    def ablate_each(
+        heads: Sequence[Head], pause: Callable[[], None]
+    ) -> Generator[HeadAblation, None, None]:
         # Its memory counts for as long as it runs, and none of the places for computations: these
         # are for visitors who wait. `Sweeps` bounds how many run, and lets others at the model
-        # after every head.
+        # after every piece of it.
         with server.admission.admitted(bytes_needed(info, tokens.ids.shape), Nobody()):
             model = server.models.get(info, Nobody())
             # Only what the average needs; a head's effect on every prediction is asked for by
             # itself.
             yield from ABLATE_EACH(
-                model, tokens, heads, _known(method), scored_only=True, seed=seed
+                model, tokens, heads, _known(method), scored_only=True, seed=seed, pause=pause
             )
 
+    def share(head: Head) -> float:
+        return info.share_from(head.layer)
+
     key = key_of(ABLATE_EACH.name, info, (tokens, method, seed))
-    return SharedSweep(server.sweeps, key, order, ablate_each)
+    return SharedSweep(server.sweeps, key, SweepWork(order, ablate_each, share))
 
 
 def _estimate(selection: Selection, tokens: Tokens, method: str) -> AblationEstimate:
