@@ -7,6 +7,8 @@ MAX_CHARACTERS = 20_000
 # What one answer may hold: 64 sequences x 144 heads x 201 x 201 float32 would be 1.5 GB.
 MAX_BYTES = 256 * 2**20
 MAX_SEED = 2**32 - 1
+# Read of a text by windows: some minutes for a model of a hundred million parameters.
+MAX_CORPUS_TOKENS = 200_000
 # Of the patterns of all layers, held at once where whole models are laid beside each other.
 _MAX_PATTERN_BYTES = 128 * 2**20
 

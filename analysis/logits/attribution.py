@@ -14,9 +14,9 @@ from analysis.errors import AnalysisError
 from analysis.head import Head
 from analysis.models.capabilities import require_head_writes, require_plain_logits
 from analysis.models.loading import HeadModel
-from analysis.models.norms import norm_weight
 from analysis.runs.forward import run
 from analysis.runs.inputs import Tokens
+from analysis.runs.reads import read_direction
 from analysis.runs.writes import bias_write, output_weights, write_points, written_z
 
 # float32 rounding of a sum of a few dozen terms of size 10; measured 2e-5 on the bundled model.
@@ -200,38 +200,6 @@ def resolve_targets(
             "Answer and foil are the same token, so there is no difference to explain. Choose two."
         )
     return target_ids, foil_ids
-
-
-def read_direction(
-    model: HeadModel,
-    target_ids: Int[np.ndarray, "batch pos"],
-    foil_ids: Int[np.ndarray, "batch pos"] | None,
-    scale: Float[Tensor, "batch pos 1"] | None,
-) -> tuple[Float[Tensor, "batch pos d_model"], Float[Tensor, "batch pos"]]:
-    """The direction of the stream that a logit reads, and what the final norm's bias adds to it.
-
-    A write's part of the logit is its product with the direction. `scale` is that of the final
-    norm at each position, for models that have one.
-    """
-    unembedding = model.bridge.W_U.T  # [d_vocab, d_model]; stacked anew at each access
-
-    def rows(ids: np.ndarray) -> Tensor:
-        return unembedding[torch.tensor(ids, device=unembedding.device)]
-
-    direction = rows(target_ids)
-    if foil_ids is not None:
-        direction = direction - rows(foil_ids)
-    constant = torch.zeros(target_ids.shape, device=direction.device)
-    if scale is not None:
-        # LayerNorm(x) = (x - mean x) / scale * w + b, with the scale frozen: centring x is the
-        # same as centring the direction it is read in.
-        norm = model.bridge.ln_final
-        weighted = direction * norm_weight(norm)
-        if model.info.normalization == "LN":  # an RMS norm takes no mean and has no bias
-            constant = constant + direction @ norm.original_component.bias
-            weighted = weighted - weighted.mean(-1, keepdim=True)
-        direction = weighted / scale
-    return direction, constant
 
 
 def _ids(

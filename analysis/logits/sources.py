@@ -10,11 +10,12 @@ from analysis.arrays import freeze, to_numpy
 from analysis.errors import AnalysisError
 from analysis.head import Head, require_heads
 from analysis.limits import MAX_BYTES
-from analysis.logits.attribution import read_direction, resolve_targets
+from analysis.logits.attribution import resolve_targets
 from analysis.models.capabilities import require_head_writes, require_plain_logits
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import run
 from analysis.runs.inputs import Tokens
+from analysis.runs.reads import read_direction
 from analysis.runs.writes import output_weights, scale_after_heads, write_points
 
 # float32 rounding of a sum over sources; measured below 1e-5 on the bundled model.

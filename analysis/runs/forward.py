@@ -1,7 +1,7 @@
 """The one place that runs a model: takes its lock, keeps only the activations asked for."""
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 import torch
 from jaxtyping import Float, Int
@@ -38,6 +38,60 @@ def run(
         AnalysisError: Tokens that this model cannot take, such as another model's, or logits that
             are no numbers.
     """
+    _require_fitting(model, ids)
+    kept: dict[str, Tensor] = {}
+    with model.lock, torch.inference_mode(), around or nullcontext():
+        logits = model.bridge.run_with_hooks(
+            ids.to(model.bridge.cfg.device),
+            return_type="logits",
+            fwd_hooks=[*hooks, *_captures(capture, kept)],
+        )
+    # A NaN makes every sum one; whatever is made of such logits would be no number either.
+    if not torch.isfinite(logits.sum()) and not torch.isfinite(logits).all():
+        raise AnalysisError(
+            f"{model.name} was run on {ids.numel():,} tokens, and some of its logits are not "
+            "finite (NaN or infinite). Try other tokens, or choose another model."
+        )
+    _require_fired(capture, kept)
+    return logits, kept
+
+
+def run_without_logits(
+    model: HeadModel,
+    ids: Int[Tensor, "batch pos"],
+    capture: Sequence[str],
+    hooks: Sequence[tuple[str, Hook]],
+) -> dict[str, Tensor]:
+    """The same up to the unembedding, which of a small model is a fifth of the work.
+
+    Raises:
+        AnalysisError: As `run`.
+    """
+    _require_fitting(model, ids)
+    kept: dict[str, Tensor] = {}
+
+    class Done(Exception):
+        """What is read is there."""
+
+    def stop(stream: Tensor, hook: object) -> None:
+        if not torch.isfinite(stream.sum()) and not torch.isfinite(stream).all():
+            raise AnalysisError(
+                f"{model.name} was run on {ids.numel():,} tokens, and some of its activations are "
+                "not finite (NaN or infinite). Try other tokens, or choose another model."
+            )
+        raise Done
+
+    with model.lock, torch.inference_mode(), suppress(Done):
+        model.bridge.run_with_hooks(
+            ids.to(model.bridge.cfg.device),
+            return_type="logits",
+            fwd_hooks=[*hooks, *_captures(capture, kept), ("unembed.hook_in", stop)],
+        )
+    _require_fired(capture, kept)
+    return kept
+
+
+def _require_fitting(model: HeadModel, ids: Int[Tensor, "batch pos"]) -> None:
     if ids.shape[1] > model.n_ctx:
         raise AnalysisError(
             f"These are {ids.shape[1]} tokens; {model.name} takes {model.n_ctx}. Shorten them."
@@ -48,7 +102,10 @@ def run(
             f"Token id {outside:,} was asked for; {model.name} has rows for ids 0 to "
             f"{model.d_vocab - 1:,}. Make the tokens with this model's own tokenizer."
         )
-    kept: dict[str, Tensor] = {}
+
+
+def _captures(names: Sequence[str], kept: dict[str, Tensor]) -> list[tuple[str, Hook]]:
+    """Hooks that copy the activations at these points into `kept`."""
 
     def keep(name: str) -> Hook:
         # The name is closed over: `hook.name` differs between raw and compatibility mode.
@@ -57,23 +114,13 @@ def run(
 
         return store
 
-    with model.lock, torch.inference_mode(), around or nullcontext():
-        logits = model.bridge.run_with_hooks(
-            ids.to(model.bridge.cfg.device),
-            return_type="logits",
-            fwd_hooks=[*hooks, *((name, keep(name)) for name in capture)],
-        )
-    # A NaN makes every sum one; whatever is made of such logits would be no number either.
-    if not torch.isfinite(logits.sum()) and not torch.isfinite(logits).all():
-        raise AnalysisError(
-            f"{model.name} was run on {ids.numel():,} tokens, and some of its logits are not "
-            "finite (NaN or infinite). Try other tokens, or choose another model."
-        )
-    missing = set(capture) - set(kept)
-    if missing:
+    return [(name, keep(name)) for name in names]
+
+
+def _require_fired(names: Sequence[str], kept: dict[str, Tensor]) -> None:
+    if missing := set(names) - set(kept):
         # Some hook points exist on the bridge and never fire; an empty answer would be silent.
         raise RuntimeError(f"hook points that never fired: {sorted(missing)}")
-    return logits, kept
 
 
 def run_with_gradients(

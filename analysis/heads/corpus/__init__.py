@@ -1,0 +1,1 @@
+"""What heads do over a whole text, window by window."""
