@@ -107,4 +107,16 @@ from .runs.predictions import NextTokenStats as NextTokenStats
 from .runs.predictions import next_token_stats as next_token_stats
 from .runs.results import HeadScores as HeadScores
 from .runs.results import Patterns as Patterns
+from .sets.fitted import FittedSet as FittedSet
+from .sets.fitted import fit_set as fit_set
+from .sets.fitted import prompt_set as prompt_set
+from .sets.metrics import RowValues as RowValues
+from .sets.metrics import set_metric as set_metric
+from .sets.rows import Note as Note
+from .sets.rows import Place as Place
+from .sets.rows import PromptRow as PromptRow
+from .sets.rows import PromptSet as PromptSet
+from .sets.spread import Spread as Spread
+from .sets.spread import paired as paired
+from .sets.spread import spread as spread
 from .tokens import Tokens as Tokens
