@@ -56,6 +56,8 @@ from .effects.edges import Faithfulness as Faithfulness
 from .effects.edges import Reader as Reader
 from .effects.edges import edge_attribution as edge_attribution
 from .effects.edges import faithfulness as faithfulness
+from .effects.groups import GroupMetrics as GroupMetrics
+from .effects.groups import group_metrics as group_metrics
 from .effects.knockout import OffsetAblation as OffsetAblation
 from .effects.knockout import TargetedAblation as TargetedAblation
 from .effects.knockout import keep_only as keep_only
@@ -83,6 +85,7 @@ from .logits.decomposition import Decomposition as Decomposition
 from .logits.decomposition import ScoreSplit as ScoreSplit
 from .logits.decomposition import k_composition as k_composition
 from .logits.decomposition import score_split as score_split
+from .logits.direct import direct_effects as direct_effects
 from .logits.lens import Lens as Lens
 from .logits.lens import logit_lens as logit_lens
 from .logits.sources import SourceAttribution as SourceAttribution
@@ -97,6 +100,12 @@ from .neurons import NeuronPeaks as NeuronPeaks
 from .neurons import neuron_activations as neuron_activations
 from .neurons import neuron_peaks as neuron_peaks
 from .neurons import promoted_tokens as promoted_tokens
+from .roles.results import RoleScores as RoleScores
+from .roles.results import RoleScreen as RoleScreen
+from .roles.scores import role_scores as role_scores
+from .roles.verdict import GroupTest as GroupTest
+from .roles.verdict import Verdict as Verdict
+from .roles.verdict import verdict as verdict
 from .runs.inputs import paired_tokens as paired_tokens
 from .runs.inputs import repeated_tokens as repeated_tokens
 from .runs.inputs import token_text as token_text

@@ -61,9 +61,11 @@ class Batch:
     def __post_init__(self) -> None:
         freeze(self, "rows", "answers", "foils")
 
-    def at(self, place: str) -> Int[np.ndarray, " batch"]:
-        """Position of a place in each row; -1 where a row lacks it."""
-        return np.array([row.places.get(place, -1) for row in self._of])
+    @property
+    def places(self) -> dict[str, Int[np.ndarray, " batch"]]:
+        """Position of each named place in each row; -1 where a row lacks it."""
+        names = dict.fromkeys(name for row in self._of for name in row.places)
+        return {name: np.array([row.places.get(name, -1) for row in self._of]) for name in names}
 
     def part(self, rows: slice) -> "Batch":
         """Some of its rows."""

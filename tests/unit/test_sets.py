@@ -140,7 +140,7 @@ def test_rows_of_one_length_are_one_batch_and_keep_their_order(bundled: HeadMode
         for place, row in enumerate(batch.rows):
             alone = tokenize(bundled, rows[row].prompt)
             assert np.array_equal(alone.ids[0], batch.tokens.ids[place])
-            assert batch.at("end")[place] == alone.length - 1
+            assert batch.places["end"][place] == alone.length - 1
 
 
 def test_an_answer_takes_a_space_where_a_word_would(bundled: HeadModel) -> None:
