@@ -56,6 +56,8 @@ from .effects.edges import edge_attribution as edge_attribution
 from .effects.edges import faithfulness as faithfulness
 from .effects.estimate import AblationEstimate as AblationEstimate
 from .effects.estimate import ablation_estimate as ablation_estimate
+from .effects.groups import GroupMetrics as GroupMetrics
+from .effects.groups import group_metrics as group_metrics
 from .effects.knockout import OffsetAblation as OffsetAblation
 from .effects.knockout import TargetedAblation as TargetedAblation
 from .effects.knockout import keep_only as keep_only
@@ -94,6 +96,7 @@ from .logits.decomposition import Decomposition as Decomposition
 from .logits.decomposition import ScoreSplit as ScoreSplit
 from .logits.decomposition import k_composition as k_composition
 from .logits.decomposition import score_split as score_split
+from .logits.direct import direct_effects as direct_effects
 from .logits.lens import Lens as Lens
 from .logits.lens import logit_lens as logit_lens
 from .logits.sources import SourceAttribution as SourceAttribution
@@ -108,6 +111,12 @@ from .neurons import NeuronPeaks as NeuronPeaks
 from .neurons import neuron_activations as neuron_activations
 from .neurons import neuron_peaks as neuron_peaks
 from .neurons import promoted_tokens as promoted_tokens
+from .roles.results import RoleScores as RoleScores
+from .roles.results import RoleScreen as RoleScreen
+from .roles.scores import role_scores as role_scores
+from .roles.verdict import GroupTest as GroupTest
+from .roles.verdict import Verdict as Verdict
+from .roles.verdict import verdict as verdict
 from .runs.inputs import paired_tokens as paired_tokens
 from .runs.inputs import repeated_tokens as repeated_tokens
 from .runs.inputs import token_text as token_text
@@ -118,4 +127,16 @@ from .runs.predictions import NextTokenStats as NextTokenStats
 from .runs.predictions import next_token_stats as next_token_stats
 from .runs.results import HeadScores as HeadScores
 from .runs.results import Patterns as Patterns
+from .sets.fitted import FittedSet as FittedSet
+from .sets.fitted import fit_set as fit_set
+from .sets.fitted import prompt_set as prompt_set
+from .sets.metrics import RowValues as RowValues
+from .sets.metrics import set_metric as set_metric
+from .sets.rows import Note as Note
+from .sets.rows import Place as Place
+from .sets.rows import PromptRow as PromptRow
+from .sets.rows import PromptSet as PromptSet
+from .sets.spread import Spread as Spread
+from .sets.spread import paired as paired
+from .sets.spread import spread as spread
 from .tokens import Tokens as Tokens

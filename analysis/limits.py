@@ -22,3 +22,9 @@ def mosaic_size(n_layers: int, n_heads: int, n_ctx: int) -> tuple[int, int]:
     half = min(50, (n_ctx - 1) // 2)
     one = 4 * n_layers * n_heads * (2 * half + 1) ** 2
     return half, max(1, min(10, _MAX_PATTERN_BYTES // one))
+
+
+# A set of prompts: rows, bytes of the text that it is read from, and tokens of all rows together.
+MAX_ROWS = 2_000
+MAX_SET_BYTES = 2 * 2**20
+MAX_SET_TOKENS = 200_000

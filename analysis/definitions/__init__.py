@@ -1,11 +1,11 @@
 """Every quantity, registered once: pages show it, functions cite it, and lists are made of it.
 
 Free of torch, so that a page can explain a figure before it has been computed. A quantity is a
-constant of the module of its family, and a score one of `analysis.definitions.scores`: nothing
-else keeps a list of them.
+constant of the module of its family, a score one of `analysis.definitions.scores`, and a role a
+module of `analysis.definitions.roles`: nothing else keeps a list of them.
 """
 
-from analysis.definitions import circuits, effects, heads, logits, patching, runs, scores
+from analysis.definitions import circuits, effects, heads, logits, patching, runs, scores, sets
 from analysis.definitions.circuits import *  # noqa: F403
 from analysis.definitions.circuits import COPYING, EIGENVALUES
 from analysis.definitions.effects import *  # noqa: F403
@@ -17,12 +17,17 @@ from analysis.definitions.patching import *  # noqa: F403
 from analysis.definitions.quantity import Quantity as Quantity
 from analysis.definitions.quantity import of_every_head as of_every_head
 from analysis.definitions.quantity import registered
+from analysis.definitions.roles import ROLES as ROLES
 from analysis.definitions.runs import *  # noqa: F403
+from analysis.definitions.sets import *  # noqa: F403
 
-QUANTITIES: tuple[Quantity, ...] = tuple(
-    quantity
-    for family in (runs, scores, heads, logits, effects, patching, circuits)
-    for quantity in registered(family)
+QUANTITIES: tuple[Quantity, ...] = (
+    *(
+        quantity
+        for family in (runs, scores, heads, logits, effects, patching, circuits, sets)
+        for quantity in registered(family)
+    ),
+    *ROLES.values(),
 )
 
 # What a head's profile holds, where the model and the input allow it.

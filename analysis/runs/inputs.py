@@ -55,7 +55,7 @@ def tokenize(model: HeadModel, text: str, prepend_bos: bool = True) -> Tokens:
         )
     if len(ids) < 2:
         raise AnalysisError("One token predicts nothing. Type a longer prompt or switch BOS on.")
-    return _tokens(model, [ids], half_length=None, has_bos=prepend_bos)
+    return as_tokens(model, [ids], has_bos=prepend_bos)
 
 
 def repeated_tokens(model: HeadModel, length: int = 50, batch: int = 10, seed: int = 0) -> Tokens:
@@ -85,7 +85,7 @@ def repeated_tokens(model: HeadModel, length: int = 50, batch: int = 10, seed: i
     for index in range(batch):
         half = np.random.default_rng([seed, index]).choice(ordinary, size=length, replace=False)
         rows.append([model.bos_id, *half.tolist(), *half.tolist()])
-    return _tokens(model, rows, half_length=length, has_bos=True)
+    return as_tokens(model, rows, half_length=length, has_bos=True)
 
 
 def paired_tokens(model: HeadModel, length: int = 50, batch: int = 10, seed: int = 0) -> Tokens:
@@ -112,7 +112,7 @@ def paired_tokens(model: HeadModel, length: int = 50, batch: int = 10, seed: int
             start = int(random.choice([i for i in range(length - 1) if i != start + 2]))
             pairs += half[start : start + 2]
         rows.append([model.bos_id, *half, *pairs[:length]])
-    return replace(_tokens(model, rows, half_length=None, has_bos=True), pairs_from=length)
+    return replace(as_tokens(model, rows, has_bos=True), pairs_from=length)
 
 
 def token_text(tokenizer: PreTrainedTokenizerBase, token_id: int) -> str:
@@ -158,9 +158,14 @@ def _unlike_others(text: str) -> str:
     return text
 
 
-def _tokens(
-    model: HeadModel, rows: list[list[int]], half_length: int | None, has_bos: bool
+def as_tokens(
+    model: HeadModel,
+    rows: Sequence[Sequence[int]],
+    *,
+    half_length: int | None = None,
+    has_bos: bool,
 ) -> Tokens:
+    """Rows of ids, all of one length, with the text of each."""
     text = iter(token_texts(model.tokenizer, [i for row in rows for i in row]))
     return Tokens(
         ids=np.array(rows, dtype=np.int64),

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from analysis.head import Head
 from app.links.selection import Selection
+
+if TYPE_CHECKING:
+    from analysis.sets.fitted import FittedSet
 
 # Heads that a name lists; more are counted.
 _LISTED = 4
@@ -38,6 +42,8 @@ class Subject:
         column: Which head, key/value head or position of it.
         method: What an ablated output is replaced by, where the page fixes it.
         step: A step of training.
+        prompts: The set of prompts that it is measured over, as the model reads it.
+        groups: Groups of heads, the one that it is about first.
         on_input: Whether the input says anything about it; False for weights alone.
         second: The other side of a comparison.
     """
@@ -61,6 +67,8 @@ class Subject:
     column: int | None = None
     method: str | None = None
     step: int | None = None
+    prompts: FittedSet | None = None
+    groups: tuple[tuple[Head, ...], ...] = ()
     on_input: bool = True
     second: Subject | None = None
 
@@ -87,8 +95,16 @@ class Subject:
     def described(self) -> str:
         """Model, input and heads in one line of plain text, for what is taken along."""
         parts = [self.selection.info.title]
-        parts.append(self.selection.input_said if self.on_input else "from the weights alone")
-        if self.on_input and self.sequence is not None and self.selection["input"] == "repeated":
+        if self.prompts is not None:
+            parts.append(f"{len(self.prompts.rows)} prompts of the set {self.prompts.of.name}")
+        else:
+            parts.append(self.selection.input_said if self.on_input else "from the weights alone")
+        if (
+            self.prompts is None
+            and self.on_input
+            and self.sequence is not None
+            and self.selection["input"] == "repeated"
+        ):
             parts.append(f"sequence {self.sequence}")
         if self.name:
             parts.append(self.name)

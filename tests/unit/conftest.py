@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from analysis.errors import AnalysisError
 from analysis.models import catalog
+from analysis.models.catalog import find_model
+from analysis.models.loading import HeadModel, load_model
+from tests.conftest import OWN_STORE
 
 
 @pytest.fixture
@@ -17,3 +21,19 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     catalog.refresh()
     yield root
     catalog.refresh()
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> HeadModel:
+    """The pretrained model that needs no hub, where it is installed. Read-only."""
+    name = "SmolLM2-135M-Instruct"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HEADSCOPE_CACHE", str(OWN_STORE))
+        catalog.refresh()
+        try:
+            find_model(name)
+        except AnalysisError:
+            pytest.skip("make smollm2 has not been run, or its package cannot be installed")
+        model = load_model(name)
+    catalog.refresh()
+    return model

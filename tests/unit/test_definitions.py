@@ -10,6 +10,7 @@ from analysis import definitions
 from analysis.definitions import (
     PROFILE,
     QUANTITIES,
+    ROLES,
     SCORE_NAMES,
     SCORES,
     SIMILARITY,
@@ -28,7 +29,7 @@ EACH = pytest.mark.parametrize("quantity", QUANTITIES, ids=lambda quantity: quan
 def test_every_constant_and_every_score_is_registered_once() -> None:
     """A score without its definition would leave its page unable to say what it shows."""
     constants = {value for value in vars(definitions).values() if isinstance(value, Quantity)}
-    assert constants | set(SCORES.values()) == set(QUANTITIES)
+    assert constants | set(SCORES.values()) | set(ROLES.values()) == set(QUANTITIES)
     assert {q for q in QUANTITIES if isinstance(q, Score)} == set(SCORES.values())
     for names in ([q.name for q in QUANTITIES], [q.key for q in SCORES.values()]):
         assert len(set(names)) == len(names)

@@ -1,7 +1,6 @@
 """The pretrained model that needs no hub, where `make smollm2` has brought it."""
 
 import numpy as np
-import pytest
 import torch
 
 from analysis.circuits.composition import composition_scores
@@ -11,29 +10,12 @@ from analysis.errors import AnalysisError
 from analysis.head import Head
 from analysis.heads.scores import head_scores
 from analysis.models import catalog
-from analysis.models.catalog import find_model
-from analysis.models.loading import HeadModel, load_model
+from analysis.models.loading import HeadModel
 from analysis.runs.forward import run
 from analysis.runs.inputs import repeated_tokens, tokenize
 from analysis.runs.predictions import next_token_stats
 from tests.conftest import OWN_STORE
 from tests.unit.test_ablation import STORY
-
-NAME = "SmolLM2-135M-Instruct"
-
-
-@pytest.fixture(scope="module")
-def smollm2() -> HeadModel:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HEADSCOPE_CACHE", str(OWN_STORE))
-        catalog.refresh()
-        try:
-            find_model(NAME)
-        except AnalysisError:
-            pytest.skip("make smollm2 has not been run, or its package cannot be installed")
-        model = load_model(NAME)
-    catalog.refresh()
-    return model
 
 
 def test_the_users_own_store_is_known_in_every_worker_of_the_tests() -> None:

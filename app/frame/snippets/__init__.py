@@ -1,7 +1,10 @@
 """Code that reproduces a figure in a notebook with plain TransformerLens."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from analysis.definitions import Quantity
 from analysis.models.catalog import BUNDLED as BUNDLED_MODELS
@@ -9,9 +12,12 @@ from analysis.models.info import ModelInfo
 from app.frame.snippets import parts
 from app.links.subject import Subject
 
+if TYPE_CHECKING:
+    from analysis.sets.fitted import FittedSet
+
 _ORDER = (
-    *("run", "pattern", "score", "loss", "ablate", "usual", "cut", "pair", "between", "edges"),
-    *("weights", "embedding", "norm", "parts", "targets", "patched"),
+    *("set", "run", "pattern", "score", "loss", "ablate", "usual", "cut", "pair", "between"),
+    *("edges", "weights", "embedding", "norm", "parts", "targets", "patched"),
 )
 _CONSTANT = re.compile(r"\b[A-Z][A-Z_]*[0-9]*\b")
 
@@ -44,14 +50,16 @@ def _program(definitions: Sequence[Quantity], subject: Subject) -> str | None:
     known = [
         quantity
         for quantity in dict.fromkeys(definitions)
-        if quantity.code and (bundled or (of_any and quantity.any_model))
+        if quantity.code
+        and (bundled or (of_any and quantity.any_model))
+        and ("set" not in quantity.needs or _of_one_length(subject))
     ]
     if not known:
         return None
     needs = {need for quantity in known for need in quantity.needs}
     repeated = subject.selection["input"] == "repeated" or "repeated" in needs
     blocks = [parts.BUNDLED if bundled else parts.HUGGING_FACE]
-    if "pair" not in needs:  # two prompts stand in place of the input
+    if not needs & {"pair", "set"}:  # which stand in place of the input
         blocks.append(parts.REPEATED if repeated else parts.PROMPT)
     for need in _ORDER:
         if need not in needs:
@@ -92,6 +100,12 @@ def _narrowed(axes: Sequence[str], subject: Subject) -> str:
     return f"result = result[{', '.join(taken)}]" if taken else ""
 
 
+def _of_one_length(subject: Subject) -> bool:
+    """Whether the subject is a set that one batch of tokens holds, answers and foils with it."""
+    prompts = subject.prompts
+    return prompts is not None and len(prompts.batches) == 1 and prompts.has_foils
+
+
 def _loads_by_name(info: ModelInfo) -> bool:
     """Whether transformers loads it from one folder or name: not our formats, no checkpoint."""
     return info.kind != "native" and info.step is None
@@ -102,7 +116,7 @@ _ABSENT = object()  # stands for what a subject does not have
 
 def _constants(subject: Subject, repeated: bool) -> dict[str, object]:
     """What the subject sets. `repr` writes whatever a text may hold as a harmless literal."""
-    selection = subject.selection
+    selection, prompts = subject.selection, subject.prompts
     info, head, writer = selection.info, subject.head, subject.writer
     heads = subject.heads or ((head,) if head else ())
 
@@ -150,16 +164,33 @@ def _constants(subject: Subject, repeated: bool) -> dict[str, object]:
         "CORRUPT": selection["corrupt"],
         "INTO": selection["into"],
         "OFFSETS": sorted({int(at) for at in selection["offsets"].split(",") if at}),
+        "PROMPTS": _ABSENT
+        if prompts is None
+        else [prompts.of.prompts[r.index] for r in prompts.rows],
+        "ANSWERS": _ABSENT if prompts is None else [row.answer for row in prompts.rows],
+        "FOILS": _ABSENT if prompts is None else [row.foil for row in prompts.rows],
+        "PLACES": _ABSENT if prompts is None else _places(prompts),
+        "GROUPS": [[(each.layer, each.head) for each in group] for group in subject.groups]
+        or _ABSENT,
         "SAMPLE": selection["sample"],
         "DRAW": selection["draw"],
     }
+
+
+def _places(prompts: FittedSet) -> dict[str, list[int]]:
+    """By name, where each place that every row has stands in the rows."""
+    return {name: [row.places[name] for row in prompts.rows] for name in prompts.places}
 
 
 def _part(need: str, subject: Subject) -> str:
     selection = subject.selection
     normed = selection.info.normalization is not None
     single = selection["input"] == "prompt" or selection["batch"] == 1
+    if subject.prompts is not None:
+        single = len(subject.prompts.rows) == 1
     match need:
+        case "set":
+            return parts.SET
         case "run":
             return parts.RUN_WITHOUT if subject.without else parts.RUN
         case "pattern":

@@ -81,6 +81,13 @@ tokens = torch.tensor(rows)  # [batch, pos]
 scored = slice(S + 1, 2 * S)  # predictions that a loss is averaged over: entry i is of token i+1
 """
 
+# Prompts of one length; `ANSWERS` and `FOILS` are ids of tokens, `PLACES` positions by name.
+SET = """
+rows = [tokenizer.encode(text, add_special_tokens=False) for text in PROMPTS]
+tokens = torch.tensor([[tokenizer.bos_token_id] * PREPEND_BOS + ids for ids in rows])
+scored = slice(None)  # predictions that a loss is averaged over: entry i is of token i+1
+"""
+
 _LOG_PROBS = """
 
 def next_token_log_probs(logits):  # [batch, entry]; entry i scores token i+1

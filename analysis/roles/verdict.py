@@ -1,0 +1,278 @@
+"""Whether heads that look like a role matter: ablated, beside matched-random groups."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import comb, prod
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from analysis.arrays import freeze
+from analysis.effects.groups import Group, group_metrics
+from analysis.effects.replacements import Method
+from analysis.errors import AnalysisError
+from analysis.head import Head, require_heads
+from analysis.logits.direct import direct_effects
+from analysis.models.loading import HeadModel
+from analysis.sets.fitted import FittedSet, fit_set
+from analysis.sets.metrics import BETTER, Metric, require_metric
+from analysis.sets.rows import PromptSet
+from analysis.sets.spread import spread
+
+Progress = Callable[[int, int], None]
+Word = Literal["cause", "correlate", "interferer", "null"]
+DRAWS = 10
+# Backups: at most so many, and each gains at least this share of the clean metric.
+MOST_BACKUPS, LEAST_GAIN = 4, 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class GroupTest:
+    """A group's effect on a metric beside that of matched-random groups.
+
+    `effect` is the mean over rows of the metric without the group minus the metric with it, and
+    `interval` its bootstrap interval. `random` has the same of each random group.
+    """
+
+    heads: tuple[Head, ...]
+    effect: float
+    interval: tuple[float, float]
+    by_row: Float[np.ndarray, " row"]
+    random: Float[np.ndarray, " draw"]
+    groups: tuple[Group, ...]
+    word: Word
+
+    def __post_init__(self) -> None:
+        if len(self.random) != len(self.groups):
+            raise ValueError(f"{len(self.random)} effects of {len(self.groups)} random groups")
+        freeze(self, "by_row", "random")
+
+    @property
+    def false_positive(self) -> float:
+        """How often a group like the random ones would fall outside their range on one side."""
+        return 1 / (len(self.random) + 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict(GroupTest):
+    """Whether a group of heads matters for a set of prompts.
+
+    cause: outside the range of the random groups in the direction that the role says, and the
+    interval excludes 0. interferer: likewise, the other way. correlate: neither. null: no head.
+    `redundancy` is the same test of the same heads where `backups` are gone on both sides.
+    """
+
+    clean: float
+    clean_by_row: Float[np.ndarray, " row"]
+    metric: Metric
+    method: Method
+    opposes: bool
+    backups: tuple[Head, ...]
+    redundancy: GroupTest | None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        freeze(self, "clean_by_row")
+
+
+def verdict(
+    model: HeadModel,
+    prompts: PromptSet | FittedSet,
+    heads: Sequence[Head],
+    method: Method = "zero",
+    draws: int = DRAWS,
+    seed: int = 0,
+    *,
+    metric: Metric | None = None,
+    opposes: bool = False,
+    redundancy: bool = True,
+    progress: Progress | None = None,
+) -> Verdict:
+    """Ablate a group of heads, and groups of as many others from the same layers.
+
+    effect = mean over rows of metric(without the group) - metric. The random groups have as many
+    heads of each layer, none of the group's, and no two are alike; where the layers have too few
+    others there are fewer than `draws`. Of groups that matter alike, one falls outside the range of
+    n others on a given side once in n + 1 times: `false_positive`. A screen by looks and a verdict
+    by ablation differ in most cases (arXiv 2606.05378).
+
+    Redundancy: backups are the heads, of no layer before the group's first, whose direct effect on
+    the answer grows most when the group is gone, at most 4 with an interval above 0. The group is
+    then tested again where they are gone with it, with the random groups and without any: what it
+    does that nothing else makes up for.
+
+    Args:
+        model: The model. Its lock is taken for a few groups at a time.
+        prompts: The set, or as a model reads it.
+        heads: The group; none gives the word "null".
+        method: As in `group_metrics`.
+        draws: How many random groups.
+        seed: Of the random groups and of "resample".
+        metric: By default the set's own.
+        opposes: Whether the role works against the answer: its cause raises the metric when gone.
+        redundancy: Whether to look for backups, which needs answers.
+        progress: Called as `progress(done, all)` without the lock. It may raise to cancel.
+
+    Raises:
+        AnalysisError: As `group_metrics`, or a group that leaves its layers no other heads.
+    """
+    fitted = prompts if isinstance(prompts, FittedSet) else fit_set(model, prompts)
+    if not heads:
+        return _null(model, fitted, method, metric, opposes)
+    chosen = require_heads(model.info, heads)
+    toward = -BETTER[require_metric(fitted, metric)] * (-1 if opposes else 1)
+    groups = random_groups(model, chosen, draws, seed)
+    second = redundancy and fitted.has_answers
+    half = _Part(progress, 2 if second else 1)
+    found = group_metrics(
+        model, fitted, [chosen, *groups], method, metric, seed=seed, progress=half.first
+    )
+    test = _test(chosen, groups, found.without - found.clean, toward)
+    backups: tuple[Head, ...] = ()
+    again: GroupTest | None = None
+    if second:
+        backups = backup_heads(model, fitted, chosen, float(np.abs(found.clean.mean())))
+        if backups:
+            others = random_groups(model, chosen, draws, seed, apart=backups)
+            gone = [(*group, *backups) for group in (chosen, *others)]
+            both = group_metrics(
+                model, fitted, [backups, *gone], method, metric, seed=seed, progress=half.last
+            )
+            again = _test(chosen, others, both.without[1:] - both.without[0], toward)
+    return Verdict(
+        **{name: getattr(test, name) for name in GroupTest.__dataclass_fields__},
+        clean=float(found.clean.mean()),
+        clean_by_row=found.clean.copy(),
+        metric=found.metric,
+        method=method,
+        opposes=opposes,
+        backups=backups,
+        redundancy=again,
+    )
+
+
+def random_groups(
+    model: HeadModel,
+    heads: Sequence[Head],
+    draws: int = DRAWS,
+    seed: int = 0,
+    apart: Sequence[Head] = (),
+) -> tuple[Group, ...]:
+    """Groups with as many heads of each layer as a group has, none of them its own, no two alike.
+
+    Args:
+        model: The model.
+        heads: The group.
+        draws: How many at most; fewer where there are not as many.
+        seed: Of the draws. More draws begin with the same ones.
+        apart: Heads that no group may have either.
+
+    Raises:
+        AnalysisError: A layer with too few other heads.
+    """
+    wanted = {head.layer: sum(other.layer == head.layer for other in heads) for head in heads}
+    taken = {*heads, *apart}
+    pools = {
+        layer: [h for h in range(model.n_heads) if Head(layer, h) not in taken] for layer in wanted
+    }
+    for layer, count in wanted.items():
+        if len(pools[layer]) < count:
+            raise AnalysisError(
+                f"{count} of the heads of layer {layer} are chosen, and {len(pools[layer])} others "
+                "are left to compare them with. Choose fewer of one layer."
+            )
+    possible = prod(comb(len(pools[layer]), count) for layer, count in wanted.items())
+    random = np.random.default_rng([seed, len(heads)])
+    found: dict[Group, None] = {}
+    while len(found) < min(draws, possible):
+        group = [
+            Head(layer, int(head))
+            for layer, count in wanted.items()
+            for head in random.choice(pools[layer], count, replace=False)
+        ]
+        found[tuple(sorted(group))] = None
+    return tuple(found)
+
+
+def backup_heads(
+    model: HeadModel, fitted: FittedSet, heads: Sequence[Head], clean: float
+) -> tuple[Head, ...]:
+    """Heads whose direct effect on the answers grows when a group is gone, those that gain most.
+
+    Not before the group's first layer, not of the group, with a bootstrap interval above 0, and a
+    gain of at least a fiftieth of the clean metric. Source: backup name movers, Wang et al. 2022.
+    """
+    gain = direct_effects(model, fitted, heads) - direct_effects(model, fitted)
+    found = spread(gain)
+    first = min(head.layer for head in heads)
+    order = np.argsort(-found.mean, axis=None, kind="stable")
+    backups: list[Head] = []
+    for index in order.tolist():
+        head = Head(*divmod(index, model.n_heads))
+        at = (head.layer, head.head)
+        if len(backups) == MOST_BACKUPS or found.mean[at] < LEAST_GAIN * clean:
+            break
+        if head not in heads and head.layer >= first and found.low[at] > 0:
+            backups.append(head)
+    return tuple(backups)
+
+
+def _test(
+    heads: Group, groups: Sequence[Group], effects: Float[np.ndarray, "group row"], toward: int
+) -> GroupTest:
+    """The first group's effect against that of the others; `toward` is the sign of a cause."""
+    own, others = effects[0], effects[1:].mean(1)
+    of_rows = spread(own)
+    effect, low, high = float(own.mean()), float(of_rows.low), float(of_rows.high)
+    outside = effect > others.max() or effect < others.min()
+    told = len(own) < 2 or low > 0 or high < 0  # a single row has no interval
+    word: Word = "correlate"
+    if outside and told:
+        beyond = 1 if effect > others.max() else -1
+        word = "cause" if beyond == toward and effect * toward > 0 else "interferer"
+        if effect * beyond < 0:  # beyond the others, and yet on their side of 0
+            word = "correlate"
+    return GroupTest(
+        tuple(heads), effect, (low, high), own.copy(), others.copy(), tuple(groups), word
+    )
+
+
+def _null(
+    model: HeadModel, fitted: FittedSet, method: Method, metric: Metric | None, opposes: bool
+) -> Verdict:
+    found = group_metrics(model, fitted, [], method, metric)
+    nothing = np.zeros(len(fitted.rows), np.float32)
+    return Verdict(
+        heads=(),
+        effect=0.0,
+        interval=(0.0, 0.0),
+        by_row=nothing,
+        random=np.empty(0, np.float32),
+        groups=(),
+        word="null",
+        clean=float(found.clean.mean()),
+        clean_by_row=found.clean.copy(),
+        metric=found.metric,
+        method=method,
+        opposes=opposes,
+        backups=(),
+        redundancy=None,
+    )
+
+
+class _Part:
+    """Progress over one or two sweeps of groups, as one count of a hundred."""
+
+    def __init__(self, progress: Progress | None, parts: int) -> None:
+        self._progress, self._parts = progress, parts
+
+    def first(self, done: int, total: int) -> None:
+        self._report(0, done / total)
+
+    def last(self, done: int, total: int) -> None:
+        self._report(1, done / total)
+
+    def _report(self, part: int, share: float) -> None:
+        if self._progress:
+            self._progress(int(100 * (part + share) / self._parts), 100)

@@ -1,0 +1,1 @@
+"""Sets of prompts: what a mean over prompts is taken over."""
