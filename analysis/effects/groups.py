@@ -14,7 +14,8 @@ from analysis.errors import AnalysisError
 from analysis.head import Head, require_heads
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import run
-from analysis.runs.suffix import Case, Edit, cases_at_once, record, rerun, z_points
+from analysis.runs.pieces import pieces
+from analysis.runs.suffix import Case, Edit, record, rerun, z_points
 from analysis.sets.fitted import Batch, FittedSet
 from analysis.sets.metrics import Metric, RowReader, parts, require_metric
 
@@ -77,23 +78,23 @@ def group_metrics(
     groups = [require_heads(model.info, group) for group in groups]
     clean = np.empty(len(fitted.rows), np.float32)
     without = np.empty((len(groups), len(fitted.rows)), np.float32)
-    pieces = list(_pieces(fitted, method))
+    batches = list(_pieces(fitted, method))
     replaced = _replacer(model, fitted, method, seed)
-    total, done = len(pieces) * len(groups), 0
+    total, done = len(batches) * len(groups), 0
     if progress:
         progress(0, total)
-    for batch in pieces:
+    for batch in batches:
         recording = record(model, batch.tokens.tensor, z_points(model))
         reader = RowReader(chosen, batch)
         at = reader.positions
         read = reader.read(recording.logits[:, at], at)
         clean[batch.rows] = to_numpy(reader.reduce(read))
         put = replaced(batch, [recording.z(layer) for layer in range(model.n_layers)])
-        at_once = cases_at_once(recording)
         # Neighbours begin at nearby layers, so that few rows wait for others.
         order = sorted(range(len(groups)), key=lambda index: min(groups[index]).layer)
-        for start in range(0, len(order), at_once):
-            some = order[start : start + at_once]
+        begins = [min(groups[index]).layer for index in order]
+        for part in pieces(model.info, batch.tokens.ids.size, begins):
+            some = order[part]
             cases = [_case(groups[index], put) for index in some]
             found = rerun(model, recording, cases, at, reader.read)
             without[np.array(some)[:, None], batch.rows] = to_numpy(reader.reduce(found))

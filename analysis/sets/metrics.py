@@ -13,7 +13,7 @@ from analysis.arrays import freeze, to_numpy
 from analysis.errors import AnalysisError
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import run
-from analysis.runs.suffix import TOKENS_AT_ONCE
+from analysis.runs.pieces import TOKENS_AT_ONCE
 from analysis.sets.fitted import Batch, FittedSet
 from analysis.sets.spread import Spread, spread
 

@@ -18,9 +18,9 @@ from analysis.limits import MAX_SEED
 from analysis.models.info import ModelInfo
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import Hook, run_without_logits
+from analysis.runs.pieces import TOKENS_AT_ONCE
 from analysis.runs.predictions import MAX_LOGIT_BYTES
 from analysis.runs.reads import read_direction
-from analysis.runs.suffix import TOKENS_AT_ONCE
 from analysis.runs.writes import output_weights
 
 # Partial results come after so many times as many windows as the one before: each looks a little
