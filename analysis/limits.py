@@ -9,8 +9,32 @@ MAX_BYTES = 256 * 2**20
 MAX_SEED = 2**32 - 1
 # Read of a text by windows: some minutes for a model of a hundred million parameters.
 MAX_CORPUS_TOKENS = 200_000
+# Of one core of 2023: measured on sweeps over the heads of SmolLM2.
+OPERATIONS_A_SECOND = 1e11
+# An exact ablation of every head that nobody has asked for.
+_SWEEP_SECONDS = 80
+_LEAST_SWEEP_HALF = 10  # fewer tokens say little
 # Of the patterns of all layers, held at once where whole models are laid beside each other.
 _MAX_PATTERN_BYTES = 128 * 2**20
+
+
+def sweep_size(n_all_heads: int, operations: int, n_ctx: int) -> tuple[int, int]:
+    """Tokens in each half and number of sequences on which all heads are soon ablated one by one.
+
+    50 and 10, as in the course; fewer sequences where the model is large, 2 at least, and then a
+    shorter half. `operations` are those of the whole model for each token.
+    """
+    half = min(50, (n_ctx - 1) // 2)
+    tokens = int(_SWEEP_SECONDS / sweep_seconds(n_all_heads, operations, 1))
+    batch = max(2, min(10, tokens // (2 * half + 1)))
+    if batch * (2 * half + 1) > tokens:
+        half = min(half, max(_LEAST_SWEEP_HALF, (tokens // batch - 1) // 2))
+    return half, batch
+
+
+def sweep_seconds(n_all_heads: int, operations: int, tokens: int) -> float:
+    """How long it takes to ablate all heads one by one, each of which runs half of the model."""
+    return n_all_heads * operations / 2 * tokens / OPERATIONS_A_SECOND
 
 
 def mosaic_size(n_layers: int, n_heads: int, n_ctx: int) -> tuple[int, int]:

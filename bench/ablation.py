@@ -50,7 +50,6 @@ from analysis.models.loading import HeadModel, load_model
 from analysis.runs.inputs import Tokens, repeated_tokens, tokenize
 from analysis.runs.suffix import runs_suffixes, z_points
 from app.links.parameters import DEFAULT_PROMPT
-from tests.architectures import from_config
 
 SMALL, RANKED, LARGE = "attn-only-2l", "gelu-4l", "SmolLM2-135M"
 LEAST_RATIO = {SMALL: 4.0, LARGE: 2.5}
@@ -214,6 +213,9 @@ def large_model() -> HeadModel:
     for info in list_models():
         if info.available and info.name.startswith(LARGE):
             return load_model(info.name, device="cpu")
+    # Not before: what tests import hides the models of this machine's user.
+    from tests.architectures import from_config
+
     settings = {
         "model_type": "llama",
         "vocab_size": 49152,

@@ -13,11 +13,12 @@ from app.shell.page import open_page
 
 view = AblationView.of(open_page("ablation"))
 choose_method(view.selection, "What a head's output is replaced by")
+effects = None
 with part():
-    values = draw_sweep(view)
+    effects = draw_sweep(view)
     draw_together(view)
-    draw_pairs(view, values)
-draw_keep_only(view)
+    draw_pairs(view, effects)
+draw_keep_only(view, effects)
 draw_offsets(view)
 draw_repeats(view)
 draw_input_circuit(view.selection)

@@ -11,7 +11,8 @@ from app.links.subject import Subject
 
 def view(page: str = "attention", **values: Value) -> Selection:
     """A page at its defaults, but for some values."""
-    chosen = {p.key: p.default_on(page) for p in PARAMETERS} | values
+    model = values.get("model")
+    chosen = {p.key: p.default_on(page, model) for p in PARAMETERS} | values
     return Selection(page, MappingProxyType(chosen), find_model(str(chosen["model"])))
 
 

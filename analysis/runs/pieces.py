@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from analysis.limits import OPERATIONS_A_SECOND
 from analysis.models.info import ModelInfo
 
 # More tokens in one go gain nothing on a CPU (measured on 64 to 8,000 with small models) and cost
@@ -10,9 +11,8 @@ TOKENS_AT_ONCE = 1024
 # Runs share a batch up to so many tokens: their values come together, the most needed head's not
 # before the others'.
 TOKENS_TOGETHER = 256
-# Half a second of one core of 2023. On SmolLM2 these are 185 tokens, and a sweep takes a tenth
-# longer than in batches of any size.
-OPERATIONS_AT_ONCE = 5e10
+# Half a second.
+OPERATIONS_AT_ONCE = OPERATIONS_A_SECOND / 2
 # Numbers in one batch of logits: 32 MiB.
 LOGITS_AT_ONCE = 2**23
 

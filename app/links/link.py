@@ -42,7 +42,7 @@ def whole_view(page: str, values: Mapping[str, Value]) -> dict[str, str]:
     """What differs from the defaults on `page`, whatever its length."""
     view = {}
     for parameter in PARAMETERS:
-        default = parameter.default_on(page)
+        default = parameter.default_on(page, values.get("model"))
         value = values.get(parameter.key, default)
         if not parameter.concerns(page) or value == default:
             continue
@@ -76,7 +76,7 @@ def parse_link(
             values[key] = (text_up_to(MAX_CHARACTERS) if long else parameter.read)(texts[-1])
         except Refused as refusal:
             shown = display_token(texts[-1][:40])
-            default = parameter.default_on(page)
+            default = parameter.default_on(page, link.get("model", [None])[-1])
             instead = "it is left out"
             if default not in (None, ""):
                 instead = f"this is {key} {display_token(parameter.text(default)[:40])}"

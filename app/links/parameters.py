@@ -4,8 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from analysis.definitions import PROFILE, SCORES
-from analysis.limits import MAX_BATCH, MAX_SEED, MIN_HALF
-from analysis.models.catalog import list_models
+from analysis.errors import AnalysisError
+from analysis.limits import MAX_BATCH, MAX_SEED, MIN_HALF, sweep_size
+from analysis.models.catalog import find_model, list_models
+from analysis.models.info import ModelInfo
 from app.components.head_grid.view import MAX_LOCKED, MAX_LOCKED_TOKENS
 from app.links.fits import (
     BATCH,
@@ -75,7 +77,7 @@ class Parameter:
         parse: Reads it from text, or refuses.
         meaning: What it is, for the documentation.
         pages: The pages that it concerns; empty: every page.
-        begins: Its default on pages where that is another one.
+        begins: Its default on pages where that is another one, or what tells it for a model.
         unset: What stands for None in a link; links of every age hold it.
         fits: What it must fit in the model that is shown.
     """
@@ -85,15 +87,20 @@ class Parameter:
     parse: Callable[[str], Value]
     meaning: str
     pages: tuple[str, ...] = ()
-    begins: Mapping[str, Value] = field(default_factory=dict)
+    begins: Mapping[str, Value | Callable[[ModelInfo], Value]] = field(default_factory=dict)
     unset: str | None = None
     fits: Fit | None = None
 
-    def default_on(self, page: str) -> Value:
-        """What it is on a page unless the link says otherwise."""
-        if page in self.begins:
-            return self.begins[page]
-        return self.default() if callable(self.default) else self.default
+    def default_on(self, page: str, model: Value = None) -> Value:
+        """What it is on a page unless the link says otherwise.
+
+        `model` is the name of the one that is shown; without it, or where there is no such model,
+        it is the first.
+        """
+        if page not in self.begins:
+            return self.default() if callable(self.default) else self.default
+        begin = self.begins[page]
+        return begin(_shown_model(model)) if callable(begin) else begin
 
     def concerns(self, page: str) -> bool:
         """Whether links to a page hold it."""
@@ -119,6 +126,28 @@ class Parameter:
 def first_model() -> str:
     """The model that every page can open; which one it is, the settings say."""
     return list_models()[0].name
+
+
+def _shown_model(name: Value) -> ModelInfo:
+    first = list_models()[0]
+    if name is None:
+        return first
+    try:
+        return find_model(str(name))
+    except AnalysisError:  # said where the page opens
+        return first
+
+
+def _sweep_half(info: ModelInfo) -> int:
+    return _sweep_size(info)[0]
+
+
+def _sweep_batch(info: ModelInfo) -> int:
+    return _sweep_size(info)[1]
+
+
+def _sweep_size(info: ModelInfo) -> tuple[int, int]:
+    return sweep_size(info.n_layers * info.n_heads, info.operations, info.n_ctx)
 
 
 PROMPTS = {"prompt", "prompt2", "clean", "corrupt"}
@@ -151,9 +180,17 @@ PARAMETERS = (
         50,
         whole_number(MIN_HALF, MAX_HALF),
         "S, tokens in the half that is repeated",
+        begins={"ablation": _sweep_half},
         fits=HALF,
     ),
-    Parameter("batch", 10, whole_number(1, MAX_BATCH), "number of repeated sequences", fits=BATCH),
+    Parameter(
+        "batch",
+        10,
+        whole_number(1, MAX_BATCH),
+        "number of repeated sequences",
+        begins={"ablation": _sweep_batch},
+        fits=BATCH,
+    ),
     Parameter("seed", 0, whole_number(0, MAX_SEED), "seed of the repeated tokens"),
     Parameter("bos", True, switch, "1 puts the BOS token in front of the prompt"),
     Parameter(

@@ -182,4 +182,5 @@ def widget_name(parameter: str) -> str:
 def chosen_values(page: str) -> dict[str, Value]:
     """Every value on a page: as chosen, or its default."""
     chosen = own_state().chosen
-    return {p.key: chosen.get(p.key, p.default_on(page)) for p in PARAMETERS}
+    model = chosen.get("model")
+    return {p.key: chosen.get(p.key, p.default_on(page, model)) for p in PARAMETERS}

@@ -96,7 +96,7 @@ def _fit(page: str, values: dict[str, Value], info: ModelInfo) -> list[str]:
         key, value = parameter.key, values[parameter.key]
         fitting, said = parameter.fits.fit(value, values, info, second)
         if fitting is None and value is not None:
-            fitting = parameter.default_on(page)
+            fitting = parameter.default_on(page, info.name)
             # Not remembered: another page may have another default.
             own_state().chosen.pop(key, None)
         values[key] = fitting

@@ -8,6 +8,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import analysis
+from analysis import limits
+from analysis.limits import sweep_seconds
+from analysis.models.catalog import find_model
 from tests.pages.test_pages import (  # noqa: F401 - open_at is a fixture
     APOLOGY,
     Open,
@@ -35,6 +38,10 @@ def losses(app: AppTest) -> tuple[float, float, float]:
         for start in ("Loss with only", "With all heads", "With none")
     )
     return only, clean, none
+
+
+def titles(app: AppTest) -> list[str]:
+    return [text_of(heading.value) for heading in app.subheader]
 
 
 def labels(app: AppTest) -> list[str]:
@@ -209,6 +216,75 @@ def test_a_sweep_that_fails_is_an_apology_and_the_next_try_works(
     assert len(app.main.dataframe[0].value) == 16
 
 
+def test_the_head_in_focus_is_the_most_needed_until_somebody_chooses(
+    open_at: Open,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The head of gelu-4l that is worth most is estimated far behind others."""
+    free = threading.Event()
+    whole = analysis.ablate_each
+
+    def held(*arguments: object, **options: object) -> object:
+        assert free.wait(60)
+        return whole(*arguments, **options)
+
+    monkeypatch.setattr(analysis, "ablate_each", held, raising=False)
+    app = open_at("ablation", model="gelu-4l", length="25", batch="3")
+    heads = app.main.dataframe[0].value
+    by_estimate = heads["Head"][heads["Estimate"].idxmax()]
+    assert f"Which tokens need {by_estimate}" in titles(app)
+    free.set()
+    over(app.run())
+    heads = app.main.dataframe[0].value
+    by_effect = heads["Head"][heads["Exact"].idxmax()]
+    assert by_effect != by_estimate
+    assert f"Which tokens need {by_effect}" in titles(app)
+    assert not {"layer", "head"} & address(app).keys()
+    chosen = opened(open_at, layer="1", head="5", **SMALL)
+    assert "Which tokens need L1H5" in titles(chosen)
+
+
+def test_the_map_says_how_good_the_estimates_were(open_at: Open) -> None:  # noqa: F811
+    app = opened(open_at, **SMALL)
+    heads = app.main.dataframe[0].value
+    ranks = heads[["Exact", "Estimate"]].corr(method="spearman").iloc[0, 1]
+    off = (heads["Exact"] - heads["Estimate"]).abs().median()
+    assert (
+        f"The estimates of all 16 heads rank like their exact values with a correlation of "
+        f"{ranks:.2f} (by chance 0 ± 0.26); half of them are off by {off:.3f} nats or less."
+    ) in captions(app)
+
+
+def test_the_strongest_heads_are_kept_with_one_press(open_at: Open) -> None:  # noqa: F811
+    app = opened(open_at, **SMALL)
+    app.number_input(key="kept.strongest").set_value(3).run()
+    heads = app.main.dataframe[0].value["Head"]
+    press(app, "Keep the 3 strongest")
+    expect_well(app)
+    assert address(app)["keep"] == ",".join(sorted(heads[:3]))
+    assert any(label.startswith("Loss with only 3 of 16") for label in numbers(app))
+
+
+def test_a_large_model_begins_with_few_tokens_and_takes_more_when_asked(
+    open_at: Open,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = find_model("attn-only-2l")
+    one_token = sweep_seconds(model.n_layers * model.n_heads, model.operations, 1)
+    monkeypatch.setattr(limits, "_SWEEP_SECONDS", 60 * one_token)
+    app = opened(open_at)
+    expect_well(app)
+    # 60 tokens: two sequences of BOS and 14 tokens twice.
+    assert "begins with 2 sequences of 29 tokens: all 16 heads take about 1 min" in captions(app)
+    assert address(app) == {}
+    press(app, "Take 10 sequences of 101 tokens (about 1 min)")
+    expect_well(over(app))
+    assert address(app) == {"length": "50", "batch": "10"}
+    assert "The model is large" not in captions(app)
+    prompt = open_at("ablation", input="prompt", prompt="The cat sat. The cat")
+    assert "The model is large" not in captions(prompt)
+
+
 def test_resampling_has_a_seed_and_takes_a_reference_text_for_one_prompt(open_at: Open) -> None:  # noqa: F811
     app = opened(open_at, method="resample", length="12", batch="6")
     expect_well(app)
@@ -244,10 +320,7 @@ def test_the_strongest_induction_head_is_in_focus_and_leaves_the_first_token(
 ) -> None:
     app = open_at("induction", length="30", batch="3")
     expect_well(app)
-    titles = [text_of(heading.value) for heading in app.subheader]
-    assert "Pattern of L1H2" in titles
-    assert "How far back L1H2 looks" in titles
-    assert "The off switch" in titles
+    assert {"Pattern of L1H2", "How far back L1H2 looks", "The off switch"} <= {*titles(app)}
     assert "S-1 = 29 back" in captions(app)
     assert re.search(r"the largest is 0\.\d+, 29 back", captions(app))
 
@@ -268,9 +341,7 @@ def test_ids_become_text_and_others_are_refused(open_at: Open) -> None:  # noqa:
 def test_the_logit_lens_ends_in_the_models_own_prediction(open_at: Open) -> None:  # noqa: F811
     app = open_at("attribution", prompt="The cat sat on the mat. The cat sat")
     expect_well(app)
-    assert "Logit lens: the top guess after each layer" in [
-        text_of(heading.value) for heading in app.subheader
-    ]
+    assert "Logit lens: the top guess after each layer" in titles(app)
     error = re.search(r"own prediction within (\S+) logits", captions(app))
     assert error
     assert float(error[1]) < 1e-3

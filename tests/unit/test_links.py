@@ -25,7 +25,7 @@ def well_typed(key: str, page: str, value: Value) -> bool:
     parameter = BY_KEY[key]
     if value is None:
         return parameter.unset is not None or parameter.default_on(page) is None
-    ways = [parameter.default_on(page), *parameter.begins.values()]
+    ways = [parameter.default_on(each) for each in (page, *parameter.begins)]
     types = {type(each) for each in ways if each is not None}
     # What the page picks has no default to tell a type from: a whole number or a text.
     return type(value) in (types or {int, str})

@@ -4,10 +4,13 @@ from urllib.parse import urlencode
 
 import pytest
 
+from analysis import limits
+from analysis.limits import sweep_seconds, sweep_size
+from analysis.models.catalog import find_model
 from app.links import session
 from app.links.link import left_out, link_parameters, parse_link
 from app.links.pages import PAGES
-from app.links.parameters import MAX_LINK_PROMPT, PARAMETERS
+from app.links.parameters import BY_KEY, MAX_LINK_PROMPT, PARAMETERS
 from tests.hostile import HOSTILE
 
 PAGE_NAMES = [page.name for page in PAGES]
@@ -112,6 +115,35 @@ def test_a_page_whose_question_needs_repeated_tokens_begins_with_them() -> None:
     assert link_parameters("induction", {"input": "repeated"}) == {}
     assert link_parameters("induction", {"input": "prompt"}) == {"input": "prompt"}
     assert link_parameters("tokens", {"input": "repeated"}) == {"input": "repeated"}
+
+
+def test_a_sweep_over_a_large_model_begins_with_few_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a link says is taken, and what it leaves out is the model's own."""
+    small, large = {"model": "attn-only-2l"}, {"model": "gelu-4l"}
+    gelu = find_model("gelu-4l")
+    one_token = sweep_seconds(24, gelu.operations, 1)
+    monkeypatch.setattr(limits, "_SWEEP_SECONDS", 600 * one_token)
+    assert BY_KEY["batch"].default_on("ablation", "gelu-4l") == 5  # of 101 tokens
+    assert BY_KEY["batch"].default_on("ablation", "attn-only-2l") == 10
+    assert BY_KEY["batch"].default_on("induction", "gelu-4l") == 10
+    for name in (None, "no such model", "<b>"):  # the first model is shown
+        assert BY_KEY["batch"].default_on("ablation", name) == 10
+    assert link_parameters("ablation", {**large, "batch": 5}) == large
+    assert link_parameters("ablation", {**large, "batch": 10}) == {**large, "batch": "10"}
+    assert link_parameters("ablation", {**small, "batch": 10}) == {}
+    notes = parse_link("ablation", {"model": ["gelu-4l"], "batch": ["x"]})[1]
+    assert "this is batch 5." in notes[0]
+
+
+def test_fewer_sequences_and_then_a_shorter_half_make_a_sweep_short() -> None:
+    smollm2 = (270, 2 * 134_515_008)
+    assert sweep_size(16, 2 * 10**6, 512) == (50, 10)
+    assert sweep_size(*smollm2, 2048) == (50, 2)
+    assert 60 < sweep_seconds(*smollm2, 2 * 101) < 120
+    assert sweep_size(336, 2 * 494 * 10**6, 2048) == (11, 2)
+    assert sweep_size(1024, 14 * 10**9, 2048) == (10, 2)  # no fewer, however large it is
+    assert sweep_size(16, 2 * 10**6, 64) == (31, 10)
+    assert sweep_size(1024, 14 * 10**9, 16) == (7, 2)
 
 
 def test_what_a_page_does_not_use_stays_out_of_its_link() -> None:

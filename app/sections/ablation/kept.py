@@ -12,6 +12,7 @@ from analysis.head import Head
 from app.components.ticks import draw_ticks
 from app.compute import calls
 from app.frame.frame import Metric, draw_metrics, figure_frame
+from app.links.parameters import MAX_KEPT
 from app.links.parsers import NO_HEAD, heads_in
 from app.links.selection import Selection
 from app.links.session import choose
@@ -21,10 +22,15 @@ from app.sections.ablation.subject import AblationView
 
 # Rows of ticks that fit without scrolling past the loss they change.
 MAX_TICK_ROWS = 12
+# How many of the strongest heads are offered to be kept.
+STRONGEST = 10
 
 
-def draw_keep_only(view: AblationView) -> None:
-    """The loss when every head but the ticked ones is silenced."""
+def draw_keep_only(view: AblationView, effects: np.ndarray | None) -> None:
+    """The loss when every head but the ticked ones is silenced.
+
+    `effects` of all heads rank them, as far as they are known.
+    """
     selection = view.selection
     circuit = _circuit(selection)
     kept = _kept(selection, circuit)
@@ -38,23 +44,43 @@ def draw_keep_only(view: AblationView) -> None:
         acts="Untick one and watch the loss.",
     ):
         _draw_losses(view, kept)
-        _draw_ticks(view, kept, circuit)
+        _draw_ticks(view, kept, circuit, effects)
 
 
-def _draw_ticks(view: AblationView, kept: tuple[Head, ...], circuit: tuple[Head, ...]) -> None:
+def _draw_ticks(
+    view: AblationView,
+    kept: tuple[Head, ...],
+    circuit: tuple[Head, ...],
+    effects: np.ndarray | None,
+) -> None:
     info = view.selection.info
 
     def keep(heads: Iterable[Head]) -> None:
         labels = ",".join(head.label for head in sorted(heads))
         choose(keep=None if tuple(sorted(heads)) == circuit else labels or NO_HEAD)
 
-    buttons = st.container(horizontal=True)
+    buttons = st.container(horizontal=True, vertical_alignment="bottom")
     for name, heads in (
         ("Induction circuit", circuit),
         ("All", view.every_head),
         ("None", ()),
     ):
         buttons.button(name, on_click=keep, args=(heads,))
+    if effects is not None:
+        most = min(MAX_KEPT, effects.size)
+        with buttons:
+            count = st.number_input(
+                "N",
+                1,
+                most,
+                min(STRONGEST, most),
+                key="kept.strongest",
+                help="The heads whose loss costs most by themselves, as in the map above: exact "
+                "values as far as they are known, else estimates.",
+                width=120,
+            )
+            strongest = [view.every_head[i] for i in np.argsort(-effects, axis=None)[:count]]
+            st.button(f"Keep the {count} strongest", on_click=keep, args=(strongest,))
 
     def take() -> None:
         keep(

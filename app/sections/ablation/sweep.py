@@ -10,14 +10,18 @@ import streamlit as st
 
 from analysis.definitions import ABLATION, ABLATION_ESTIMATE, TOKEN_ABLATION
 from analysis.head import Head
+from analysis.limits import sweep_seconds
 from app.compute import calls
 from app.figures import ablation as ablation_figures
 from app.figures import base as figures
 from app.frame.clicks import draw_choice, draw_head_map, open_head
 from app.frame.frame import draw, draw_table, figure_frame
 from app.frame.layout import beside
-from app.links.session import newly_chosen
+from app.links.fits import longest_half
+from app.links.parameters import BY_KEY
+from app.links.session import choose, newly_chosen
 from app.pickers.heads import completed
+from app.sections.ablation.quality import agreement_said, farthest_said
 from app.sections.ablation.subject import AblationView
 from app.shell.watching import cancel, cancelled, forget_failure, go_on, is_awaited, watch
 from app.text import display_token
@@ -26,6 +30,8 @@ if TYPE_CHECKING:
     from app.compute.sweeps import SharedSweep, Snapshot
 
 MOST_IMPORTANT = 20
+# What decides how many tokens a sweep runs on.
+SIZE = ("length", "batch")
 # Seconds between two looks at a sweep that is under way.
 INTERVAL = 0.7
 
@@ -38,6 +44,7 @@ def draw_sweep(view: AblationView) -> np.ndarray:
     if view.known.failure:
         forget_failure(view.sweep)
         raise view.known.failure
+    _draw_size(view)
     estimate = calls.ablation_estimate(view.selection, view.method).values
 
     def found() -> None:
@@ -50,6 +57,33 @@ def draw_sweep(view: AblationView) -> np.ndarray:
 
     st.fragment(found, run_every=INTERVAL if view.sweeping else None)()
     return _merged(estimate, view.known.values(view.selection.info))
+
+
+def _draw_size(view: AblationView) -> None:
+    """Where the page begins with few tokens because the model is large: that, and more of them."""
+    selection, info = view.selection, view.selection.info
+    begun = {key: BY_KEY[key].default_on("ablation", info.name) for key in SIZE}
+    sized = selection["input"] == "repeated" and begun == {key: selection[key] for key in SIZE}
+    half, batch = min(BY_KEY["length"].default, longest_half(info)), BY_KEY["batch"].default
+    if not sized or begun["batch"] == batch:
+        return
+
+    def minutes(tokens: int) -> str:
+        seconds = sweep_seconds(len(view.every_head), info.operations, tokens)
+        return f"{max(1, round(seconds / 60))} min"
+
+    bar = st.container(horizontal=True, vertical_alignment="center")
+    bar.caption(
+        f"The model is large, so the page begins with {selection['batch']} sequences of "
+        f"{view.tokens.length} tokens: all {len(view.every_head)} heads take about "
+        f"{minutes(view.tokens.ids.size)}."
+    )
+    more = minutes(batch * (2 * half + 1))
+    bar.button(
+        f"Take {batch} sequences of {2 * half + 1} tokens (about {more})",
+        on_click=choose,
+        kwargs={"length": half, "batch": batch},
+    )
 
 
 def _draw_status(sweep: SharedSweep, now: Snapshot, total: int) -> None:
@@ -90,6 +124,8 @@ def _draw_found(view: AblationView, estimate: np.ndarray, exact: np.ndarray) -> 
         draw_head_map(
             ablation_figures.effect_map(estimate, exact, view.theme, focus=focus), key="map"
         )
+        if agreement := agreement_said(estimate, exact):
+            st.caption(agreement)
     left, right = beside("effects", 300, 460)
     with left:
         _draw_ranking(view, estimate, exact)
@@ -158,33 +194,9 @@ def _draw_scatter(view: AblationView, focus: Head, estimate: np.ndarray, exact: 
         if known.sum() < 2:
             st.caption("Exact values are on their way.")
             return
-        st.caption(_errors_said(estimate, exact))
+        st.caption(farthest_said(estimate, exact))
         draw_choice(
             ablation_figures.estimate_scatter(estimate, exact, view.theme, focus=focus),
             "estimates",
             ("layer", "head"),
         )
-
-
-def _errors_said(estimate: np.ndarray, exact: np.ndarray) -> str:
-    known = ~np.isnan(exact)
-    pairs = np.stack([estimate[known], exact[known]])
-    # Heads that do nothing at all leave nothing to correlate.
-    varies = (np.ptp(pairs, axis=1) > 0).all()
-    said = (
-        f"Correlation {np.corrcoef(pairs)[0, 1]:.2f} over {known.sum()} heads. " if varies else ""
-    )
-    error = np.where(known, exact - estimate, 0)
-    layer, head = np.unravel_index(int(np.abs(error).argmax()), error.shape)
-    name = Head(int(layer), int(head)).label
-    truth = (
-        "Taking it out whole does far more than the slope says: attention or the prediction is "
-        "saturated, so a small step changes little."
-        if error[layer, head] > 0
-        else "The slope promises more than taking it out whole does: other heads or a norm make up "
-        "for the loss, or it levels off."
-    )
-    return (
-        f"{said}Farthest off is {name}: {estimate[layer, head]:+.2f} nats estimated, "
-        f"{exact[layer, head]:+.2f} exact. {truth}"
-    )
