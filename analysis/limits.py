@@ -1,5 +1,7 @@
 """Bounds on inputs, free of torch, so that widgets and links can be checked before it is loaded."""
 
+# Repeated tokens where nobody says how many: S and sequences, as in the course.
+USUAL_HALF, USUAL_BATCH = 50, 10
 MIN_HALF = 2  # S of repeated tokens; with 1 nothing in the second half is predictable
 MAX_BATCH = 64
 # Far above any context here; keeps a pasted book from being tokenized at all.
@@ -21,12 +23,12 @@ _MAX_PATTERN_BYTES = 128 * 2**20
 def sweep_size(n_all_heads: int, operations: int, n_ctx: int) -> tuple[int, int]:
     """Tokens in each half and number of sequences on which all heads are soon ablated one by one.
 
-    50 and 10, as in the course; fewer sequences where the model is large, 2 at least, and then a
+    The usual ones; fewer sequences where the model is large, 2 at least, and then a
     shorter half. `operations` are those of the whole model for each token.
     """
-    half = min(50, (n_ctx - 1) // 2)
+    half = min(USUAL_HALF, (n_ctx - 1) // 2)
     tokens = int(_SWEEP_SECONDS / sweep_seconds(n_all_heads, operations, 1))
-    batch = max(2, min(10, tokens // (2 * half + 1)))
+    batch = max(2, min(USUAL_BATCH, tokens // (2 * half + 1)))
     if batch * (2 * half + 1) > tokens:
         half = min(half, max(_LEAST_SWEEP_HALF, (tokens // batch - 1) // 2))
     return half, batch
@@ -40,12 +42,12 @@ def sweep_seconds(n_all_heads: int, operations: int, tokens: int) -> float:
 def mosaic_size(n_layers: int, n_heads: int, n_ctx: int) -> tuple[int, int]:
     """Tokens in each half and number of sequences that `mosaic_scores` runs a model on.
 
-    50 and 10, as in the course; a shorter half where the context is short, and fewer sequences
+    The usual ones; a shorter half where the context is short, and fewer sequences
     where the model has many heads.
     """
-    half = min(50, (n_ctx - 1) // 2)
+    half = min(USUAL_HALF, (n_ctx - 1) // 2)
     one = 4 * n_layers * n_heads * (2 * half + 1) ** 2
-    return half, max(1, min(10, _MAX_PATTERN_BYTES // one))
+    return half, max(1, min(USUAL_BATCH, _MAX_PATTERN_BYTES // one))
 
 
 # A set of prompts: rows, bytes of the text that it is read from, and tokens of all rows together.

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from analysis.definitions import PROFILE, SCORES
 from analysis.errors import AnalysisError
-from analysis.limits import MAX_BATCH, MAX_SEED, MIN_HALF, sweep_size
+from analysis.limits import MAX_BATCH, MAX_SEED, MIN_HALF, USUAL_BATCH, USUAL_HALF, sweep_size
 from analysis.models.catalog import find_model, list_models
 from analysis.models.info import ModelInfo
 from app.components.head_grid.view import MAX_LOCKED, MAX_LOCKED_TOKENS
@@ -177,7 +177,7 @@ PARAMETERS = (
     Parameter("prompt", DEFAULT_PROMPT, text_up_to(MAX_LINK_PROMPT), "the text of the prompt"),
     Parameter(
         "length",
-        50,
+        USUAL_HALF,
         whole_number(MIN_HALF, MAX_HALF),
         "S, tokens in the half that is repeated",
         begins={"ablation": _sweep_half},
@@ -185,7 +185,7 @@ PARAMETERS = (
     ),
     Parameter(
         "batch",
-        10,
+        USUAL_BATCH,
         whole_number(1, MAX_BATCH),
         "number of repeated sequences",
         begins={"ablation": _sweep_batch},

@@ -10,7 +10,7 @@ import streamlit as st
 
 from analysis.definitions import ABLATION, ABLATION_ESTIMATE, TOKEN_ABLATION
 from analysis.head import Head
-from analysis.limits import sweep_seconds
+from analysis.limits import USUAL_BATCH, USUAL_HALF, sweep_seconds
 from app.compute import calls
 from app.figures import ablation as ablation_figures
 from app.figures import base as figures
@@ -64,8 +64,7 @@ def _draw_size(view: AblationView) -> None:
     selection, info = view.selection, view.selection.info
     begun = {key: BY_KEY[key].default_on("ablation", info.name) for key in SIZE}
     sized = selection["input"] == "repeated" and begun == {key: selection[key] for key in SIZE}
-    half, batch = min(BY_KEY["length"].default, longest_half(info)), BY_KEY["batch"].default
-    if not sized or begun["batch"] == batch:
+    if not sized or begun["batch"] == USUAL_BATCH:
         return
 
     def minutes(tokens: int) -> str:
@@ -78,11 +77,12 @@ def _draw_size(view: AblationView) -> None:
         f"{view.tokens.length} tokens: all {len(view.every_head)} heads take about "
         f"{minutes(view.tokens.ids.size)}."
     )
-    more = minutes(batch * (2 * half + 1))
+    half = min(USUAL_HALF, longest_half(info))
+    more = minutes(USUAL_BATCH * (2 * half + 1))
     bar.button(
-        f"Take {batch} sequences of {2 * half + 1} tokens (about {more})",
+        f"Take {USUAL_BATCH} sequences of {2 * half + 1} tokens (about {more})",
         on_click=choose,
-        kwargs={"length": half, "batch": batch},
+        kwargs={"length": half, "batch": USUAL_BATCH},
     )
 
 
