@@ -16,7 +16,7 @@ import torch
 from transformer_lens.model_bridge import TransformerBridge
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
-from analysis.errors import AnalysisError
+from analysis.errors import AnalysisError, out_of_memory
 from analysis.models.check import (
     largest_difference,
     reference,
@@ -154,6 +154,8 @@ def _require_weights_for(info: ModelInfo, folder: Path) -> None:
         with torch.device("meta"):
             empty = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     except Exception as error:  # each of hundreds of architectures raises its own
+        if out_of_memory(error):
+            raise
         raise AnalysisError(
             f"transformers makes no model that predicts the next token from the config.json of "
             f"{info.name} ({said(error)}). Choose another model."
@@ -187,6 +189,8 @@ def _weights(info: ModelInfo, folder: Path) -> Any:
             **_LOCAL,
         )
     except Exception as error:  # not documented, and each architecture has its own
+        if out_of_memory(error):
+            raise
         raise AnalysisError(
             f"transformers cannot load the weights of {info.name} ({said(error)}). Copy "
             f"{WEIGHTS} and config.json anew from one place."
@@ -218,6 +222,8 @@ def _bridge(
             dtype=torch.float32,
         ).eval()
     except Exception as error:  # each of its adapters has its own
+        if out_of_memory(error):
+            raise
         raise AnalysisError(
             f"TransformerLens has no bridge that takes in {info.name}, a {type(inner).__name__} "
             f"({said(error)}). Choose another model."

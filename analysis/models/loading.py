@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from analysis.errors import AnalysisError
+from analysis.errors import AnalysisError, out_of_memory
 from analysis.models.attention import attention_scale
 from analysis.models.catalog import find_folder, find_model, learn, refresh
 from analysis.models.check import require_finite
@@ -273,6 +273,8 @@ def load_weights(bridge: TransformerBridge, file: Path) -> None:
     try:
         bridge.load_state_dict(weights, strict=True)
     except RuntimeError as error:  # one line for each tensor, in TransformerLens's inner names
+        if out_of_memory(error):
+            raise
         raise AnalysisError(
             f"The tensors in {file.name} do not fit its config.json, which describes other names "
             "or shapes. Copy both anew from one place."

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from analysis.errors import AnalysisError
+from analysis.errors import AnalysisError, out_of_memory
 from analysis.models.attention import attention_scale
 from analysis.models.info import Positions, ScoreRule, Traits
 from analysis.models.norms import norm_weight
@@ -126,7 +126,9 @@ def _agrees(one: Callable[[], Tensor], other: Callable[[], Tensor]) -> bool:
             return False
         return bool((a - b).abs().max() <= _TOLERANCE * b.abs().max().clamp(min=1e-6))
     # Whatever a module of an architecture that nobody has seen here raises.
-    except Exception:
+    except Exception as error:
+        if out_of_memory(error):
+            raise
         return False
 
 
@@ -262,7 +264,9 @@ def _scale(run: _Run, layer: int, positions: Positions) -> float:
         seen = pattern.tril() > 1e-6
         rise = (products - products[..., :1])[seen]
         return float((pattern.log() - pattern[..., :1].log())[seen] @ rise / rise.square().sum())
-    except Exception:  # as in `_agrees`
+    except Exception as error:  # as in `_agrees`
+        if out_of_memory(error):
+            raise
         return torch.nan
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformer_lens.model_bridge.sources.native import NativeAttention
 
+from analysis.errors import out_of_memory
 from analysis.models.loading import HeadModel
 from analysis.runs import pieces
 from analysis.runs.forward import Hook, run
@@ -198,6 +199,8 @@ def _seen_exact(model: HeadModel) -> bool:
     try:
         quick = _suffixes(model, recording, cases, positions, log_probs)
     except (AttributeError, RuntimeError, TypeError, ValueError) as error:
+        if out_of_memory(error):
+            raise  # the next try may find it, and whole runs would be slow for good
         # A block that cannot be called by itself: the slow road is as right.
         warnings.warn(f"{model.name} takes whole runs: {error}", stacklevel=2)
         return False

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Concatenate, Generic, ParamSpec, TypeVar
 
+from app.compute.admission import memory_errors_said
 from app.compute.imports import import_all
 
 if TYPE_CHECKING:
@@ -33,6 +34,11 @@ class Question(Generic[P, R]):
     runs: Callable[[ModelInfo], tuple[int, int]] | None = None
 
     def __call__(self, model: HeadModel, *arguments: P.args, **options: P.kwargs) -> R:
-        """The answer, worked out here and now; `app.compute.ask` has those that are kept."""
+        """The answer, worked out here and now; `app.compute.ask` has those that are kept.
+
+        Raises:
+            NoMemory: The machine has none left for it.
+        """
         import_all()
-        return self.function()(model, *arguments, **options)
+        with memory_errors_said():
+            return self.function()(model, *arguments, **options)

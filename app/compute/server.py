@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import analysis
 from analysis.models.catalog import find_model
 from analysis.models.info import machine_memory
-from app.compute.admission import Admission, Nobody, RateLimit, Visitor
+from app.compute.admission import Admission, Nobody, RateLimit, Visitor, memory_errors_said
 from app.compute.downloads import Downloads
 from app.compute.exports import Exports
 from app.compute.imports import import_all
@@ -115,7 +115,8 @@ class Server:
             import torch  # not before it is needed
 
             torch.set_num_threads(self.config.threads)
-        return analysis.load_model(info.name)
+        with memory_errors_said():
+            return analysis.load_model(info.name)
 
 
 _used: ContextVar[Server] = ContextVar("headscope.server")

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from cachetools import LRUCache
 
-from app.compute.admission import LOOK, TryAgain
+from app.compute.admission import LOOK, NoMemory, TryAgain
 
 Value = TypeVar("Value")
 # Bytes of an array beside its numbers.
@@ -59,7 +59,9 @@ class SharedCache:
             if failure is None:
                 return waiting.result()
             # It would fail here in the same way.
-            if isinstance(failure, Exception) and not isinstance(failure, TryAgain):
+            if isinstance(failure, NoMemory) or (
+                isinstance(failure, Exception) and not isinstance(failure, TryAgain)
+            ):
                 raise failure
             # The other visitor has left before the end, or may not ask for more: nothing is known,
             # and the loop comes back to compute it here.

@@ -622,6 +622,19 @@ def test_the_top_heads_are_those_of_the_sweep(bundled):
     assert found.clean_loss == pytest.approx(sweep.clean_loss, abs=1e-6)
 
 
+def test_no_memory_for_once_is_no_reason_to_take_whole_runs_for_good(monkeypatch):
+    model, kept = make_model(d_mlp=64, normalization="LN"), suffix._suffixes
+
+    def without_memory(*arguments):
+        monkeypatch.setattr(suffix, "_suffixes", kept)
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 GB")
+
+    monkeypatch.setattr(suffix, "_suffixes", without_memory)
+    with pytest.raises(RuntimeError, match="allocate"):
+        runs_suffixes(model)
+    assert runs_suffixes(model)
+
+
 def test_a_run_that_is_killed_in_the_middle_leaves_no_hook_and_no_lock(monkeypatch):
     model = make_model(d_mlp=64, normalization="LN")
     tokens = tokenize(model, TEXT)

@@ -11,7 +11,7 @@ import pytest
 
 from analysis.effects.edges import Edge, EdgeAttribution, Reader
 from analysis.head import Head
-from app.compute.admission import TryAgain
+from app.compute.admission import NoMemory, TryAgain
 from app.compute.shared_cache import SharedCache, nbytes
 
 
@@ -194,3 +194,19 @@ def test_a_look_waits_for_nobody() -> None:
         go_on.set()
         assert answer.result(10) == 7
     assert cache.look("key") == 7
+
+
+def test_no_memory_is_found_out_once_for_all_who_wait_and_tried_again_later() -> None:
+    cache, tries, waiting = SharedCache(10, lambda value: 1), [], threading.Semaphore(0)
+
+    def compute() -> int:
+        tries.append(1)
+        for _ in range(4):
+            assert waiting.acquire(timeout=10)
+        raise NoMemory("none")
+
+    with ThreadPoolExecutor(5) as pool:
+        asked = [pool.submit(cache.get, "key", compute, waiting.release) for _ in range(5)]
+        assert all(isinstance(each.exception(20), NoMemory) for each in asked)
+    assert len(tries) == 1
+    assert cache.get("key", lambda: 7) == 7

@@ -6,7 +6,6 @@ import torch
 from analysis.circuits.composition import composition_scores
 from analysis.circuits.embeddings import EMBEDDINGS, default_embedding, token_vectors
 from analysis.effects.estimate import ablation_estimate
-from analysis.errors import AnalysisError
 from analysis.head import Head
 from analysis.heads.scores import head_scores
 from analysis.models import catalog

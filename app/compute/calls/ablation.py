@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import analysis
 from analysis.head import Head
-from app.compute.admission import Nobody
+from app.compute.admission import Nobody, memory_errors_said
 from app.compute.ask import Progress, ask, bytes_needed, key_of
 from app.compute.calls.inputs import of_tokens, tokens_of
 from app.compute.imports import import_all
@@ -106,9 +106,11 @@ def _sweep(selection: Selection, tokens: Tokens, method: str) -> SharedSweep:
             model = server.models.get(info, Nobody())
             # Only what the average needs; a head's effect on every prediction is asked for by
             # itself.
-            yield from ABLATE_EACH(
-                model, tokens, heads, _known(method), scored_only=True, seed=seed, pause=pause
-            )
+            # What comes bit by bit is not yet there when it is asked for.
+            with memory_errors_said():
+                yield from ABLATE_EACH(
+                    model, tokens, heads, _known(method), scored_only=True, seed=seed, pause=pause
+                )
 
     def share(head: Head) -> float:
         return info.share_from(head.layer)
