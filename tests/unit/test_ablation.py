@@ -24,7 +24,7 @@ from analysis.effects.replacements import METHODS, reference_windows, replacemen
 from analysis.errors import AnalysisError
 from analysis.head import Head
 from analysis.logits.attribution import logit_attribution
-from analysis.runs import pieces
+from analysis.runs import pieces, suffix
 from analysis.runs.forward import next_token_log_probs, run
 from analysis.runs.inputs import Tokens, repeated_tokens, tokenize
 from analysis.runs.patterns import attention_patterns
