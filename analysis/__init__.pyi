@@ -97,6 +97,7 @@ from .logits.decomposition import ScoreSplit as ScoreSplit
 from .logits.decomposition import k_composition as k_composition
 from .logits.decomposition import score_split as score_split
 from .logits.direct import direct_effects as direct_effects
+from .logits.direct import mean_direct_effects as mean_direct_effects
 from .logits.lens import Lens as Lens
 from .logits.lens import logit_lens as logit_lens
 from .logits.sources import SourceAttribution as SourceAttribution

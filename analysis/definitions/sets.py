@@ -33,7 +33,7 @@ def metric(hooks=()):  # mean logit difference of answer and foil after each pro
 
 
 # The group, and then the random ones.
-result = torch.stack([metric(ablated(group)) - metric() for group in GROUPS])
+result = torch.tensor([float(metric(ablated(group)) - metric()) for group in GROUPS])
 """,
 )
 REDUNDANCY = Quantity(

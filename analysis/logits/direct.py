@@ -16,8 +16,16 @@ from analysis.models.capabilities import require_head_writes, require_plain_logi
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import run, silence
 from analysis.runs.writes import output_weights, write_points, written_z
-from analysis.sets.fitted import FittedSet
+from analysis.sets.fitted import FittedSet, fit_set
 from analysis.sets.metrics import parts
+from analysis.sets.rows import PromptSet
+
+
+def mean_direct_effects(
+    model: HeadModel, prompts: PromptSet, *, prepend_bos: bool = True
+) -> Float[np.ndarray, "layer head"]:
+    """Mean of `direct_effects` over the rows of a set, in logits."""
+    return direct_effects(model, fit_set(model, prompts, prepend_bos)).mean(0)
 
 
 def direct_effects(

@@ -38,6 +38,7 @@ def role_scores(
     progress: Progress | None = None,
     *,
     roles: Sequence[str] | None = None,
+    prepend_bos: bool = True,
 ) -> RoleScores:
     """How much every head looks like each role: `analysis.definitions.roles` says what each is.
 
@@ -53,12 +54,13 @@ def role_scores(
         progress: Called as `progress(steps done, steps in all)` without the lock. It may raise to
             cancel.
         roles: Which roles, all by default.
+        prepend_bos: As in `fit_set`, for a set that is not fitted yet.
 
     Raises:
         AnalysisError: No row fits the model, prompts so long that patterns of one take too much
             memory, or an unknown role.
     """
-    fitted = prompts if isinstance(prompts, FittedSet) else fit_set(model, prompts)
+    fitted = prompts if isinstance(prompts, FittedSet) else fit_set(model, prompts, prepend_bos)
     wanted = {key: _role(key) for key in (ROLES if roles is None else roles)}
     steps = _Steps(progress, wanted, model.n_layers)
     on_set = {key: role for key, role in wanted.items() if role.tokens == "set"}

@@ -88,6 +88,7 @@ def verdict(
     opposes: bool = False,
     redundancy: bool = True,
     progress: Progress | None = None,
+    prepend_bos: bool = True,
 ) -> Verdict:
     """Ablate a group of heads, and groups of as many others from the same layers.
 
@@ -113,11 +114,12 @@ def verdict(
         opposes: Whether the role works against the answer: its cause raises the metric when gone.
         redundancy: Whether to look for backups, which needs answers.
         progress: Called as `progress(done, all)` without the lock. It may raise to cancel.
+        prepend_bos: As in `fit_set`, for a set that is not fitted yet.
 
     Raises:
         AnalysisError: As `group_metrics`, or a group that leaves its layers no other heads.
     """
-    fitted = prompts if isinstance(prompts, FittedSet) else fit_set(model, prompts)
+    fitted = prompts if isinstance(prompts, FittedSet) else fit_set(model, prompts, prepend_bos)
     if not heads:
         return _null(model, fitted, method, metric, opposes)
     chosen = require_heads(model.info, heads)

@@ -12,6 +12,7 @@ import analysis
 from analysis.head import Head
 from analysis.limits import MAX_BYTES
 from analysis.models.files import fingerprint
+from analysis.sets.rows import PromptSet
 from app.compute.admission import Turn
 from app.compute.question import Question
 from app.compute.server import Server, current_server
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 Progress = Callable[[int, int], None]
+# Tokens of a set that are run at once, as `analysis.sets.metrics.parts` has it.
+PART_TOKENS = 2048
 # Part of every key: raise it when a definition in `analysis` changes what a number means.
 DEFINITION_VERSION = 2
 
@@ -109,6 +112,8 @@ def _doing(info: ModelInfo, asked: tuple[Any, ...]) -> str:
     for part in asked:
         if _stands_for_itself(part):
             continue
+        if isinstance(part, PromptSet):
+            return f"Running {info.title} on {len(part.rows)} prompts…"
         if isinstance(part, analysis.Tokens):
             rows = f"{part.batch} × " if part.batch > 1 else ""
             return f"Running {info.title} on {rows}{part.length} tokens…"
@@ -139,10 +144,19 @@ def _stored_or(server: Server, info: ModelInfo, key: Hashable, compute: Callable
 
 
 def _bytes_of(question: Question[..., Any], info: ModelInfo, asked: tuple[Any, ...]) -> int:
-    own = [question.runs(info)] if question.runs else []
-    return bytes_needed(
-        info, *own, *(part.ids.shape for part in asked if isinstance(part, analysis.Tokens))
-    )
+    runs = [question.runs(info)] if question.runs else []
+    for part in asked:
+        if isinstance(part, PromptSet):
+            runs.append(_run_of(part))
+        elif isinstance(part, analysis.Tokens):
+            runs.append((part.batch, part.length))
+    return bytes_needed(info, *runs)
+
+
+def _run_of(prompts: PromptSet) -> tuple[int, int]:
+    """Rows and tokens of the largest part of a set that is run at once, rather too many."""
+    longest = max(len(prompt) for prompt in prompts.prompts) // 2 + 2  # more than 2 characters each
+    return max(1, min(len(prompts.rows), PART_TOKENS // longest)), longest
 
 
 def bytes_needed(info: ModelInfo, *runs: tuple[int, int]) -> int:
@@ -173,6 +187,8 @@ def _identity(part: Any) -> Any:
     """What stands for an argument in a key: tokens by their ids, everything else by itself."""
     if _stands_for_itself(part):
         return part
+    if isinstance(part, PromptSet):
+        return ("set", part.hash)
     if isinstance(part, analysis.Tokens):
         return (part.ids.shape, part.ids.tobytes(), part.half_length, part.pairs_from)
     # Asked last: the class comes with torch.

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Literal
 
 # What a page asks of a visitor in the sidebar: a model and an input; a model and whether BOS stands
-# in front, for prompts that are typed on the page; a model; or nothing.
-Asks = Literal["input", "prompts", "model", "nothing"]
+# in front, for prompts that are typed on the page; a model and a set of prompts; a model; or nothing.
+Asks = Literal["input", "prompts", "set", "model", "nothing"]
 
 _FOLDER = Path(__file__).resolve().parents[2] / "pages"
 
@@ -114,6 +114,14 @@ PAGES = (
         "Which heads continue what has been seen before?",
         repeated="On repeated tokens only a head that finds the earlier copy can predict "
         "the second half.",
+    ),
+    PageInfo(
+        "roles",
+        "Roles",
+        ":material/theater_comedy:",
+        "Find",
+        "Which heads look like which role on a set of prompts, and do they matter?",
+        asks="set",
     ),
     PageInfo(
         "mosaic",

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from analysis.definitions import PROFILE, SCORES
+from analysis.definitions import PROFILE, ROLES, SCORES
 from analysis.errors import AnalysisError
 from analysis.limits import MAX_BATCH, MAX_SEED, MIN_HALF, USUAL_BATCH, USUAL_HALF, sweep_size
 from analysis.models.catalog import find_model, list_models
 from analysis.models.info import ModelInfo
+from analysis.sets.builtin import BUILT_IN, ROWS
 from app.components.head_grid.view import MAX_LOCKED, MAX_LOCKED_TOKENS
 from app.links.fits import (
     BATCH,
@@ -31,6 +32,7 @@ from app.links.parsers import (
     family_name,
     head_list,
     head_list_or_none,
+    name_of,
     position_list,
     room_code,
     switch,
@@ -63,6 +65,7 @@ CLEAN_PROMPT = "The red house and the old horse were by the river, and we all lo
 # What followed "red" follows "old": only who stands before whom has changed.
 CORRUPT_PROMPT = CLEAN_PROMPT.replace("red house", "old house").replace("old horse", "red horse")
 MAX_OFFSETS = 10
+MIN_SET, MAX_SET = 2, 128  # prompts of a built-in set
 SORTS = ("listed", "name", "size", "best")
 
 
@@ -154,7 +157,7 @@ PROMPTS = {"prompt", "prompt2", "clean", "corrupt"}
 _PROFILE = choice(*PROFILE)
 _ANSWERS = ("attribution", "head", "patching")
 _TWO_HEADS = ("compare", "circuits", "composition")
-_ABLATED = ("ablation", "head")
+_ABLATED = ("ablation", "head", "roles")
 _OVERVIEWS = ("mosaic", "training")
 _THRESHOLD = "scores above it count as that kind of head"
 _OF_SEQUENCES = (
@@ -163,7 +166,9 @@ _OF_SEQUENCES = (
 )
 _REPEATED = dict.fromkeys([page.name for page in PAGES if page.repeated], "repeated")
 # Pages that pick the head that they have most to say about.
-_PICKS = dict.fromkeys((*_TWO_HEADS, "activations", "training", "induction", "ablation"), None)
+_PICKS = dict.fromkeys(
+    (*_TWO_HEADS, "activations", "training", "induction", "ablation", "roles"), None
+)
 _PICKS_LAYER = dict.fromkeys((*_PICKS, "patching", "neurons", "attribution"), None)
 PARAMETERS = (
     Parameter("model", first_model, str, "model, by its name; name@step: a checkpoint"),
@@ -237,6 +242,27 @@ PARAMETERS = (
         begins={"patching": " horse"},
         unset="",
     ),
+    Parameter("set", "indirect-object", choice(*BUILT_IN), "set of prompts", ("roles",)),
+    Parameter(
+        "rows",
+        ROWS,
+        whole_number(MIN_SET, MAX_SET),
+        "how many prompts of the set, as far as it has them",
+        ("roles",),
+    ),
+    Parameter(
+        "role", None, name_of("role", *ROLES), "role that is looked into", ("roles",), unset=""
+    ),
+    Parameter(
+        "group",
+        None,
+        head_list(MAX_JOINT),
+        "heads whose verdict is asked for",
+        ("roles",),
+        unset="",
+        fits=HeadsOf("judge"),
+    ),
+    Parameter("judge", False, switch, "1 runs the verdict", ("roles",)),
     Parameter(
         "view", "grid", choice("grid", "circuitsvis"), "how patterns are drawn", ("attention",)
     ),

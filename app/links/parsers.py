@@ -28,6 +28,17 @@ def choice(*options: str) -> Callable[[str], str]:
     return parse
 
 
+def name_of(what: str, *names: str) -> Callable[[str], str]:
+    """One of so many names that a sentence cannot list them."""
+
+    def parse(text: str) -> str:
+        if text not in names:
+            raise Refused(f"no {what} that is known here")
+        return text
+
+    return parse
+
+
 def whole_number(low: int, high: int) -> Callable[[str], int]:
     """A whole number within bounds."""
 

@@ -5,11 +5,12 @@ import streamlit as st
 from analysis.limits import MAX_SEED, MIN_HALF
 from analysis.models.catalog import available_models, find_model, finished_model
 from analysis.models.info import ModelInfo
+from analysis.sets.builtin import BUILT_IN
 from app.config import settings
 from app.links.fits import longest_half
 from app.links.link import left_out
 from app.links.pages import page_info
-from app.links.parameters import MAX_HALF
+from app.links.parameters import MAX_HALF, MAX_SET, MIN_SET
 from app.links.selection import Selection
 from app.links.session import choose, widget_key
 from app.shell.other_models import draw_other_models
@@ -30,6 +31,9 @@ def draw_sidebar(selection: Selection) -> None:
     if asks == "input":
         _draw_input(selection)
     elif asks == "prompts":
+        _draw_bos(selection)
+    elif asks == "set":
+        _draw_set(selection)
         _draw_bos(selection)
 
 
@@ -73,6 +77,25 @@ def _draw_bos(selection: Selection) -> None:
         )
     else:
         st.caption("This model has no BOS token, so a prompt begins with its own first.")
+
+
+def _draw_set(selection: Selection) -> None:
+    st.selectbox(
+        "Set of prompts",
+        list(BUILT_IN),
+        format_func=lambda key: BUILT_IN[key].title,
+        key=widget_key(selection, "set"),
+    )
+    st.caption(BUILT_IN[selection["set"]].meaning)
+    st.slider("Prompts", MIN_SET, MAX_SET, key=widget_key(selection, "rows"))
+    st.number_input(
+        "Seed",
+        0,
+        MAX_SEED,
+        step=1,
+        key=widget_key(selection, "seed"),
+        help="Draws the prompts, the random tokens and the random groups of heads.",
+    )
 
 
 def _picker(shown: ModelInfo) -> list[str]:

@@ -53,6 +53,14 @@ LINKS: dict[str, tuple[Mapping[str, str], ...]] = {
         _PROMPT,
         {"threshold": "0.7", "seed": "3"},
     ),
+    "roles": (
+        {"rows": "6", "role": "subject-suppressor", "group": "L1H3", "judge": "1"},
+        {"rows": "6", "role": "induction-on-text", "set": "repeated-name", "group": "L1H3,L0H1"}
+        | {"judge": "1", "method": "mean"},
+        {"rows": "6", "role": "duplicate-on-text", "group": "L1H2", "judge": "1"}
+        | {"method": "resample"},
+        {"rows": "6", "role": "sink", "set": "plural"},
+    ),
     "mosaic": ({"score": "previous"}, {"score": "entropy"}, {"sort": "best"}),
     "training": (
         {"score": "previous", "step": "1221"},

@@ -42,6 +42,11 @@ from app.compute.calls.patching import pair_faithfulness as pair_faithfulness
 from app.compute.calls.patching import patched_prompts as patched_prompts
 from app.compute.calls.patching import path_patching as path_patching
 from app.compute.calls.patching import prompt_pair as prompt_pair
+from app.compute.calls.roles import fitted_set as fitted_set
+from app.compute.calls.roles import mean_direct_effects as mean_direct_effects
+from app.compute.calls.roles import prompt_set as prompt_set
+from app.compute.calls.roles import role_scores as role_scores
+from app.compute.calls.roles import verdict as verdict
 from app.compute.calls.tokens import logit_lens as logit_lens
 from app.compute.calls.tokens import next_token_stats as next_token_stats
 from app.compute.calls.tokens import single_token as single_token

@@ -55,12 +55,14 @@ def replacement_note(selection: Selection, method: str) -> str:
     if method == "zero" or tokens.batch > 1:
         return ""  # and torch need not be imported to say so
     import_all()
-    return analysis.replacement_note(_known(method), tokens)
+    return analysis.replacement_note(known_method(method), tokens)
 
 
 def joint_ablation(selection: Selection, heads: tuple[Head, ...], method: str) -> SetAblation:
     """Effect of ablating some heads together on the view's tokens."""
-    return of_tokens(ABLATE_HEADS, selection, heads, _known(method), seed=_swap(selection, method))
+    return of_tokens(
+        ABLATE_HEADS, selection, heads, known_method(method), seed=_swap(selection, method)
+    )
 
 
 def pair_ablation(
@@ -68,7 +70,9 @@ def pair_ablation(
 ) -> PairAblation:
     """Effects of heads alone and two at a time; `progress` may raise to cancel."""
     seed = _swap(selection, method)
-    return of_tokens(PAIR_ABLATION, selection, heads, _known(method), progress=progress, seed=seed)
+    return of_tokens(
+        PAIR_ABLATION, selection, heads, known_method(method), progress=progress, seed=seed
+    )
 
 
 def offset_ablation(
@@ -80,7 +84,9 @@ def offset_ablation(
 
 def head_ablation(selection: Selection, head: Head, method: str) -> HeadAblation:
     """One head's entry of the ablation sweep, with its effect on every prediction."""
-    return of_tokens(ABLATE_HEAD, selection, head, _known(method), seed=_swap(selection, method))
+    return of_tokens(
+        ABLATE_HEAD, selection, head, known_method(method), seed=_swap(selection, method)
+    )
 
 
 def targeted_ablation(selection: Selection, target: Head, progress: Progress) -> TargetedAblation:
@@ -109,7 +115,13 @@ def _sweep(selection: Selection, tokens: Tokens, method: str) -> SharedSweep:
             # What comes bit by bit is not yet there when it is asked for.
             with memory_errors_said():
                 yield from ABLATE_EACH(
-                    model, tokens, heads, _known(method), scored_only=True, seed=seed, pause=pause
+                    model,
+                    tokens,
+                    heads,
+                    known_method(method),
+                    scored_only=True,
+                    seed=seed,
+                    pause=pause,
                 )
 
     def share(head: Head) -> float:
@@ -121,7 +133,7 @@ def _sweep(selection: Selection, tokens: Tokens, method: str) -> SharedSweep:
 
 def _estimate(selection: Selection, tokens: Tokens, method: str) -> AblationEstimate:
     seed = _swap(selection, method)
-    return ask(ABLATION_ESTIMATE, selection.info, tokens, _known(method), seed=seed)
+    return ask(ABLATION_ESTIMATE, selection.info, tokens, known_method(method), seed=seed)
 
 
 def _swap(selection: Selection, method: str) -> int:
@@ -129,6 +141,7 @@ def _swap(selection: Selection, method: str) -> int:
     return selection["swap"] if method == "resample" else 0
 
 
-def _known(method: str) -> Method:
+def known_method(method: str) -> Method:
+    """The method that a view names."""
     # The link's parser takes no other, and `analysis` refuses one.
     return cast("Method", method)

@@ -170,8 +170,7 @@ def _constants(subject: Subject, repeated: bool) -> dict[str, object]:
         "ANSWERS": _ABSENT if prompts is None else [row.answer for row in prompts.rows],
         "FOILS": _ABSENT if prompts is None else [row.foil for row in prompts.rows],
         "PLACES": _ABSENT if prompts is None else _places(prompts),
-        "GROUPS": [[(each.layer, each.head) for each in group] for group in subject.groups]
-        or _ABSENT,
+        "GROUPS": [[(each.layer, each.head) for each in group] for group in subject.groups],
         "SAMPLE": selection["sample"],
         "DRAW": selection["draw"],
     }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,17 +9,16 @@ import numpy as np
 import streamlit as st
 
 from analysis.definitions import ATTRIBUTION_PATCHING, PATCHING
-from app.components.progress import progress_bar
 from app.compute import calls
 from app.figures import patching as patching_figures
 from app.figures.patching import restored, unit_of
 from app.frame.clicks import draw_choice, draw_options, open_head
 from app.frame.frame import Metric, draw_metrics, draw_table, figure_frame, part
 from app.links.parameters import MAX_PATCHES
-from app.links.parsers import Value
 from app.links.selection import Selection
 from app.links.session import choose, widget_key
 from app.sections.patching.prompts import PatchView
+from app.sections.shared.cancel import cancellable
 from app.text import markdown_text
 
 if TYPE_CHECKING:
@@ -175,22 +172,6 @@ def _run(view: PatchView, kind: PatchKind) -> np.ndarray:
     with cancellable(f"Patching {SHORT.get(kind, kind)}", exact="none") as progress:
         cells = tuple(strongest(values, count))
         return restored(calls.activation_patching(selection, view.pair, kind, cells, progress))
-
-
-@contextmanager
-def cancellable(what: str, **values: Value) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar with a button that ends the work by choosing `values`."""
-    place = st.empty()
-    place.button(
-        "Cancel",
-        icon=":material/close:",
-        key=f"cancel {what}",
-        on_click=choose,
-        kwargs=values,
-    )
-    with progress_bar(what) as progress:
-        yield progress
-    place.empty()
 
 
 def _draw_cell(view: PatchView, kind: PatchKind, cell: tuple[int, int], exact: np.ndarray) -> None:

@@ -15,8 +15,9 @@ from app.figures.patching import restored, unit_of
 from app.frame.clicks import draw_heads_to_open
 from app.frame.frame import figure_frame, part
 from app.links.session import widget_key
-from app.sections.patching.exact import cancellable, strongest
+from app.sections.patching.exact import strongest
 from app.sections.patching.prompts import PatchView
+from app.sections.shared.cancel import cancellable
 
 
 def draw_paths(view: PatchView) -> None:
