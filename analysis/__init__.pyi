@@ -8,6 +8,12 @@ from .activations import activation as activation
 from .activations import hook_points as hook_points
 from .activations import parameters as parameters
 from .activations import verify_pattern as verify_pattern
+from .by_row import ByRow as ByRow
+from .by_row import ablation_by_row as ablation_by_row
+from .by_row import attention_by_row as attention_by_row
+from .by_row import direct_by_row as direct_by_row
+from .by_row import patching_by_row as patching_by_row
+from .by_row import score_by_row as score_by_row
 from .circuits.composition import Baseline as Baseline
 from .circuits.composition import Composition as Composition
 from .circuits.composition import composition_scores as composition_scores

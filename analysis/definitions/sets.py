@@ -57,3 +57,91 @@ DIRECT_EFFECT = Quantity(
     "Wang et al. 2022",
     function="direct_effects",
 )
+
+ATTENTION_OVER_SET = Quantity(
+    "Attention between places",
+    "How much of its attention a head puts from one named place of a prompt on another.",
+    "mean over prompts of pattern[destination place, source place]; only prompts that have both; "
+    "of two sides: on the prompt minus on the corrupt prompt",
+    "0 to 1; chance is 1 / (position of the destination + 1); -1 to 1 for the difference",
+    "Wang et al. 2022",
+    function="attention_by_row",
+    results=("ByRow",),
+    needs=("set", "run"),
+    axes=("layer", "head"),
+    any_model=True,
+    code="""
+each, to, of = torch.arange(len(tokens)), PLACES[DEST_PLACE], PLACES[SRC_PLACE]
+patterns = [cache[f"blocks.{i}.attn.hook_pattern"][each, :, to, of] for i in range(n_layers)]
+result = torch.stack(patterns).mean(1)  # [layer, head]
+""",
+)
+SCORE_OVER_SET = Quantity(
+    "Score over a set",
+    "A score of every head, with its mean and spread over prompts.",
+    "mean over prompts of the score on each; only prompts that have it; of two sides: on the "
+    "prompt minus on the corrupt prompt",
+    "the score's own",
+    "as the score names",
+    function="score_by_row",
+    results=("ByRow",),
+)
+ABLATION_OVER_SET = Quantity(
+    "Ablation effect over a set",
+    "How the task's metric changes when one head's output is replaced.",
+    "mean over prompts of (metric with z of the head replaced - metric as it is); zero: by 0, "
+    "mean: by its mean over the set, resample: by its z in another prompt of the same length",
+    "logits for the logit difference of answer and foil, else nats; below 0: the head is needed",
+    "Wang et al. 2022",
+    function="ablation_by_row",
+    results=("ByRow",),
+    needs=("set", "run", "loss", "ablate"),
+    axes=("layer", "head"),
+    any_model=True,
+    code="""
+def metric(hooks=()):  # mean logit difference of answer and foil after each prompt
+    logits = model.run_with_hooks(tokens, fwd_hooks=list(hooks))[:, -1]
+    each = torch.arange(len(tokens))
+    return (logits[each, ANSWERS] - logits[each, FOILS]).mean()
+
+
+as_it_is = metric()
+effects = [[metric(ablated([(i, h)])) - as_it_is for h in range(n_heads)] for i in range(n_layers)]
+result = torch.tensor(effects)
+""",
+)
+PATCHING_OVER_SET = Quantity(
+    "Patching over a set",
+    "How much of the logit difference one head's output of the clean prompt brings back.",
+    "mean over prompts of (difference of the corrupt prompt with z of the head, at every position, "
+    "from the clean one - difference of the corrupt prompt); only prompts with a corrupt one of as "
+    "many tokens",
+    "logits; above 0: towards the answer",
+    "Meng et al. 2022; Wang et al. 2022",
+    function="patching_by_row",
+    results=("ByRow",),
+    needs=("set", "run"),
+    axes=("layer", "head"),
+    any_model=True,
+    code="""
+rows = [tokenizer.encode(text, add_special_tokens=False) for text in CORRUPTS]
+corrupt = torch.tensor([[tokenizer.bos_token_id] * PREPEND_BOS + ids for ids in rows])
+
+
+def metric(layer=None, head=None):  # mean logit difference of the corrupt prompts
+    def put(z, hook):
+        z = z.clone()
+        z[:, :, head] = cache[f"blocks.{layer}.attn.hook_z"][:, :, head]
+        return z
+
+    hooks = [] if layer is None else [(f"blocks.{layer}.attn.hook_z", put)]
+    logits = model.run_with_hooks(corrupt, fwd_hooks=hooks)[:, -1]
+    each = torch.arange(len(corrupt))
+    return (logits[each, ANSWERS] - logits[each, FOILS]).mean()
+
+
+as_it_is = metric()
+restored = [[metric(i, h) - as_it_is for h in range(n_heads)] for i in range(n_layers)]
+result = torch.tensor(restored)
+""",
+)

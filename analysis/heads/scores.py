@@ -45,12 +45,9 @@ def score_patterns(patterns: Patterns, tokens: Tokens) -> HeadScores:
             f"patterns of {values.shape[0]} x {values.shape[-1]} tokens, "
             f"but {tokens.batch} x {tokens.length} tokens"
         )
-    uniform = np.tril(np.ones((tokens.length, tokens.length), np.float32))
-    uniform = np.broadcast_to(
-        uniform / uniform.sum(-1, keepdims=True), (tokens.batch, 1, 1, *uniform.shape)
-    )
-    by_sequence = {name: _by_sequence(name, values, tokens) for name in SCORES}
-    chance = {name: _by_sequence(name, uniform, tokens) for name in SCORES}
+    uniform = _uniform(tokens)
+    by_sequence = {name: scores_by_sequence(name, values, tokens) for name in SCORES}
+    chance = {name: scores_by_sequence(name, uniform, tokens) for name in SCORES}
     return HeadScores(
         values={name: _mean(found) for name, found in by_sequence.items()},
         spread={name: _spread(found) for name, found in by_sequence.items()},
@@ -71,12 +68,23 @@ def targets(name: ScoreName, tokens: Tokens) -> Bool[np.ndarray, "batch dest src
     return of_tokens(tokens)
 
 
-def _by_sequence(
+def chance_by_sequence(name: ScoreName, tokens: Tokens) -> Float[np.ndarray, " batch"]:
+    """A score of attention spread evenly over all sources, for each sequence; NaN as the score."""
+    return scores_by_sequence(name, _uniform(tokens), tokens)[:, 0, 0]
+
+
+def scores_by_sequence(
     name: ScoreName, values: Float[np.ndarray, "batch layer head dest src"], tokens: Tokens
 ) -> Float[np.ndarray, "batch layer head"]:
+    """A score of patterns for each sequence; NaN where no destination of it has a source."""
     if (measure := SCORES[name].measure) is not None:
         return measure(values)
     return _attention_on(values, targets(name, tokens))
+
+
+def _uniform(tokens: Tokens) -> Float[np.ndarray, "batch 1 1 dest src"]:
+    rows = np.tril(np.ones((tokens.length, tokens.length), np.float32))
+    return np.broadcast_to(rows / rows.sum(-1, keepdims=True), (tokens.batch, 1, 1, *rows.shape))
 
 
 def _attention_on(

@@ -126,7 +126,9 @@ def fit_set(model: HeadModel, prompts: PromptSet, prepend_bos: bool = True) -> F
         raise AnalysisError(
             f"The set has {total:,} tokens; at most {MAX_SET_TOKENS:,} are run. Use fewer rows."
         )
-    return FittedSet(prompts, tuple(rows), tuple(_batches(model, rows, prepend_bos)), tuple(notes))
+    return FittedSet(
+        prompts, tuple(rows), tuple(batches_of(model, rows, prepend_bos)), tuple(notes)
+    )
 
 
 def prompt_set(
@@ -266,7 +268,8 @@ def _encode(model: HeadModel, text: str) -> list[int]:
     return list(model.tokenizer.encode(text, add_special_tokens=False))
 
 
-def _batches(model: HeadModel, rows: Sequence[FittedRow], prepend_bos: bool) -> Iterator[Batch]:
+def batches_of(model: HeadModel, rows: Sequence[FittedRow], prepend_bos: bool) -> Iterator[Batch]:
+    """Rows of one length together, the shortest first."""
     by_length: dict[int, list[int]] = {}
     for place, row in enumerate(rows):
         by_length.setdefault(len(row.ids), []).append(place)

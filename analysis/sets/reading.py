@@ -68,6 +68,20 @@ def form_of(text: str, name: str) -> Form:
     return "csv" if _header(_cells(first, _delimiter(first))) else "lines"
 
 
+def text_of(data: bytes, most: int) -> str:
+    """The text of a file of rows, of at most so many characters.
+
+    Raises:
+        AnalysisError: It is no text, or longer.
+    """
+    text = _decoded(data)
+    if len(text) > most:
+        raise AnalysisError(
+            f"The file has {len(text):,} characters; at most {most:,} are read here. Split it."
+        )
+    return text
+
+
 def _decoded(data: bytes | str) -> str:
     size = len(data) if isinstance(data, bytes) else len(data.encode("utf-8", "surrogatepass"))
     if size > MAX_SET_BYTES:

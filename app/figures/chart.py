@@ -15,7 +15,7 @@ import numpy as np
 import plotly.graph_objects as go
 import plotly.io as pio
 
-_WHOLE = {"paper_bgcolor", "plot_bgcolor"}  # names that have an underscore of their own
+_WHOLE = {"paper_bgcolor", "plot_bgcolor", "error_x"}  # names that have an underscore of their own
 _NUMBERS = {f"{kind}{size}" for kind in "iu" for size in (1, 2, 4)} | {"f4", "f8"}
 _SHORTER = (np.int8, np.int16, np.int32)
 

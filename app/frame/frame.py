@@ -97,7 +97,7 @@ def _tools(frame: Frame) -> None:
         ("Code", _draw_code),
         ("Export", draw_exports),
     ):
-        if name == "Export" and not frame.exhibits:
+        if not (frame.exhibits if name == "Export" else frame.quantities):
             continue
         opened = bar.popover(
             name,

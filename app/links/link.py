@@ -1,10 +1,17 @@
 """A view as an address holds it: written with its defaults left out, and read with checks."""
 
+import hashlib
 from collections.abc import Mapping
 from urllib.parse import quote_plus, urlencode
 
-from analysis.limits import MAX_CHARACTERS
-from app.links.parameters import BY_KEY, MAX_LINK_BYTES, MAX_LINK_PROMPT, PARAMETERS, PROMPTS
+from app.links.parameters import (
+    BY_KEY,
+    MAX_LINK_BYTES,
+    MAX_LINK_PROMPT,
+    OWN_SET,
+    PARAMETERS,
+    PROMPTS,
+)
 from app.links.parsers import Refused, Value, text_up_to
 from app.text import display_token
 
@@ -15,12 +22,21 @@ def link_parameters(page: str, values: Mapping[str, Value]) -> dict[str, str]:
     Prompts that are too long for a link are left out as well, the longest first.
     """
     view = whole_view(page, values)
-    prompts = sorted(PROMPTS & view.keys(), key=lambda key: len(quote_plus(view[key])))
+    prompts = sorted(PROMPTS.keys() & view.keys(), key=lambda key: len(quote_plus(view[key])))
     while prompts and (
         len(view[prompts[-1]]) > MAX_LINK_PROMPT or len(urlencode(view)) > MAX_LINK_BYTES
     ):
         del view[prompts.pop()]
+    if values.get("lines"):
+        view.pop("hash", None)
+        if values.get("set") == OWN_SET and "lines" not in view:
+            view["hash"] = own_hash(str(values["lines"]))
     return view
+
+
+def own_hash(lines: str) -> str:
+    """What stands for rows of a person's own in a link that has no room for them."""
+    return hashlib.sha256(lines.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def whole_link(page: str, values: Mapping[str, Value]) -> dict[str, str]:
@@ -73,7 +89,7 @@ def parse_link(
             continue
         try:
             long = from_file and key in PROMPTS
-            values[key] = (text_up_to(MAX_CHARACTERS) if long else parameter.read)(texts[-1])
+            values[key] = (text_up_to(PROMPTS[key]) if long else parameter.read)(texts[-1])
         except Refused as refusal:
             shown = display_token(texts[-1][:40])
             default = parameter.default_on(page, link.get("model", [None])[-1])

@@ -5,7 +5,16 @@ from dataclasses import dataclass, field
 
 from analysis.definitions import PROFILE, ROLES, SCORES
 from analysis.errors import AnalysisError
-from analysis.limits import MAX_BATCH, MAX_SEED, MIN_HALF, USUAL_BATCH, USUAL_HALF, sweep_size
+from analysis.limits import (
+    MAX_BATCH,
+    MAX_CHARACTERS,
+    MAX_ROWS,
+    MAX_SEED,
+    MIN_HALF,
+    USUAL_BATCH,
+    USUAL_HALF,
+    sweep_size,
+)
 from analysis.models.catalog import find_model, list_models
 from analysis.models.info import ModelInfo
 from analysis.sets.builtin import BUILT_IN, ROWS
@@ -28,6 +37,7 @@ from app.links.parsers import (
     Value,
     answer_list,
     choice,
+    content_hash,
     decimal_number,
     family_name,
     head_list,
@@ -65,6 +75,8 @@ CLEAN_PROMPT = "The red house and the old horse were by the river, and we all lo
 # What followed "red" follows "old": only who stands before whom has changed.
 CORRUPT_PROMPT = CLEAN_PROMPT.replace("red house", "old house").replace("old horse", "red horse")
 MAX_OFFSETS = 10
+# Characters of a person's own set of prompts, in a file or typed.
+MAX_OWN_ROWS = 100_000
 MIN_SET, MAX_SET = 2, 128  # prompts of a built-in set
 SORTS = ("listed", "name", "size", "best")
 
@@ -153,12 +165,19 @@ def _sweep_size(info: ModelInfo) -> tuple[int, int]:
     return sweep_size(info.n_layers * info.n_heads, info.operations, info.n_ctx)
 
 
-PROMPTS = {"prompt", "prompt2", "clean", "corrupt"}
+# The texts that a person types, and the most characters that a file may hold of each.
+PROMPTS = {
+    **dict.fromkeys(("prompt", "prompt2", "clean", "corrupt"), MAX_CHARACTERS),
+    "lines": MAX_OWN_ROWS,
+}
+# Rows of a person's own, in place of a set that comes with the app.
+OWN_SET = "own"
+_OF_SETS = ("roles", "sets")
 _PROFILE = choice(*PROFILE)
 _ANSWERS = ("attribution", "head", "patching")
 _TWO_HEADS = ("compare", "circuits", "composition")
-_ABLATED = ("ablation", "head", "roles")
-_OVERVIEWS = ("mosaic", "training")
+_ABLATED = ("ablation", "head", *_OF_SETS)
+_OVERVIEWS = ("mosaic", "training", "sets")
 _THRESHOLD = "scores above it count as that kind of head"
 _OF_SEQUENCES = (
     *("tokens", "attention", "head", "activations", "neurons"),
@@ -167,7 +186,7 @@ _OF_SEQUENCES = (
 _REPEATED = dict.fromkeys([page.name for page in PAGES if page.repeated], "repeated")
 # Pages that pick the head that they have most to say about.
 _PICKS = dict.fromkeys(
-    (*_TWO_HEADS, "activations", "training", "induction", "ablation", "roles"), None
+    (*_TWO_HEADS, "activations", "training", "induction", "ablation", *_OF_SETS), None
 )
 _PICKS_LAYER = dict.fromkeys((*_PICKS, "patching", "neurons", "attribution"), None)
 PARAMETERS = (
@@ -242,13 +261,23 @@ PARAMETERS = (
         begins={"patching": " horse"},
         unset="",
     ),
-    Parameter("set", "indirect-object", choice(*BUILT_IN), "set of prompts", ("roles",)),
+    Parameter("set", "indirect-object", choice(*BUILT_IN, OWN_SET), "set of prompts", _OF_SETS),
+    Parameter(
+        "lines",
+        "",
+        text_up_to(MAX_LINK_PROMPT),
+        "rows of one's own set: lines, CSV, JSON",
+        _OF_SETS,
+    ),
+    Parameter(
+        "hash", "", content_hash, "which rows those were that a link has no room for", _OF_SETS
+    ),
     Parameter(
         "rows",
         ROWS,
         whole_number(MIN_SET, MAX_SET),
         "how many prompts of the set, as far as it has them",
-        ("roles",),
+        _OF_SETS,
     ),
     Parameter(
         "role", None, name_of("role", *ROLES), "role that is looked into", ("roles",), unset=""
@@ -263,6 +292,23 @@ PARAMETERS = (
         fits=HeadsOf("judge"),
     ),
     Parameter("judge", False, switch, "1 runs the verdict", ("roles",)),
+    Parameter(
+        "measure",
+        "attention",
+        choice("attention", "score", "direct", "ablation", "patching"),
+        "what is measured over a set",
+        ("sets",),
+    ),
+    Parameter("to", "end", text_up_to(MAX_WORD), "place that attention comes from", ("sets",)),
+    Parameter("of", "answer", text_up_to(MAX_WORD), "place that it goes to", ("sets",)),
+    Parameter(
+        "side",
+        "prompt",
+        choice("prompt", "corrupt", "difference"),
+        "prompts, corrupt prompts, or the first less the second",
+        ("sets",),
+    ),
+    Parameter("row", 0, whole_number(0, MAX_ROWS - 1), "row that is opened, from 0", ("sets",)),
     Parameter(
         "view", "grid", choice("grid", "circuitsvis"), "how patterns are drawn", ("attention",)
     ),

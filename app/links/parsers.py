@@ -39,6 +39,13 @@ def name_of(what: str, *names: str) -> Callable[[str], str]:
     return parse
 
 
+def content_hash(text: str) -> str:
+    """What stands for the rows of a set: 16 hexadecimal digits."""
+    if not re.fullmatch(r"[0-9a-f]{16}", text):
+        raise Refused("not 16 digits from 0 to f")
+    return text
+
+
 def whole_number(low: int, high: int) -> Callable[[str], int]:
     """A whole number within bounds."""
 

@@ -33,6 +33,8 @@ class Selection:
     @property
     def input_said(self) -> str:
         """What the model is run on, in words; a long prompt is cut."""
+        if page_info(self.page).asks == "set":
+            return f"set of prompts “{self['set']}”"
         if page_info(self.page).asks == "prompts":
             return f"clean {_said(self['clean'])}, corrupt {_said(self['corrupt'])}"
         if self["input"] == "prompt":

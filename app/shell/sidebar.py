@@ -2,18 +2,30 @@
 
 import streamlit as st
 
+from analysis.errors import AnalysisError
 from analysis.limits import MAX_SEED, MIN_HALF
 from analysis.models.catalog import available_models, find_model, finished_model
 from analysis.models.info import ModelInfo
 from analysis.sets.builtin import BUILT_IN
+from analysis.sets.reading import text_of
 from app.config import settings
 from app.links.fits import longest_half
-from app.links.link import left_out
+from app.links.link import left_out, whole_link
 from app.links.pages import page_info
-from app.links.parameters import MAX_HALF, MAX_SET, MIN_SET
+from app.links.parameters import MAX_HALF, MAX_OWN_ROWS, MAX_SET, MIN_SET, OWN_SET
 from app.links.selection import Selection
-from app.links.session import choose, widget_key
+from app.links.session import choose, own_state, widget_key
+from app.shell.navigation import streamlit_page
 from app.shell.other_models import draw_other_models
+
+# What is measured over a set of prompts by a page that measures it on one input.
+_OVER_SETS = {
+    "attention": "attention",
+    "finder": "score",
+    "attribution": "direct",
+    "ablation": "ablation",
+    "patching": "patching",
+}
 
 
 def draw_sidebar(selection: Selection) -> None:
@@ -35,6 +47,13 @@ def draw_sidebar(selection: Selection) -> None:
     elif asks == "set":
         _draw_set(selection)
         _draw_bos(selection)
+    if measure := _OVER_SETS.get(selection.page):
+        st.page_link(
+            streamlit_page("sets"),
+            label="The same over a set of prompts",
+            icon=":material/list_alt:",
+            query_params=whole_link("sets", {**selection.values, "measure": measure}),
+        )
 
 
 def _draw_input(selection: Selection) -> None:
@@ -82,20 +101,56 @@ def _draw_bos(selection: Selection) -> None:
 def _draw_set(selection: Selection) -> None:
     st.selectbox(
         "Set of prompts",
-        list(BUILT_IN),
-        format_func=lambda key: BUILT_IN[key].title,
+        [*BUILT_IN, OWN_SET],
+        format_func=lambda key: BUILT_IN[key].title if key in BUILT_IN else "Your own rows",
         key=widget_key(selection, "set"),
     )
-    st.caption(BUILT_IN[selection["set"]].meaning)
-    st.slider("Prompts", MIN_SET, MAX_SET, key=widget_key(selection, "rows"))
+    if selection["set"] == OWN_SET:
+        _draw_own_rows(selection)
+    else:
+        st.caption(BUILT_IN[selection["set"]].meaning)
+        st.slider("Prompts", MIN_SET, MAX_SET, key=widget_key(selection, "rows"))
     st.number_input(
         "Seed",
         0,
         MAX_SEED,
         step=1,
         key=widget_key(selection, "seed"),
-        help="Draws the prompts, the random tokens and the random groups of heads.",
+        help="Draws the prompts of a set, the random tokens and the random groups of heads.",
     )
+
+
+def _draw_own_rows(selection: Selection) -> None:
+    """Rows that are typed, pasted or uploaded."""
+    st.text_area(
+        "Rows",
+        height=200,
+        key=widget_key(selection, "lines"),
+        placeholder="prompt,answer,foil\nThe capital of France is, Paris, London",
+        help="A prompt on each line; or CSV with a header that names prompt, corrupt, answer, foil "
+        "and place:NAME; or JSON lines with these keys.",
+    )
+    key = f"{OWN_SET}.file.{own_state().uploads}"
+
+    def take() -> None:
+        if (file := st.session_state.get(key)) is None:
+            return
+        own_state().uploads += 1  # the next uploader is empty
+        try:
+            text = text_of(file.getvalue(), MAX_OWN_ROWS)
+        except AnalysisError as refusal:
+            own_state().remarks.append(str(refusal))
+            return
+        choose(set=OWN_SET, lines=text)
+
+    st.file_uploader(
+        "Or a file of them", type=["txt", "csv", "tsv", "jsonl"], key=key, on_change=take
+    )
+    if "lines" in left_out(selection.page, selection.values):
+        st.caption(
+            "These rows are too long for a link, which names them by their hash alone. Share, "
+            "beside the title, saves them in a file."
+        )
 
 
 def _picker(shown: ModelInfo) -> list[str]:

@@ -20,6 +20,7 @@ from app.compute.calls.attribution import attribution as attribution
 from app.compute.calls.attribution import decomposition as decomposition
 from app.compute.calls.attribution import score_split as score_split
 from app.compute.calls.attribution import source_attribution as source_attribution
+from app.compute.calls.by_row import by_row as by_row
 from app.compute.calls.heads import distance_profile as distance_profile
 from app.compute.calls.heads import loss as loss
 from app.compute.calls.heads import patterns as patterns

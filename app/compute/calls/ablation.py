@@ -61,7 +61,7 @@ def replacement_note(selection: Selection, method: str) -> str:
 def joint_ablation(selection: Selection, heads: tuple[Head, ...], method: str) -> SetAblation:
     """Effect of ablating some heads together on the view's tokens."""
     return of_tokens(
-        ABLATE_HEADS, selection, heads, known_method(method), seed=_swap(selection, method)
+        ABLATE_HEADS, selection, heads, known_method(method), seed=known_swap(selection, method)
     )
 
 
@@ -69,7 +69,7 @@ def pair_ablation(
     selection: Selection, heads: tuple[Head, ...], method: str, progress: Progress
 ) -> PairAblation:
     """Effects of heads alone and two at a time; `progress` may raise to cancel."""
-    seed = _swap(selection, method)
+    seed = known_swap(selection, method)
     return of_tokens(
         PAIR_ABLATION, selection, heads, known_method(method), progress=progress, seed=seed
     )
@@ -85,7 +85,7 @@ def offset_ablation(
 def head_ablation(selection: Selection, head: Head, method: str) -> HeadAblation:
     """One head's entry of the ablation sweep, with its effect on every prediction."""
     return of_tokens(
-        ABLATE_HEAD, selection, head, known_method(method), seed=_swap(selection, method)
+        ABLATE_HEAD, selection, head, known_method(method), seed=known_swap(selection, method)
     )
 
 
@@ -95,7 +95,7 @@ def targeted_ablation(selection: Selection, target: Head, progress: Progress) ->
 
 
 def _sweep(selection: Selection, tokens: Tokens, method: str) -> SharedSweep:
-    seed, info, server = _swap(selection, method), selection.info, current_server()
+    seed, info, server = known_swap(selection, method), selection.info, current_server()
 
     # Both are called in a thread of its own, which has to be told whose it is.
     def order() -> tuple[Head, ...]:
@@ -132,12 +132,12 @@ def _sweep(selection: Selection, tokens: Tokens, method: str) -> SharedSweep:
 
 
 def _estimate(selection: Selection, tokens: Tokens, method: str) -> AblationEstimate:
-    seed = _swap(selection, method)
+    seed = known_swap(selection, method)
     return ask(ABLATION_ESTIMATE, selection.info, tokens, known_method(method), seed=seed)
 
 
-def _swap(selection: Selection, method: str) -> int:
-    # No part of what is remembered where it changes nothing.
+def known_swap(selection: Selection, method: str) -> int:
+    """The seed of an exchange; no part of what is remembered where it changes nothing."""
     return selection["swap"] if method == "resample" else 0
 
 

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import analysis
+from analysis.errors import AnalysisError
 from analysis.head import Head
+from analysis.sets.reading import read_set
 from app.compute.ask import Progress, ask
 from app.compute.calls.ablation import known_method
 from app.compute.question import Question
+from app.links.parameters import OWN_SET
 from app.links.selection import Selection
 
 if TYPE_CHECKING:
@@ -27,7 +30,13 @@ VERDICT = Question("verdict", lambda: analysis.verdict)
 
 
 def prompt_set(selection: Selection) -> PromptSet:
-    """The set of prompts that a view is about."""
+    """The set of prompts that a view is about: one that comes with the app, or rows of its own.
+
+    Raises:
+        AnalysisError: Rows that cannot be read, or that the link had no room for.
+    """
+    if selection["set"] == OWN_SET:
+        return _own_set(selection)
     return ask(
         PROMPT_SET,
         selection.info,
@@ -36,6 +45,17 @@ def prompt_set(selection: Selection) -> PromptSet:
         seed=selection["seed"],
         prepend_bos=selection.bos,
     )
+
+
+def _own_set(selection: Selection) -> PromptSet:
+    if not str(selection["lines"]).strip():
+        if selection["hash"]:
+            raise AnalysisError(
+                f"This link is about rows that it has no room for (their hash is "
+                f"{selection['hash']}). Open the view's file that its sender saved, under Share."
+            )
+        raise AnalysisError("There are no rows yet. Type, paste or upload them in the sidebar.")
+    return read_set(str(selection["lines"]), "your own rows")
 
 
 def fitted_set(selection: Selection) -> FittedSet:

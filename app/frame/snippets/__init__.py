@@ -167,6 +167,11 @@ def _constants(subject: Subject, repeated: bool) -> dict[str, object]:
         "PROMPTS": _ABSENT
         if prompts is None
         else [prompts.of.prompts[r.index] for r in prompts.rows],
+        "CORRUPTS": _ABSENT
+        if prompts is None
+        else [prompts.of.rows[r.index].corrupt for r in prompts.rows],
+        "DEST_PLACE": selection["to"],
+        "SRC_PLACE": selection["of"],
         "ANSWERS": _ABSENT if prompts is None else [row.answer for row in prompts.rows],
         "FOILS": _ABSENT if prompts is None else [row.foil for row in prompts.rows],
         "PLACES": _ABSENT if prompts is None else _places(prompts),

@@ -1,0 +1,145 @@
+"""What every section of the page of sets is about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analysis.definitions import (
+    ABLATION_OVER_SET,
+    ATTENTION_OVER_SET,
+    DIRECT_EFFECT,
+    PATCHING_OVER_SET,
+    SCORE_OVER_SET,
+    SCORES,
+    Quantity,
+)
+from analysis.head import Head
+from app.components.progress import progress_bar
+from app.compute import calls
+from app.links.selection import Selection
+from app.links.subject import Subject
+from app.pickers.heads import completed
+from app.shell.theme import palette
+from app.theme import Palette
+
+if TYPE_CHECKING:
+    from analysis.by_row import ByRow
+    from analysis.sets.fitted import FittedSet
+    from analysis.sets.spread import Spread
+
+# What a page can measure over a set: its name on screen.
+MEASURES = {
+    "attention": "Attention between places",
+    "score": "A score",
+    "direct": "Direct effect on the answer",
+    "ablation": "Ablation effect",
+    "patching": "Patching from the corrupt prompt",
+}
+SIDES = {
+    "prompt": "prompts",
+    "corrupt": "corrupt prompts",
+    "difference": "prompts less corrupt ones",
+}
+_QUANTITIES = {
+    "attention": ATTENTION_OVER_SET,
+    "score": SCORE_OVER_SET,
+    "direct": DIRECT_EFFECT,
+    "ablation": ABLATION_OVER_SET,
+    "patching": PATCHING_OVER_SET,
+}
+
+
+@dataclass(frozen=True)
+class SetView:
+    """What every section is about."""
+
+    selection: Selection
+    prompts: FittedSet
+    found: ByRow
+    spread: Spread
+    theme: Palette
+
+    @classmethod
+    def of(cls, selection: Selection, prompts: FittedSet) -> SetView:
+        """The view of a selection; every head is measured on every row."""
+        with progress_bar(f"{len(prompts.rows)} prompts") as progress:
+            found = calls.by_row(selection, progress)
+        return cls(selection, prompts, found, found.spread(), palette())
+
+    @property
+    def measure(self) -> str:
+        """What is measured."""
+        return str(self.selection["measure"])
+
+    @property
+    def quantity(self) -> Quantity:
+        """The definition of what is measured, with code where one program gives it."""
+        found = _QUANTITIES[self.measure]
+        if self.sided and self.selection["side"] != "prompt":
+            return replace(found, code="")  # of two sets of tokens, which no program here makes
+        if self.measure == "score":
+            score = SCORES[self.selection["score"]]
+            needs = ("set", *score.needs)
+            return replace(found, code=score.code, needs=needs, axes=score.axes)
+        return found
+
+    @property
+    def also(self) -> tuple[Quantity, ...]:
+        """What else a reader may look up: the score itself."""
+        return (SCORES[self.selection["score"]],) if self.measure == "score" else ()
+
+    @property
+    def sided(self) -> bool:
+        """Whether the measure is taken of patterns, which both sides have."""
+        return self.measure in ("attention", "score")
+
+    @property
+    def signed(self) -> bool:
+        """Whether 0 is in the middle."""
+        return not self.sided or self.selection["side"] == "difference"
+
+    @property
+    def what(self) -> str:
+        """What is measured, in words."""
+        selection = self.selection
+        side = f", {SIDES[selection['side']]}" if selection["side"] != "prompt" else ""
+        if self.measure == "attention":
+            return f"Attention from “{selection['to']}” to “{selection['of']}”{side}"
+        if self.measure == "score":
+            return f"{SCORES[selection['score']].name}{side}"
+        return MEASURES[self.measure]
+
+    @property
+    def unit(self) -> str:
+        """The unit, short."""
+        if self.measure == "attention":
+            return "attention"
+        if self.measure == "score":
+            return "score"
+        if self.measure == "ablation":
+            return "change of the logit difference" if self.prompts.has_foils else "change"
+        return "logits"
+
+    @property
+    def focus(self) -> Head:
+        """The link's head, or the one with the largest mean."""
+        return completed(self.selection, "layer", "head", np.abs(self.spread.mean - self.level))
+
+    @property
+    def level(self) -> float:
+        """The level of chance, 0 where there is none."""
+        return self.found.chance if np.isfinite(self.found.chance) else 0.0
+
+    @property
+    def subject(self) -> Subject:
+        """The set."""
+        return Subject(self.selection, prompts=self.prompts, method=self.selection["method"])
+
+    def ranked(self, count: int) -> tuple[Head, ...]:
+        """The heads whose mean is farthest from chance, or from 0."""
+        size = np.abs(self.spread.mean - self.level)
+        order = np.argsort(-size, axis=None, kind="stable")[:count]
+        return tuple(Head(*divmod(int(index), size.shape[1])) for index in order)
