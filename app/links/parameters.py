@@ -154,6 +154,8 @@ def _sweep_size(info: ModelInfo) -> tuple[int, int]:
 
 
 PROMPTS = {"prompt", "prompt2", "clean", "corrupt"}
+# All that visitors type, in their own words.
+TYPED = PROMPTS | {"answer", "foil", "token", "ids", "find", "term"}
 _PROFILE = choice(*PROFILE)
 _ANSWERS = ("attribution", "head", "patching")
 _TWO_HEADS = ("compare", "circuits", "composition")
