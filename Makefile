@@ -1,11 +1,13 @@
 PYTHON ?= python3
 PORT ?= 8501
+# This machine alone; 0.0.0.0 for all who reach it.
+ADDRESS ?= 127.0.0.1
 VENV := .venv
 BIN := $(VENV)/bin
 
 .PHONY: run test lint browser smollm2 pretrained
 run: $(VENV)/.run
-	$(BIN)/streamlit run server.py --server.port $(PORT)
+	$(BIN)/streamlit run server.py --server.port $(PORT) --server.address $(ADDRESS)
 
 # Two workers with one thread each; the tests of one file stay together and share its servers.
 test: lint browser pretrained

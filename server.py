@@ -16,6 +16,7 @@ from app.compute.memory import bound_arenas
 from app.compute.server import Server, install
 from app.config import ConfigError, settings
 from app.shell.headers import SecurityHeaders
+from app.shell.hosts import HostCheck, answered_names
 from app.shell.room_routes import room_routes
 from app.shell.uploads import UploadLimits, forget_downloads
 
@@ -55,5 +56,9 @@ app = App(
     Path(__file__).parent / "streamlit_app.py",
     lifespan=_get_ready,
     routes=room_routes(server.rooms),
-    middleware=[Middleware(SecurityHeaders), Middleware(UploadLimits)],
+    middleware=[
+        Middleware(HostCheck, names=answered_names(server.config.hosts)),
+        Middleware(SecurityHeaders, origins=server.config.embed_origins),
+        Middleware(UploadLimits),
+    ],
 )

@@ -6,6 +6,7 @@ download models; a file has to allow that.
 """
 
 import os
+import re
 import tomllib
 from dataclasses import dataclass, fields
 from functools import cache
@@ -38,6 +39,8 @@ class Config:
     max_waiting: int = 200  # places in that queue
     computations_per_minute: int = 300  # of one visitor; what is remembered costs none
     computations_per_minute_and_address: int = 0  # of one network address; 0: no limit
+    hosts: tuple[str, ...] = ()  # names that it is reached by, beside this machine's own
+    embed_origins: tuple[str, ...] = ()  # sites that may show the app in a frame; empty: all
     rooms_per_address: int = 8  # open at once from one network address; 0: no limit
     models_in_memory: int = 8
     models_mb: int = 0  # of their weights together; 0: two thirds of the memory that is here
@@ -63,6 +66,11 @@ _BOUNDS = {
     "models_mb": (0, 1_000_000),
     "cache_mb": (16, 1_000_000),
     "cache_folder_mb": (16, 1_000_000),
+}
+# What names in a list look like, and an example.
+_NAMES = {
+    "hosts": (r"[a-z0-9.-]+|[0-9a-f:]+", "headscope.example.org"),
+    "embed_origins": (r"https?://(\*\.)?[a-z0-9.-]+(:[0-9]{1,5})?", "https://slides.example.org"),
 }
 
 
@@ -105,9 +113,13 @@ def read_config(file: Path) -> Config:
 
 def _checked(file: Path, key: str, value: Any) -> Any:
     default = getattr(Config(), key)
-    if key == "models":
+    if isinstance(default, tuple):
         if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
             raise ConfigError(f"{key} in {file} must be a list of names.")
+        if key in _NAMES:
+            shape, example = _NAMES[key]
+            if wrong := [name for name in value if not re.fullmatch(shape, name)]:
+                raise ConfigError(f"{key} in {file} has {wrong[0]!r}; write them as {example}.")
         return tuple(value)
     # bool is an int in Python and not in TOML.
     if type(value) is not type(default):

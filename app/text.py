@@ -14,6 +14,8 @@ from typing import Any
 # Characters that would show as nothing, or that reorder or break what stands around them.
 _INVISIBLE = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"}
 _VISIBLE = {"\n": "↵", "\t": "⇥", "\r": "␍", " ": "·"}
+# How a formula begins; U+2212 is the minus sign of mathematics.
+_FORMULA = ("=", "+", "-", "@", "\u2212")
 _PLOTLY = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "$": "&#36;"})
 _INERT = str.maketrans({"<": "<\u2060", "&": "&\u2060"})
 _SCRIPT = str.maketrans({c: f"\\u{ord(c):04x}" for c in "<>&'\u2028\u2029"})
@@ -82,8 +84,13 @@ def plotly_plain(text: str) -> str:
 
 
 def plain_cell(text: str) -> str:
-    """`text` for a cell of a CSV file: spreadsheets run what begins like a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+    """`text` for a cell of a CSV file: spreadsheets run what begins like a formula.
+
+    They may leave out what is invisible at its start, and read full-width signs as plain ones.
+    """
+    seen = next((c for c in text if not c.isspace() and not _is_invisible(c)), "")
+    begins = text[:1] in ("\t", "\r", "\n") or unicodedata.normalize("NFKC", seen)[:1] in _FORMULA
+    return f"'{text}" if text and begins else text
 
 
 def markdown_text(text: str) -> str:
@@ -94,10 +101,14 @@ def markdown_text(text: str) -> str:
     return _LINK.sub("\u2060", text).translate(_MARKDOWN)
 
 
+def _is_invisible(character: str) -> bool:
+    return unicodedata.category(character) in _INVISIBLE
+
+
 def _visible(character: str) -> str:
     if character in _VISIBLE:
         return _VISIBLE[character]
-    if unicodedata.category(character) in _INVISIBLE or character.isspace():
+    if _is_invisible(character) or character.isspace():
         code = ord(character)
         return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
     return character

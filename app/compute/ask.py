@@ -16,7 +16,7 @@ from analysis.sets.rows import PromptSet
 from app.compute.admission import Turn
 from app.compute.question import Question
 from app.compute.server import Server, current_server
-from app.compute.stored import from_bytes, key_text, shipped_file, to_bytes
+from app.compute.stored import MAX_UNPACKED, from_bytes, key_text, shipped_file, to_bytes
 
 if TYPE_CHECKING:
     from analysis.models.info import ModelInfo
@@ -127,7 +127,11 @@ def _stored(server: Server, info: ModelInfo, question: str | None) -> Any:
     if question is None:
         return None
     file, folder = shipped_file(info.folder, question), server.folder
-    data = file.read_bytes() if file.exists() else folder.get(question) if folder else None
+    # A file and no pipe or device: a folder of models may hold what never ends.
+    if file.is_file() and file.stat().st_size <= MAX_UNPACKED:
+        data: bytes | None = file.read_bytes()
+    else:
+        data = folder.get(question) if folder else None
     return None if data is None else from_bytes(question, data)
 
 

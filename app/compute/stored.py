@@ -13,6 +13,7 @@ import logging
 import shutil
 import sqlite3
 import threading
+import zipfile
 from collections.abc import Hashable, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ from analysis.definitions import QUANTITIES, SCORE_NAMES
 from analysis.head import Head
 
 _log = logging.getLogger("headscope")
+# Bytes of a result: patterns take at most 256 MiB, and what goes with them less.
+MAX_UNPACKED = 2**29
 _DIGEST = 32  # bytes of the checksum in front
 # The only classes that are made from a file.
 TYPES = frozenset({"Head", *(name for quantity in QUANTITIES for name in quantity.results)})
@@ -75,6 +78,10 @@ def from_bytes(question: str, data: bytes) -> Any:
     if data[:_DIGEST] != _digest(question, content):
         return None
     try:
+        with zipfile.ZipFile(io.BytesIO(content)) as packed:
+            # A few bytes of a file can stand for all of the memory.
+            if sum(part.file_size for part in packed.infolist()) > MAX_UNPACKED:
+                return None
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             return _value(json.loads(arrays["tree"].tobytes()), arrays)
     # Anybody can compute the checksum of a file that zip, zlib, json or numpy stumbles over, each

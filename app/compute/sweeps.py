@@ -21,7 +21,7 @@ import numpy as np
 
 from analysis.errors import AnalysisError
 from analysis.head import Head
-from app.compute.admission import Used
+from app.compute.admission import TryAgain, Used
 
 if TYPE_CHECKING:
     from analysis.effects.ablation import HeadAblation
@@ -140,7 +140,7 @@ class Sweeps:
             AnalysisError: Too many are under way.
         """
         with self._lock:
-            sweep = self._sweeps.get(key) or self._add(key, work)
+            sweep = self._sweeps.get(key) or self._add(key, work, address)
             self._sweeps.move_to_end(key)
             if sweep.state not in ("done", "failed"):
                 sweep.watchers[visitor] = time.monotonic(), address or visitor
@@ -162,7 +162,15 @@ class Sweeps:
                 if sweep.state == "failed":
                     sweep.state, sweep.failure = "stopped", None
 
-    def _add(self, key: Hashable, work: SweepWork) -> _Sweep:
+    def _add(self, key: Hashable, work: SweepWork, address: str | None) -> _Sweep:
+        active = [each for each in self._sweeps.values() if each.state in ("waiting", "running")]
+        own = sum(any(where == address for _, where in each.watchers.values()) for each in active)
+        # The other half is for others.
+        if address is not None and own >= self._kept // 2:
+            raise TryAgain(
+                f"{own} sweeps are under way for your network address. Cancel one, or try again in "
+                "a minute."
+            )
         if len(self._sweeps) >= self._kept:
             idle = (name for name, old in self._sweeps.items() if not old.snapshot().active)
             oldest = next(idle, None)

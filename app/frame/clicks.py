@@ -14,7 +14,7 @@ from app.frame.frame import CHART, offer_figure, offer_rows
 from app.links.link import left_out, whole_link
 from app.links.parsers import Value
 from app.links.selection import Selection
-from app.links.session import choose
+from app.links.session import choose, link_from_here
 from app.links.subject import Subject
 from app.shell.navigation import streamlit_page
 
@@ -201,7 +201,7 @@ def go_to_head(selection: Selection, head: Head, page: str = "head") -> NoReturn
     values = {**selection.values, "layer": head.layer, "head": head.head}
     # Chosen as well as linked: a prompt that is too long for a link comes along.
     choose(**{key: values[key] for key in ("model", "input", "layer", "head")})
-    st.switch_page(streamlit_page(page), query_params=whole_link(page, values))
+    st.switch_page(streamlit_page(page), query_params=link_from_here(page, values))
 
 
 def open_head(selection: Selection, head: Head, page: str = "head", role: str = "") -> None:
@@ -218,5 +218,5 @@ def open_head(selection: Selection, head: Head, page: str = "head", role: str = 
             go_to_head(selection, head, page)
         return
     st.page_link(
-        streamlit_page(page), label=label, icon=icon, query_params=whole_link(page, values)
+        streamlit_page(page), label=label, icon=icon, query_params=link_from_here(page, values)
     )

@@ -170,6 +170,8 @@ PROMPTS = {
     **dict.fromkeys(("prompt", "prompt2", "clean", "corrupt"), MAX_CHARACTERS),
     "lines": MAX_OWN_ROWS,
 }
+# All that visitors type, in their own words.
+TYPED = {*PROMPTS, "answer", "foil", "token", "ids", "find", "term", "to", "of"}
 # Rows of a person's own, in place of a set that comes with the app.
 OWN_SET = "own"
 _OF_SETS = ("roles", "sets")

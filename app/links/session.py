@@ -14,8 +14,8 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from analysis.limits import MAX_CHARACTERS
-from app.links.link import link_parameters, parse_link, whole_view
-from app.links.parameters import BY_KEY, PARAMETERS, PROMPTS
+from app.links.link import link_parameters, parse_link, whole_link, whole_view
+from app.links.parameters import BY_KEY, PARAMETERS, PROMPTS, TYPED
 from app.links.parsers import Refused, Value, text_up_to
 from app.links.selection import Selection
 from app.text import display_token
@@ -46,6 +46,7 @@ class _State:
     shown: dict[str, Value] = field(default_factory=dict)  # every value of the last run
     link: dict[str, list[str]] | None = None  # the address as we last wrote it
     page: str | None = None
+    framed: bool = False  # another site shows the app and is told its address
     touched: bool = False  # `choose` was called since the last run
     selection: Selection | None = None  # the view that is being drawn
     link_place: DeltaGenerator | None = None  # where its link is shown
@@ -81,7 +82,10 @@ def read_session(page: str) -> tuple[dict[str, Value], list[str]]:
     # or the browser's back button.
     new_address = link != state.link and not changed and not state.touched
     if new_address:
-        state.chosen, notes = parse_link(page, link)
+        # What a link in a frame leaves out.
+        typed = {key: state.chosen[key] for key in TYPED & state.chosen.keys() if state.framed}
+        chosen, notes = parse_link(page, link)
+        state.chosen = {**typed, **chosen}
     else:
         notes = _take_changes(changed)
     if new_address or state.page != page:
@@ -130,7 +134,7 @@ def _hold_on_to_prompt(page: str) -> None:
 def write_session(selection: Selection) -> None:
     """Remember a view, and write its address."""
     state = own_state()
-    write_link(link_parameters(selection.page, selection.values))
+    write_link(own_link(selection.page, selection.values))
     state.chosen.update({key: selection.values[key] for key in state.chosen})
     state.shown = dict(selection.values)
     state.page = selection.page
@@ -160,6 +164,26 @@ def widget_key(selection: Selection, parameter: str, shown: Value | None = None)
     st.session_state[widget] = value
     own_state().shown[parameter] = value
     return widget
+
+
+def own_link(page: str, values: Mapping[str, Value]) -> dict[str, str]:
+    """The query parameters of a view as this visitor's address holds them.
+
+    Streamlit tells whoever frames the app each new address: there it holds nothing that was typed,
+    which stays in the session.
+    """
+    return link_parameters(page, _told(values))
+
+
+def link_from_here(page: str, values: Mapping[str, Value]) -> dict[str, str]:
+    """The same of a link to another page, which becomes the address: never none."""
+    return whole_link(page, _told(values))
+
+
+def _told(values: Mapping[str, Value]) -> dict[str, Value]:
+    """What whoever frames the app may know of a view; all of it where nobody does."""
+    typed = TYPED if own_state().framed else ()
+    return {key: value for key, value in values.items() if key not in typed}
 
 
 def write_link(link: Mapping[str, str]) -> None:

@@ -3,8 +3,10 @@
 import base64
 import hashlib
 import re
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
+from urllib.parse import parse_qsl
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,11 +19,14 @@ _FRAME_HEIGHT = "'sha256-DDFiVuFZGZu7dauH2HVkuyGeSeHw5ZgKt70bMpVHIwk='"
 
 
 @cache
-def security_headers() -> dict[str, str]:
+def security_headers(framed_by: str = "'self'") -> dict[str, str]:
     """Name and value of each header.
 
     Scripts come from this server, or are one of a few that we know to the letter: nothing that a
     prompt, a token or a link could smuggle into a page would run, even if it got there.
+
+    Args:
+        framed_by: Who may show the answer in a frame, as the policy writes it.
     """
     known = [*_inline_scripts(_index_page()), circuitsvis.script()]
     policy = {
@@ -40,8 +45,7 @@ def security_headers() -> dict[str, str]:
         "base-uri": "'self'",
         "form-action": "'none'",
         "object-src": "'none'",
-        # Slides and articles may embed a view: no visitor has an account that a click could harm.
-        "frame-ancestors": "*",
+        "frame-ancestors": framed_by,
     }
     return {
         "Content-Security-Policy": "; ".join(f"{name} {what}" for name, what in policy.items()),
@@ -55,20 +59,38 @@ def security_headers() -> dict[str, str]:
 
 
 class SecurityHeaders:
-    """ASGI middleware that adds `security_headers` to every answer over HTTP."""
+    """ASGI middleware that adds `security_headers` to every answer over HTTP.
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    Streamlit tells whoever frames the app its address after each change. So only pages that know
+    that they are framed (`?embed=true`), and write nothing typed into it, may be shown on any site;
+    on sites that the host names all pages may.
+
+    Args:
+        app: What is served.
+        origins: The sites that the host names.
+    """
+
+    def __init__(self, app: ASGIApp, origins: Sequence[str] = ()) -> None:
+        self._app, self._named = app, " ".join(["'self'", *origins])
+        self._open = not origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
+        framed_by = "*" if self._open and _embeds(scope) else self._named
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(security_headers())
+                MutableHeaders(scope=message).update(security_headers(framed_by))
             await send(message)
 
         await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
+
+
+def _embeds(scope: Scope) -> bool:
+    """Whether the page that is asked for will know that it is embedded."""
+    asked = parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
+    # Said once and in this way, so that nobody could read it in another.
+    return [(key, value) for key, value in asked if key.lower() == "embed"] == [("embed", "true")]
 
 
 def _index_page() -> str:

@@ -10,9 +10,9 @@ from streamlit.runtime.pages_manager import PagesManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from analysis.errors import AnalysisError
-from app.links.link import link_parameters
+from app.compute.server import current_server
 from app.links.pages import PAGES, page_info
-from app.links.session import chosen_values, own_state, write_link
+from app.links.session import chosen_values, own_link, own_state, write_link
 from app.shell.visitors import recognise_visitors
 
 _log = logging.getLogger("headscope")
@@ -28,8 +28,9 @@ def take_view_along() -> None:
     to which its back button would lead.
     """
     state, page = own_state(), page_on_its_way()
+    state.framed = st.context.is_embedded and not current_server().config.embed_origins
     if page and state.page not in (None, page) and not st.query_params:
-        write_link(link_parameters(page, chosen_values(page)))
+        write_link(own_link(page, chosen_values(page)))
 
 
 def run_selected_page() -> None:

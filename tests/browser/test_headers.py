@@ -117,7 +117,14 @@ def test_streamlits_interface_for_programs_is_shut(app: str) -> None:
 
 def test_the_settings_that_a_public_instance_needs() -> None:
     settings = tomllib.loads((ROOT / ".streamlit/config.toml").read_text())
-    assert settings["client"] == {"showErrorDetails": "none", "toolbarMode": "viewer"}
+    assert settings["client"] == {
+        "showErrorDetails": "none",
+        "toolbarMode": "viewer",
+        # No site that frames the app steers it.
+        "allowedOrigins": [],
+    }
+    # Of a message, in MB: what is too much for a prompt is not even read.
+    assert settings["server"]["maxWidgetStateSize"] == 4
     assert settings["browser"]["gatherUsageStats"] is False
     assert settings["server"]["enableXsrfProtection"] is True
     # Off unless somebody switches them on.

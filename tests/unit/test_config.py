@@ -36,6 +36,14 @@ def test_a_file_changes_what_it_names_and_nothing_else(tmp_path: Path) -> None:
         ("title = 3", "title .* must be text in quotes"),
         ("models = 'attn-only-2l'", "models .* must be a list of names"),
         ("models = [1]", "models .* must be a list of names"),
+        (
+            'hosts = ["https://a.example"]',
+            "hosts .* has 'https://a.example'; write them as headscope",
+        ),
+        (
+            'embed_origins = ["a.example"]',
+            "embed_origins .* has 'a.example'; write .* as https://sl",
+        ),
         ("max_batch = 65", "max_batch .* is 65; it must be from 10 to 64"),
         ("max_tokens =", "is not TOML"),
     ],

@@ -26,7 +26,7 @@ from app.frame.export import (
     to_csv,
     to_json,
 )
-from app.text import display_token
+from app.text import display_token, plain_cell
 from app.theme import DARK, LIGHT
 from tests.hostile import HOSTILE
 from tests.views import subject
@@ -76,10 +76,22 @@ def test_json_says_what_the_numbers_are():
     assert document["rows"][2] == ["L1H4", "1 ·a$b$", "1 ·a$b$", 0.75]
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+a", "-a", "@a", "\t=1"])
+@pytest.mark.parametrize(
+    "text",
+    ["=1+1", "+a", "-a", "@a", "\t=1", "\r=1", "\n=1", " =1", "\u00a0=1", "\u3000@a"]
+    # Full-width, small and raised signs; the minus of mathematics.
+    + ["\uff1d1+1", "\uff0b1", "\uff0d1", "\uff20a", "\ufe661", "\u207a1", "\u22121"]
+    # What shows as nothing: a zero-width space, a byte order mark, controls of direction.
+    + ["\u200b=1", "\ufeff=1", "\u202e=1", "\u2066\u200d =1", "\x00=1", "\x1f\uff1d1"],
+)
 def test_no_cell_of_a_csv_file_is_a_formula(text):
-    (_, (cell,)) = read_csv(to_csv(record_table([{"token": text}])))
-    assert cell == f"'{text}"
+    assert plain_cell(text) == f"'{text}"
+    assert f"'{text}".encode() in to_csv(record_table([{"token": text}]))
+
+
+@pytest.mark.parametrize("text", ["", "a=1", "1-2", "L0H1", " a", "\u200b", "·=", "日本"])
+def test_other_cells_are_as_they_were(text):
+    assert plain_cell(text) == text
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import random
 import re
 import unicodedata
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -11,8 +12,8 @@ import pytest
 from app.links import session as selection
 from app.links.link import link_parameters, parse_link
 from app.links.pages import PAGES, page_info
-from app.links.parameters import PARAMETERS
-from app.links.parsers import Value
+from app.links.parameters import PARAMETERS, TYPED, Parameter
+from app.links.parsers import Refused, Value
 from app.shell.present import prepared_views
 from tests.links import hostile_query
 
@@ -99,3 +100,32 @@ def _as_reported(draw: random.Random, text: str) -> Any:
 
 def test_there_are_more_than_a_thousand_of_them() -> None:
     assert EACH * len(PAGES) >= 1000
+
+
+def test_all_that_takes_any_text_counts_as_typed() -> None:
+    """Else an embedded view would tell it to the site that frames it."""
+
+    def takes_any_text(parameter: Parameter) -> bool:
+        try:
+            return parameter.parse("my secret thought") == "my secret thought"
+        except Refused:
+            return False
+
+    # What is chosen from a list, and checked against it where it is used.
+    chosen = {"point", "model", "model2"}
+    assert {p.key for p in PARAMETERS if takes_any_text(p)} - chosen == TYPED
+
+
+def test_an_address_in_a_frame_holds_nothing_that_was_typed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    state = SimpleNamespace(framed=False)
+    monkeypatch.setattr(selection, "own_state", lambda: state)
+    values = {"input": "prompt", "prompt": "my secret", "prompt2": "another", "layer": 1}
+    assert selection.own_link("compare", values) == link_parameters("compare", values)
+    state.framed = True
+    assert selection.own_link("compare", values) == {
+        key: text
+        for key, text in link_parameters("compare", values).items()
+        if key not in ("prompt", "prompt2")
+    }

@@ -104,10 +104,10 @@ import gc, importlib, pkgutil, sys, threading
 import app
 for module in pkgutil.walk_packages(app.__path__, "app."):
     importlib.import_module(module.name)
-from app.compute import admission, downloads, loaded_models, one_by_one, rooms, server
+from app.compute import admission, downloads, exports, loaded_models, one_by_one, rooms, server
 from app.compute import shared_cache, stored, sweeps
 kinds = (
-    server.Server, admission.Admission, admission.RateLimit, downloads.Downloads,
+    server.Server, admission.Admission, admission.RateLimit, downloads.Downloads, exports.Exports,
     loaded_models.LoadedModels, one_by_one.OneByOne, rooms.Rooms, shared_cache.SharedCache,
     stored.ResultFolder, sweeps.Sweeps,
 )

@@ -2,13 +2,16 @@
 
 import hashlib
 import io
+import os
 import pickle
 import sqlite3
+import threading
+import tracemalloc
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import is_dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 
 import diskcache
 import numpy as np
@@ -157,6 +160,51 @@ def of_a_list() -> bytes:
 def test_a_forged_entry_with_a_valid_checksum_is_none_at_all(forged) -> None:
     content = forged()
     assert from_bytes("q", hashlib.sha256(b"q\0" + content).digest() + content) is None
+
+
+def test_a_forged_entry_that_unpacks_to_all_of_the_memory_is_not_unpacked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stored, "MAX_UNPACKED", 2**20)
+    content = io.BytesIO()
+    tree = np.frombuffer(b'{"array": "a0"}', np.uint8)
+    np.savez_compressed(content, tree=tree, a0=np.zeros(2**26, np.uint8))
+    forged = hashlib.sha256(b"q\0" + content.getvalue()).digest() + content.getvalue()
+    assert len(forged) < 2**17
+    tracemalloc.start()
+    assert from_bytes("q", forged) is None
+    assert tracemalloc.get_traced_memory()[1] < 2**23
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("kind", ["fifo", "endless", "folder"])
+def test_what_lies_where_a_view_would_come_with_a_model_is_read_only_if_it_is_a_file(
+    tmp_path: Path, kind: str
+) -> None:
+    """A pipe there held up every page of that model for good."""
+    counted = Question("views", lambda: lambda model: 7)
+    info = replace(shipped.first_view().info, folder=tmp_path)
+    question = key_text(key_of("views", info, ()))
+    assert question
+    file = shipped_file(tmp_path, question)
+    file.parent.mkdir()
+    if kind == "fifo":
+        os.mkfifo(file)
+    elif kind == "endless":
+        file.symlink_to("/dev/zero")
+    else:
+        file.mkdir()
+    asking, server, found = threading.Event(), Server(Config()), []
+    server.models = SimpleNamespace(get=lambda info, visitor: None)
+
+    def asked() -> None:
+        with server.used():
+            found.append(ask(counted, info))
+        asking.set()
+
+    threading.Thread(target=asked, daemon=True).start()
+    assert asking.wait(20)
+    assert found == [7]
 
 
 def test_keys_that_differ_have_different_texts() -> None:

@@ -17,6 +17,7 @@ from analysis.errors import AnalysisError
 from analysis.head import Head
 from analysis.runs.inputs import tokenize
 from app.compute import sweeps as sweeps_module
+from app.compute.admission import TryAgain
 from app.compute.sweeps import SharedSweep, Snapshot, Sweeps, SweepWork
 from tests.conftest import make_model
 from tests.unit.test_forward import hooks_on
@@ -330,3 +331,19 @@ def test_a_sweep_alone_is_not_interrupted() -> None:
     sweep.watch("a", "192.0.2.1")
     until(lambda: sweep.look().state == "done")
     assert work.begun == [HEADS]
+
+
+def test_one_address_leaves_half_of_the_sweeps_to_others() -> None:
+    """32 sweeps of one visitor, and everybody else was refused."""
+    sweeps, work, refused = Sweeps(1, 8, LONG), Work(), 0
+    for number in range(20):
+        try:
+            shared(sweeps, work, f"mine {number}").watch(number, "192.0.2.1")
+        except TryAgain as refusal:
+            assert "4 sweeps are under way for your network address" in str(refusal)
+            refused += 1
+    assert refused == 16
+    other = shared(sweeps, work, "other")
+    other.watch("other", "192.0.2.2")
+    work.let_go(80)
+    until(lambda: other.look().state == "done")

@@ -22,11 +22,10 @@ from app.figures import base as figures
 from app.figures import training as training_figures
 from app.frame.clicks import draw_choice, draw_head_map
 from app.frame.frame import draw, figure_frame
-from app.links.link import whole_link
 from app.links.pages import page_info
 from app.links.parsers import Value
 from app.links.selection import Selection
-from app.links.session import widget_key
+from app.links.session import link_from_here, widget_key
 from app.links.subject import Subject
 from app.pickers.heads import completed
 from app.pickers.score import choose_score, not_measured
@@ -195,7 +194,7 @@ def draw_links(selection: Selection, shown: ModelInfo, focus: Head) -> None:
             streamlit_page(page),
             label=f"Open in {page_info(page).title}",
             icon=page_info(page).icon,
-            query_params=whole_link(page, {**values, **more}),
+            query_params=link_from_here(page, {**values, **more}),
         )
 
 
