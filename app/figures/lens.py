@@ -70,12 +70,12 @@ def lens_map(
         xgap=2,
         ygap=1,
         hoverinfo="skip",
-        # Below and to the left: at the right end it would be out of sight.
+        # Below the last layers, where a wide map begins.
         colorbar={
             "title": {"text": "probability", "side": "bottom"},
             "orientation": "h",
-            "x": 0,
-            "xanchor": "left",
+            "x": 1,
+            "xanchor": "right",
             "y": 0,
             "yanchor": "top",
             "len": 260,
