@@ -1,10 +1,12 @@
 """The public names of `analysis`, and the module that each one lives in."""
 
 from .activations import Activation as Activation
+from .activations import HeadWeight as HeadWeight
 from .activations import HookPoint as HookPoint
 from .activations import Parameter as Parameter
 from .activations import PatternCheck as PatternCheck
 from .activations import activation as activation
+from .activations import head_weight as head_weight
 from .activations import hook_points as hook_points
 from .activations import parameters as parameters
 from .activations import verify_pattern as verify_pattern

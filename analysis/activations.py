@@ -1,7 +1,8 @@
 """A model's parameters and activations: what there is, and one of them at a time."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -11,8 +12,9 @@ from torch import Tensor
 from analysis.arrays import freeze, to_numpy
 from analysis.circuits.ov_qk import causal_softmax
 from analysis.errors import AnalysisError
+from analysis.head import Head, require_heads
 from analysis.limits import MAX_BYTES
-from analysis.models.capabilities import require_worked_out_scores
+from analysis.models.capabilities import require_worked_out_scores, works_out_scores
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import run
 from analysis.runs.inputs import Tokens
@@ -20,6 +22,9 @@ from analysis.runs.queries import as_compared, comparison_points, score_cap
 
 # The axis of keys and values that several heads share.
 KV_HEAD = "kv_head"
+WeightName = Literal["W_Q", "W_K", "W_V", "W_O"]
+WEIGHT_NAMES: tuple[WeightName, ...] = get_args(WeightName)
+_SCORES = "attn.hook_attn_scores"
 _Row = tuple[str, str, tuple[str, ...], str]  # name, short name, axes, meaning
 
 
@@ -62,6 +67,22 @@ class Activation:
     def __post_init__(self) -> None:
         if self.values.ndim != len(self.axes):
             raise ValueError(f"{self.values.ndim} dimensions but axes {self.axes}")
+        freeze(self, "values")
+
+
+@dataclass(frozen=True, eq=False)
+class HeadWeight:
+    """One head's own part of a weight, with the names of its axes.
+
+    `number` is its place among the heads of that weight: several heads may share keys and values.
+    """
+
+    head: Head
+    number: int
+    axes: tuple[str, str]
+    values: Float[np.ndarray, "row column"]
+
+    def __post_init__(self) -> None:
         freeze(self, "values")
 
 
@@ -154,6 +175,30 @@ def parameters(model: HeadModel) -> tuple[Parameter, ...]:
     )
 
 
+def head_weight(model: HeadModel, head: Head, name: WeightName) -> HeadWeight:
+    """What one head multiplies by: W_Q, W_K and W_V [d_model, d_head], W_O [d_head, d_model].
+
+    As it is in the file, with no norm folded in. Weights multiply on the right: q = x @ W_Q.
+    Source: ARENA 1.2, section 1.1; TransformerLens naming.
+
+    Raises:
+        AnalysisError: A head that the model does not have, a name of no such weight, or a model
+            that does not keep it by head.
+    """
+    require_heads(model.info, head)
+    if name not in WEIGHT_NAMES:
+        raise AnalysisError(f"{name!r} is no weight of a head; choose {', '.join(WEIGHT_NAMES)}.")
+    every = _tensor(model, f"blocks.{head.layer}.attn.{name}")
+    if every is None or every.ndim != 3:
+        raise AnalysisError(
+            f"{model.name} does not keep {name} by head, so one head's part cannot be shown. "
+            "Choose another model."
+        )
+    number = head.head * len(every) // model.n_heads
+    axes = ("d_head", "d_model") if name == "W_O" else ("d_model", "d_head")
+    return HeadWeight(head, number, axes, to_numpy(every[number]))
+
+
 def _tensor(model: HeadModel, name: str) -> Tensor | None:
     """What is at a name, followed from the bridge; None where nothing is."""
     part: Any = model.bridge
@@ -170,8 +215,9 @@ def _own_axes(model: HeadModel, axes: tuple[str, ...], tensor: Tensor) -> tuple[
 def hook_points(model: HeadModel) -> tuple[HookPoint, ...]:
     """Every activation that can be read, in the order of the forward pass.
 
-    Left out are second names for the same tensor, points that exist on the bridge and never fire,
-    and `attn_scores`, which holds the pattern after softmax on this kind of model.
+    Left out are second names for the same tensor and points that exist on the bridge and never
+    fire. `attn_scores` is there where the scores can be worked out from queries and keys: at that
+    point some models hold the pattern.
     Source: ARENA 1.2, section 1.5; TransformerLens naming.
     """
     stream = ("batch", "pos", "d_model")
@@ -205,6 +251,15 @@ def hook_points(model: HeadModel) -> tuple[HookPoint, ...]:
             ("attn.hook_q", "q", by_head, "Queries: what each position looks for"),
             ("attn.hook_k", "k", by_kv_head, "Keys: what each position offers to be found by"),
             ("attn.hook_v", "v", by_kv_head, "Values: what is moved from an attended position"),
+            *[
+                (
+                    _SCORES,
+                    "attn_scores",
+                    ("batch", "head", "dest", "src"),
+                    "Scores before softmax: q·k, times the model's scale",
+                )
+            ]
+            * works_out_scores(model.info),
             (
                 "attn.hook_pattern",
                 "pattern",
@@ -263,6 +318,10 @@ def hook_points(model: HeadModel) -> tuple[HookPoint, ...]:
 def activation(model: HeadModel, tokens: Tokens, name: str) -> Activation:
     """The activation at one hook point; no other is kept.
 
+    `attn_scores` is worked out from queries and keys, on every model alike:
+    score[dest, src] = q[dest] . k[src] * scale, after norms and turns, bent where the model bends
+    it; NaN for sources after the destination, which are masked.
+
     Args:
         model: The model.
         tokens: Its tokens.
@@ -286,6 +345,12 @@ def activation(model: HeadModel, tokens: Tokens, name: str) -> Activation:
             f"This activation would take {size / 2**20:,.0f} MiB; the limit is "
             f"{MAX_BYTES / 2**20:,.0f}. Use fewer sequences or tokens."
         )
+    if name.endswith(_SCORES):
+        assert point.layer is not None
+        _, kept = run(model, tokens.tensor, capture=_compared_points(model, point.layer))
+        scores = _scores(model, kept, point.layer)
+        masked = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
+        return Activation(name, point.axes, to_numpy(scores.masked_fill(masked, torch.nan)))
     _, kept = run(model, tokens.tensor, capture=[name])
     return Activation(name, point.axes, to_numpy(kept[name]))
 
@@ -307,9 +372,23 @@ def verify_pattern(model: HeadModel, tokens: Tokens, layer: int) -> PatternCheck
             f"Layer {layer} was asked for; {model.name} has layers 0 to {model.n_layers - 1}."
         )
     require_worked_out_scores(model.info)
-    names = [f"blocks.{layer}.attn.hook_{part}" for part in ("q", "k", "pattern")]
-    _, kept = run(model, tokens.tensor, capture=[*names, *comparison_points(model, layer)])
-    q, k, pattern = (kept[name] for name in names)
+    pattern = f"blocks.{layer}.attn.hook_pattern"
+    _, kept = run(model, tokens.tensor, capture=[pattern, *_compared_points(model, layer)])
+    computed = causal_softmax(_scores(model, kept, layer))
+    return PatternCheck(layer, to_numpy(computed), to_numpy(kept[pattern]))
+
+
+def _compared_points(model: HeadModel, layer: int) -> list[str]:
+    """What a layer's scores are worked out from."""
+    names = [f"blocks.{layer}.attn.hook_{part}" for part in ("q", "k")]
+    return [*names, *comparison_points(model, layer)]
+
+
+def _scores(
+    model: HeadModel, kept: Mapping[str, Tensor], layer: int
+) -> Float[Tensor, "batch head dest src"]:
+    """A layer's scores from its queries and keys; those of later sources too, unmasked."""
+    q, k = (kept[f"blocks.{layer}.attn.hook_{part}"] for part in ("q", "k"))
     cap = score_cap(model, layer)
     by_head = []
     for head in range(model.n_heads):
@@ -318,8 +397,8 @@ def verify_pattern(model: HeadModel, tokens: Tokens, layer: int) -> PatternCheck
         query = as_compared(model, kept, layer, "q", head, q[:, :, head])
         key = as_compared(model, kept, layer, "k", shared, k[:, :, shared])
         scores = query @ key.mT * model.attention_scale(layer)
-        by_head.append(causal_softmax(cap * (scores / cap).tanh() if cap else scores))
-    return PatternCheck(layer, to_numpy(torch.stack(by_head, 1)), to_numpy(pattern))
+        by_head.append(cap * (scores / cap).tanh() if cap else scores)
+    return torch.stack(by_head, 1)
 
 
 def _norm_rows(name: str, short: str, what: str) -> list[_Row]:

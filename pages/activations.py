@@ -19,4 +19,5 @@ with values:
     activation_view.draw_slice(view)
     open_head(selection, view.head)
 activation_view.draw_check(view)
+activation_view.draw_weight(view)
 activation_view.draw_lists(view)

@@ -26,7 +26,8 @@ subject = Subject(selection, method="zero", heads=finder.measured_heads(selectio
 with figure_frame(
     subject,
     "Every head, every score",
-    "One row for each head, one column for each score.",
+    "One row for each head, one column for each score; beside it its standard deviation over "
+    "sequences (sd), where there are several, and its chance level.",
     *definitions,
     acts="Sort by a column's title; tick a row to open that head.",
 ):
@@ -40,7 +41,8 @@ with figure_frame(
         key=lambda head: -profiles[rank][head.layer, head.head],
     )
     if ranked:
-        finder.draw_heads(selection, ranked, profiles, "heads")
+        # What it is ranked by stands first, and the rest behind it.
+        finder.draw_heads(selection, ranked, {rank: profiles[rank], **profiles}, "heads")
     else:
         st.info(
             f"No head has {finder.name_of(rank)} of {selection['minimum']:g} or more. Lower it, "

@@ -15,6 +15,7 @@ from app.links.subject import Subject
 _LOAD = parts.BUNDLED.strip()
 # Columns of exported tables that no quantity of the frame is: levels that a reader compares with,
 # and numbers that stand beside others in text.
+_SPREADS = (" sd", " chance")  # likewise, by the ends of their names
 _BESIDE = {"Chance", "Chance in A", "Share", "Rank", "Position", "Id", "text"}
 
 
@@ -59,7 +60,11 @@ def exported(frame: Frame) -> np.ndarray:
     found: list[float] = []
     for exhibit in frame.exhibits:
         table = exhibit.table()
-        columns = [i for i, name in enumerate(table.columns) if name not in _BESIDE]
+        columns = [
+            i
+            for i, name in enumerate(table.columns)
+            if name not in _BESIDE and not name.endswith(_SPREADS)
+        ]
         for row in table.rows():
             found += [float(row[i]) for i in columns if isinstance(row[i], float)]
     return _fractions([np.array(found)])

@@ -127,6 +127,11 @@ ACTIVATION = Quantity(
     any_model=True,
     code="""
 result = cache[ACTIVATION][ROW]
+if ACTIVATION.endswith("attn_scores") and torch.allclose(result.sum(-1), torch.ones(1)):
+    # On this model the hook holds what softmax makes of the scores.
+    attention = ACTIVATION.removesuffix("hook_attn_scores")
+    q, k = (cache[f"{attention}hook_{part}"][ROW] for part in "qk")
+    result = torch.einsum("qhe,khe->hqk", q, k) / d_head**0.5
 if ONE_HEAD is not None:
     axis = 0 if ACTIVATION.endswith(("pattern", "attn_scores")) else 1
     shared = n_heads // result.shape[axis]  # query heads that read the same keys and values
@@ -158,6 +163,22 @@ PARAMETER = Quantity(
     function="parameters",
     results=("Parameter",),
     code="result = model.W_Q  # [layer, head, d_model, d_head]; likewise the others",
+)
+HEAD_WEIGHT = Quantity(
+    "Weight of one head",
+    "What a head multiplies the stream by for its queries, keys and values, and these by for what "
+    "it writes.",
+    "q = norm(resid_pre) @ W_Q + b_Q, likewise k and v; result = z @ W_O; W_Q, W_K and W_V are "
+    "[d_model, d_head], W_O is [d_head, d_model]",
+    "no unit",
+    "ARENA 1.2, section 1.1; TransformerLens naming",
+    function="head_weight",
+    results=("HeadWeight",),
+    any_model=True,
+    code="""
+every = getattr(model.blocks[LAYER].attn, WEIGHT)
+result = every[HEAD * len(every) // n_heads]  # heads may share keys and values
+""",
 )
 NEURON_ACTIVATION = Quantity(
     "Neuron activation",

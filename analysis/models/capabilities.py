@@ -116,6 +116,11 @@ def require_worked_out_scores(info: ModelInfo) -> None:
     _require(_no_score_by_component(info))
 
 
+def works_out_scores(info: ModelInfo) -> bool:
+    """Whether a model's scores are queries and keys, normed, turned, scaled and bent."""
+    return not _no_score_by_component(info)
+
+
 def require_plain_reads(info: ModelInfo) -> None:
     """Refuse a model whose heads do not read the stream through a norm and W.
 

@@ -37,7 +37,10 @@ def effect_map(
         text = [[signed(value) for value in row] for row in values]
         for layer, head in zip(*np.nonzero(~known), strict=True):
             text[layer][head] = f"<i>≈{text[layer][head]}</i>"
-        figure.update_traces(selector={"type": "heatmap"}, text=text, texttemplate="%{text}")
+        # Of a size of its own: Plotly would count the signs of <i> when it fits the text to a cell.
+        figure.update_traces(
+            selector={"type": "heatmap"}, text=text, texttemplate="%{text}", textfont_size=13
+        )
     layer, head = np.nonzero(~known)
     figure.add_scatter(
         x=head + 0.36,

@@ -40,7 +40,8 @@ _ATTENTION = {
     "q": _Spot(1.5, 3.7),
     "k": _Spot(2.7, 3.7),
     "v": _Spot(3.9, 3.7),
-    "pattern": _Spot(2.1, 4.7),
+    "attn_scores": _Spot(2.1, 4.4),
+    "pattern": _Spot(2.1, 5.05),
     "z": _Spot(3.2, 5.6),
     "attn_out": _Spot(1.5, 6.4),
 }
@@ -145,7 +146,11 @@ def _edges(points: Mapping[str, str]) -> list[tuple[str, str]]:
     edges = [(first, name) for name in "qkv"]
     if "pos_embed" in points:
         edges.append(("pos_embed", "resid_pre"))
-    edges += [("q", "pattern"), ("k", "pattern"), ("pattern", "z"), ("v", "z"), ("z", "attn_out")]
+    # Where scores cannot be worked out there is no point for them.
+    met = "attn_scores" if "attn_scores" in points else "pattern"
+    edges += [("q", met), ("k", met), ("pattern", "z"), ("v", "z"), ("z", "attn_out")]
+    if met != "pattern":
+        edges.append((met, "pattern"))
     edges.append(("attn_out", "resid_mid" if "resid_mid" in points else "resid_post"))
     if has_mlp:
         edges += [("normalized2" if normed else middle, "pre"), ("pre", "post")]
@@ -226,6 +231,23 @@ def slice_map(
         **token_ticks(labels, 34),
     )
     return finish(figure, height=min(PATTERN_HEIGHT, 150 + 16 * len(labels)))
+
+
+def weight_map(values: np.ndarray, across: str, down: str, palette: Palette) -> go.Figure:
+    """A weight [row, column], colours centred on 0; `across` and `down` name its axes."""
+    limit = max(float(np.quantile(np.abs(values), COLOURED_SHARE)), 1e-6)
+    figure = Chart(
+        "heatmap",
+        z=values,
+        colorscale=colour_scale(palette.diverging),
+        zmin=-limit,
+        zmax=limit,
+        hovertemplate=f"{across} %{{x}}<br>{down} %{{y}}<br>%{{z:+.4f}}<extra></extra>",
+        colorbar={"title": {"text": "weight", "side": "right"}, "thickness": 12},
+    )
+    figure.update_xaxes(title=across.capitalize(), showgrid=False)
+    figure.update_yaxes(title=down.capitalize(), showgrid=False, autorange="reversed")
+    return finish(figure, height=420)
 
 
 def token_bars(values: np.ndarray, labels: Sequence[str], palette: Palette, unit: str) -> go.Figure:

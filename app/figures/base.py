@@ -49,8 +49,8 @@ def head_map(
         colorscale=colour_scale(palette.diverging if diverging else palette.sequential),
         zmin=-limit if diverging else 0,
         zmax=limit,
+        # As large as its cell allows: on a narrow screen numbers of one size would overlap.
         texttemplate="%{z:.2f}" if n_heads <= 16 else None,
-        textfont_size=_FONT,
         xgap=2,
         ygap=2,
         hoverinfo="skip",

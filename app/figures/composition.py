@@ -28,7 +28,6 @@ from app.theme import Palette
 MAX_ROWS = 36
 # More dots than these hide each other, and slow a browser down.
 MAX_DOTS = 400
-_FONT = 12
 
 Pair = tuple[Head, Head]
 
@@ -38,6 +37,7 @@ def pair_map(
     baseline: tuple[float, float],
     palette: Palette,
     chosen: Pair,
+    layers: tuple[int | None, int | None] = (None, None),
 ) -> tuple[go.Figure, int]:
     """Composition scores of writers (rows) and readers (columns), white where pairs are random.
 
@@ -46,6 +46,8 @@ def pair_map(
         baseline: Mean and standard deviation of random pairs.
         palette: Colours of the theme.
         chosen: Writer and reader to outline.
+        layers: A layer whose heads are the rows, and one whose heads are the columns; None: the
+            heads that stand out.
 
     Returns:
         The figure, whose cells carry writer layer, writer head, reader layer and reader head, and
@@ -57,6 +59,11 @@ def pair_map(
     writers = [Head(a, b) for a in range(n_layers - 1) for b in range(n_heads)]
     readers = [Head(a, b) for a in range(1, n_layers) for b in range(n_heads)]
     table = values[:-1, :, 1:].reshape(len(writers), len(readers))
+    of_layers = (_of_layer(writers, layers[0]), _of_layer(readers, layers[1]))
+    writers, readers = (
+        [heads[i] for i in kept] for heads, kept in zip((writers, readers), of_layers, strict=True)
+    )
+    table = table[np.ix_(*of_layers)]
     shown_rows = _standing_out(table - mean, axis=1)
     shown_columns = _standing_out(table - mean, axis=0)
     table = table[np.ix_(shown_rows, shown_columns)]
@@ -70,7 +77,6 @@ def pair_map(
         zmin=min(low, mean),
         zmax=max(high, mean + 1e-6),
         texttemplate="%{z:.3f}" if len(columns) <= 12 else None,
-        textfont_size=_FONT,
         xgap=1,
         ygap=1,
         hoverinfo="skip",
@@ -221,7 +227,6 @@ def change_map(
         zmin=-limit,
         zmax=limit,
         texttemplate="%{z:+.2f}",
-        textfont_size=_FONT,
         xgap=1,
         ygap=1,
         hovertemplate="%{customdata[1]} without <b>%{customdata[0]}</b>: %{z:+.3f}<extra></extra>",
@@ -288,7 +293,6 @@ def component_map(
         zmin=0,
         zmax=max(float(table.max(initial=0)), 1e-6),
         texttemplate="%{z:.1f}" if n <= 14 else None,
-        textfont_size=_FONT,
         xgap=1,
         ygap=1,
         hoverinfo="skip",
@@ -335,8 +339,12 @@ def centred_scale(
 
 
 def _standing_out(deviation: np.ndarray, axis: int) -> np.ndarray:
-    size = np.nanmax(np.nan_to_num(np.abs(deviation)), axis=axis)
+    size = np.nan_to_num(np.abs(deviation)).max(axis=axis, initial=0)
     return largest(size, MAX_ROWS)
+
+
+def _of_layer(heads: Sequence[Head], layer: int | None) -> np.ndarray:
+    return np.array([i for i, head in enumerate(heads) if layer in (None, head.layer)], dtype=int)
 
 
 def _numbers(writer: Head, reader: Head) -> list[int]:

@@ -70,12 +70,12 @@ def lens_map(
         xgap=2,
         ygap=1,
         hoverinfo="skip",
-        # Below and to the left: at the right end it would be out of sight.
+        # Below the last layers, where a wide map begins.
         colorbar={
             "title": {"text": "probability", "side": "bottom"},
             "orientation": "h",
-            "x": 0,
-            "xanchor": "left",
+            "x": 1,
+            "xanchor": "right",
             "y": 0,
             "yanchor": "top",
             "len": 260,
@@ -97,12 +97,12 @@ def lens_map(
         showlegend=False,
     )
     names = [name if name == "Embedding" else f"after {name}" for name in depths]
-    rows = [f"{plotly_text(short_token(token))} {i}" for i, token in enumerate(at)]
-    name_axes(figure, rows, names)
+    names_at = [f"{plotly_text(short_token(token))} {i}" for i, token in enumerate(at)]
+    name_axes(figure, names_at, names)
     figure.update_xaxes(side="top")
     # Whoever has moved to the last layers sees no names on the left.
-    came = [f", then {plotly_text(short_token(token))}" for token in at[1:]]
-    followed = [f"{row}{then}" for row, then in zip(rows, [*came, ""], strict=True)]
+    next_ones = [f", then {plotly_text(short_token(token))}" for token in at[1:]]
+    followed = [f"{row}{then}" for row, then in zip(names_at, [*next_ones, ""], strict=True)]
     figure.update_layout(
         hoverdistance=40,
         yaxis2={

@@ -45,7 +45,6 @@ MIN_HEIGHT = 240
 MAX_TICKS = 32
 # What an edge of a circuit carries: no head, so a click on it opens none.
 NO_HEAD = (-1,)
-_FONT = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +136,6 @@ def patch_map(
             for i in range(n_layers)
         ],
         texttemplate="%{text}" if numbers else None,
-        textfont_size=_FONT,
         xgap=1,
         ygap=1,
         hoverinfo="skip",

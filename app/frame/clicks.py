@@ -165,7 +165,10 @@ def draw_rows_to_open(
         key=key,
         on_select="rerun",
         selection_mode="single-row",
-        column_config={name: st.column_config.NumberColumn(format="%.3f") for name in numbers},
+        column_config={
+            "Head": st.column_config.TextColumn(pinned=True),
+            **{name: st.column_config.NumberColumn(format="%.3f") for name in numbers},
+        },
     )
     row = _clicked_row(event, len(heads))
     if row is not None:

@@ -397,6 +397,22 @@ PARAMETERS = (
     Parameter(
         "pairs", 8, whole_number(1, MAX_PAIRS), "pairs of heads in the graph", ("composition",)
     ),
+    Parameter(
+        "writers",
+        None,
+        whole_number(0, 999),
+        "layer whose heads are the rows of all pairs; else those that stand out",
+        ("composition",),
+        fits=LAYER,
+    ),
+    Parameter(
+        "readers",
+        None,
+        whole_number(0, 999),
+        "layer whose heads are its columns; else those that stand out",
+        ("composition",),
+        fits=LAYER,
+    ),
     Parameter("stripes", False, switch, "1 adds every induction head", ("composition",)),
     Parameter(
         "qpart",
@@ -432,6 +448,13 @@ PARAMETERS = (
         "layer that the list is about",
         ("activations",),
         fits=LAYER,
+    ),
+    Parameter(
+        "weight",
+        "W_Q",
+        choice("W_Q", "W_K", "W_V", "W_O"),
+        "weight of the head that is drawn",
+        ("activations",),
     ),
     Parameter(
         "find", "", text_up_to(MAX_WORD), "text that the list is searched for", ("activations",)

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from analysis.definitions import ACTIVATION, NAMES, PARAMETER, PATTERN, PATTERN_CHECK
+from analysis.definitions import (
+    ACTIVATION,
+    HEAD_WEIGHT,
+    NAMES,
+    PARAMETER,
+    PATTERN,
+    PATTERN_CHECK,
+)
 from analysis.head import Head
 from app.components.pattern_pair import Pane
 from app.compute import calls
@@ -36,6 +43,8 @@ if TYPE_CHECKING:
 # Half a megabyte of numbers at most; more cells than pixels would not be seen anyway.
 MAX_FEATURES = 256
 MAX_POSITIONS = 512
+MAX_STREAM = 2048
+WEIGHTS = ("W_Q", "W_K", "W_V", "W_O")
 # What the axes of an activation are called where they run across a picture.
 _ACROSS = {
     "d_model": "dimension of the stream",
@@ -143,7 +152,7 @@ def draw_slice(view: ActivationView) -> None:
     """The activation, on one sequence: positions downwards, or destination by source."""
     point = view.point
     reading = f"{point.meaning}."
-    if point.short_name == "pattern":
+    if "src" in point.axes:
         reading += " Rows are destinations; cells above the diagonal are masked and left empty."
     elif point.axes[-1] != "scale":
         reading += (
@@ -170,8 +179,8 @@ def draw_slice(view: ActivationView) -> None:
                 which = f"Head {view.head.head} reads number {view.head.head // shared} of them. "
         st.caption(
             markdown_text(f"{point.name}: {shape}. {which}")
-            + f"Here: mean {values.mean():.3g}, standard deviation {values.std():.3g}, "
-            f"from {values.min():.3g} to {values.max():.3g}."
+            + f"Here: mean {np.nanmean(values):.3g}, standard deviation {np.nanstd(values):.3g}, "
+            f"from {np.nanmin(values):.3g} to {np.nanmax(values):.3g}."
         )
         _draw_values(view, values)
 
@@ -184,7 +193,10 @@ def _draw_values(view: ActivationView, values: np.ndarray) -> None:
         left_out.append(f"the first {len(labels)} of {len(view.labels)} positions")
     axis = view.point.axes[-1]
     if axis == "src":
-        draw(figures.pattern_map(values[:, : len(labels)], labels, view.theme), key="slice")
+        # Masked scores are NaN, and left empty like all that is above the diagonal.
+        unit = "attention" if view.point.short_name == "pattern" else "score"
+        shown = np.nan_to_num(values[:, : len(labels)])
+        draw(figures.pattern_map(shown, labels, view.theme, unit), key="slice")
     elif axis == "scale":
         unit = "what is divided by"
         draw(activation_figures.token_bars(values[:, 0], labels, view.theme, unit), key="slice")
@@ -264,6 +276,47 @@ def _tiny(difference: float) -> str:
     return f"{difference:.1e}" if difference else "0, exactly"
 
 
+def draw_weight(view: ActivationView) -> None:
+    """One of the head's four weights, with the stream's dimensions across."""
+    selection, head = view.selection, view.head
+    with (
+        figure_frame(
+            Subject(selection, head=head, on_input=False),
+            f"Weights of {head.label}",
+            "What the head multiplies by. Blue is positive, red negative, and the strongest 1 % of "
+            "cells have the end colour.",
+            HEAD_WEIGHT,
+        ),
+        part(),
+    ):
+        st.segmented_control("Weight", WEIGHTS, required=True, key=widget_key(selection, "weight"))
+        found = calls.head_weight(selection, head, selection["weight"])
+        # The stream across, and as much of it as there are pixels for.
+        values = found.values if found.axes[1] == "d_model" else found.values.T
+        drawn = values[:MAX_FEATURES, :MAX_STREAM]
+        figure = activation_figures.weight_map(
+            drawn, _ACROSS["d_model"], _ACROSS["d_head"], view.theme
+        )
+        draw(figure, key="weight")
+        shape = " x ".join(
+            f"{axis} {size}" for axis, size in zip(found.axes, found.values.shape, strict=True)
+        )
+        st.caption(
+            markdown_text(f"{selection['weight']}: {shape}.")
+            + (
+                f" Several heads share it; it is number {found.number} of them."
+                if found.number != head.head
+                else ""
+            )
+            + (
+                f" Drawn: {drawn.shape[1]:,} dimensions of the stream by {drawn.shape[0]} of the "
+                "head, the first ones."
+                if drawn.size < values.size
+                else ""
+            )
+        )
+
+
 def draw_lists(view: ActivationView) -> None:
     """Every activation or parameter: name, short name, shape, meaning; filtered."""
     selection, info = view.selection, view.selection.info
@@ -288,6 +341,7 @@ def draw_lists(view: ActivationView) -> None:
             [None, *range(info.n_layers)],
             format_func=lambda layer: "all" if layer is None else str(layer),
             key=widget_key(selection, "within"),
+            placeholder="all",
             width=110,
         )
         bar.text_input(

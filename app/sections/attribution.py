@@ -217,10 +217,8 @@ def draw_heads(view: AttributionView) -> None:
     """All heads at one position, the largest first."""
     values = view.values
     whole = float(np.abs(values).sum()) or 1.0
-    ranked: list[Head] = sorted(
-        view.result.heads, key=lambda head: -abs(values[view.result.heads[head]])
-    )
     places = view.result.heads
+    ranked: list[Head] = sorted(places, key=lambda head: -abs(values[places[head]]))
     rows = [
         {
             "Head": head.label,

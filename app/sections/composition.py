@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import numpy as np
 import streamlit as st
 
@@ -12,6 +15,7 @@ from analysis.definitions import (
     SCORES,
     TARGETED_ABLATION,
 )
+from analysis.errors import AnalysisError
 from analysis.head import Head
 from app.components.progress import progress_bar, wanted
 from app.compute import calls
@@ -19,7 +23,8 @@ from app.figures import base as figures
 from app.figures import composition as composition_figures
 from app.figures import graph as graph_figures
 from app.frame.clicks import draw_choice, draw_head_graph, open_head
-from app.frame.frame import draw, figure_frame, part
+from app.frame.export import Exhibit, Table
+from app.frame.frame import draw, figure_frame, offer, part
 from app.frame.layout import METRIC
 from app.links.parameters import MAX_JOINT, MAX_PAIRS
 from app.links.selection import Selection
@@ -28,6 +33,9 @@ from app.links.subject import Subject
 from app.pickers.heads import INDUCTION
 from app.pickers.sequence import choose_sequence
 from app.shell.theme import palette
+
+if TYPE_CHECKING:
+    from analysis.circuits.composition import Composition
 
 KINDS = {"Q": "queries", "K": "keys", "V": "values"}
 # What a click on a pair of heads chooses: first the writer, then the reader.
@@ -61,16 +69,7 @@ def draw_pairs(selection: Selection, writer: Head, reader: Head) -> None:
         )
         found = {each: calls.composition(selection, each) for each in KINDS}
         baseline = found[kind].baseline
-        spread = (baseline.mean, baseline.std)
-        figure, left_out = composition_figures.pair_map(
-            found[kind].values, spread, palette(), (writer, reader)
-        )
-        draw_choice(figure, "pairs", PAIR)
-        if left_out:
-            st.caption(
-                f"The heads that differ most from random ones; {left_out} rows and columns are "
-                "left out."
-            )
+        _draw_map(selection, found[kind], (writer, reader))
         st.markdown(f"**{writer.label} to {reader.label}**")
         bar = st.container(horizontal=True)
         for each, result in found.items():
@@ -133,6 +132,67 @@ def draw_pairs(selection: Selection, writer: Head, reader: Head) -> None:
             for a, b, score in pairs
         ]
         draw_head_graph(figure, "graph", selection, PAIR, rows)
+
+
+def _draw_map(selection: Selection, found: Composition, chosen: tuple[Head, Head]) -> None:
+    """Every pair: those that stand out, or the heads of layers that are asked for."""
+    info = selection.info
+    most = composition_figures.MAX_ROWS
+    layers = (selection["writers"], selection["readers"])
+    if (info.n_layers - 1) * info.n_heads > most or layers != (None, None):
+        bar = st.container(horizontal=True)
+        for parameter, name, options in (
+            ("writers", "Earlier heads", range(info.n_layers - 1)),
+            ("readers", "Later heads", range(1, info.n_layers)),
+        ):
+            bar.selectbox(
+                name,
+                [None, *options],
+                format_func=lambda n: "those that stand out" if n is None else f"of layer {n}",
+                key=widget_key(selection, parameter),
+                placeholder="those that stand out",
+                width=220,
+            )
+    spread = (found.baseline.mean, found.baseline.std)
+    with part():
+        _require_later(layers)
+        figure, left_out = composition_figures.pair_map(
+            found.values, spread, palette(), chosen, layers
+        )
+        draw_choice(figure, "pairs", PAIR)
+        if left_out:
+            st.caption(
+                f"The heads that differ most from random ones; {left_out} rows and columns are "
+                "left out. Choose a layer to see all of its heads; Export has every pair."
+            )
+    offer(Exhibit("every pair", lambda: _pair_table(found)))
+
+
+def _require_later(layers: tuple[int | None, int | None]) -> None:
+    writers, readers = layers
+    if writers is not None and readers is not None and writers >= readers:
+        raise AnalysisError(
+            f"Heads of layer {readers} cannot read those of layer {writers}: only earlier layers "
+            "have written before them. Choose a later layer of readers."
+        )
+
+
+def _pair_table(found: Composition) -> Table:
+    """All pairs with a score, as rows that are made one by one."""
+    known = np.argwhere(~np.isnan(found.values))
+
+    def rows() -> Iterator[tuple[str, str, float, float]]:
+        deviations = found.deviations
+        for a, b, c, d in known:
+            at = (a, b, c, d)
+            yield (
+                Head(int(a), int(b)).label,
+                Head(int(c), int(d)).label,
+                float(found.values[at]),
+                float(deviations[at]),
+            )
+
+    return Table(("Earlier head", "Later head", "Score", "Above random, sd"), rows, len(known))
 
 
 def draw_targeted(selection: Selection, target: Head) -> None:
@@ -247,7 +307,20 @@ def draw_decomposition(selection: Selection, head: Head) -> None:
         )
         draw_choice(figure, "components", ("qpart", "kpart"))
         if left_out:
-            st.caption(f"{left_out} components of small scores are left out.")
+            st.caption(
+                f"{left_out} components of small scores are left out of the map. Choose any below."
+            )
+        bar = st.container(horizontal=True)
+        for parameter, side, place in zip(
+            ("qpart", "kpart"), ("Query from", "Key from"), chosen, strict=True
+        ):
+            bar.selectbox(
+                side,
+                range(count),
+                format_func=result.labels.__getitem__,
+                key=widget_key(selection, parameter, shown=place),
+                width=160,
+            )
 
         query, key = (result.labels[i] for i in chosen)
         st.markdown(f"**Scores of queries from {query} with keys from {key}**")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import streamlit as st
 
-from analysis.definitions import PROFILE
+from analysis.definitions import PROFILE, SCORES
 from analysis.errors import AnalysisError
 from analysis.head import Head, all_heads
 from app.components.progress import progress_bar
@@ -91,6 +91,7 @@ def choose_filter(selection: Selection) -> None:
         [None, *range(selection.info.n_layers)],
         format_func=lambda layer: "every layer" if layer is None else f"layer {layer}",
         key=widget_key(selection, "only"),
+        placeholder="every layer",
         width=150,
     )
     bar.toggle(
@@ -109,6 +110,28 @@ def shown_heads(selection: Selection, values: np.ndarray) -> np.ndarray:
     return shown
 
 
+def _beside(
+    selection: Selection, name: str, values: np.ndarray, heads: Sequence[Head]
+) -> dict[str, list[float]]:
+    """A score's columns: its values, their spread over sequences and its chance level.
+
+    One sequence has no spread, and what is no score of attention neither of the two.
+    """
+    title = name_of(name)
+
+    def column(table: np.ndarray) -> list[float]:
+        return [float(table[head.layer, head.head]) for head in heads]
+
+    columns = {title: column(values)}
+    if name in SCORES:
+        scores = calls.scores(selection)
+        if not np.isnan(scores.spread[name]).all():
+            columns[f"{title} sd"] = column(scores.spread[name])
+        if not np.isnan(scores.chance[name]):
+            columns[f"{title} chance"] = [scores.chance[name]] * len(heads)
+    return columns
+
+
 def draw_heads(
     selection: Selection,
     heads: Sequence[Head],
@@ -116,13 +139,13 @@ def draw_heads(
     key: str,
     more: Mapping[str, Sequence[float]] | None = None,
 ) -> None:
-    """A table with one row per head and one column per score; a ticked row opens its head.
+    """A table with one row per head, each score beside its spread and chance; a tick opens a head.
 
     `more` adds columns before the scores, one number for each of `heads`.
     """
     columns = {name: list(values) for name, values in (more or {}).items()}
     for name, values in profiles.items():
-        columns[name_of(name)] = [float(values[head.layer, head.head]) for head in heads]
+        columns |= _beside(selection, name, values, heads)
     rows = [
         {"Head": head.label, **{name: values[i] for name, values in columns.items()}}
         for i, head in enumerate(heads)

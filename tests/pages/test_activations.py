@@ -1,12 +1,16 @@
 """The pages of activations and of neurons, and every page on the model with LayerNorm and MLPs."""
 
+import base64
+import json
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file
 
 from analysis.models import catalog
+from analysis.models.catalog import BUNDLED
 from app.compute import calls
 from app.links.selection import Selection
 from tests.hostile import HOSTILE
@@ -49,6 +53,11 @@ def test_the_default_is_the_pattern_of_the_previous_token_head(open_at: Open) ->
             "q · layer 1 · head 2",
             "blocks.1.attn.hook_q: batch 1 x pos 48 x head 8 x d_head 32",
         ),
+        (
+            "attn_scores",
+            "attn_scores · layer 1 · head 2",
+            "blocks.1.attn.hook_attn_scores: batch 1 x head 8 x dest 48 x src 48",
+        ),
         ("resid_pre", "resid_pre · layer 1", "batch 1 x pos 48 x d_model 256"),
         ("embed", "embed", "hook_embed: batch 1 x pos 48 x d_model 256"),
         ("logits", "logits", "Drawn: tokens 0 to 255 of 4,096."),
@@ -62,7 +71,7 @@ def test_an_activation_of_any_shape_is_drawn(
     assert said(app) == []
     assert title in titles(app)
     assert caption in captions(app)
-    assert charts(app) == 2
+    assert charts(app) == 3
     assert address(app) == {"point": point, "layer": "1", "head": "2"}
 
 
@@ -71,7 +80,7 @@ def test_what_norms_and_mlps_compute_is_drawn_where_they_are(open_at: Open, poin
     app = open_at("activations", model=GELU, point=point, layer="2")
     expect_well(app)
     assert said(app) == []
-    assert charts(app) == 2
+    assert charts(app) == 3
     app = open_at("activations", point=point)
     expect_well(app)
     assert [text for text in said(app) if f"no activation “{point}”" in text]
@@ -229,3 +238,21 @@ def test_heads_that_share_keys_show_the_ones_they_read(
     assert table.loc["W_K[1]", "Shape"] == "2, 32, 8"
     assert "W_pos" not in table.index
     assert "pos_embed" not in app.selectbox(key="view.point").options
+
+
+@pytest.mark.parametrize("name", ["W_Q", "W_K", "W_V", "W_O"])
+def test_the_weight_of_one_head_is_the_files(open_at: Open, name: str) -> None:
+    """Of the bundled file, by its own names; the page draws the stream's dimensions across."""
+    app = open_at("activations", layer="1", head="3", weight=name)
+    expect_well(app)
+    assert "Weights of L1H3" in titles(app)
+    file = load_file(BUNDLED / "attn-only-2l" / "model.safetensors")
+    stored = file[f"blocks.1.attn.{name[-1].lower()}.weight"].float().numpy()
+    # A linear layer holds its weight turned round, [out, in]: heads are rows but in W_O.
+    of_head = stored[:, 96:128].T if name == "W_O" else stored[96:128]
+    figure = json.loads(app.get("plotly_chart")[-1].proto.spec)["data"][0]["z"]
+    shape = [int(size) for size in figure["shape"].split(",")]
+    drawn = np.frombuffer(base64.b64decode(figure["bdata"]), np.dtype(figure["dtype"]))
+    np.testing.assert_allclose(drawn.reshape(shape), of_head, atol=1e-6)
+    sizes = "d_head 32 x d_model 256" if name == "W_O" else "d_model 256 x d_head 32"
+    assert f"{name}: {sizes}." in captions(app).replace("\u2060", "")

@@ -5,13 +5,15 @@ import pytest
 
 from analysis.errors import AnalysisError
 from analysis.head import Head
+from analysis.models.loading import load_model
 from app.compute.server import current_server
 from app.compute.shared_cache import SharedCache, nbytes
 from app.figures import composition as composition_figures
 from app.sections import composition as composition_views
+from tests.pages.frames import Frames, frames_of
 from tests.pages.test_pages import Open, address, charts, expect_well, open_at, said, text_of
 
-__all__ = ["open_at"]  # a fixture
+__all__ = ["frames_of", "open_at"]  # fixtures
 
 
 def metric(app, label: str) -> str:  # noqa: ANN001
@@ -28,6 +30,14 @@ def test_the_induction_heads_together_copy_nearly_every_token(open_at: Open) -> 
     assert "OV circuit of L1H2, L1H4, L1H6, L1H1" in titles(app)
     assert metric(app, "Together: top guess") == "99.98%"
     assert charts(app) == 8
+
+
+def test_what_both_circuits_rest_on_is_said_once(open_at: Open) -> None:
+    """Without norms one sentence holds for both; with them each has its own."""
+    once = [text_of(c.value) for c in open_at("circuits", token=" the").caption]
+    assert not [text for text in once if text.startswith(("QK: ", "OV: "))]
+    both = [text_of(c.value) for c in open_at("circuits", model="gelu-4l", token=" the").caption]
+    assert len([text for text in both if text.startswith(("QK: ", "OV: "))]) == 2
 
 
 def test_the_previous_token_head_and_its_reader_are_the_default(open_at: Open) -> None:
@@ -145,6 +155,32 @@ def test_the_pair_in_focus_stands_far_above_random_pairs(open_at: Open) -> None:
     assert float(keys.delta.removesuffix(" sd")) > 20
     caption = next(c.value for c in app.caption if "closed form" in c.value)
     assert "1/√256 = 0.0625" in caption
+
+
+def test_pairs_that_are_left_out_are_reached_by_layer_and_by_file(
+    frames_of: Frames,  # noqa: F811
+    open_at: Open,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(composition_figures, "MAX_ROWS", 4)
+    app = open_at("composition", model="gelu-4l", length="9", batch="2")
+    expect_well(app)
+    assert [caption for caption in app.caption if "Choose a layer to see" in caption.value]
+    app.selectbox(key="view.writers").set_value(2).run()
+    app.selectbox(key="view.readers").set_value(1).run()
+    assert [text for text in said(app) if "cannot read those of layer 2" in text]
+    assert (address(app)["writers"], address(app)["readers"]) == ("2", "1")
+    frame, *_ = frames_of("composition", length="9", batch="2")
+    table = frame.exhibits[1].table()
+    rows = {(writer, reader): score for writer, reader, score, _ in table.rows()}
+    assert len(rows) == table.count == 8 * 8
+    bridge = load_model("attn-only-2l").bridge  # without norms, so that nothing is folded
+    for writer, reader in ((0, 2), (5, 7)):
+        first, second = bridge.blocks[0].attn, bridge.blocks[1].attn
+        written = first.W_V[writer] @ first.W_O[writer]
+        read = second.W_K[reader] @ second.W_Q[reader].T
+        expected = (written @ read).norm() / (written.norm() * read.norm())
+        assert rows[f"L0H{writer}", f"L1H{reader}"] == pytest.approx(float(expected), abs=1e-5)
 
 
 def test_the_embedding_asks_and_the_previous_token_head_answers(open_at: Open) -> None:

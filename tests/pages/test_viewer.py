@@ -7,6 +7,8 @@ import pytest
 
 from analysis.head import Head
 from analysis.models.catalog import available_models
+from analysis.models.loading import load_model
+from analysis.runs.inputs import repeated_tokens
 from tests.pages.test_pages import Open, address, charts, expect_well, open_at, said, text_of
 
 __all__ = ["open_at"]
@@ -26,6 +28,30 @@ def test_the_finder_shows_the_heads_of_one_layer_above_a_score(open_at: Open) ->
     app.selectbox(key="view.only").set_value(0).run()
     assert [info for info in app.info if "No head has Induction" in info.value]
     assert address(app)["only"] == "0"
+
+
+def test_beside_every_score_stand_its_spread_and_its_chance_level(open_at: Open) -> None:
+    """Worked out from the patterns of the same sequences, in slow loops."""
+    app = open_at("finder", length="6", batch="3", seed="4")
+    expect_well(app)
+    table = app.main.dataframe[0].value.set_index("Head")
+    model = load_model("attn-only-2l")
+    tokens = repeated_tokens(model, length=6, batch=3, seed=4)
+    _, cache = model.bridge.run_with_cache(tokens.tensor)
+    for name in ("L0H2", "L1H5"):
+        head = Head.parse(name)
+        pattern = cache["pattern", head.layer][:, head.head].numpy()
+        before = [np.mean([rows[i, i - 1] for i in range(1, 13)]) for rows in pattern]
+        assert table.loc[name, "Previous"] == pytest.approx(np.mean(before), abs=1e-5)
+        assert table.loc[name, "Previous sd"] == pytest.approx(np.std(before, ddof=1), abs=1e-5)
+    # Even attention gives the token before 1 of dest + 1, and the place after a copy as much.
+    chance = {"Previous chance": range(1, 13), "Induction chance": range(7, 13)}
+    for column, places in chance.items():
+        level = np.mean([1 / (dest + 1) for dest in places])
+        np.testing.assert_allclose(table[column], level, atol=1e-5)
+    one = open_at("finder", input="prompt", prompt="The cat sat. The cat sat.")
+    assert "Induction chance" in one.main.dataframe[0].value
+    assert "Induction sd" not in one.main.dataframe[0].value  # one sequence has none
 
 
 def test_copying_and_ablation_are_columns_when_they_are_asked_for(

@@ -6,8 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from analysis.activations import activation, hook_points, parameters, verify_pattern
+from analysis.activations import (
+    activation,
+    head_weight,
+    hook_points,
+    parameters,
+    verify_pattern,
+)
 from analysis.errors import AnalysisError
+from analysis.head import Head
 from analysis.models.loading import HeadModel
 from analysis.runs.inputs import Tokens, repeated_tokens
 from tests.architectures import FAMILIES, hugging_face_weights, tiny
@@ -126,7 +133,8 @@ def test_an_activation_is_the_cached_one(
     model: HeadModel, tokens: Tokens, cache: dict[str, torch.Tensor]
 ) -> None:
     for point in hook_points(model):
-        if point.layer == 1:  # as layer 0, and every point costs a forward pass
+        # As layer 0, and every point costs a forward pass; scores have tests of their own.
+        if point.layer == 1 or point.short_name == "attn_scores":
             continue
         found = activation(model, tokens, point.name)
         assert found.axes == point.axes
@@ -168,3 +176,60 @@ def test_every_family_is_verified_to_rounding(family: str) -> None:
         check = verify_pattern(model, tokens, layer)
         assert check.difference < 1e-6
         assert np.ptp(check.cached[..., -1, :]) > 0.02  # uneven, so that a mistake would show
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama", "qwen3", "neox", "gemma2", "gemma3"])
+def test_attn_scores_are_those_that_the_hook_holds_where_it_holds_scores(family: str) -> None:
+    model = tiny(family)
+    tokens = repeated_tokens(model, length=3, batch=2)
+    _, cache = model.bridge.run_with_cache(tokens.tensor)
+    seen = np.tri(tokens.length, dtype=bool)
+    for layer in range(model.n_layers):
+        found = activation(model, tokens, f"blocks.{layer}.attn.hook_attn_scores").values
+        own = cache[f"blocks.{layer}.attn.hook_attn_scores"].numpy()
+        np.testing.assert_allclose(found[..., seen], own[..., seen], atol=1e-4)
+        assert np.isnan(found[..., ~seen]).all()
+
+
+def test_attn_scores_of_a_model_whose_hook_holds_the_pattern(model: HeadModel) -> None:
+    """In a slow loop; the hook's own rows sum to 1."""
+    tokens = repeated_tokens(model, length=4, batch=2)
+    found = activation(model, tokens, "blocks.1.attn.hook_attn_scores").values
+    _, cache = model.bridge.run_with_cache(tokens.tensor)
+    q, k = cache["q", 1], cache["k", 1]
+    for batch, head, dest, src in ((0, 0, 3, 1), (1, 2, 8, 8), (1, 3, 5, 0)):
+        expected = float(q[batch, dest, head] @ k[batch, src, head]) / model.d_head**0.5
+        assert found[batch, head, dest, src] == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_heads_weights_make_its_queries_and_its_output(model: HeadModel) -> None:
+    """Multiplied by hand from the stream on, they give the q and the write that were cached."""
+    tokens = repeated_tokens(model, length=4, batch=2)
+    _, cache = model.bridge.run_with_cache(tokens.tensor)
+    head, block = Head(1, 2), model.bridge.blocks[1]
+    with torch.inference_mode():
+        stream = cache["resid_pre", 1]
+        normed = block.ln1(stream) if model.info.normalization else stream
+    for name, side in (("W_Q", "q"), ("W_K", "k"), ("W_V", "v")):
+        weight = head_weight(model, head, name)
+        assert weight.axes == ("d_model", "d_head")
+        bias = getattr(block.attn, f"b_{name[-1]}")[2].numpy()
+        found = normed.numpy() @ weight.values + bias
+        np.testing.assert_allclose(found, cache[side, 1][:, :, 2].numpy(), atol=1e-4)
+    every = [head_weight(model, Head(1, number), "W_O").values for number in range(4)]
+    z = cache["z", 1].numpy()
+    written = sum(z[:, :, number] @ each for number, each in enumerate(every))
+    expected = cache["attn_out", 1].numpy() - block.attn.b_O.numpy()
+    np.testing.assert_allclose(written, expected, atol=1e-4)
+
+
+def test_heads_that_share_keys_have_the_same_ones() -> None:
+    model = tiny("llama")  # 4 heads, 2 of keys and values
+    keys = [head_weight(model, Head(0, number), "W_K") for number in range(4)]
+    assert [weight.number for weight in keys] == [0, 0, 1, 1]
+    own = hugging_face_weights("llama")["model.layers.0.self_attn.k_proj.weight"].numpy()
+    for weight in keys:
+        rows = own[8 * weight.number : 8 * (weight.number + 1)]
+        np.testing.assert_allclose(weight.values, rows.T, atol=1e-6)
+    with pytest.raises(AnalysisError, match="heads 0 to 3"):
+        head_weight(model, Head(0, 9), "W_K")

@@ -80,6 +80,23 @@ def test_many_heads_are_cut_to_those_that_stand_out() -> None:
     assert figure.layout.height < 1200
 
 
+def test_every_pair_is_reached_layer_by_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(composition_figures, "MAX_ROWS", 2)
+    values, chosen = scores(5, 2), (Head(0, 0), Head(1, 0))
+    reached = set()
+    for writer in range(4):
+        for reader in range(writer + 1, 5):
+            figure, left_out = composition_figures.pair_map(
+                values, (0.1, 0.01), LIGHT, chosen, (writer, reader)
+            )
+            assert left_out == 0
+            reached |= {tuple(map(int, pair)) for pair in figure.data[1].customdata}
+    assert reached == set(map(tuple, np.argwhere(~np.isnan(values)).tolist()))
+    figure, left_out = composition_figures.pair_map(values, (0.1, 0.01), LIGHT, chosen, (None, 2))
+    assert figure.layout.xaxis.ticktext == ("L2H0", "L2H1")
+    assert left_out == 6  # of 8 writers 2 are drawn
+
+
 def test_nodes_and_edges_of_the_graph_carry_what_a_click_needs() -> None:
     pairs = [(Head(0, 0), Head(1, 1), 0.2), (Head(0, 1), Head(2, 0), 0.1)]
     links = composition_figures.composition_links(pairs, (0.05, 0.01), LIGHT, pairs[0][:2])

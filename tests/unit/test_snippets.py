@@ -115,6 +115,8 @@ def expected(definition: d.Quantity, model, tokens, selection):  # noqa: ANN001,
             return patterns.values
         case d.PATTERN_CHECK:
             return analysis.verify_pattern(model, tokens, head.layer).cached
+        case d.HEAD_WEIGHT:
+            return analysis.head_weight(model, head, "W_Q").values
         case d.SIMILARITY:
             scores = analysis.head_scores(model, tokens)
             profiles = {name: scores[name] for name in d.SCORES}

@@ -10,6 +10,7 @@ from app.compute.calls.ablation import paired_sweep as paired_sweep
 from app.compute.calls.ablation import replacement_note as replacement_note
 from app.compute.calls.ablation import targeted_ablation as targeted_ablation
 from app.compute.calls.activations import activation as activation
+from app.compute.calls.activations import head_weight as head_weight
 from app.compute.calls.activations import hook_points as hook_points
 from app.compute.calls.activations import neuron_activations as neuron_activations
 from app.compute.calls.activations import neuron_peaks as neuron_peaks

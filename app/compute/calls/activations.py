@@ -5,13 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import analysis
+from analysis.head import Head
 from app.compute.ask import ask
 from app.compute.calls.inputs import of_sequence, one_sequence, tokens_of
 from app.compute.question import Question
 from app.links.selection import Selection
 
 if TYPE_CHECKING:
-    from analysis.activations import Activation, HookPoint, Parameter, PatternCheck
+    from analysis.activations import (
+        Activation,
+        HeadWeight,
+        HookPoint,
+        Parameter,
+        PatternCheck,
+        WeightName,
+    )
     from analysis.circuits.ranking import TokenRanking
     from analysis.neurons import NeuronActivations, NeuronPeaks
 
@@ -19,6 +27,7 @@ PARAMETERS = Question("parameters", lambda: analysis.parameters)
 HOOK_POINTS = Question("hook_points", lambda: analysis.hook_points)
 PROMOTED_TOKENS = Question("promoted_tokens", lambda: analysis.promoted_tokens)
 ACTIVATION = Question("activation", lambda: analysis.activation)
+HEAD_WEIGHT = Question("head_weight", lambda: analysis.head_weight)
 VERIFY_PATTERN = Question("verify_pattern", lambda: analysis.verify_pattern)
 NEURON_PEAKS = Question("neuron_peaks", lambda: analysis.neuron_peaks)
 NEURON_ACTIVATIONS = Question("neuron_activations", lambda: analysis.neuron_activations)
@@ -37,6 +46,11 @@ def hook_points(selection: Selection) -> tuple[HookPoint, ...]:
 def activation(selection: Selection, sequence: int, name: str) -> Activation:
     """One activation on one of the view's sequences, batch of 1."""
     return of_sequence(ACTIVATION, selection, sequence, name)
+
+
+def head_weight(selection: Selection, head: Head, name: WeightName) -> HeadWeight:
+    """One head's own part of a weight."""
+    return ask(HEAD_WEIGHT, selection.info, head, name)
 
 
 def verify_pattern(selection: Selection, sequence: int, layer: int) -> PatternCheck:

@@ -160,6 +160,7 @@ def _constants(subject: Subject, repeated: bool) -> dict[str, object]:
         "STEP": given(subject.step),
         "SWAP": selection["swap"],
         "KIND": selection["kind"],
+        "WEIGHT": selection["weight"],
         "CLEAN": selection["clean"],
         "CORRUPT": selection["corrupt"],
         "INTO": selection["into"],

@@ -39,6 +39,7 @@ def draw_token_circuits(selection: Selection, head: Head, looked_up: LookedUp) -
         (f"OV: attending to {token} lowers", "Logits", written.lowered, -1),
     ]
     _draw_rankings(tables)
+    assumed = {"OV": written.assumes}
     with part():
         wanted = calls.qk_preferences(selection, head, looked_up.id)
         tables = [
@@ -46,8 +47,13 @@ def draw_token_circuits(selection: Selection, head: Head, looked_up: LookedUp) -
             (f"QK: the key {token} is looked for by", "Score", wanted.queries, 1),
         ]
         _draw_rankings(tables)
-        st.caption(f"QK: {wanted.assumes}")
-    st.caption(f"OV: {written.assumes}")
+        assumed = {"QK": wanted.assumes, **assumed}
+    # Without norms both rest on the same.
+    if len(set(assumed.values())) == 1:
+        st.caption(written.assumes)
+    else:
+        for circuit, text in assumed.items():
+            st.caption(f"{circuit}: {text}")
 
 
 def _draw_rankings(tables: list[tuple[str, str, TokenRanking, int]]) -> None:
