@@ -62,6 +62,19 @@ def over(app: AppTest) -> AppTest:
     raise AssertionError("the sweep does not end")
 
 
+def held_back(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """No sweep goes on until this is set."""
+    free = threading.Event()
+    whole = analysis.ablate_each
+
+    def held(*arguments: object, **options: object) -> object:
+        assert free.wait(60)
+        return whole(*arguments, **options)
+
+    monkeypatch.setattr(analysis, "ablate_each", held, raising=False)
+    return free
+
+
 def ticked(app: AppTest) -> list[list[int]]:
     return [app.pills(key=f"view.keep.{layer}").value for layer in range(2)]
 
@@ -175,14 +188,7 @@ def test_a_cancelled_sweep_keeps_what_it_has_and_goes_on_when_asked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Nothing is exact before anyone has let it: the backend's worker is held."""
-    free = threading.Event()
-    whole = analysis.ablate_each
-
-    def held(*arguments: object, **options: object) -> object:
-        assert free.wait(60)
-        return whole(*arguments, **options)
-
-    monkeypatch.setattr(analysis, "ablate_each", held, raising=False)
+    free = held_back(monkeypatch)
     # A prompt: on repeated tokens another section would wait for a sweep of its own.
     app = open_at("ablation", input="prompt", prompt="The cat sat. The cat")
     assert app.main.dataframe[0].value["Exact"].isna().all()
@@ -221,14 +227,7 @@ def test_the_head_in_focus_is_the_most_needed_until_somebody_chooses(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The head of gelu-4l that is worth most is estimated far behind others."""
-    free = threading.Event()
-    whole = analysis.ablate_each
-
-    def held(*arguments: object, **options: object) -> object:
-        assert free.wait(60)
-        return whole(*arguments, **options)
-
-    monkeypatch.setattr(analysis, "ablate_each", held, raising=False)
+    free = held_back(monkeypatch)
     app = open_at("ablation", model="gelu-4l", length="25", batch="3")
     heads = app.main.dataframe[0].value
     by_estimate = heads["Head"][heads["Estimate"].idxmax()]
@@ -255,14 +254,24 @@ def test_the_map_says_how_good_the_estimates_were(open_at: Open) -> None:  # noq
     ) in captions(app)
 
 
-def test_the_strongest_heads_are_kept_with_one_press(open_at: Open) -> None:  # noqa: F811
-    app = opened(open_at, **SMALL)
+def test_the_strongest_heads_are_kept_with_one_press_by_what_is_exact_by_then(
+    open_at: Open,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    free = held_back(monkeypatch)
+    app = open_at("ablation", model="gelu-4l", length="24", batch="3")
     app.number_input(key="kept.strongest").set_value(3).run()
-    heads = app.main.dataframe[0].value["Head"]
+    estimates = app.main.dataframe[0].value
+    free.set()
+    while any(thread.name == "sweep" for thread in threading.enumerate()):
+        time.sleep(0.05)
     press(app, "Keep the 3 strongest")
-    expect_well(app)
-    assert address(app)["keep"] == ",".join(sorted(heads[:3]))
-    assert any(label.startswith("Loss with only 3 of 16") for label in numbers(app))
+    expect_well(over(app))
+    heads = app.main.dataframe[0].value
+    three = sorted(heads["Head"][:3])
+    assert three != sorted(estimates.sort_values("Estimate", ascending=False)["Head"][:3])
+    assert address(app)["keep"] == ",".join(three)
+    assert any(label.startswith("Loss with only 3 of 24") for label in numbers(app))
 
 
 def test_a_large_model_begins_with_few_tokens_and_takes_more_when_asked(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import streamlit as st
@@ -67,20 +67,8 @@ def _draw_ticks(
     ):
         buttons.button(name, on_click=keep, args=(heads,))
     if effects is not None:
-        most = min(MAX_KEPT, effects.size)
         with buttons:
-            count = st.number_input(
-                "N",
-                1,
-                most,
-                min(STRONGEST, most),
-                key="kept.strongest",
-                help="The heads whose loss costs most by themselves, as in the map above: exact "
-                "values as far as they are known, else estimates.",
-                width=120,
-            )
-            strongest = [view.every_head[i] for i in np.argsort(-effects, axis=None)[:count]]
-            st.button(f"Keep the {count} strongest", on_click=keep, args=(strongest,))
+            _draw_strongest(view, effects, keep)
 
     def take() -> None:
         keep(
@@ -104,6 +92,31 @@ def _draw_ticks(
                 shown=lambda head: f"H{head}",
                 take=take,
             )
+
+
+def _draw_strongest(
+    view: AblationView, effects: np.ndarray, keep: Callable[[Iterable[Head]], None]
+) -> None:
+    """How many of the strongest heads to keep, and the button that does."""
+    most = min(MAX_KEPT, effects.size)
+    count = st.number_input(
+        "N",
+        1,
+        most,
+        min(STRONGEST, most),
+        key="kept.strongest",
+        help="The heads whose loss costs most by themselves, as in the map above: exact values as "
+        "far as they are known, else estimates.",
+        width=120,
+    )
+
+    def keep_strongest() -> None:
+        # By what the map shows now: the sweep has gone on since this was drawn.
+        exact = view.sweep.look().values(view.selection.info)
+        order = np.argsort(-np.where(np.isnan(exact), effects, exact), axis=None)
+        keep([view.every_head[i] for i in order[:count]])
+
+    st.button(f"Keep the {count} strongest", on_click=keep_strongest)
 
 
 def _draw_losses(view: AblationView, kept: tuple[Head, ...]) -> None:
