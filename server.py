@@ -16,6 +16,7 @@ from app.compute.memory import bound_arenas
 from app.compute.server import Server, install
 from app.config import ConfigError, settings
 from app.shell.headers import SecurityHeaders
+from app.shell.preview import LinkPreview
 from app.shell.room_routes import room_routes
 
 try:
@@ -53,5 +54,8 @@ app = App(
     Path(__file__).parent / "streamlit_app.py",
     lifespan=_get_ready,
     routes=room_routes(server.rooms),
-    middleware=[Middleware(SecurityHeaders)],
+    middleware=[
+        Middleware(SecurityHeaders),
+        Middleware(LinkPreview, title=server.config.title),
+    ],
 )

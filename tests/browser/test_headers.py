@@ -122,3 +122,11 @@ def test_the_settings_that_a_public_instance_needs() -> None:
     assert settings["server"]["enableXsrfProtection"] is True
     # Off unless somebody switches them on.
     assert not {"enableStaticServing", "enableAgentApi", "enableCORS"} & settings["server"].keys()
+
+
+def test_a_posted_link_says_what_it_is_about_and_nothing_that_was_typed(app: str) -> None:
+    response, body = answer(app, "/head?layer=1&head=4&prompt=My+own+text")
+    assert response.status == 200 and int(response.headers["Content-Length"]) == len(body)
+    assert b'property="og:title" content="Head \xc2\xb7 L1H4 \xc2\xb7 Headscope"' in body
+    assert b'property="og:description" content="What does this head do?"' in body
+    assert b"My own text" not in body
