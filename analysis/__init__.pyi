@@ -101,6 +101,10 @@ from .neurons import NeuronPeaks as NeuronPeaks
 from .neurons import neuron_activations as neuron_activations
 from .neurons import neuron_peaks as neuron_peaks
 from .neurons import promoted_tokens as promoted_tokens
+from .passport import Evidence as Evidence
+from .passport import Passport as Passport
+from .passport import head_sentence as head_sentence
+from .passport import passport_from as passport_from
 from .runs.inputs import paired_tokens as paired_tokens
 from .runs.inputs import repeated_tokens as repeated_tokens
 from .runs.inputs import token_text as token_text
