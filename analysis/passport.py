@@ -250,6 +250,6 @@ def _around(value: float, spread: float) -> str:
 
 
 def _percent(share: float) -> str:
-    if share == 0:
-        return "0%"
-    return f"{share:.0%}" if share >= 0.1 else f"{share:.1%}" if share >= 0.001 else f"{share:.2%}"
+    if 0 < share < 0.001:
+        return f"{100 * share:.1g}%"
+    return f"{share:.0%}" if share >= 0.1 or share == 0 else f"{share:.1%}"

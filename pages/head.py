@@ -3,13 +3,14 @@
 from app.compute import calls
 from app.frame.clicks import open_head
 from app.frame.layout import beside
+from app.pickers.heads import telling_head
 from app.pickers.sequence import choose_sequence
 from app.sections.head import on_input as dossier
 from app.sections.head import weights as dossier_weights
 from app.sections.head.passport import PassportPlace
 from app.shell.page import open_page
 
-selection = open_page("head")
+selection = telling_head(open_page("head"))
 dossier.choose_head(selection)
 tokens = calls.tokens_of(selection)
 view = dossier.HeadView.of(selection, tokens, choose_sequence(selection, tokens))

@@ -134,7 +134,13 @@ _OF_SEQUENCES = (
 )
 _REPEATED = dict.fromkeys([page.name for page in PAGES if page.repeated], "repeated")
 # Pages that pick the head that they have most to say about.
-_PICKS = dict.fromkeys((*_TWO_HEADS, "activations", "training", "induction", "ablation"), None)
+_PICKS = dict.fromkeys(
+    (
+        *(*_TWO_HEADS, "activations", "training", "induction", "ablation"),
+        *("attention", "finder", "head"),
+    ),
+    None,
+)
 _PICKS_LAYER = dict.fromkeys((*_PICKS, "patching", "neurons"), None)
 PARAMETERS = (
     Parameter("model", first_model, str, "model, by its name; name@step: a checkpoint"),

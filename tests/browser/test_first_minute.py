@@ -47,8 +47,10 @@ def test_a_typed_prompt_goes_along_and_a_preset_opens_what_it_says(app: str, pag
 
 def test_a_prompt_too_long_for_a_link_goes_along_to_a_head(app: str, page: Page) -> None:
     go(page, f"{app}/attention")
-    long = "the old house by the sea " * 70
+    long = "another morning together " * 65
     type_prompt(page, long)
+    expect(page.get_by_text("too long for a link")).to_be_visible()
+    wait_until_done(page)
     page.get_by_role("button", name=re.compile("^Open L")).click()
     heading(page, re.compile("^Where L"))
     expect(prompt_box(page)).to_have_value(long)

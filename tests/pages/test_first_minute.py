@@ -157,3 +157,42 @@ def test_what_was_not_measured_for_a_passport_is_a_link(open_at: Open) -> None: 
     for label in ("whether it uses what it reads", "what breaks with other heads"):
         assert "head=4" in links[label]
     assert "when it formed" in links
+
+
+def focus_of(app, page: str) -> str:  # noqa: ANN001
+    """The head that a page opens on."""
+    if page == "attention":
+        (label,) = [link.proto.label for link in app.main.get("page_link")]
+        return str(label).removeprefix("Open ")
+    return f"L{app.selectbox(key='view.layer').value}H{app.selectbox(key='view.head').value}"
+
+
+@pytest.mark.parametrize("page", ["attention", "finder", "head"])
+def test_a_page_opens_on_the_head_that_says_most(open_at: Open, page: str) -> None:  # noqa: F811
+    """They opened on L0H0 whatever it does."""
+    for link, head in (
+        # The strongest induction head, and on few short sequences.
+        ({"input": "repeated", "length": "50", "batch": "10"}, "L1H2"),
+        ({"input": "repeated"}, "L1H4"),
+        ({"input": "prompt"}, "L1H4"),  # Alice comes back
+        ({"input": "prompt", "prompt": "Call me Ishmael"}, "L0H0"),  # nothing does
+        ({"input": "repeated", "layer": "0", "head": "0"}, "L0H0"),
+        ({"input": "repeated", "head": "3"}, "L0H3"),  # from when 0 was left out
+        ({"input": "repeated", "layer": "1"}, "L1H0"),
+    ):
+        app = open_at(page, **{"length": "20", "batch": "3", **link})
+        expect_well(app)
+        assert focus_of(app, page) == head, link
+        assert {"layer", "head"} & address(app).keys() == {"layer", "head"} & link.keys()
+
+
+@pytest.mark.parametrize("page", ["finder", "head"])
+def test_the_number_of_a_head_that_was_picked_stays_when_its_layer_is_changed(
+    open_at: Open,  # noqa: F811
+    page: str,
+) -> None:
+    app = open_at(page, input="prompt")
+    app.selectbox(key="view.layer").set_value(0).run()
+    expect_well(app)
+    assert focus_of(app, page) == "L0H4"
+    assert (address(app)["layer"], address(app)["head"]) == ("0", "4")
