@@ -17,6 +17,7 @@ from app.compute.server import Server, install
 from app.config import ConfigError, settings
 from app.shell.headers import SecurityHeaders
 from app.shell.hosts import HostCheck, answered_names
+from app.shell.preview import LinkPreview
 from app.shell.room_routes import room_routes
 from app.shell.uploads import UploadLimits, forget_downloads
 
@@ -60,5 +61,6 @@ app = App(
         Middleware(HostCheck, names=answered_names(server.config.hosts)),
         Middleware(SecurityHeaders, origins=server.config.embed_origins),
         Middleware(UploadLimits),
+        Middleware(LinkPreview, title=server.config.title),
     ],
 )

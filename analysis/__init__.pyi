@@ -126,6 +126,10 @@ from .roles.scores import role_scores as role_scores
 from .roles.verdict import GroupTest as GroupTest
 from .roles.verdict import Verdict as Verdict
 from .roles.verdict import verdict as verdict
+from .passport import Evidence as Evidence
+from .passport import Passport as Passport
+from .passport import head_sentence as head_sentence
+from .passport import passport_from as passport_from
 from .runs.inputs import paired_tokens as paired_tokens
 from .runs.inputs import repeated_tokens as repeated_tokens
 from .runs.inputs import token_text as token_text

@@ -14,6 +14,7 @@ from app.frame.paper import paper_pattern
 from app.links.selection import Selection
 from app.links.session import widget_key
 from app.links.subject import Subject
+from app.pickers.heads import pick_layer_and_head, telling_head
 from app.pickers.sequence import choose_sequence
 from app.sections.attention import draw_grid
 from app.shell.page import open_page
@@ -21,7 +22,7 @@ from app.shell.theme import palette
 
 DETECTORS: tuple[ScoreName, ...] = ("current", "previous", "first")
 
-selection = open_page("attention")
+selection = telling_head(open_page("attention"))
 info, theme = selection.info, palette()
 tokens = calls.tokens_of(selection)
 scores = calls.scores(selection)
@@ -38,9 +39,7 @@ labels = tokens.labels[row]
 
 def draw_circuitsvis(selection: Selection) -> None:
     """The reference view: the heads of one layer in CircuitsVis, and one of them in full."""
-    left, right = st.columns(2)
-    left.selectbox("Layer", range(info.n_layers), key=widget_key(selection, "layer"))
-    right.selectbox("Head in full", range(info.n_heads), key=widget_key(selection, "head"))
+    pick_layer_and_head(st.container(horizontal=True), selection, "Head in full")
     focus = Head(selection["layer"], selection["head"])
     pattern = calls.patterns(selection, row, (focus.layer,)).values[0, 0]
     marks = {

@@ -10,6 +10,7 @@ from app.frame.clicks import draw_heads_to_open, open_head
 from app.frame.frame import figure_frame, part
 from app.links.session import widget_key
 from app.links.subject import Subject
+from app.pickers.heads import pick_layer_and_head, telling_head
 from app.pickers.score import not_measured
 from app.sections import finder
 from app.shell.page import open_page
@@ -17,7 +18,7 @@ from app.shell.theme import palette
 
 SIMILAR = 8
 
-selection = open_page("finder")
+selection = telling_head(open_page("finder"))
 info = selection.info
 profiles = finder.profiles_of(selection)
 definitions = [PROFILE[name] for name in profiles]
@@ -91,8 +92,7 @@ with figure_frame(
     acts="Tick a row to open that head.",
 ):
     bar = st.container(horizontal=True, vertical_alignment="bottom")
-    bar.selectbox("Layer", range(info.n_layers), key=widget_key(selection, "layer"), width=110)
-    bar.selectbox("Head", range(info.n_heads), key=widget_key(selection, "head"), width=110)
+    pick_layer_and_head(bar, selection)
     # A table and a scatter take no keys: this link opens any head without a mouse.
     with bar:
         open_head(selection, focus)

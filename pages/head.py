@@ -3,15 +3,18 @@
 from app.compute import calls
 from app.frame.clicks import open_head
 from app.frame.layout import beside
+from app.pickers.heads import telling_head
 from app.pickers.sequence import choose_sequence
 from app.sections.head import on_input as dossier
 from app.sections.head import weights as dossier_weights
+from app.sections.head.passport import PassportPlace
 from app.shell.page import open_page
 
-selection = open_page("head")
+selection = telling_head(open_page("head"))
 dossier.choose_head(selection)
 tokens = calls.tokens_of(selection)
 view = dossier.HeadView.of(selection, tokens, choose_sequence(selection, tokens))
+passport = PassportPlace.begin(view)
 
 cell = dossier.chosen_cell(view)
 picture, numbers = beside("dossier", 470, 300)
@@ -26,3 +29,4 @@ dossier.draw_logits(view)
 dossier.draw_ablation(view)
 dossier_weights.draw_circuits(view, src=cell[1])
 dossier_weights.draw_partners(view)
+passport.finish()

@@ -104,13 +104,35 @@ def paper_grid(
             y=_mm(y),
             width=_mm(side),
             height=_mm(side),
-            href=_picture(pattern, LIGHT),
+            href=pattern_picture(pattern, LIGHT),
         )
         picture.set("style", "image-rendering:pixelated")
         _text(drawing, name, x, y + side + _AXIS, _LABEL)
     _draw_scale(drawing, PAGE - _SCALE + 2, top, 30, LIGHT.sequential, diverging=False)
     for i, line in enumerate(text):
         _text(drawing, line, 1.5, below + (i + 1) * 1.3 * _AXIS, _AXIS)
+    return ET.tostring(drawing, encoding="utf-8", xml_declaration=True)
+
+
+def paper_passport(pattern: np.ndarray, title: str, text: str, origin: str) -> bytes:
+    """One head's pattern [dest, src] beside what is said of it, as SVG of a page's width."""
+    side = 40.0
+    lines, said = _broken(origin, PAGE), _broken(text, PAGE - side - 4, _TITLE)
+    top = 2.2 * _TITLE + max(len(lines), 1) * 1.3 * _AXIS
+    height = top + max(side, len(said) * 1.5 * _TITLE) + 2
+    drawing = _drawing(title, lines, PAGE, height)
+    picture = _element(
+        drawing,
+        "image",
+        x="1.5",
+        y=_mm(top),
+        width=_mm(side),
+        height=_mm(side),
+        href=pattern_picture(pattern, LIGHT),
+    )
+    picture.set("style", "image-rendering:pixelated")
+    for i, line in enumerate(said):
+        _text(drawing, line, side + 5, top + (i + 0.9) * 1.5 * _TITLE, _TITLE)
     return ET.tostring(drawing, encoding="utf-8", xml_declaration=True)
 
 
@@ -121,7 +143,7 @@ def grid_body(
     size = max(96, patterns.shape[-1])
     figures = "".join(
         f'<figure style="margin:0"><img alt="" width="{size}" height="{size}" '
-        f'style="image-rendering:pixelated" src="{_picture(pattern, palette)}">'
+        f'style="image-rendering:pixelated" src="{pattern_picture(pattern, palette)}">'
         f"<figcaption>{escape_html(name)}</figcaption></figure>"
         for pattern, name in zip(patterns, names, strict=True)
     )
@@ -135,10 +157,10 @@ def grid_body(
     )
 
 
-def _broken(text: str, width: float) -> list[str]:
+def _broken(text: str, width: float, size: float = _AXIS) -> list[str]:
     """Text as lines that fit between the edges of a drawing, at the size of an axis's name."""
     plain = "".join(filter(str.isprintable, text))
-    return textwrap.wrap(plain, max(20, int((width - 3) / (0.56 * _AXIS))))
+    return textwrap.wrap(plain, max(20, int((width - 3) / (0.56 * size))))
 
 
 def _drawing(title: str, lines: Sequence[str], width: float, height: float) -> ET.Element:
@@ -266,13 +288,13 @@ def _rgb(colour: str) -> np.ndarray:
 
 @cache
 def _indexed_colours(palette: Palette) -> bytes:
-    """The 256 colours of `_picture`: the scale, then the page's, for sources ahead of a row."""
+    """The 256 colours of a picture: the scale, then the page's, for sources ahead of a row."""
     scale = [_colour(palette.sequential, i / 254) for i in range(255)]
     colours = np.array([_rgb(colour) for colour in (*scale, palette.background)], np.uint8)
     return colours.tobytes()
 
 
-def _picture(pattern: np.ndarray, palette: Palette) -> str:
+def pattern_picture(pattern: np.ndarray, palette: Palette) -> str:
     """One pattern as a PNG of a pixel for each cell, in an address that holds all of it."""
     n = len(pattern)
     shades = np.where(np.tri(n, dtype=bool), np.rint(pattern * 254), 255).astype(np.uint8)

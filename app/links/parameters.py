@@ -188,7 +188,11 @@ _OF_SEQUENCES = (
 _REPEATED = dict.fromkeys([page.name for page in PAGES if page.repeated], "repeated")
 # Pages that pick the head that they have most to say about.
 _PICKS = dict.fromkeys(
-    (*_TWO_HEADS, "activations", "training", "induction", "ablation", *_OF_SETS), None
+    (
+        *(*_TWO_HEADS, "activations", "training", "induction", "ablation", *_OF_SETS),
+        *("attention", "finder", "head"),
+    ),
+    None,
 )
 _PICKS_LAYER = dict.fromkeys((*_PICKS, "patching", "neurons", "attribution"), None)
 PARAMETERS = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import streamlit as st
 
@@ -12,13 +14,57 @@ from app.links.parsers import heads_in
 from app.links.selection import Selection
 from app.links.session import choose, widget_key
 
+if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+
+    from analysis.runs.results import HeadScores
+
 # The course's threshold for calling a head an induction head.
 INDUCTION = 0.4
+# A text repeats little: there a head copies from here on, if that is five times chance.
+COPIES = 0.2
 
 
 def focus_head(selection: Selection) -> Head:
     """The head in focus: the link's, or the strongest induction head."""
     return completed(selection, "layer", "head", calls.reference_scores(selection).induction)
+
+
+def telling_head(selection: Selection) -> Selection:
+    """The view with a head in focus: the link's, or the one that says most on its input.
+
+    That is the strongest induction head where one copies, else the strongest previous-token head.
+    A link of an age that left out 0 names a layer or a head alone: the other one is 0.
+    """
+    layer, head = selection["layer"], selection["head"]
+    if layer is None and head is None:
+        found = _telling(calls.scores(selection))
+        layer, head = found.layer, found.head
+    return selection.with_values(layer=layer or 0, head=head or 0)
+
+
+def _telling(scores: HeadScores) -> Head:
+    induction = _best(scores.induction)
+    value = scores.induction[induction.layer, induction.head]
+    if value > max(COPIES, 5 * scores.chance["induction"]):
+        return induction
+    return _best(scores.previous)
+
+
+def pick_layer_and_head(bar: DeltaGenerator, selection: Selection, head: str = "Head") -> None:
+    """Two narrow pickers of the head in focus; where one is changed the other stays."""
+    for name, parameter, count, other in (
+        ("Layer", "layer", selection.info.n_layers, "head"),
+        (head, "head", selection.info.n_heads, "layer"),
+    ):
+        bar.selectbox(
+            name,
+            range(count),
+            key=widget_key(selection, parameter),
+            width=110,
+            on_change=choose,
+            kwargs={other: selection[other]},
+        )
 
 
 def previous_token_head(selection: Selection) -> Head:

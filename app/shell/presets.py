@@ -22,7 +22,7 @@ PRESETS = (
         "Watch heads at work on ordinary text: one looks at the token before, others rest on the "
         "first token.",
         "attention",
-        {"layer": 0},
+        {},
     ),
     Preset(
         "A name that comes back",

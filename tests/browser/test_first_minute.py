@@ -47,8 +47,10 @@ def test_a_typed_prompt_goes_along_and_a_preset_opens_what_it_says(app: str, pag
 
 def test_a_prompt_too_long_for_a_link_goes_along_to_a_head(app: str, page: Page) -> None:
     go(page, f"{app}/attention")
-    long = "the old house by the sea " * 70
+    long = "another morning together " * 65
     type_prompt(page, long)
+    expect(page.get_by_text("too long for a link")).to_be_visible()
+    wait_until_done(page)
     page.get_by_role("button", name=re.compile("^Open L")).click()
     heading(page, re.compile("^Where L"))
     expect(prompt_box(page)).to_have_value(long)
@@ -64,3 +66,16 @@ def test_the_sidebar_is_away_where_nothing_is_asked(app: str, page: Page) -> Non
     heading(page, "Circuits")
     expect(page.get_by_role("combobox", name="Model")).to_be_visible()
     expect(prompt_box(page)).to_have_count(0)
+
+
+def test_each_number_of_a_passport_leads_to_its_figure_on_the_page(app: str, page: Page) -> None:
+    go(page, f"{app}/head?layer=1&head=4&input=repeated&length=20&batch=3")
+    sentence = page.get_by_text("an induction head")
+    expect(sentence).to_be_visible(timeout=120_000)
+    links = sentence.get_by_role("link")
+    expect(links).to_have_count(5)
+    for link in links.all():
+        anchor = link.get_attribute("href") or ""
+        link.click()
+        expect(page.locator(f"h3{anchor}")).to_be_in_viewport()
+    expect(page.get_by_alt_text("Pattern of L1H4, small")).to_have_count(1)

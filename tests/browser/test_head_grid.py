@@ -277,7 +277,7 @@ def test_the_first_token_can_be_hidden_or_discounted(page: Page, serve: Serve) -
 
 
 @pytest.mark.parametrize(
-    ("field", "option"), [("Scale", "square root"), ("Colours", "colour-blind safe")]
+    ("field", "option"), [("Scale", "square root"), ("Colours", "a hue per head")]
 )
 def test_scale_and_colours_change_every_picture(
     page: Page, serve: Serve, field: str, option: str
@@ -289,6 +289,26 @@ def test_scale_and_colours_change_every_picture(
     page.get_by_label(field).select_option(option)
     next_frame(page)
     assert picture(page) != before
+
+
+def test_heads_have_one_colour_until_they_are_laid_over_each_other(
+    page: Page, serve: Serve
+) -> None:
+    """A hue for each head said nothing: it was that of its place."""
+    open_grid(page, serve(APP))
+
+    def colours() -> list[str]:
+        return [
+            str(each.evaluate("node => node.style.getPropertyValue('--hg-hue')"))
+            for each in heads(page).all()
+        ]
+
+    assert len(set(colours())) == 1
+    page.get_by_role("button", name="Overlay").click()
+    for label in ("L0H1", "L1H2"):
+        head(page, label).click()
+    next_frame(page)
+    assert len(set(colours())) == 2
 
 
 def test_sorting_by_a_score_puts_the_highest_first_and_says_it(page: Page, serve: Serve) -> None:

@@ -1,5 +1,8 @@
 """The first minute: a prompt goes with its visitor, and a page asks for what it is about."""
 
+import html
+import re
+
 import pytest
 
 from app.links.link import link_parameters, whole_link
@@ -108,3 +111,88 @@ def test_what_a_page_does_not_ask_for_changes_nothing_on_it(open_at: Open, page)
     app = open_at(page.name, input="prompt", prompt=" ")
     expect_well(app)
     assert not [text.value for text in app.text if "no text yet" in text.value]
+
+
+REPEATED = {"input": "repeated", "length": "20", "batch": "3", "layer": "1", "head": "4"}
+
+
+def sentence(app) -> str:  # noqa: ANN001
+    """The passport as markdown, its escapes read."""
+    (found,) = [text.value for text in app.markdown if re.match(r"\*\*L\d+H\d+\*\*: ", text.value)]
+    return html.unescape(found)
+
+
+def test_a_head_begins_with_one_sentence_whose_numbers_lead_to_their_figures(
+    open_at: Open,  # noqa: F811
+) -> None:
+    app = open_at("head", **REPEATED)
+    expect_well(app)
+    assert app.subheader[0].value == "L1H4 in one sentence"
+    said = sentence(app)
+    assert re.match(
+        r"\*\*L1H4\*\*: an induction head, \[0\.\d\d ± 0\.\d\d\]\(#scores\) where", said
+    )
+    assert "reads L0H0 most, through its keys, [0.16](#who-it-works-with)" in said
+    assert "copies [67%](#what-it-writes-and-what-it-looks-for) of the vocabulary" in said
+    loss = re.search(r"rises \[([\d.]+) nats\]\(#what-breaks-without-it\)", said)
+    assert loss
+    # Each is the number that the page shows there.
+    shown = {metric.label: metric.value for metric in app.metric}
+    assert float(shown["Zero instead"]) == pytest.approx(float(loss[1]), abs=0.005)
+    assert shown["Copies, top guess"] == "66.5%"
+    score = app.main.dataframe[0].value.set_index("Score").loc["Induction", "Value"]
+    assert f"[{score:.2f} ±" in said
+    assert [text for text in app.caption if "standard deviation over the 3 sequences" in text.value]
+
+
+def test_a_prompt_has_no_spread_and_its_passport_says_so(open_at: Open) -> None:  # noqa: F811
+    app = open_at("head", layer="1", head="4")
+    assert "±" not in sentence(app).split("by its weights")[0]
+    assert [text for text in app.caption if "One prompt has no spread" in text.value]
+
+
+def test_what_was_not_measured_for_a_passport_is_a_link(open_at: Open) -> None:  # noqa: F811
+    app = open_at("head", **REPEATED)
+    links = {link.proto.label: link.proto.query_string for link in app.main.get("page_link")}
+    for label in ("whether it uses what it reads", "what breaks with other heads"):
+        assert "head=4" in links[label]
+    assert "when it formed" in links
+
+
+def focus_of(app, page: str) -> str:  # noqa: ANN001
+    """The head that a page opens on."""
+    if page == "attention":
+        (label,) = [link.proto.label for link in app.main.get("page_link")]
+        return str(label).removeprefix("Open ")
+    return f"L{app.selectbox(key='view.layer').value}H{app.selectbox(key='view.head').value}"
+
+
+@pytest.mark.parametrize("page", ["attention", "finder", "head"])
+def test_a_page_opens_on_the_head_that_says_most(open_at: Open, page: str) -> None:  # noqa: F811
+    """They opened on L0H0 whatever it does."""
+    for link, head in (
+        # The strongest induction head, and on few short sequences.
+        ({"input": "repeated", "length": "50", "batch": "10"}, "L1H2"),
+        ({"input": "repeated"}, "L1H4"),
+        ({"input": "prompt"}, "L1H4"),  # Alice comes back
+        ({"input": "prompt", "prompt": "Call me Ishmael"}, "L0H0"),  # nothing does
+        ({"input": "repeated", "layer": "0", "head": "0"}, "L0H0"),
+        ({"input": "repeated", "head": "3"}, "L0H3"),  # from when 0 was left out
+        ({"input": "repeated", "layer": "1"}, "L1H0"),
+    ):
+        app = open_at(page, **{"length": "20", "batch": "3", **link})
+        expect_well(app)
+        assert focus_of(app, page) == head, link
+        assert {"layer", "head"} & address(app).keys() == {"layer", "head"} & link.keys()
+
+
+@pytest.mark.parametrize("page", ["finder", "head"])
+def test_the_number_of_a_head_that_was_picked_stays_when_its_layer_is_changed(
+    open_at: Open,  # noqa: F811
+    page: str,
+) -> None:
+    app = open_at(page, input="prompt")
+    app.selectbox(key="view.layer").set_value(0).run()
+    expect_well(app)
+    assert focus_of(app, page) == "L0H4"
+    assert (address(app)["layer"], address(app)["head"]) == ("0", "4")

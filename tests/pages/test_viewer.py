@@ -95,7 +95,8 @@ def test_heads_and_tokens_that_are_not_there_are_said_and_leave_the_link(open_at
     expect_well(app)
     assert [text for text in said(app) if "no L0H99" in text]
     assert [text for text in said(app) if "no position 900" in text]
-    assert address(app) == {"locked": "L1H2", "at": "3"}
+    # What has been made of the view is in the link with the head that the page had picked.
+    assert address(app) == {"layer": "1", "head": "4", "locked": "L1H2", "at": "3"}
 
 
 def test_two_prompts_show_a_difference_at_first_look(open_at: Open) -> None:

@@ -34,6 +34,7 @@ from app.compute.calls.inputs import one_sequence as one_sequence
 from app.compute.calls.inputs import tokens_of as tokens_of
 from app.compute.calls.mosaic import model_scores as model_scores
 from app.compute.calls.mosaic import mosaic as mosaic
+from app.compute.calls.passport import passport_of as passport_of
 from app.compute.calls.patching import activation_patching as activation_patching
 from app.compute.calls.patching import attribution_patching as attribution_patching
 from app.compute.calls.patching import circuit_tokens as circuit_tokens

@@ -31,6 +31,7 @@ from app.links.selection import Selection
 from app.links.session import choose, widget_key
 from app.links.subject import Subject
 from app.pickers.answer import answer_and_foil, pick_answer_and_foil
+from app.pickers.heads import pick_layer_and_head
 from app.pickers.method import METHODS, choose_method
 from app.pickers.score import not_measured
 from app.pickers.sequence import position_of
@@ -89,8 +90,7 @@ def choose_head(selection: Selection) -> None:
 
     bar = st.container(horizontal=True, vertical_alignment="bottom")
     bar.button("Previous head", on_click=step, args=(-1,), shortcut="P")
-    bar.selectbox("Layer", range(info.n_layers), key=widget_key(selection, "layer"), width=110)
-    bar.selectbox("Head", range(info.n_heads), key=widget_key(selection, "head"), width=110)
+    pick_layer_and_head(bar, selection)
     bar.button("Next head", on_click=step, args=(1,), shortcut="N")
 
 

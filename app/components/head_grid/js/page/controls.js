@@ -49,7 +49,7 @@ export class Controls {
     );
     const palette = field(
       "Colours",
-      [["hue", "a hue per head"], ["safe", "colour-blind safe"]],
+      [["safe", "one colour"], ["hue", "a hue per head"]],
       (value) => this.recolour({ palette: value }),
     );
     const overlay = toggle("Overlay", "Clicking adds heads instead of replacing them", () => {

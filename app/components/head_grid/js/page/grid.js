@@ -39,7 +39,7 @@ export class HeadGrid {
   constructor({ data: bytes, parentElement, setStateValue }) {
     this.send = setStateValue;
     /** @type {Settings} */
-    this.settings = { sort: "", scale: "linear", sink: "show", palette: "hue", overlay: false };
+    this.settings = { sort: "", scale: "linear", sink: "show", palette: "safe", overlay: false };
     /** @type {Hover} */
     this.hover = { ...NOTHING };
     /** @type {Map<string, Ramp>} */
