@@ -30,7 +30,14 @@ VALUES = {
     "answer": " Jane",
     "foil": "<b>",
     "set": "plural",
+    "lines": "The <b>cat</b>\nOne day, \"and\"",
+    "hash": "0123456789abcdef",
     "rows": 12,
+    "measure": "score",
+    "to": "it",
+    "of": "<i>subject</i>",
+    "side": "difference",
+    "row": 3,
     "role": "induction",
     "group": "L0H1,L1H3",
     "judge": True,
@@ -247,7 +254,7 @@ def test_hostile_text_is_a_prompt_like_any_other_and_nothing_else(text: str) -> 
     values, notes = parse_link("attribution", link)
     assert values.get("prompt") == text
     free_text = {"prompt", "prompt2", "answer", "foil", "token", "model", "model2"}
-    free_text |= {"find", "point", "ids", "clean", "corrupt", "term"}
+    free_text |= {"find", "point", "ids", "clean", "corrupt", "term", "lines", "to", "of"}
     assert set(values) <= free_text
     assert not [note for note in notes if set("\x00\x1b\u202e\u2028") & set(note)]
 
