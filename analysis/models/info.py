@@ -42,6 +42,8 @@ class Traits:
     plain_embedding: bool = True
     # The vector that is added at position p is row p of W_pos.
     position_table: bool = True
+    # The first block's MLP can be run on what its norm leaves of a vector, by itself.
+    mlp_alone: bool = True
     # A norm stands between the heads' sum and the stream.
     post_norm: bool = False
     # The norms' linear part can be multiplied into the weights that read the stream.
@@ -66,7 +68,8 @@ class ModelInfo:
     has vectors where that is more.
 
     Read from files alone, `has_bos`, `start`, `n_params`, `normalization`, `positions` and
-    `traits` are what those say or what is usual; a `HeadModel` carries what it was found to be.
+    `traits` are what those say or what is usual, and `scales` is empty; a `HeadModel` carries what
+    it was found to be. (`scales` stays empty for a native model: 1/sqrt(d_head).)
     """
 
     name: str
@@ -101,6 +104,7 @@ class ModelInfo:
     problem: str = ""
     gated: bool = False  # a hub hands it out only to accounts that have accepted its licence
     commit: str = ""  # of the source that the files were fetched from; empty: not known
+    scales: tuple[float, ...] = ()  # of attention, by layer, NaN where no way to it is known
     step: int | None = None  # of a checkpoint of its training; None: the finished model
 
     @property
