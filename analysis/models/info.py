@@ -13,6 +13,8 @@ BYTES_PER_PARAMETER = 4 * 1.5
 _OWN_GROUPS, _GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+# Where the hub's own client looks for a token before it looks into a file.
+HUB_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 Positions = Literal["learned", "rotary", "shortformer", "alibi", "none"]
 ScoreRule = Literal["plain", "normed", "capped", "other"]
 
@@ -148,8 +150,20 @@ class ModelInfo:
 
     @property
     def downloadable(self) -> bool:
-        """Whether its files are not here, and a hub hands them out to everybody."""
-        return bool(self.source) and not self.gated and not self.available
+        """Whether its files are not here, and a hub hands them out: to everybody, or by token."""
+        return bool(self.source) and not self.available and (not self.gated or has_hub_token())
+
+
+def has_hub_token() -> bool:
+    """Whether this machine has a token of the hub's in one of the usual places; it is not read."""
+    if any(os.environ.get(name) for name in HUB_TOKENS):
+        return True
+    home = os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface"
+    file = Path(os.environ.get("HF_TOKEN_PATH") or Path(home) / "token").expanduser()
+    try:
+        return file.stat().st_size > 0
+    except OSError:
+        return False
 
 
 @cache
