@@ -297,14 +297,14 @@ def compare(figure: Figure, measured: Measured) -> tuple[str, bool]:
     ours = figure.ours(measured)
     if isinstance(ours, str) or isinstance(figure.expected, str):
         holds, within = ours == figure.expected, "the same"
-        columns = f"{figure.expected:>16}{ours or 'none':>16}"
+        columns = f"{figure.expected:>27}{ours or 'none':>27}"
     else:
         # Both are rounded to four digits on the way, hence half a unit of the last one.
         holds = abs(ours - figure.expected) <= figure.tolerance + 5e-5
         within = f"{figure.tolerance:g}"
-        columns = f"{figure.expected:16.4f}{ours:16.4f}"
+        columns = f"{figure.expected:27.4f}{ours:27.4f}"
     verdict = "agrees" if holds else "DIFFERS"
-    return f"{figure.section:6}{figure.name:44}{columns}{within:>10}  {verdict}", holds
+    return f"{figure.section:6}{figure.name:40}{columns}{within:>10}  {verdict}", holds
 
 
 # The last of the heads that the course names, and its figures, by model.
@@ -321,7 +321,7 @@ def main() -> int:
         except AnalysisError as refusal:
             print(f"{refusal} {BRING[name]}")
             continue
-        print(f"{name:50}{'course':>16}{'ours':>16}{'within':>10}")
+        print(f"{name:46}{'course':>27}{'ours':>27}{'within':>10}")
         measured = Measured(model)
         for figure in figures:
             line, holds = compare(figure, measured)
