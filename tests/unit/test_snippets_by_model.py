@@ -1,6 +1,7 @@
 """Code for models of other architectures: a user's own folders, in Hugging Face's format."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -116,6 +117,14 @@ def test_the_first_line_says_what_to_have_at_hand(model: HeadModel) -> None:
     first, second = code.splitlines()[:2]
     assert first.startswith(f"# Needs the folder {model.name} with the model's files")
     assert "Headscope" in second if model.name == TOY else second.startswith("FOLDER = ")
+
+
+def test_a_checkpoint_in_hugging_faces_format_has_no_code(model: HeadModel) -> None:
+    """It would load the finished model, and give that one's numbers."""
+    selection = _view(model, "prompt")
+    checkpoint = replace(selection, info=replace(selection.info, step=512))
+    code = snippet([d.LOSS], Subject(checkpoint))
+    assert (code is None) == (model.name != TOY)
 
 
 def test_without_the_folder_the_code_says_where_to_put_it(

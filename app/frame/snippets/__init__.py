@@ -121,6 +121,8 @@ def _allows(info: ModelInfo, quantity: Quantity) -> bool:
     """Whether the code of a quantity holds for a model; where it does not, pages refuse too."""
     if "history" in quantity.needs and origin(info) != "bundled":
         return False
+    if info.step is not None and info.kind != "native":  # transformers loads finished models
+        return False
     try:
         for need in quantity.needs:
             for require in _REQUIRES.get(need, ()):
