@@ -8,6 +8,8 @@ MAX_BATCH = 64
 MAX_CHARACTERS = 20_000
 # What one answer may hold: 64 sequences x 144 heads x 201 x 201 float32 would be 1.5 GB.
 MAX_BYTES = 256 * 2**20
+# Logits of as many sequences at once; of a vocabulary of 262,000 those of a request would be 1 GB.
+MAX_LOGIT_BYTES = 64 * 2**20
 MAX_SEED = 2**32 - 1
 # Read of a text by windows: some minutes for a model of a hundred million parameters.
 MAX_CORPUS_TOKENS = 200_000
@@ -48,6 +50,11 @@ def mosaic_size(n_layers: int, n_heads: int, n_ctx: int) -> tuple[int, int]:
     half = min(USUAL_HALF, (n_ctx - 1) // 2)
     one = 4 * n_layers * n_heads * (2 * half + 1) ** 2
     return half, max(1, min(USUAL_BATCH, _MAX_PATTERN_BYTES // one))
+
+
+def rows_at_once(length: int, d_vocab: int) -> int:
+    """How many sequences are run at once, where each can be run by itself, as logits are large."""
+    return max(1, MAX_LOGIT_BYTES // (4 * length * d_vocab))
 
 
 # A set of prompts: rows, bytes of the text that it is read from, and tokens of all rows together.

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 
 from analysis.arrays import freeze, to_numpy
 from analysis.circuits.ranking import TokenRanking, rank_tokens
-from analysis.circuits.weights import folded_unembedding
+from analysis.circuits.weights import unembed
 from analysis.errors import AnalysisError
 from analysis.limits import MAX_BYTES
 from analysis.models.capabilities import require_mlps
@@ -132,7 +132,7 @@ def promoted_tokens(
     written = block.mlp.W_out[neuron]
     if (after := getattr(block, "ln2_post", None)) is not None:
         written = written * norm_weight(after)
-    values = written @ folded_unembedding(model)
+    values = unembed(model, written)
     return rank_tokens(model, values, top), rank_tokens(model, -values, top)
 
 

@@ -134,4 +134,4 @@ def from_config(name: str, settings: dict[str, Any], scale: float = 0.2) -> Head
     )
     found = find_out(bridge, trial_ids(8, D_VOCAB))
     info = as_found(info, bridge, found, tokenizer)
-    return HeadModel(info, bridge, tokenizer, fingerprint=name, scales=found.scales)
+    return HeadModel(info, bridge, tokenizer, fingerprint=name)

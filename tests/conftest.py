@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from analysis.models.catalog import BUNDLED, store
-from analysis.models.info import ModelInfo, Positions
+from analysis.models.info import HUB_TOKENS, ModelInfo, Positions
 from analysis.models.loading import HeadModel, load_model, load_tokenizer, native_bridge
 
 # What this user has installed or kept is no part of a test: its pages would differ by machine.
@@ -18,6 +18,10 @@ _empty = TemporaryDirectory(prefix="headscope-tests-")
 OWN_STORE = Path(os.environ.setdefault("HEADSCOPE_OWN_STORE", str(store())))
 os.environ.update(HEADSCOPE_CACHE=_empty.name, HEADSCOPE_MODELS=_empty.name)
 os.environ["HF_HUB_CACHE"] = _empty.name
+# Nor is a token that this user has.
+os.environ["HF_TOKEN_PATH"] = str(Path(_empty.name) / "token")
+for name in HUB_TOKENS:
+    os.environ.pop(name, None)
 # Nobody answers there: a test that reached for a hub would fail and not fetch.
 os.environ.update(HF_ENDPOINT="http://127.0.0.1:9", NO_PROXY="127.0.0.1")
 

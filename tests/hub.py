@@ -29,6 +29,9 @@ class FakeHub:
     files: dict[str, dict[str, bytes]] = field(default_factory=dict)
     url: str = ""
     asked: list[str] = field(default_factory=list)  # the paths of all requests
+    tokens: list[str | None] = field(default_factory=list)  # what each of them was authorised with
+    token: str = ""  # without which nothing is handed out
+    store: str = ""  # the address of another host that files are redirected to
     refusal: tuple[int, str] | None = None  # status and the hub's name of the error
     cut_after: int | None = None  # bytes of a file after which the connection ends
     wrong_size: int = 0  # by how much files are longer than they are listed
@@ -52,12 +55,15 @@ def running_hub() -> Iterator[FakeHub]:
         def do_GET(self) -> None:
             path = unquote(urlsplit(self.path).path)
             hub.asked.append(path)
+            hub.tokens.append(self.headers.get("Authorization"))
             if hub.silent and hub.silent in path:
                 over.wait(30)
                 return
             if hub.refusal:
                 status, name = hub.refusal
                 self._send(b"", status, {"X-Error-Code": name})
+            elif hub.token and hub.tokens[-1] != f"Bearer {hub.token}":
+                self._send(b"", 401, {"X-Error-Code": "GatedRepo"})
             elif path.startswith("/api/models/"):
                 repository, _, revision = path.removeprefix("/api/models/").partition("/revision/")
                 self._list(hub.of(repository, revision), revision)
@@ -98,6 +104,11 @@ def running_hub() -> Iterator[FakeHub]:
                 self._send(b"", 404, {"X-Error-Code": "EntryNotFound"})
                 return
             etag = hashlib.sha256(content).hexdigest()
+            if hub.store:
+                headers = {"Location": f"{hub.store}{self.path}", "X-Linked-Etag": f'"{etag}"'}
+                headers |= {"X-Linked-Size": str(len(content)), "X-Repo-Commit": COMMIT}
+                self._send(b"", 302, headers)
+                return
             if hub.altered:
                 content = bytes(len(content))
             self._send(content, 200, {"ETag": f'"{etag}"', "X-Repo-Commit": COMMIT})

@@ -9,10 +9,10 @@ import torch
 
 from analysis.models.catalog import BUNDLED
 from app.frame.export import Frame
-from app.frame.snippets import parts, snippet
+from app.frame.snippets import snippet
 from app.links.subject import Subject
 
-_LOAD = parts.BUNDLED.strip()
+_LOADED = "n_layers, n_heads, d_head = "
 # Columns of exported tables that no quantity of the frame is: levels that a reader compares with,
 # and numbers that stand beside others in text.
 _SPREADS = (" sd", " chance")  # likewise, by the ends of their names
@@ -20,11 +20,11 @@ _BESIDE = {"Chance", "Chance in A", "Share", "Rank", "Position", "Id", "text"}
 
 
 @cache
-def _loaded(constants: str) -> dict[str, object]:
+def _loaded(loading: str) -> dict[str, object]:
     """What the first part of a program for a bundled model defines; it takes the longest."""
     names: dict[str, object] = {}
     # A notebook beside the folder of models; the tests may run from anywhere.
-    code = f"{constants}\n{_LOAD}".replace('Path("models")', f"Path({str(BUNDLED)!r})")
+    code = loading.replace('Path("models")', f"Path({str(BUNDLED)!r})")
     exec(compile(code, "load", "exec"), names)
     return names
 
@@ -43,15 +43,18 @@ def run(code: str) -> list[np.ndarray]:
 
 
 def _run_one(code: str) -> list[np.ndarray]:
-    constants, loads, rest = code.partition(_LOAD)
-    assert loads
-    own = [line for line in constants.splitlines() if line.startswith(("NAME", "WEIGHTS"))]
+    constants, _, program = code.partition("\n\n")
+    own = [line for line in constants.splitlines() if line.startswith(("NAME", "WEIGHTS", "BOS"))]
+    loads, mark, rest = program.partition(_LOADED)
+    assert mark
+    sizes, _, rest = rest.partition("\n")
+    own += [loads, mark + sizes]
     results: list[np.ndarray] = []
     names = {**_loaded("\n".join(own)), "take": lambda value: results.append(value.numpy().copy())}
     torch.set_grad_enabled(False)
     rest = rest.replace('Path("analysis/', f'Path("{BUNDLED.parent}/analysis/')
     shown = rest.replace("print(result)", "take(result.detach())")
-    exec(compile(constants + shown, "snippet", "exec"), names)
+    exec(compile(f"{constants}\n{shown}", "snippet", "exec"), names)
     return results
 
 

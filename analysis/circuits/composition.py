@@ -136,19 +136,19 @@ def random_baseline(d_model: int, d_head: int, draws: int = DRAWS, seed: int = 0
 
 
 def _all_pairs(weights: Weights, kind: Kind) -> Float[Tensor, "layer head layer head"]:
-    n_layers, n_heads = weights.W_Q.shape[:2]
+    output = weights.W_O
+    r_value, r_output = _triangle(weights.W_V), _triangle(output.mT)
     match kind:  # the reader's W_B = left @ right^T
         case "Q":
-            left, right = weights.W_Q, weights.W_K
+            left, r_right = weights.W_Q, _triangle(weights.W_K)
         case "K":
-            left, right = weights.W_K, weights.W_Q
+            left, r_right = weights.W_K, _triangle(weights.W_Q)
         case "V":
-            left, right = weights.W_V, weights.W_O.mT
-    r_left, r_right = _triangle(left), _triangle(right)
-    r_value, r_output = _triangle(weights.W_V), _triangle(weights.W_O.mT)
+            left, r_right = weights.W_V, r_output
+    n_layers, n_heads = left.shape[:2]
     writer_norm = _norm(r_value @ r_output.mT)
-    reader_norm = _norm(r_left @ r_right.mT)
-    written = r_value @ weights.W_O
+    reader_norm = _norm(_triangle(left) @ r_right.mT)
+    written = r_value @ output
     scores = torch.full((n_layers, n_heads, n_layers, n_heads), torch.nan, device=left.device)
     for layer in range(n_layers - 1):
         later = slice(layer + 1, None)

@@ -20,7 +20,7 @@ from analysis.circuits.embeddings import (
     token_vectors,
 )
 from analysis.circuits.ov_qk import query_key_weights, value_weights
-from analysis.circuits.weights import circuit_weights
+from analysis.circuits.weights import circuit_weights, unembed
 from analysis.errors import AnalysisError
 from analysis.head import Head, require_heads
 from analysis.models.capabilities import require_fixed_qk, rotary_note
@@ -121,9 +121,9 @@ def ov_copying(
     weights = circuit_weights(model)
     # All layers after the first read the same.
     tokens = {i: token_vectors(model, i, read) for i in {min(h.layer, 1) for h in chosen}}
-    values = [tokens[min(h.layer, 1)] @ weights.W_V[h.layer, h.head] for h in chosen]
+    values = [tokens[min(h.layer, 1)] @ weights.read("V", h) for h in chosen]
     left = torch.cat(values, dim=1)
-    right = torch.cat([weights.W_O[h.layer, h.head] @ weights.W_U for h in chosen], dim=0)
+    right = torch.cat([unembed(model, weights.write(h)) for h in chosen], dim=0)
     assumes = joined(weights.assumes, embedding_note(model, read))
     return Copying(chosen, tuple(k), diagonal_hits(left, right, k, progress), assumes)
 
@@ -173,7 +173,7 @@ def k_composition_circuit(
     read_first = read_last if writer.layer else token_vectors(model, 0, read)
     w_q, _ = query_key_weights(model, reader)
     queries = through_norm(model, reader.layer, read_last) @ w_q
-    written = weights.W_O[writer.layer, writer.head] @ weights.W_K[reader.layer, reader.head]
+    written = weights.write(writer) @ weights.read("K", reader)
     keys = through_norm(model, writer.layer, read_first) @ value_weights(model, writer) @ written
     total = 2 * model.d_vocab
 

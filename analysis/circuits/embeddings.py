@@ -40,15 +40,8 @@ def default_embedding(model: HeadModel) -> Embedding:
 
 
 def _mlp_stands_alone(model: HeadModel) -> bool:
-    """Whether the first block's MLP can be run on what its norm leaves of a vector, by itself.
-
-    It cannot where MLP and heads read in parallel, nor where the bridge has no module of it.
-    """
-    if not model.info.has_mlp:
-        return False
-    block = model.bridge.blocks[0]
-    normed = model.info.normalization is None or hasattr(block, "ln2")
-    return normed and getattr(block.mlp, "name", "") is not None
+    """Whether the first block's MLP can be run on what its norm leaves of a vector, by itself."""
+    return model.info.has_mlp and model.info.traits.mlp_alone
 
 
 def resolve_embedding(model: HeadModel, embedding: Embedding | None) -> Embedding:

@@ -19,7 +19,7 @@ from analysis.circuits.embeddings import (
     token_vectors,
 )
 from analysis.circuits.ranking import TokenRanking, rank_of, rank_tokens, require_token
-from analysis.circuits.weights import RAW, Weights, circuit_weights
+from analysis.circuits.weights import RAW, Weights, circuit_weights, unembed
 from analysis.errors import AnalysisError
 from analysis.head import Head, require_heads
 from analysis.models.capabilities import require_position_vectors
@@ -271,6 +271,6 @@ def _ov_rows(
 ) -> Float[Tensor, "token d_vocab"]:
     read = {h.layer: token_vectors(model, h.layer, embedding, ids) for h in heads}
     written = torch.stack(
-        [read[h.layer] @ weights.W_V[h.layer, h.head] @ weights.W_O[h.layer, h.head] for h in heads]
+        [read[h.layer] @ weights.read("V", h) @ weights.write(h) for h in heads]
     ).sum(0)
-    return written @ weights.W_U
+    return unembed(model, written)

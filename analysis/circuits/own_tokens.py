@@ -58,20 +58,22 @@ def own_ranks(
     """
     weights = circuit_weights(model)
     read = _read(model, ids)
-    own = weights.W_U[:, torch.tensor(ids, device=weights.W_U.device)]
+    w_u = weights.W_U
+    own = w_u[:, torch.tensor(ids, device=w_u.device)]
     some = torch.from_numpy(np.random.default_rng(0).permutation(model.d_vocab)[:SAMPLE])
-    sample = weights.W_U[:, some.to(own.device)]
+    sample = w_u[:, some.to(own.device)]
     shape = (model.n_layers, model.n_heads, len(ids))
     found = np.full((2, *shape), limit, np.int64)
     for layer in range(model.n_layers):
         if progress:
             progress(layer, model.n_layers)
         tokens = read[min(layer, 1)]
-        rows = torch.einsum("tm,hme,hen->htn", tokens, weights.W_V[layer], weights.W_O[layer])
+        w_v, w_o = weights.reads("V", layer), weights.writes(layer)
+        rows = torch.einsum("tm,hme,hen->htn", tokens, w_v, w_o)
         rows = rows.flatten(0, 1)
         of_itself = (rows.unflatten(0, (-1, len(ids))) * own.T).sum(-1).flatten()
         for side, sign in enumerate((1, -1)):
-            counted = _ranks(rows * sign, of_itself * sign, ids, sample, weights.W_U, limit)
+            counted = _ranks(rows * sign, of_itself * sign, ids, sample, w_u, limit)
             found[side, layer] = counted.reshape(shape[1:])
     return OwnRanks(found[0], found[1], limit)
 
@@ -89,15 +91,16 @@ def successor_shares(
         AnalysisError: As `own_ranks`.
     """
     weights = circuit_weights(model)
+    w_u = weights.W_U
     right = torch.zeros(model.n_layers, model.n_heads)
     chances = [1 / len(members) for members in lists for _ in members[:-1]]
     for members in lists:
-        out = weights.W_U[:, torch.tensor(members, device=weights.W_U.device)]
+        out = w_u[:, torch.tensor(members, device=w_u.device)]
         following = torch.arange(1, len(members))
         read = _read(model, members[:-1])
         for layer in range(model.n_layers):
-            written = torch.einsum("tm,hme->hte", read[min(layer, 1)], weights.W_V[layer])
-            moved = written @ weights.W_O[layer] @ out
+            written = torch.einsum("tm,hme->hte", read[min(layer, 1)], weights.reads("V", layer))
+            moved = written @ weights.writes(layer) @ out
             right[layer] += (moved.argmax(-1).cpu() == following).sum(-1)
     return to_numpy(right / len(chances)), float(np.mean(chances))
 

@@ -17,7 +17,7 @@ from analysis.circuits.embeddings import (
     token_vectors,
 )
 from analysis.circuits.ranking import TokenRanking, rank_tokens
-from analysis.circuits.weights import circuit_weights
+from analysis.circuits.weights import circuit_weights, unembed
 from analysis.errors import AnalysisError
 from analysis.head import Head, require_heads
 from analysis.models.loading import HeadModel
@@ -149,18 +149,16 @@ def ov_eigenvalues(model: HeadModel, *, embedding: Embedding | None = None) -> E
     """
     read = resolve_embedding(model, embedding)
     weights = circuit_weights(model)
-    values = torch.linalg.eigvals(weights.W_O @ weights.W_V)
-    first = later = weights.W_U @ token_vectors(model, 0, read)
+    first = later = _around(model, token_vectors(model, 0, read))
     if read == "effective" and model.n_layers > 1:  # later layers read behind the first MLP
-        later = weights.W_U @ token_vectors(model, 1, read)
-    vocabulary_values = torch.linalg.eigvals(
-        torch.cat(
-            [
-                weights.W_O[:1] @ first @ weights.W_V[:1],
-                weights.W_O[1:] @ later @ weights.W_V[1:],
-            ]
-        )
-    )
+        later = _around(model, token_vectors(model, 1, read))
+    small, through = [], []  # a layer at a time: all of their weights are most of a model
+    for layer in range(model.n_layers):
+        w_v, w_o = weights.reads("V", layer), weights.writes(layer)
+        small.append(w_o @ w_v)
+        through.append(w_o @ (later if layer else first) @ w_v)
+    values = torch.linalg.eigvals(torch.stack(small))
+    vocabulary_values = torch.linalg.eigvals(torch.stack(through))
     return Eigenvalues(
         values.cpu().numpy(),
         _copying_score(values),
@@ -202,8 +200,8 @@ def ov_svd(
     read_as = resolve_embedding(model, embedding)
     weights = circuit_weights(model)
     # W_V = Q R and W_O^T = Q' R', so only the d_head x d_head matrix R R'^T needs a full SVD.
-    q_read, r_read = torch.linalg.qr(weights.W_V[head.layer, head.head])
-    q_write, r_write = torch.linalg.qr(weights.W_O[head.layer, head.head].T)
+    q_read, r_read = torch.linalg.qr(weights.read("V", head))
+    q_write, r_write = torch.linalg.qr(weights.write(head).T)
     u, singular_values, v_t = torch.linalg.svd(r_read @ r_write.T)
     if not singular_values[0] > 0:
         raise AnalysisError(
@@ -211,7 +209,7 @@ def ov_svd(
             "nothing. Choose another head."
         )
     reads = token_vectors(model, head.layer, read_as) @ (q_read @ u[:, :n])
-    writes = (v_t[:n] @ q_write.T) @ weights.W_U
+    writes = unembed(model, v_t[:n] @ q_write.T)
     directions = []
     for value, read, written in zip(singular_values[:n], reads.T, writes, strict=True):
         if read[read.abs().argmax()] < 0:
@@ -253,12 +251,13 @@ def time_factored(model: HeadModel, head: Head, rows: int = 64, repeats: int = 3
             "20 repeats are possible."
         )
     weights = circuit_weights(model)
-    w_v, w_o = weights.W_V[head.layer, head.head], weights.W_O[head.layer, head.head]
-    embeddings, w_ov, output = weights.W_E[:rows], w_v @ w_o, w_o @ weights.W_U
+    w_v, w_o = weights.read("V", head), weights.write(head)
+    w_u = weights.W_U
+    embeddings, w_ov, output = weights.W_E[:rows], w_v @ w_o, w_o @ w_u
     seconds: dict[str, list[float]] = {"full": [], "factored": []}
     for _ in range(repeats):
         start = time.perf_counter()
-        full = embeddings @ w_ov @ weights.W_U
+        full = embeddings @ w_ov @ w_u
         between = time.perf_counter()
         factored = (embeddings @ w_v) @ output
         seconds["full"].append(between - start)
@@ -270,6 +269,13 @@ def time_factored(model: HeadModel, head: Head, rows: int = 64, repeats: int = 3
         factored_seconds=min(seconds["factored"]),
         difference=float((full - factored).abs().max()),
     )
+
+
+def _around(
+    model: HeadModel, tokens: Float[Tensor, "d_vocab d_model"]
+) -> Float[Tensor, "d_model d_model"]:
+    """W_U W_E: from what is written through the vocabulary to what is read."""
+    return unembed(model, torch.eye(model.d_model, device=tokens.device)) @ tokens
 
 
 def _copying_score(values: Complex[Tensor, "layer head d_head"]) -> np.ndarray:

@@ -6,17 +6,20 @@ linear part of the norm belongs to the matrices that read it: `circuit_weights` 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from analysis.head import Head
 from analysis.models.capabilities import require_foldable_norms, require_head_writes
 from analysis.models.loading import HeadModel
 from analysis.models.norms import norm_weight
 from analysis.runs.writes import norm_after_heads, output_weights
 
+Part = Literal["Q", "K", "V"]
 RAW = "Raw weights: this model has no norms. Biases are left out of circuits."
 FOLDED_RMS = (
     "Folded weights: the weight of each RMS norm is multiplied into the matrices that read the "
@@ -35,23 +38,119 @@ AFTER_HEADS = (
 )
 
 
-@dataclass(frozen=True, eq=False)
 class Weights:
     """Weight matrices on the model's device, for right multiplication: new = old @ W.
 
-    `assumes` says in words how the norms were dealt with; pages show it.
+    Nothing is folded or copied before it is asked for: a question about one head takes that head's
+    matrices (`read`, `write`), and no W_U is folded for it (`unembed`). `assumes` says in words how
+    the norms were dealt with; pages show it.
     """
 
-    W_E: Float[Tensor, "d_vocab d_model"]
-    W_pos: Float[Tensor, "n_ctx d_model"] | None  # None: there are no position vectors
-    W_Q: Float[Tensor, "layer head d_model d_head"]
-    W_K: Float[Tensor, "layer head d_model d_head"]
-    W_V: Float[Tensor, "layer head d_model d_head"]
-    W_O: Float[Tensor, "layer head d_head d_model"]
-    W_U: Float[Tensor, "d_model d_vocab"]
-    b_Q: Float[Tensor, "layer head d_head"]
-    b_K: Float[Tensor, "layer head d_head"]
-    assumes: str
+    def __init__(self, model: HeadModel) -> None:
+        self._model, self._norm = model, model.info.normalization
+        self.assumes = {None: RAW, "LN": FOLDED, "RMS": FOLDED_RMS}[self._norm]
+        if self._norm == "RMS" and norm_after_heads(model, 0):
+            self.assumes = f"{FOLDED_RMS} {AFTER_HEADS}"
+
+    def read(self, part: Part, head: Head) -> Float[Tensor, "d_model d_head"]:
+        """W_Q, W_K or W_V of one head."""
+        each = self._own(part, head.layer)
+        # Of the head's group, where several heads share their keys and values.
+        return self._folded(each[head.head * len(each) // self._model.n_heads], head.layer)
+
+    def write(self, head: Head) -> Float[Tensor, "d_head d_model"]:
+        """W_O of one head."""
+        return self._centred(output_weights(self._model, head.layer)[head.head], -1)
+
+    def bias(self, part: Part, head: Head) -> Float[Tensor, " d_head"]:
+        """b_Q or b_K of one head."""
+        return self._biases(part, head.layer)[head.head]
+
+    def reads(self, part: Part, layer: int) -> Float[Tensor, "head d_model d_head"]:
+        """W_Q, W_K or W_V of a layer; each head of a group has a copy."""
+        each = self._folded(self._own(part, layer), layer)
+        return each.repeat_interleave(self._model.n_heads // len(each), 0)
+
+    def writes(self, layer: int) -> Float[Tensor, "head d_head d_model"]:
+        """W_O of a layer."""
+        return self._centred(output_weights(self._model, layer), -1)
+
+    @cached_property
+    def W_E(self) -> Float[Tensor, "d_vocab d_model"]:
+        """The embedding."""
+        return self._centred(token_embeddings(self._model), -1)
+
+    @property
+    def W_pos(self) -> Float[Tensor, "n_ctx d_model"] | None:
+        """Position vectors, where there are any."""
+        learned = self._model.info.positions in ("learned", "shortformer")
+        return self._centred(self._model.bridge.W_pos, -1) if learned else None
+
+    @property
+    def W_Q(self) -> Float[Tensor, "layer head d_model d_head"]:
+        """Queries of every head: `reads` of every layer."""
+        return self._stacked("Q")
+
+    @property
+    def W_K(self) -> Float[Tensor, "layer head d_model d_head"]:
+        """Keys of every head, likewise."""
+        return self._stacked("K")
+
+    @property
+    def W_V(self) -> Float[Tensor, "layer head d_model d_head"]:
+        """Values of every head, likewise."""
+        return self._stacked("V")
+
+    @property
+    def W_O(self) -> Float[Tensor, "layer head d_head d_model"]:
+        """What every head's z is multiplied by."""
+        return torch.stack([self.writes(layer) for layer in range(self._model.n_layers)])
+
+    @property
+    def W_U(self) -> Float[Tensor, "d_model d_vocab"]:
+        """The unembedding."""
+        return folded_unembedding(self._model)
+
+    @property
+    def b_Q(self) -> Float[Tensor, "layer head d_head"]:
+        """Biases of the queries."""
+        return torch.stack([self._biases("Q", i) for i in range(self._model.n_layers)])
+
+    @property
+    def b_K(self) -> Float[Tensor, "layer head d_head"]:
+        """Biases of the keys."""
+        return torch.stack([self._biases("K", i) for i in range(self._model.n_layers)])
+
+    def _own(self, part: Part, layer: int) -> Float[Tensor, "kv_head d_model d_head"]:
+        own: Tensor = getattr(self._model.bridge.blocks[layer].attn, f"W_{part}").detach()
+        return own
+
+    def _stacked(self, part: Part) -> Float[Tensor, "layer head d_model d_head"]:
+        return torch.stack([self.reads(part, layer) for layer in range(self._model.n_layers)])
+
+    def _folded(
+        self, matrix: Float[Tensor, "*head d_model d_head"], layer: int
+    ) -> Float[Tensor, "*head d_model d_head"]:
+        if self._norm is None:
+            return matrix
+        gain = norm_weight(self._model.bridge.blocks[layer].ln1)
+        return self._centred(matrix * gain[:, None], -2)
+
+    def _centred(self, matrix: Float[Tensor, "*shape"], axis: int) -> Float[Tensor, "*shape"]:
+        return _centred(matrix, axis) if self._norm == "LN" else matrix
+
+    def _biases(self, part: Part, layer: int) -> Float[Tensor, "head d_head"]:
+        model, block = self._model, self._model.bridge.blocks[layer]
+        own = getattr(block.attn, f"b_{part}")
+        width = (model.n_heads, model.d_head)
+        each = torch.zeros(width, device=block.attn.W_O.device) if own is None else own.detach()
+        each = each.view(-1, model.d_head)
+        if self._norm == "LN":
+            shift = block.ln1.original_component.bias
+            shifts = torch.einsum("m,hmd->hd", shift, self._own(part, layer))
+            shared = shifts.repeat_interleave(model.n_heads // len(shifts), 0)
+            return each.repeat_interleave(model.n_heads // len(each), 0) + shared
+        return each.repeat_interleave(model.n_heads // len(each), 0)
 
 
 def circuit_weights(model: HeadModel) -> Weights:
@@ -62,28 +161,28 @@ def circuit_weights(model: HeadModel) -> Weights:
     Raises:
         AnalysisError: Norms that cannot be folded.
     """
-    bridge, info = model.bridge, model.info
-    require_head_writes(info)
-    require_foldable_norms(info)
-    weights = Weights(
-        W_E=token_embeddings(model),
-        W_pos=bridge.W_pos if info.positions in ("learned", "shortformer") else None,
-        W_Q=bridge.W_Q,
-        W_K=_for_each_head(bridge.W_K, model),
-        W_V=_for_each_head(bridge.W_V, model),
-        W_O=torch.stack([output_weights(model, layer) for layer in range(model.n_layers)]),
-        W_U=folded_unembedding(model),
-        b_Q=_biases(model, "b_Q"),
-        b_K=_biases(model, "b_K"),
-        assumes=RAW,
-    )
-    match info.normalization:
-        case "LN":
-            return _fold(model, weights)
-        case "RMS":
-            return _fold_scale(model, weights)
-        case _:
-            return weights
+    require_head_writes(model.info)
+    require_foldable_norms(model.info)
+    return Weights(model)
+
+
+def unembed(
+    model: HeadModel, writes: Float[Tensor, "*write d_model"]
+) -> Float[Tensor, "*write d_vocab"]:
+    """What writes add to each logit, with the linear part of the final norm where there is one.
+
+    The same as `writes @ folded_unembedding(model)`, of which no copy is made.
+
+    Raises:
+        AnalysisError: A norm that cannot be folded.
+    """
+    require_foldable_norms(model.info)
+    if model.info.normalization == "LN":
+        writes = _centred(writes, -1)
+    if model.info.normalization is not None:
+        writes = writes * norm_weight(model.bridge.ln_final)
+    logits: Tensor = writes @ model.bridge.W_U
+    return logits
 
 
 def token_embeddings(
@@ -108,59 +207,6 @@ def folded_unembedding(model: HeadModel) -> Float[Tensor, "d_model d_vocab"]:
         return w_u
     folded = w_u * norm_weight(model.bridge.ln_final)[:, None]
     return _centred(folded, -2) if model.info.normalization == "LN" else folded
-
-
-def _for_each_head(
-    shared: Float[Tensor, "layer kv_head d_model d_head"], model: HeadModel
-) -> Float[Tensor, "layer head d_model d_head"]:
-    return shared.repeat_interleave(model.n_heads // shared.shape[1], 1)
-
-
-def _biases(model: HeadModel, name: str) -> Float[Tensor, "layer head d_head"]:
-    # One by one: the bridge's stacked form raises where a layer has none.
-    width = (model.n_heads, model.d_head)
-    found = [getattr(block.attn, name) for block in model.bridge.blocks]
-    zero = torch.zeros(width, device=model.bridge.W_E.device)
-    each = [zero if bias is None else bias.view(-1, model.d_head) for bias in found]
-    return torch.stack([b.repeat_interleave(model.n_heads // len(b), 0) for b in each])
-
-
-def _fold(model: HeadModel, raw: Weights) -> Weights:
-    norms = [block.ln1.original_component for block in model.bridge.blocks]
-    scale = _norm_weights(model)
-    shift = torch.stack([norm.bias for norm in norms])
-
-    def bias(b: Tensor, w: Tensor) -> Tensor:
-        return b + torch.einsum("lm,lhmd->lhd", shift, w)
-
-    return Weights(
-        W_E=_centred(raw.W_E, -1),
-        W_pos=None if raw.W_pos is None else _centred(raw.W_pos, -1),
-        W_Q=_centred(raw.W_Q * scale, -2),
-        W_K=_centred(raw.W_K * scale, -2),
-        W_V=_centred(raw.W_V * scale, -2),
-        W_O=_centred(raw.W_O, -1),
-        W_U=raw.W_U,
-        b_Q=bias(raw.b_Q, raw.W_Q),
-        b_K=bias(raw.b_K, raw.W_K),
-        assumes=FOLDED,
-    )
-
-
-def _fold_scale(model: HeadModel, raw: Weights) -> Weights:
-    scale = _norm_weights(model)
-    return replace(
-        raw,
-        W_Q=raw.W_Q * scale,
-        W_K=raw.W_K * scale,
-        W_V=raw.W_V * scale,
-        assumes=f"{FOLDED_RMS} {AFTER_HEADS}" if norm_after_heads(model, 0) else FOLDED_RMS,
-    )
-
-
-def _norm_weights(model: HeadModel) -> Float[Tensor, "layer 1 d_model 1"]:
-    norms = [norm_weight(block.ln1) for block in model.bridge.blocks]
-    return torch.stack(norms)[:, None, :, None]
 
 
 def _centred(matrix: Float[Tensor, "*shape"], d_model_axis: int) -> Float[Tensor, "*shape"]:

@@ -15,7 +15,7 @@ OV_CIRCUIT = Quantity(
         "TokenOutputs",
         "TokenRanking",
     ),
-    needs=("weights", "embedding"),
+    needs=("weights", "unembedding", "embedding"),
     code="""
 heads = list(zip(LAYERS, HEADS))
 # [source token, output token]
@@ -31,7 +31,7 @@ OV_SAMPLE = Quantity(
     "ARENA 1.2, section 4.2",
     function="ov_sample",
     results=("OVSample",),
-    needs=("weights", "embedding"),
+    needs=("weights", "unembedding", "embedding"),
     code="""
 drawn = np.random.default_rng(DRAW).choice(W_E.shape[0], SAMPLE, replace=False)
 heads = list(zip(LAYERS, HEADS))
@@ -46,7 +46,7 @@ TOKEN_OUTPUTS = Quantity(
     "ARENA 1.2, section 4.2",
     function="ov_top_tokens",
     results=("TokenOutputs", "TokenRanking"),
-    needs=("weights", "embedding"),
+    needs=("weights", "unembedding", "embedding"),
     code="result = read_of_tokens(LAYER)[TOKEN] @ W_V[LAYER, HEAD] @ W_O[LAYER, HEAD] @ W_U",
 )
 COPYING = Quantity(
@@ -59,12 +59,17 @@ COPYING = Quantity(
     "ARENA 1.2, sections 4.3 and 4.4",
     function="ov_copying",
     results=("Copying",),
-    needs=("weights", "embedding"),
+    needs=("weights", "unembedding", "embedding"),
     code="""
 def accuracy(heads):  # of several heads: as if all attended to the token and wrote together
-    M = sum(read_of_tokens(h[0]) @ W_V[h] @ (W_O[h] @ W_U) for h in heads)
-    beaten_by = (M >= M.diagonal()[:, None]).sum(-1) - 1  # itself does not count
-    return torch.stack([(beaten_by < k).float().mean() for k in (1, 5)])
+    left = torch.cat([read_of_tokens(h[0]) @ W_V[h] for h in heads], -1)
+    right = torch.cat([W_O[h] @ W_U for h in heads])
+    beaten_by = []
+    for at in torch.arange(len(left)).split(1024):  # some rows of M at a time
+        M = left[at] @ right
+        own = M[torch.arange(len(at)), at]
+        beaten_by.append((M >= own[:, None]).sum(-1) - 1)  # itself does not count
+    return torch.stack([(torch.cat(beaten_by) < k).float().mean() for k in (1, 5)])
 
 
 heads = list(zip(LAYERS, HEADS))
@@ -82,12 +87,13 @@ EIGENVALUES = Quantity(
     "Elhage et al. 2021; ARENA 1.2",
     function="ov_eigenvalues",
     results=("Eigenvalues",),
-    needs=("weights", "embedding"),
+    needs=("weights", "unembedding", "embedding"),
     axes=("which", "layer", "head"),
     code="""
 # Those of W_V W_O that are not 0, and those of W_E W_V W_O W_U.
 weights_alone = torch.linalg.eigvals(W_O @ W_V)
-around = torch.stack([W_U @ read_of_tokens(layer) for layer in range(n_layers)])[:, None]
+around = [W_U @ read_of_tokens(layer) for layer in range(min(n_layers, 2))]
+around = torch.stack([*around[:1], *around[-1:] * (n_layers - 1)])[:, None]  # later layers alike
 eigenvalues = torch.linalg.eigvals(W_O @ around @ W_V)
 scores = [e.real.sum(-1) / e.abs().sum(-1) for e in (weights_alone, eigenvalues)]
 result = torch.stack(scores)  # [which, layer, head]
@@ -105,7 +111,7 @@ OV_DIRECTIONS = Quantity(
         "OVDecomposition",
         "SingularDirection",
     ),
-    needs=("weights", "embedding"),
+    needs=("weights", "unembedding", "embedding"),
     code="""
 U, singular, V_t = torch.linalg.svd(W_V[LAYER, HEAD] @ W_O[LAYER, HEAD])
 # Tokens of the strongest direction, up to its sign.
@@ -122,11 +128,12 @@ FACTORED_MATRIX = Quantity(
     "ARENA 1.2, section 4.1; TransformerLens, FactoredMatrix",
     function="factored_matrix_facts",
     results=("FactoredFacts",),
-    needs=("weights",),
+    needs=("matrices",),
     code="""
 from transformer_lens import FactoredMatrix
 
-factored = FactoredMatrix(W_E @ W_V[LAYER, HEAD], W_O[LAYER, HEAD] @ W_U)
+values, outputs = matrix("V", LAYER, HEAD), model.blocks[LAYER].attn.W_O[HEAD]
+factored = FactoredMatrix(model.W_E @ values, outputs @ model.W_U)
 n, m = factored.A.shape[0], factored.B.shape[1]
 # Bytes of the product written out, and of its factors.
 result = torch.tensor([4 * n * m, 4 * (factored.A.numel() + factored.B.numel())])
@@ -141,10 +148,10 @@ POSITIONAL_PATTERN = Quantity(
     "ARENA 1.2, section 4.5",
     function="previous_token_circuit",
     results=("Circuit",),
-    needs=("norm",),
+    needs=("places", "norm", "matrices"),
     code="""
-places = norm(LAYER, model.W_pos)
-scores = (places @ model.W_Q[LAYER, HEAD]) @ (places @ model.W_K[LAYER, HEAD]).T / d_head**0.5
+places = model.W_pos if PLACED else norm(LAYER, model.W_pos)
+scores = (places @ matrix("Q", LAYER, HEAD)) @ (places @ matrix("K", LAYER, HEAD)).T * SCALE
 result = scores.masked_fill(torch.ones_like(scores, dtype=bool).triu(1), -torch.inf).softmax(-1)
 """,
 )
@@ -160,12 +167,12 @@ TOKEN_PREFERENCES = Quantity(
         "TokenPreferences",
         "TokenRanking",
     ),
-    needs=("weights", "embedding", "norm"),
+    needs=("places", "weights", "embedding", "norm", "matrices"),
     code="""
 read = norm(LAYER, read_of_tokens(LAYER))
-own_query, own_key = read[TOKEN] @ model.W_Q[LAYER, HEAD], read[TOKEN] @ model.W_K[LAYER, HEAD]
-scores_of_keys = read @ (model.W_K[LAYER, HEAD] @ own_query) / d_head**0.5
-scores_of_queries = read @ (model.W_Q[LAYER, HEAD] @ own_key) / d_head**0.5
+own_query, own_key = read[TOKEN] @ matrix("Q", LAYER, HEAD), read[TOKEN] @ matrix("K", LAYER, HEAD)
+scores_of_keys = read @ (matrix("K", LAYER, HEAD) @ own_query) * SCALE
+scores_of_queries = read @ (matrix("Q", LAYER, HEAD) @ own_key) * SCALE
 result = torch.stack([scores_of_keys, scores_of_queries])
 """,
 )
@@ -180,16 +187,26 @@ K_COMPOSITION_CIRCUIT = Quantity(
     "ARENA 1.2, section 4.8, both directions",
     function="k_composition_circuit",
     results=("KeyQueryMatch",),
-    needs=("weights", "embedding", "norm"),
+    needs=("fixed_qk", "weights", "embedding", "norm", "matrices"),
     code="""
-queries_of_tokens = norm(LAYER, read_of_tokens(LAYER)) @ model.W_Q[LAYER, HEAD]
-values_of_tokens = norm(WRITER[0], read_of_tokens(WRITER[0])) @ model.W_V[WRITER]
+queries_of_tokens = norm(LAYER, read_of_tokens(LAYER)) @ matrix("Q", LAYER, HEAD)
+values_of_tokens = norm(WRITER[0], read_of_tokens(WRITER[0])) @ matrix("V", *WRITER)
 # The scale of the norm after the writer is not known, and counts as 1.
 keys_of_tokens = values_of_tokens @ (W_O[WRITER] @ W_K[LAYER, HEAD])
-C = queries_of_tokens @ keys_of_tokens.T
-own = C.diagonal().clone()
-best_key = ((C >= own[:, None]).sum(1) == 1).float().mean()
-best_query = ((C >= own).sum(0) == 1).float().mean()
+own = (queries_of_tokens * keys_of_tokens).sum(-1)
+
+
+def first(left, right):  # share of rows in which no other entry is as large as the token's own
+    found = []
+    for at in torch.arange(len(left)).split(1024):  # some rows of C at a time
+        C = left[at] @ right.T
+        C[torch.arange(len(at)), at] = -torch.inf
+        found.append(C.amax(-1) < own[at])
+    return torch.cat(found).float().mean()
+
+
+best_key = first(queries_of_tokens, keys_of_tokens)
+best_query = first(keys_of_tokens, queries_of_tokens)
 result = torch.stack([best_key, best_query])
 """,
 )
@@ -204,15 +221,23 @@ COMPOSITION = Quantity(
     results=("Composition",),
     needs=("weights",),
     code="""
-OV = W_V @ W_O
-read_by = {"Q": W_Q @ W_K.mT, "K": W_K @ W_Q.mT, "V": OV}[KIND]
+def small(matrix):  # its triangular factor: products with it have the same norms
+    return torch.linalg.qr(matrix, mode="r").R
+
+
+# What later heads read by is left right^T.
+left, right = {"Q": (W_Q, W_K), "K": (W_K, W_Q), "V": (W_V, W_O.mT)}[KIND]
+written, kept = small(W_V), small(right)
+writers = (written @ small(W_O.mT).mT).norm(dim=(-2, -1))
+readers = (small(left) @ kept.mT).norm(dim=(-2, -1))
 # [writer layer, writer head, reader layer, reader head]
 result = torch.full((n_layers, n_heads, n_layers, n_heads), torch.nan)
 for layer in range(n_layers - 1):
+    later = slice(layer + 1, None)
     for head in range(n_heads):
-        later = read_by[layer + 1 :]
-        size = OV[layer, head].norm() * later.norm(dim=(-2, -1))
-        result[layer, head, layer + 1 :] = (OV[layer, head] @ later).norm(dim=(-2, -1)) / size
+        product = written[layer, head] @ (W_O[layer, head] @ left[later]) @ kept[later].mT
+        size = writers[layer, head] * readers[later]
+        result[layer, head, later] = product.norm(dim=(-2, -1)) / size
 """,
 )
 PARTNERS = Quantity(
@@ -223,7 +248,7 @@ PARTNERS = Quantity(
     "Elhage et al. 2021",
     function="composition_scores",
     results=("Composition",),
-    needs=("weights",),
+    needs=("fixed_qk", "weights"),
     code="""
 def score(A, B):
     return float((A @ B).norm() / (A.norm() * B.norm()))
@@ -248,12 +273,11 @@ COMPOSITION_BASELINE = Quantity(
     "ARENA 1.2, section 4.10",
     function="random_baseline",
     results=("Baseline",),
-    needs=("weights",),
     code="""
 generator = torch.Generator().manual_seed(0)
 sample = []
 for _ in range(6):  # 300 random pairs
-    a1, a2, b1, b2 = torch.randn(4, 50, W_E.shape[1], d_head, generator=generator)
+    a1, a2, b1, b2 = torch.randn(4, 50, model.cfg.d_model, d_head, generator=generator)
     for A, B in zip(a1 @ a2.mT, b1 @ b2.mT):
         sample.append((A @ B).norm() / (A.norm() * B.norm()))
 result = torch.stack([torch.stack(sample).mean(), torch.stack(sample).std()])

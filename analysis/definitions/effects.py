@@ -14,9 +14,9 @@ ABLATION = Quantity(
     results=("HeadAblation",),
     needs=("run", "loss", "ablate"),
     axes=("layer", "head"),
-    any_model=True,
     code="""
-effects = [[loss(ablated([(i, h)])) - loss() for h in range(n_heads)] for i in range(n_layers)]
+clean = loss()
+effects = [[loss(ablated([(i, h)])) - clean for h in range(n_heads)] for i in range(n_layers)]
 result = torch.tensor(effects)  # [layer, head]
 """,
 )
@@ -30,7 +30,6 @@ TOKEN_ABLATION = Quantity(
     function="ablate_head",
     results=("HeadAblation",),
     needs=("run", "loss", "ablate"),
-    any_model=True,
     code="""
 def of_each(hooks=()):  # loss at each prediction
     logits = model.run_with_hooks(tokens, fwd_hooks=list(hooks))
@@ -51,7 +50,6 @@ ABLATION_ESTIMATE = Quantity(
     function="ablation_estimate",
     results=("AblationEstimate",),
     needs=("run", "loss", "ablate"),
-    any_model=True,
     code="""
 z = {}
 
@@ -83,7 +81,6 @@ JOINT_ABLATION = Quantity(
         "SetAblation",
     ),
     needs=("run", "loss", "ablate"),
-    any_model=True,
     code="""
 heads = list(zip(LAYERS, HEADS))
 alone = {head: loss(ablated([head])) - loss() for head in heads}
@@ -104,7 +101,6 @@ SET_ABLATION = Quantity(
     function="ablate_heads",
     results=("SetAblation",),
     needs=("run", "loss", "ablate"),
-    any_model=True,
     code="""
 heads = list(zip(LAYERS, HEADS))
 together = loss(ablated(heads)) - loss()
@@ -168,7 +164,6 @@ KEEP_ONLY = Quantity(
     "ARENA, 2023 edition, complement ablation",
     function="keep_only",
     needs=("run", "loss", "ablate"),
-    any_model=True,
     code="""
 every = [(layer, head) for layer in range(n_layers) for head in range(n_heads)]
 
@@ -201,10 +196,11 @@ blank = usual(f"blocks.{LAYER}.attn.hook_v")  # [pos, head, d_head]
 def restricted(head, kept):  # hooks that let a head read values only at these distances
     def rebuild(z, hook):
         real = torch.isin(distance, torch.tensor(kept))
-        own = values[:, :, head]
+        shared = head * values.shape[2] // n_heads  # of its group, where heads share values
+        own = values[:, :, shared]
         new = z.clone()
         new[:, :, head] = (attention[:, head] * real) @ own
-        new[:, :, head] += (attention[:, head] * ~real) @ blank[:, head]  # says nothing of the text
+        new[:, :, head] += (attention[:, head] * ~real) @ blank[:, shared]  # not of the text
         return new
 
     return [(z_hook(LAYER), rebuild)]
@@ -213,7 +209,8 @@ def restricted(head, kept):  # hooks that let a head read values only at these d
 kept_sets = [[], [0], [1], [2], [3], [1, 2], [1, 2, 3]]
 if OFFSETS not in kept_sets:
     kept_sets.append(OFFSETS)
-effects = [[loss(restricted(h, kept)) - loss() for h in range(n_heads)] for kept in kept_sets]
+clean = loss()
+effects = [[loss(restricted(h, kept)) - clean for h in range(n_heads)] for kept in kept_sets]
 lost = torch.tensor(effects)  # [distances kept, head]
 result = torch.stack([lost, lost / lost[0]])  # nats, and share of the head's work
 """,
@@ -228,7 +225,6 @@ TARGETED_ABLATION = Quantity(
     function="targeted_ablation",
     results=("TargetedAblation",),
     needs=("run", "pattern", "score", "loss"),
-    any_model=True,
     code="""
 after = torch.zeros_like(earlier_copies)
 after[:, :, 1:] = earlier_copies[:, :, :-1]

@@ -29,7 +29,6 @@ COURSE_STRIPE = Quantity(
     results=("HeadScores",),
     needs=("repeated", "run", "pattern"),
     axes=("layer", "head"),
-    any_model=True,
     code="result = pattern.diagonal(-(S - 1), -2, -1).mean((0, -1))",
 )
 DISTANCE_PROFILE = Quantity(
@@ -42,7 +41,6 @@ DISTANCE_PROFILE = Quantity(
     function="distance_profile",
     needs=("run", "pattern"),
     axes=("layer", "head"),
-    any_model=True,
     code="""
 first = S + 1 if S else 0
 profile = [
@@ -62,7 +60,6 @@ RESTING = Quantity(
     results=("RestingAttention",),
     needs=("repeated", "run", "pattern"),
     axes=("half", "layer", "head"),
-    any_model=True,
     code="""
 at_first = pattern[..., 0]
 result = torch.stack(
@@ -82,13 +79,16 @@ SIMILARITY = Quantity(
     "Headscope; Euclidean distance of z-scores",
     function="similar_heads",
     needs=tuple(
-        dict.fromkeys(["weights", "embedding", *(n for s in SCORES.values() for n in s.needs)])
+        dict.fromkeys(
+            ["weights", "unembedding", "embedding", *(n for s in SCORES.values() for n in s.needs)]
+        )
     ),
     code=f"""
 scores = []
 {_OF_EACH_SCORE}
 # {circuits.EIGENVALUES.name}
-around = torch.stack([W_U @ read_of_tokens(layer) for layer in range(n_layers)])[:, None]
+around = [W_U @ read_of_tokens(layer) for layer in range(min(n_layers, 2))]
+around = torch.stack([*around[:1], *around[-1:] * (n_layers - 1)])[:, None]  # later layers alike
 eigenvalues = torch.linalg.eigvals(W_O @ around @ W_V)
 scores.append(eigenvalues.real.sum(-1) / eigenvalues.abs().sum(-1))
 # Copying and the ablation effect, where the page has measured them, are two more.
@@ -107,6 +107,7 @@ TRAINING_LOSSES = Quantity(
     "nats per token",
     "Olsson et al. 2022",
     function="training_history",
+    needs=("history",),
     code=f"""
 {_RECORDS}
 names = ["text_loss", "first_half_loss", "second_half_loss"]
@@ -120,6 +121,7 @@ TRAINING_SCORES = Quantity(
     "as the score; on other random tokens than the page of induction has, so it differs a little",
     "Olsson et al. 2022",
     function="training_history",
+    needs=("history",),
     code=f"""
 {_RECORDS}
 result = torch.tensor([record["scores"][SCORE] for record in records])  # [step, layer, head]
@@ -132,6 +134,7 @@ STEP_SCORES = Quantity(
     "as the score; on other random tokens than the page of induction has, so it differs a little",
     "Olsson et al. 2022",
     function="training_history",
+    needs=("history",),
     code=f"""
 {_RECORDS}
 last = [record for record in records if record["step"] <= STEP][-1]
@@ -146,6 +149,7 @@ TRANSITION = Quantity(
     "training step; as exact as the steps that were measured are close",
     "Olsson et al. 2022, phase change; the half is our convention",
     function="training_history",
+    needs=("history",),
     code=f"""
 {_RECORDS}
 best = torch.tensor([record["scores"]["induction"] for record in records]).amax((1, 2))

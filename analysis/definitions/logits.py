@@ -11,22 +11,22 @@ ATTRIBUTION = Quantity(
     "ARENA 1.2, section 3.4; TransformerLens, direct_logit_attribution",
     function="logit_attribution",
     results=("Attribution",),
-    needs=("run", "targets"),
+    needs=("run", "writes", "targets"),
     axes=("sequence", "dest"),
     code="""
-parts = {
-    "Direct": (cache["hook_embed"][:, :n_pos] * direction).sum(-1),
-    "Positions": (cache["hook_pos_embed"].expand_as(cache["hook_embed"])[:, :n_pos] * direction)
-    .sum(-1),
-}
+def along(write):  # [batch, pos]
+    return (write.expand_as(cache["hook_embed"])[:, :n_pos] * direction).sum(-1)
+
+
+parts = {"Direct": along(cache["hook_embed"])}
+if "hook_pos_embed" in cache.keys():
+    parts["Positions"] = along(cache["hook_pos_embed"])
 for layer in range(n_layers):
-    z = cache[f"blocks.{layer}.attn.hook_z"][:, :n_pos]
-    for head in range(n_heads):
-        parts[f"L{layer}H{head}"] = (z[:, :, head] @ model.W_O[layer, head] * direction).sum(-1)
-    constant = constant + direction @ model.blocks[layer].attn.b_O
-    if facts["d_mlp"]:
-        written = cache[f"blocks.{layer}.hook_mlp_out"][:, :n_pos]
-        parts[f"MLP{layer}"] = (written * direction).sum(-1)
+    for head, write in enumerate(writes_of(layer, cache).unbind(2)):
+        parts[f"L{layer}H{head}"] = along(write)
+    constant = constant + along(bias_write(layer, cache))
+    if f"blocks.{layer}.hook_mlp_out" in cache.keys():
+        parts[f"MLP{layer}"] = along(cache[f"blocks.{layer}.hook_mlp_out"])
 if constant.abs().max() > 0:
     parts["Biases"] = constant
 result = torch.stack(list(parts.values()), -1)  # [batch, pos, component]
@@ -41,15 +41,14 @@ LAYER_ATTRIBUTION = Quantity(
     "ARENA 1.2, section 3.4, summed",
     function="logit_attribution",
     results=("Attribution",),
-    needs=("run", "targets"),
+    needs=("run", "writes", "targets"),
     axes=("sequence", "dest"),
     code="""
 attention, mlp = [], []
 for layer in range(n_layers):
-    z = cache[f"blocks.{layer}.attn.hook_z"][:, :n_pos]
-    written = torch.einsum("bphe,hem->bpm", z, model.W_O[layer])
+    written = writes_of(layer, cache)[:, :n_pos].sum(2)
     attention.append((written * direction).sum(-1))
-    if facts["d_mlp"]:
+    if f"blocks.{layer}.hook_mlp_out" in cache.keys():
         mlp.append((cache[f"blocks.{layer}.hook_mlp_out"][:, :n_pos] * direction).sum(-1))
 result = torch.stack(attention + mlp, -1)  # [sequence, pos, layers of attention, then of MLPs]
 """,
@@ -68,12 +67,13 @@ SOURCE_ATTRIBUTION = Quantity(
     "ARENA 1.2, section 3.4, with z = sum over src of pattern * v written out",
     function="source_attribution",
     results=("SourceAttribution",),
-    needs=("run", "targets"),
+    needs=("run", "writes", "targets"),
     axes=("sequence",),
     code="""
 pattern_of_head = cache[f"blocks.{LAYER}.attn.hook_pattern"][:, HEAD, :n_pos, :n_pos]
-value = cache[f"blocks.{LAYER}.attn.hook_v"][:, :n_pos, HEAD]
-read = direction @ model.W_O[LAYER, HEAD].T
+values = cache[f"blocks.{LAYER}.attn.hook_v"][:, :n_pos]
+value = values[:, :, HEAD * values.shape[2] // n_heads]  # heads of a group share them
+read = read_by_head(LAYER, HEAD, direction, cache)
 result = pattern_of_head * (read @ value.mT)  # [batch, dest, src]
 """,
 )
@@ -86,17 +86,12 @@ LENS = Quantity(
     "nostalgebraist 2020",
     function="logit_lens",
     results=("Lens",),
-    needs=("run",),
+    needs=("run", "readout"),
     axes=("sequence",),
     code="""
 streams = ["blocks.0.hook_resid_pre"]
 streams += [f"blocks.{layer}.hook_resid_post" for layer in range(n_layers)]
-depths = []
-for name in streams:
-    stream = cache[name]
-    if facts["normalization"]:
-        stream = model.ln_final.original_component(stream)
-    depths.append((stream @ model.W_U + model.b_U).softmax(-1))
+depths = [logits_of(cache[name]).softmax(-1) for name in streams]
 end = depths[-1].argmax(-1, keepdim=True)  # what the model ends with
 result = torch.stack([p.gather(-1, end)[..., 0] for p in depths], 1)  # [sequence, depth, pos]
 """,
@@ -110,12 +105,12 @@ DECOMPOSITION = Quantity(
     "ARENA 1.2, sections 4.6 and 4.7; there, positions ahead are counted too",
     function="k_composition",
     results=("Decomposition",),
-    needs=("run", "weights", "parts"),
+    needs=("run", "writes", "weights", "compared", "parts"),
     code="""
 # Only places that may be looked at; the mean over sequences.
 seen = torch.ones(tokens.shape[1], tokens.shape[1], dtype=bool).tril()
 spread = [
-    [(a @ b.mT / d_head**0.5)[:, seen].std(-1).mean() for b in keys.values()]
+    [(a @ b.mT * SCALE)[:, seen].std(-1).mean() for b in keys.values()]
     for a in queries.values()
 ]
 print(list(queries))
@@ -131,13 +126,13 @@ SCORE_SPLIT = Quantity(
     "ARENA 1.2, section 4.7",
     function="score_split",
     results=("ScoreSplit",),
-    needs=("run", "weights", "parts"),
+    needs=("run", "writes", "weights", "compared", "parts"),
     code="""
-query = cache[f"blocks.{LAYER}.attn.hook_q"][ROW, DEST, HEAD]
-key = cache[f"blocks.{LAYER}.attn.hook_k"][ROW, SRC, HEAD]
-print(list(queries), query @ key / d_head**0.5)
-query_side = [part[ROW, DEST] @ key / d_head**0.5 for part in queries.values()]
-key_side = [query @ part[ROW, SRC] / d_head**0.5 for part in keys.values()]
+query = compared("q", LAYER, HEAD)[ROW, DEST]
+key = compared("k", LAYER, HEAD)[ROW, SRC]
+print(list(queries), query @ key * SCALE)
+query_side = [part[ROW, DEST] @ key * SCALE for part in queries.values()]
+key_side = [query @ part[ROW, SRC] * SCALE for part in keys.values()]
 result = torch.tensor([query_side, key_side])  # each sums to the score
 """,
 )

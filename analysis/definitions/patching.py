@@ -11,7 +11,6 @@ LOGIT_DIFFERENCE = Quantity(
     function="prompt_pair",
     results=("PatchMap",),
     needs=("pair",),
-    any_model=True,
     code="result = torch.stack([m_clean, m_corrupt])",
 )
 PATCHING = Quantity(
@@ -25,7 +24,6 @@ PATCHING = Quantity(
     function="activation_patching",
     results=("PatchMap",),
     needs=("pair", "patched"),
-    any_model=True,
     code="""
 name = hook_name(LAYER)
 
@@ -51,7 +49,6 @@ ATTRIBUTION_PATCHING = Quantity(
     function="attribution_patching",
     results=("PatchMap",),
     needs=("pair", "patched"),
-    any_model=True,
     code="""
 seen = {}
 
@@ -84,24 +81,20 @@ PATH_PATCHING = Quantity(
     "Wang et al. 2022; Goldowsky-Dill et al. 2023",
     function="path_patching",
     results=("PathMap",),
-    needs=("pair",),
+    needs=("pair", "writes", "norm", "reads"),
     code="""
-weights, biases = getattr(model, f"W_{INTO.upper()}"), getattr(model, f"b_{INTO.upper()}")
 name = f"blocks.{LAYER}.attn.hook_{INTO}"
 result = torch.full((n_layers, n_heads), torch.nan)  # of the head that writes
+own = HEAD * readers_of(INTO) // n_heads  # heads of a group share keys and values
 for layer in range(LAYER):
-    clean_z, corrupt_z = (c[f"blocks.{layer}.attn.hook_z"] for c in (clean_cache, corrupt_cache))
-    for head in range(n_heads):
+    changes = writes_of(layer, clean_cache) - writes_of(layer, corrupt_cache)
+    for head, change in enumerate(changes.unbind(2)):
         # The stream as the reading head would see it if this one head had its clean output.
-        change = (clean_z - corrupt_z)[:, :, head] @ model.W_O[layer, head]
-        stream = corrupt_cache[f"blocks.{LAYER}.hook_resid_pre"] + change
-        if facts["normalization"]:
-            stream = model.blocks[LAYER].ln1.original_component(stream)
-        read = stream @ weights[LAYER, HEAD] + biases[LAYER, HEAD]
+        read = reads_of(corrupt_cache[f"blocks.{LAYER}.hook_resid_pre"] + change, LAYER, INTO, own)
 
         def patch(activation, hook):
             new = activation.clone()
-            new[:, :, HEAD] = read
+            new[:, :, own] = read
             return new
 
         m = difference(model.run_with_hooks(corrupt, fwd_hooks=[(name, patch)]))
@@ -122,7 +115,7 @@ EDGE_ATTRIBUTION = Quantity(
         "Edge",
         "Reader",
     ),
-    needs=("run", "loss", "cut", "edges"),
+    needs=("run", "writes", "norm", "reads", "loss", "cut", "edges"),
     code="""
 for edge, nats in sorted(edges.items(), key=lambda item: -abs(item[1]))[:10]:
     print(*edge, f"{nats:+.3f}")
@@ -130,18 +123,23 @@ result = torch.tensor(list(edges.values()))
 """,
 )
 _RECOVERED = """
+def heads_of(layer, head, part):  # that read through it; those of a group share keys and values
+    group = n_heads // readers_of(part)
+    return {(layer, head * group + i) for i in range(group)}
+
+
 def strongest(count):  # those of them that lie on a path to the logits
     ordered = sorted(edges, key=lambda edge: -abs(edges[edge]))[:count]
     kept, live = set(), set()
     for writer, reader in sorted(ordered, key=lambda edge: -edge[0][0]):  # the last layer first
-        if reader == "logits" or reader[:2] in live:
+        if reader == "logits" or not live.isdisjoint(heads_of(*reader)):
             kept.add((writer, reader))
             live.add(writer)
     return kept
 
 
 def loss_with(kept):  # every other edge is cut
-    streams, gone = {}, {}
+    streams, gone, changed, scales = {}, {}, {}, {}
 
     def own_stream(reader, layer):
         cut_off = [gone[writer] for writer in gone if (writer, reader) not in kept]
@@ -155,7 +153,7 @@ def loss_with(kept):  # every other edge is cut
 
     def read_again(layer, part):
         def hook(activation, hook):
-            readers = [(layer, head, part) for head in range(n_heads)]
+            readers = [(layer, head, part) for head in range(readers_of(part))]
             read = [reads_of(own_stream(r, layer), layer, part, r[1]) for r in readers]
             return torch.stack(read, 2)
 
@@ -163,11 +161,23 @@ def loss_with(kept):  # every other edge is cut
 
     def note_writes(layer):
         def hook(z, hook):
-            change = cut(cache[z_hook(layer)], layer) - z
-            for head, written in enumerate(writes_of(change, layer).unbind(2)):
-                gone[layer, head] = written
+            changed[layer] = cut(cache[z_hook(layer)], layer) - z
 
         return z_hook(layer), hook
+
+    def note_output(layer):
+        def hook(written, hook):
+            writes = writes_of(layer, scales, changed.pop(layer))
+            gone.update({(layer, head): write for head, write in enumerate(writes.unbind(2))})
+
+        return f"blocks.{layer}.hook_attn_out", hook
+
+    def note_scale(layer):  # of a norm that follows the heads' sum
+        def hook(scale, hook):
+            scales[name] = scale
+
+        name = f"blocks.{layer}.ln1_post.hook_scale"
+        return name, hook
 
     def read_logits(stream, hook):
         streams[n_layers] = stream
@@ -176,7 +186,9 @@ def loss_with(kept):  # every other edge is cut
     hooks = []
     for layer in range(n_layers):
         hooks += [note_stream(layer), *(read_again(layer, part) for part in "qkv" if layer)]
-        hooks.append(note_writes(layer))
+        hooks += [note_writes(layer), note_output(layer)]
+        if hasattr(model.blocks[layer], "ln1_post"):
+            hooks.append(note_scale(layer))
     return loss([*hooks, (f"blocks.{n_layers - 1}.hook_resid_post", read_logits)])
 
 
@@ -201,7 +213,7 @@ FAITHFULNESS = Quantity(
     "Wang et al. 2022; Conmy et al. 2023",
     function="faithfulness",
     results=("Faithfulness",),
-    needs=("run", "loss", "cut", "edges"),
+    needs=("run", "writes", "norm", "reads", "loss", "cut", "edges"),
     code=_RECOVERED.replace("LEAST", "0.05"),
 )
 PAIR_EDGES = Quantity(
@@ -214,7 +226,7 @@ PAIR_EDGES = Quantity(
     "Syed et al. 2023",
     function="pair_edge_attribution",
     results=("PairEdgeAttribution",),
-    needs=("pair", "between", "edges"),
+    needs=("pair", "between", "writes", "norm", "reads", "edges"),
     code=EDGE_ATTRIBUTION.code.replace("nats", "worth"),
 )
 PAIR_FAITHFULNESS = Quantity(
@@ -227,7 +239,7 @@ PAIR_FAITHFULNESS = Quantity(
     "Wang et al. 2022; Conmy et al. 2023",
     function="pair_faithfulness",
     results=("PairFaithfulness",),
-    needs=("pair", "between", "edges"),
+    needs=("pair", "between", "writes", "norm", "reads", "edges"),
     # A cost is minus the logit difference.
     code=_RECOVERED.replace("LEAST", "0.1").replace(
         "recovered(kept), loss_with(kept)", "recovered(kept), -loss_with(kept)"

@@ -17,15 +17,13 @@ class Quantity:
         source: Who defined it.
         function: The public name in `analysis` of what computes it.
         results: Classes of the results that hold it: they may be read from a file.
-        needs: The parts that its code begins with (`app.frame.snippets.parts`); with "repeated"
-            it is about repeated tokens only.
+        needs: The parts that its code begins with (`app.frame.snippets.parts`), which are written
+            for the model's own norms, positions and shared keys; with "repeated" it is about
+            repeated tokens only. A part that a model does not allow leaves it without code.
         code: Plain Python for a reader; it ends with `result`, the numbers that the page shows.
             Names in capitals are set from the view. Empty where there is none.
         axes: What the first axes of `result` are, so that a figure takes its own part of it:
             sequence, layer, head, dest or neuron; any other name is not taken from.
-        any_model: Whether the code holds for every architecture, as it does for what is made of
-            activations and runs alone. Weights need another treatment with rotary positions,
-            shared keys and values, or RMS norms.
     """
 
     name: str
@@ -39,7 +37,6 @@ class Quantity:
     needs: tuple[str, ...] = ()
     code: str = ""
     axes: tuple[str, ...] = ()
-    any_model: bool = False
 
     def __post_init__(self) -> None:
         for field in ("name", "meaning", "formula", "unit", "source", "function"):

@@ -10,7 +10,6 @@ TOKENS = Quantity(
     "ARENA 1.2, section 1.3",
     function="tokenize",
     results=("Tokens",),
-    any_model=True,
     code="result = tokens\nprint(tokenizer.convert_ids_to_tokens(tokens[0].tolist()))",
 )
 LOSS = Quantity(
@@ -22,7 +21,6 @@ LOSS = Quantity(
     function="next_token_stats",
     results=("NextTokenStats",),
     needs=("run",),
-    any_model=True,
     code="result = -next_token_log_probs(logits).mean()",
 )
 HALF_LOSS = Quantity(
@@ -35,7 +33,6 @@ HALF_LOSS = Quantity(
     function="next_token_stats",
     results=("NextTokenStats",),
     needs=("repeated", "run"),
-    any_model=True,
     code="""
 log_probs = next_token_log_probs(logits)
 result = torch.stack([-log_probs[:, :S].mean(), -log_probs[:, scored].mean()])
@@ -51,7 +48,6 @@ LOG_PROBS = Quantity(
     results=("NextTokenStats",),
     needs=("run",),
     axes=("sequence",),
-    any_model=True,
     code="result = next_token_log_probs(logits)  # [sequence, entry]",
 )
 MEAN_LOG_PROBS = Quantity(
@@ -63,7 +59,6 @@ MEAN_LOG_PROBS = Quantity(
     function="next_token_stats",
     results=("NextTokenStats",),
     needs=("run",),
-    any_model=True,
     code="result = next_token_log_probs(logits).mean(0)  # [entry]",
 )
 NEXT_TOKENS = Quantity(
@@ -76,7 +71,6 @@ NEXT_TOKENS = Quantity(
     results=("NextTokenStats",),
     needs=("run",),
     axes=("sequence",),
-    any_model=True,
     code="result = logits[:, -1].softmax(-1).topk(10).values  # [sequence, rank]",
 )
 PATTERN = Quantity(
@@ -90,7 +84,6 @@ PATTERN = Quantity(
     results=("Patterns",),
     needs=("run", "pattern"),
     axes=("sequence", "layer", "head"),
-    any_model=True,
     code="result = pattern  # [sequence, layer, head, dest, src]",
 )
 PATTERN_CHECK = Quantity(
@@ -101,11 +94,11 @@ PATTERN_CHECK = Quantity(
     "ARENA 1.2, section 1.6",
     function="verify_pattern",
     results=("PatternCheck",),
-    needs=("run",),
+    needs=("run", "compared"),
     axes=("sequence", "head"),
     code="""
-q, k = (cache[f"blocks.{LAYER}.attn.hook_{part}"] for part in ("q", "k"))
-scores = torch.einsum("bdhe,bshe->bhds", q, k) / d_head**0.5
+q, k = (torch.stack([compared(s, LAYER, h) for h in range(n_heads)], 1) for s in "qk")
+scores = bent(q @ k.mT * SCALE)
 ahead = torch.ones(scores.shape[-2:], dtype=bool).triu(1)
 result = scores.masked_fill(ahead, -torch.inf).softmax(-1)  # [batch, head, dest, src]
 print((result - cache[f"blocks.{LAYER}.attn.hook_pattern"]).abs().max())
@@ -124,7 +117,6 @@ ACTIVATION = Quantity(
         "HookPoint",
     ),
     needs=("run",),
-    any_model=True,
     code="""
 result = cache[ACTIVATION][ROW]
 if ACTIVATION.endswith("attn_scores") and torch.allclose(result.sum(-1), torch.ones(1)):
@@ -147,7 +139,6 @@ NAMES = Quantity(
     function="hook_points",
     results=("HookPoint", "Parameter"),
     needs=("run",),
-    any_model=True,
     code="""
 for name, activation in cache.items():
     print(name, tuple(activation.shape))
@@ -174,7 +165,6 @@ HEAD_WEIGHT = Quantity(
     "ARENA 1.2, section 1.1; TransformerLens naming",
     function="head_weight",
     results=("HeadWeight",),
-    any_model=True,
     code="""
 every = getattr(model.blocks[LAYER].attn, WEIGHT)
 result = every[HEAD * len(every) // n_heads]  # heads may share keys and values
@@ -191,8 +181,7 @@ NEURON_ACTIVATION = Quantity(
         "NeuronActivations",
         "NeuronPeaks",
     ),
-    needs=("run",),
-    any_model=True,
+    needs=("run", "neurons"),
     axes=("sequence", "pos", "neuron"),
     code='result = cache[f"blocks.{LAYER}.mlp.hook_post"]  # [sequence, pos, neuron]',
 )
@@ -204,9 +193,8 @@ NEURON_PEAKS = Quantity(
     "Headscope",
     function="neuron_peaks",
     results=("NeuronPeaks",),
-    needs=("run",),
+    needs=("run", "neurons"),
     axes=("every layer", "sequence"),
-    any_model=True,
     code="""
 first = int(tokens[0, 0] == tokenizer.bos_token_id)
 fired = torch.stack([cache[f"blocks.{i}.mlp.hook_post"] for i in range(n_layers)])
@@ -221,6 +209,11 @@ NEURON_TOKENS = Quantity(
     "Geva et al. 2022",
     function="promoted_tokens",
     results=("TokenRanking",),
-    needs=("weights",),
-    code="result = model.blocks[LAYER].mlp.W_out[NEURON] @ W_U  # logits for one unit",
+    needs=("neurons", "unembedding"),
+    code="""
+written = model.blocks[LAYER].mlp.W_out[NEURON]
+if hasattr(model.blocks[LAYER], "ln2_post"):  # a norm after the MLP, its scale taken for 1
+    written = written * gain(model.blocks[LAYER].ln2_post)
+result = written @ W_U  # logits for one unit
+""",
 )

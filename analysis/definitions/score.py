@@ -32,7 +32,6 @@ class Score(Quantity):
     results: tuple[str, ...] = ("HeadScores",)
     needs: tuple[str, ...] = ("run", "pattern", "score")
     axes: tuple[str, ...] = ("layer", "head")
-    any_model: bool = True
 
     def __post_init__(self) -> None:
         Quantity.__post_init__(self)

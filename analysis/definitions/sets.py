@@ -24,7 +24,6 @@ VERDICT = Quantity(
     function="verdict",
     results=("Verdict", "GroupTest"),
     needs=("set", "run", "loss", "ablate"),
-    any_model=True,
     code="""
 def metric(hooks=()):  # mean logit difference of answer and foil after each prompt
     logits = model.run_with_hooks(tokens, fwd_hooks=list(hooks))[:, -1]
@@ -69,7 +68,6 @@ ATTENTION_OVER_SET = Quantity(
     results=("ByRow",),
     needs=("set", "run"),
     axes=("layer", "head"),
-    any_model=True,
     code="""
 each, to, of = torch.arange(len(tokens)), PLACES[DEST_PLACE], PLACES[SRC_PLACE]
 patterns = [cache[f"blocks.{i}.attn.hook_pattern"][each, :, to, of] for i in range(n_layers)]
@@ -97,7 +95,6 @@ ABLATION_OVER_SET = Quantity(
     results=("ByRow",),
     needs=("set", "run", "loss", "ablate"),
     axes=("layer", "head"),
-    any_model=True,
     code="""
 def metric(hooks=()):  # mean logit difference of answer and foil after each prompt
     logits = model.run_with_hooks(tokens, fwd_hooks=list(hooks))[:, -1]
@@ -122,7 +119,6 @@ PATCHING_OVER_SET = Quantity(
     results=("ByRow",),
     needs=("set", "run"),
     axes=("layer", "head"),
-    any_model=True,
     code="""
 rows = [tokenizer.encode(text, add_special_tokens=False) for text in CORRUPTS]
 corrupt = torch.tensor([[tokenizer.bos_token_id] * PREPEND_BOS + ids for ids in rows])

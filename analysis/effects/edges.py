@@ -364,6 +364,8 @@ class CutRuns:
             def read(activation: Tensor, hook: object) -> Tensor:
                 own = stream[layer] + missing(_readers(model, layer, each), layer)
                 normed = model.bridge.blocks[layer].ln1(own.flatten(0, 1)).view_as(own)
+                if model.info.positions == "shortformer" and each != "v":
+                    normed = normed + model.bridge.W_pos[: own.shape[2]]
                 again = torch.einsum("hbpm,hme->bphe", normed, weights)
                 return again if bias is None else again + bias
 

@@ -13,6 +13,7 @@ from analysis.effects.replacements import mean_over, reference_windows
 from analysis.errors import AnalysisError
 from analysis.head import Head, all_heads, require_heads
 from analysis.heads.scores import targets
+from analysis.limits import rows_at_once
 from analysis.models.capabilities import require_pattern_edits
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import Hook, next_token_log_probs, run, silence
@@ -137,7 +138,11 @@ def keep_only(model: HeadModel, tokens: Tokens, heads: Iterable[Head]) -> float:
     if kept:
         require_heads(model.info, kept)
     dropped = [head for head in all_heads(model.info) if head not in kept]
-    return _loss(model, tokens, silence(dropped))
+    total = 0.0
+    for ids in tokens.tensor.split(rows_at_once(tokens.length, model.d_vocab)):
+        logits, _ = run(model, ids, hooks=silence(dropped))
+        total -= float(next_token_log_probs(logits, ids)[:, tokens.scored].mean(-1).sum())
+    return total / tokens.batch
 
 
 def offset_ablation(

@@ -298,7 +298,9 @@ def path_patching(
         ]
         streams = runs.recording.stream[reader.layer] + torch.stack(changes)
         read = activation_after(model, runs.recording, reader.layer, streams, point)
-        cases += [(Edit(reader.layer, point, part, own[:, :, reader.head]),) for own in read]
+        # Copies: a view of one head would keep all heads of every case until the end.
+        own = read[..., reader.head, :].clone()
+        cases += [(Edit(reader.layer, point, part, values),) for values in own]
     effects = np.full((model.n_layers, model.n_heads), np.nan, np.float32)
     for writer, effect in zip(writers, runs.restored(cases, progress), strict=True):
         effects[writer] = effect

@@ -9,7 +9,7 @@ from analysis.definitions import SCORES, TARGETED, ScoreName
 from analysis.head import Head
 from analysis.models.loading import HeadModel
 from analysis.runs.inputs import repeated_tokens
-from analysis.runs.patterns import attention_patterns
+from analysis.runs.patterns import attention_patterns, layers_in_pieces
 from analysis.runs.results import HeadScores, Patterns
 from analysis.tokens import Tokens
 
@@ -30,7 +30,13 @@ def head_scores(
     """
     if tokens is None:
         tokens = repeated_tokens(model, seed=seed)
-    return score_patterns(attention_patterns(model, tokens, without=without), tokens)
+    pieces = layers_in_pieces(model, tokens)  # of a wide model all patterns are too many
+    return _joined(
+        [
+            score_patterns(attention_patterns(model, tokens, layers, without), tokens)
+            for layers in pieces
+        ]
+    )
 
 
 def score_patterns(patterns: Patterns, tokens: Tokens) -> HeadScores:
@@ -54,6 +60,18 @@ def score_patterns(patterns: Patterns, tokens: Tokens) -> HeadScores:
         chance={name: _mean(found).item() for name, found in chance.items()},
         course_stripe=_course_stripe(values, tokens.half_length),
         layers=patterns.layers,
+    )
+
+
+def _joined(pieces: Sequence[HeadScores]) -> HeadScores:
+    """The scores of some layers after the other."""
+    stripes = [each.course_stripe for each in pieces if each.course_stripe is not None]
+    return HeadScores(
+        values={name: np.concatenate([each.values[name] for each in pieces]) for name in SCORES},
+        spread={name: np.concatenate([each.spread[name] for each in pieces]) for name in SCORES},
+        chance=pieces[0].chance,
+        course_stripe=np.concatenate(stripes) if stripes else None,
+        layers=tuple(layer for each in pieces for layer in each.layers),
     )
 
 

@@ -249,8 +249,8 @@ def _split(model: HeadModel, ids: Tensor, head: Head) -> _Parts:
     _, kept = run(model, ids, capture=[*own, *earlier, *scales, *compared])
 
     weights = circuit_weights(model)
-    w_q, w_k = weights.W_Q[head.layer, head.head], weights.W_K[head.layer, head.head]
-    b_q, b_k = weights.b_Q[head.layer, head.head], weights.b_K[head.layer, head.head]
+    w_q, w_k = weights.read("Q", head), weights.read("K", head)
+    b_q, b_k = weights.bias("Q", head), weights.bias("K", head)
     true_stream = kept[own[0]]
     scale = kept[scale_name] if scales else torch.ones_like(true_stream[..., :1])
     labels, queries, keys = [], [], []

@@ -142,6 +142,13 @@ def _same_folder(path: Path, folder: Path) -> bool:
         return False
 
 
+def folder_name(info: ModelInfo) -> str:
+    """The folder of a model as a notebook looks for it: below the folder of a user's own."""
+    root = _own_root()
+    below = root is not None and root != info.folder and root in info.folder.parents
+    return str(info.folder.relative_to(root)) if root and below else info.folder.name
+
+
 def own_folder_problem() -> str:
     """Why HEADSCOPE_MODELS brings no models, as a sentence; empty where it does or is not set."""
     root = _own_root()

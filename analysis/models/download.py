@@ -5,7 +5,9 @@
 What is fetched stands in the store once it is complete and not before: files are gathered in a
 folder aside, their sizes and checksums compared with the hub's list, and the folder renamed. From
 models whose `format` is `hf` come config.json, the tokenizer and safetensors, never a pickle; the
-state dict of those whose `format` is `tl` is converted, by torch's loader for weights alone.
+state dict of those whose `format` is `tl` is converted, by torch's loader for weights alone. For
+gated models the hub gets the token that its own client finds on this machine (HF_TOKEN, or the file
+that `hf auth login` writes); for no others, and it is neither shown nor kept.
 """
 
 import json
@@ -35,7 +37,7 @@ from analysis.models.catalog import (
     store,
 )
 from analysis.models.config import ORIGIN
-from analysis.models.info import ModelInfo
+from analysis.models.info import ModelInfo, has_hub_token
 
 Progress = Callable[[int, int], None]
 
@@ -91,9 +93,9 @@ def download_model(name: str, progress: Progress = lambda done, total: None) -> 
             cancel, which ends the transfer and leaves nothing behind.
 
     Raises:
-        AnalysisError: Not a model that is handed out to everybody, too large for this machine's
-            memory or disk, or a hub that cannot be reached, refuses, breaks off, or sends
-            something else than it lists. The sentence says which.
+        AnalysisError: Not a model that is handed out, gated without a token here, too
+            large for this machine's memory or disk, or a hub that cannot be reached, refuses,
+            breaks off, or sends something else than it lists. The sentence says which.
     """
     if "@" in name:
         _download_checkpoint(name, progress)
@@ -132,10 +134,11 @@ def _checked(name: str) -> ModelInfo:
         raise AnalysisError("There is no model of that name to download.")
     if info.available:
         raise AnalysisError(f"{name} is here already.")
-    if info.gated:
+    if info.gated and not has_hub_token():
         raise AnalysisError(
-            f"The hub hands out {name} only to accounts that have accepted its licence. Fetch it "
-            "there, and put its folder into the one that HEADSCOPE_MODELS names."
+            f"The hub hands out {name} only to accounts that have accepted its licence, and this "
+            "machine has no token of one. Set HF_TOKEN or run `hf auth login`, or put the model's "
+            "folder into the one that HEADSCOPE_MODELS names."
         )
     if not info.fits:
         raise AnalysisError(f"{name} is too large for this machine's memory.")
@@ -189,7 +192,8 @@ def _scratch_folder() -> Iterator[Path]:
 
 def _fetch(info: ModelInfo, parts: list[dict[str, Any]], folder: Path, progress: Progress) -> int:
     """Fetch files into a folder and note where they came from; bytes of all."""
-    request = {"folder": str(folder), "parts": parts}
+    # The token itself is left to the process that uses it.
+    request = {"folder": str(folder), "parts": parts, "with_token": info.gated}
     done, total = 0, info.download_mb * _MB
     within, otherwise = _START_WITHIN, "The model hub's client cannot be started."
     with _running("analysis.models.hub", json.dumps(request)) as process:

@@ -23,6 +23,14 @@ CHUNK = 2**18
 SAFETENSORS = "*.safetensors"
 
 
+_ASKS_FOR_ACCOUNT = "The hub asks for an account that has accepted the licence of this model."
+_NOT_ACCEPTED = (
+    "The account of this machine's token has not accepted the licence of this model. Do that on "
+    "the hub's page of the model, and try again."
+)
+_UNKNOWN_TOKEN = "The hub does not accept this machine's token. Log in anew, and try again."
+
+
 class _Refused(Exception):
     """What is on the hub cannot be taken; the message says why."""
 
@@ -36,27 +44,32 @@ def main(request: dict[str, Any]) -> None:
     constants.DOWNLOAD_CHUNK_SIZE = CHUNK
     _say(ready=True)
     done = 0
+    # None of the sentences below holds words of an error, which could hold the token.
+    token = huggingface_hub.get_token() if request.get("with_token") else None
     try:
-        plan = [file for part in request["parts"] for file in _listed(huggingface_hub, part)]
+        plan = [file for part in request["parts"] for file in _listed(huggingface_hub, part, token)]
         commits = {file["source"]: file["revision"] for file in plan}
         _say(total=sum(file["size"] for file in plan), commits=commits)
         folder = Path(request["folder"])
         for file in plan:
-            _fetch(huggingface_hub, folder, file, done)
+            _fetch(huggingface_hub, folder, file, done, token)
             done += file["size"]
         shutil.rmtree(folder / ".cache", ignore_errors=True)  # the client's own notes
         _say(finished=True)
     except _Refused as refusal:
         _say(refused=str(refusal))
     except errors.GatedRepoError:
-        _say(refused="The hub asks for an account that has accepted the licence of this model.")
+        _say(refused=_NOT_ACCEPTED if token else _ASKS_FOR_ACCOUNT)
     except errors.RepositoryNotFoundError:
         _say(refused="The hub does not have this model, or does not hand it out to everybody.")
     except (errors.RevisionNotFoundError, errors.RemoteEntryNotFoundError):
         _say(refused="The hub no longer has the version of this model that is asked for.")
     except errors.HfHubHTTPError as error:
         status = error.response.status_code
-        _say(refused=f"The hub refused with status {status}. Try again later.")
+        if token and status in (401, 403):
+            _say(refused=_UNKNOWN_TOKEN)
+        else:
+            _say(refused=f"The hub refused with status {status}. Try again later.")
     # Every library below the client has errors of its own for a line that fails.
     except Exception as error:
         _say(refused=_broken_line(error, begun=done > 0 or _Bar.shown > 0))
@@ -70,7 +83,7 @@ def _broken_line(error: Exception, begun: bool) -> str:
     return "The model hub cannot be reached from this machine."
 
 
-def _listed(hub: Any, part: dict[str, Any]) -> list[dict[str, Any]]:
+def _listed(hub: Any, part: dict[str, Any], token: str | None) -> list[dict[str, Any]]:
     """The files of a repository that are wanted, all at the one commit that it is at now."""
     source = part["source"]
     info = hub.HfApi().model_info(
@@ -78,7 +91,7 @@ def _listed(hub: Any, part: dict[str, Any]) -> list[dict[str, Any]]:
         revision=part["revision"],
         timeout=ANSWER_WITHIN,
         files_metadata=True,
-        token=False,
+        token=token or False,
     )
     there = {file.rfilename: file for file in info.siblings or ()}
     names = wanted(list(there), part["files"])
@@ -143,7 +156,7 @@ class _Bar:
         pass
 
 
-def _fetch(hub: Any, folder: Path, file: dict[str, Any], before: int) -> None:
+def _fetch(hub: Any, folder: Path, file: dict[str, Any], before: int, token: str | None) -> None:
     _Bar.before = before
     hub.hf_hub_download(
         file["source"],
@@ -151,7 +164,7 @@ def _fetch(hub: Any, folder: Path, file: dict[str, Any], before: int) -> None:
         revision=file["revision"],
         local_dir=folder,
         etag_timeout=ANSWER_WITHIN,
-        token=False,
+        token=token or False,
         tqdm_class=_Bar,
     )
     got = folder / file["name"]

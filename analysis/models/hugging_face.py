@@ -42,7 +42,6 @@ class Loaded:
     bridge: TransformerBridge
     tokenizer: PreTrainedTokenizerBase
     checked: float | None
-    scales: tuple[float, ...] | None
 
 
 def load_hugging_face(info: ModelInfo, folder: Path, device: str) -> Loaded:
@@ -77,7 +76,6 @@ def load_hugging_face(info: ModelInfo, folder: Path, device: str) -> Loaded:
         bridge=bridge,
         tokenizer=tokenizer,
         checked=checked,
-        scales=found.scales,
     )
 
 
@@ -110,6 +108,7 @@ def as_found(
         has_bos=bos is not None,
         start="" if first is None else str(tokenizer.convert_ids_to_tokens(first)),
         traits=found.traits,
+        scales=found.scales,
     )
 
 

@@ -13,6 +13,8 @@ BYTES_PER_PARAMETER = 4 * 1.5
 _OWN_GROUPS, _GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+# Where the hub's own client looks for a token before it looks into a file.
+HUB_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 Positions = Literal["learned", "rotary", "shortformer", "alibi", "none"]
 ScoreRule = Literal["plain", "normed", "capped", "other"]
 
@@ -42,6 +44,8 @@ class Traits:
     plain_embedding: bool = True
     # The vector that is added at position p is row p of W_pos.
     position_table: bool = True
+    # The first block's MLP can be run on what its norm leaves of a vector, by itself.
+    mlp_alone: bool = True
     # A norm stands between the heads' sum and the stream.
     post_norm: bool = False
     # The norms' linear part can be multiplied into the weights that read the stream.
@@ -66,7 +70,8 @@ class ModelInfo:
     has vectors where that is more.
 
     Read from files alone, `has_bos`, `start`, `n_params`, `normalization`, `positions` and
-    `traits` are what those say or what is usual; a `HeadModel` carries what it was found to be.
+    `traits` are what those say or what is usual, and `scales` is empty; a `HeadModel` carries what
+    it was found to be. (`scales` stays empty for a native model: 1/sqrt(d_head).)
     """
 
     name: str
@@ -101,6 +106,7 @@ class ModelInfo:
     problem: str = ""
     gated: bool = False  # a hub hands it out only to accounts that have accepted its licence
     commit: str = ""  # of the source that the files were fetched from; empty: not known
+    scales: tuple[float, ...] = ()  # of attention, by layer, NaN where no way to it is known
     step: int | None = None  # of a checkpoint of its training; None: the finished model
 
     @property
@@ -144,8 +150,20 @@ class ModelInfo:
 
     @property
     def downloadable(self) -> bool:
-        """Whether its files are not here, and a hub hands them out to everybody."""
-        return bool(self.source) and not self.gated and not self.available
+        """Whether its files are not here, and a hub hands them out: to everybody, or by token."""
+        return bool(self.source) and not self.available and (not self.gated or has_hub_token())
+
+
+def has_hub_token() -> bool:
+    """Whether this machine has a token of the hub's in one of the usual places; it is not read."""
+    if any(os.environ.get(name) for name in HUB_TOKENS):
+        return True
+    home = os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface"
+    file = Path(os.environ.get("HF_TOKEN_PATH") or Path(home) / "token").expanduser()
+    try:
+        return file.stat().st_size > 0
+    except OSError:
+        return False
 
 
 @cache

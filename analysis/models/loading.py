@@ -1,5 +1,6 @@
 """Loading a model: weights from safetensors into a TransformerLens bridge, with its lock."""
 
+import math
 import os
 import threading
 from dataclasses import dataclass, field
@@ -59,7 +60,6 @@ class HeadModel:
     # The largest difference from transformers on a few tokens, as `analysis.models.check` has it;
     # None for a model in our own format, which nothing else runs.
     checked: float | None = None
-    scales: tuple[float, ...] | None = None  # of attention, by layer, where they were measured
 
     @property
     def name(self) -> str:
@@ -109,8 +109,9 @@ class HeadModel:
         Raises:
             AnalysisError: The layer's module keeps no such number.
         """
-        if self.scales is not None and self.scales[layer] == self.scales[layer]:
-            return self.scales[layer]
+        measured = self.info.scales
+        if measured and not math.isnan(measured[layer]):
+            return measured[layer]
         return attention_scale(self.bridge, layer)
 
     @cached_property
@@ -190,7 +191,6 @@ def load_model(name_or_path: str | Path, device: str = "auto") -> HeadModel:
         loaded.tokenizer,
         fingerprint=mark,
         checked=loaded.checked,
-        scales=loaded.scales,
     )
 
 
@@ -207,7 +207,7 @@ def _load_native(info: ModelInfo, folder: Path, device: str) -> Loaded:
     bridge = native_bridge(info, tokenizer, device)
     load_weights(bridge, folder / WEIGHTS)
     require_finite(bridge.state_dict().items(), info.name)
-    return Loaded(info, bridge, tokenizer, None, None)
+    return Loaded(info, bridge, tokenizer, None)
 
 
 def load_tokenizer(file: Path, bos: str = BOS) -> PreTrainedTokenizerFast:

@@ -88,6 +88,7 @@ def find_out(bridge: Any, ids: Int[Tensor, "batch pos"]) -> Found:
                 lambda: bridge.W_pos[: ids.shape[1]].expand_as(run["hook_pos_embed"]),
                 lambda: run["hook_pos_embed"],
             ),
+            mlp_alone=has_mlp and _mlp_stands_alone(bridge.blocks[0]),
             post_norm=any(getattr(block, "ln1_post", None) is not None for block in bridge.blocks),
             scores=next(filter(lambda rule: rule != "plain", rules), "plain"),
             foldable_norms=norm in ("LN", "RMS")
@@ -339,6 +340,11 @@ def _reaches(edits: list[tuple[int, str, str]], cache: Any, point: str) -> bool:
             if bool((seen[row] - seen[0]).abs().max() <= _TOLERANCE * seen[0].abs().max()):
                 return False
     return True
+
+
+def _mlp_stands_alone(block: Any) -> bool:
+    """Not where MLP and heads share a norm, nor where the bridge has no module of the MLP."""
+    return hasattr(block, "ln2") and getattr(block.mlp, "name", "") is not None
 
 
 def _neurons_write(run: _Run, layer: int) -> bool:

@@ -43,7 +43,7 @@ class _ShortformerAttention(NativeAttention):
         self,
         hidden_states: Float[Tensor, "batch pos d_model"],
         attention_mask: Tensor | None = None,
-        position_ids: Int[Tensor, "batch pos"] | None = None,
+        position_ids: Int[Tensor, "row pos"] | None = None,
         pattern_fn: Any = None,
         **_: Any,
     ) -> tuple[Float[Tensor, "batch pos d_model"], Float[Tensor, "batch head dest src"]]:

@@ -11,7 +11,7 @@ from analysis.models.files import read_object
 
 END = "<|endoftext|>"
 # What stood between documents in training, where a model has no BOS token.
-_SEPARATORS = (END, "<|end_of_text|>")
+SEPARATORS = (END, "<|end_of_text|>")
 # BOS tokens that the classes of transformers have of themselves, where no file names one.
 _OF_CLASS = {
     "GPT2Tokenizer": END,
@@ -61,7 +61,7 @@ def separator(tokenizer: Any) -> int | None:
     The end-of-text token that stood between documents: a chat model's EOS ends a turn instead.
     """
     known = tokenizer.get_vocab()
-    found = next((known[text] for text in _SEPARATORS if text in known), None)
+    found = next((known[text] for text in SEPARATORS if text in known), None)
     return tokenizer.eos_token_id if found is None else found
 
 

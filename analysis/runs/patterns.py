@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-import torch
+import numpy as np
 
 from analysis.arrays import to_numpy
 from analysis.errors import AnalysisError
 from analysis.head import Head, require_heads
-from analysis.limits import MAX_BYTES
+from analysis.limits import MAX_BYTES, rows_at_once
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import run, silence
 from analysis.runs.results import Patterns
@@ -53,5 +53,21 @@ def attention_patterns(
         )
     ablated = require_heads(model.info, without) if without else ()
     names = {layer: f"blocks.{layer}.attn.hook_pattern" for layer in chosen}
-    _, kept = run(model, tokens.tensor, list(names.values()), silence(ablated))
-    return Patterns(to_numpy(torch.stack([kept[names[layer]] for layer in chosen], 1)), chosen)
+    values = np.empty(
+        (tokens.batch, len(chosen), model.n_heads, tokens.length, tokens.length), np.float32
+    )
+    done = 0
+    for some in tokens.tensor.split(rows_at_once(tokens.length, model.d_vocab)):
+        _, kept = run(model, some, list(names.values()), silence(ablated))
+        for place, layer in enumerate(chosen):
+            values[done : done + len(some), place] = to_numpy(kept.pop(names[layer]))
+        done += len(some)
+    return Patterns(values, chosen)
+
+
+def layers_in_pieces(model: HeadModel, tokens: Tokens) -> list[range]:
+    """All layers, as many at a time as `attention_patterns` returns on these tokens."""
+    size = 4 * tokens.batch * model.n_heads * tokens.length**2
+    at_once = max(1, MAX_BYTES // size)
+    layers = range(model.n_layers)
+    return [layers[first : first + at_once] for first in range(0, model.n_layers, at_once)]

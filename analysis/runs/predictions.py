@@ -8,12 +8,10 @@ from torch import Tensor
 
 from analysis.arrays import freeze, to_numpy
 from analysis.errors import AnalysisError
+from analysis.limits import rows_at_once
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import next_token_log_probs, run
 from analysis.runs.inputs import Tokens
-
-# Logits of as many sequences at once; with a vocabulary of 50,000 those of a request would be 1 GB.
-MAX_LOGIT_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,11 +59,8 @@ def next_token_stats(model: HeadModel, tokens: Tokens, top_k: int = 10) -> NextT
     """
     if top_k < 1:
         raise AnalysisError(f"The {top_k} most likely tokens were asked for. Ask for at least 1.")
-    rows = max(1, MAX_LOGIT_BYTES // (4 * tokens.length * model.d_vocab))
-    groups = [
-        _predictions(model, tokens.tensor[first : first + rows], top_k)
-        for first in range(0, tokens.batch, rows)
-    ]
+    rows = rows_at_once(tokens.length, model.d_vocab)
+    groups = [_predictions(model, some, top_k) for some in tokens.tensor.split(rows)]
     top_ids, top_probs, log_probs = map(np.concatenate, zip(*groups, strict=True))
     return NextTokenStats(
         loss=-float(log_probs.mean()),

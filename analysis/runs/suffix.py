@@ -145,18 +145,14 @@ def activation_after(
     def keep(activation: Tensor, hook: object) -> None:
         kept.append(activation.clone())
 
-    args, kwargs = recording.arguments[layer]
     n_cases, batch = streams.shape[:2]
+    args, kwargs = _arguments(recording, layer, n_cases)
     with (
         model.lock,
         torch.inference_mode(),
         model.bridge.hooks(fwd_hooks=[(f"blocks.{layer}.{point}", keep)]),
     ):
-        model.bridge.blocks[layer](
-            streams.flatten(0, 1),
-            *(_tiled(value, n_cases, batch) for value in args),
-            **{name: _tiled(value, n_cases, batch) for name, value in kwargs.items()},
-        )
+        model.bridge.blocks[layer](streams.flatten(0, 1), *args, **kwargs)
     return kept[0].unflatten(0, (n_cases, batch))
 
 
@@ -325,12 +321,8 @@ def _run_blocks(
             joined += len(new)
             if layer == last and only_positions:
                 break
-            args, kwargs = recording.arguments[layer]
-            stream = model.bridge.blocks[layer](
-                stream,
-                *(_tiled(value, joined, batch) for value in args),
-                **{name: _tiled(value, joined, batch) for name, value in kwargs.items()},
-            )
+            args, kwargs = _arguments(recording, layer, joined)
+            stream = model.bridge.blocks[layer](stream, *args, **kwargs)
             stream = stream[0] if isinstance(stream, tuple) else stream
     at = _plain_attention(model, stream, positions) if only_positions else stream[:, positions]
     at = torch.cat([at, *(left[:, positions] for start, left in starts if start > last)])
@@ -341,7 +333,7 @@ def _ends_in_plain_attention(model: HeadModel) -> bool:
     """Whether the last block is nothing but a norm and the attention of `_plain_attention`."""
     attention = model.bridge.blocks[-1].attn.original_component
     return (
-        isinstance(attention, NativeAttention)
+        type(attention) is NativeAttention  # shortformer's own kind sees positions besides
         and not model.info.has_mlp
         and attention.rotary is None
         and attention.causal
@@ -419,6 +411,15 @@ def _positions_at_once(model: HeadModel, batch: int) -> int:
 def _without_cache(value: Any) -> Any:
     # A key-value cache of the recorded run would grow with every suffix run.
     return None if type(value).__name__.endswith("Cache") else value
+
+
+def _arguments(recording: Recording, layer: int, times: int) -> tuple[list[Any], dict[str, Any]]:
+    """What a block was called with in the recorded run, for `times` copies of its batch."""
+    batch, (args, kwargs) = len(recording.ids), recording.arguments[layer]
+    named = {name: _tiled(value, times, batch) for name, value in kwargs.items()}
+    if isinstance(alibi := kwargs.get("alibi"), Tensor):  # its rows are those of every head
+        named["alibi"] = alibi.repeat(times, *[1] * (alibi.dim() - 1))
+    return [_tiled(value, times, batch) for value in args], named
 
 
 def _tiled(value: Any, times: int, batch: int) -> Any:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import analysis
 from analysis.head import Head
-from analysis.limits import MAX_BYTES
+from analysis.limits import MAX_BYTES, rows_at_once
 from analysis.models.files import fingerprint
 from analysis.sets.rows import PromptSet
 from app.compute.admission import Turn
@@ -154,7 +154,7 @@ def _bytes_of(question: Question[..., Any], info: ModelInfo, asked: tuple[Any, .
             runs.append(_run_of(part))
         elif isinstance(part, analysis.Tokens):
             runs.append((part.batch, part.length))
-    return bytes_needed(info, *runs)
+    return bytes_needed(info, *runs, by_row=question.by_row)
 
 
 def _run_of(prompts: PromptSet) -> tuple[int, int]:
@@ -163,18 +163,20 @@ def _run_of(prompts: PromptSet) -> tuple[int, int]:
     return max(1, min(len(prompts.rows), PART_TOKENS // longest)), longest
 
 
-def bytes_needed(info: ModelInfo, *runs: tuple[int, int]) -> int:
+def bytes_needed(info: ModelInfo, *runs: tuple[int, int], by_row: bool = False) -> int:
     """Memory that a request takes beside the weights, rather too much than too little.
 
     Args:
         info: The model.
         runs: Sequences and positions that it is run on.
+        by_row: Whether that is done some sequences at a time, of whose logits nothing is kept.
     """
     # From the weights alone: a few matrices of the size of the embedding.
-    need = 3 * 4 * info.d_vocab * info.d_model
+    need = 0 if by_row else 3 * 4 * info.d_vocab * info.d_model
     for batch, length in runs:
+        at_once = min(batch, rows_at_once(length, info.d_vocab)) if by_row else batch
         # Logits, their log-probabilities and one more copy; a layer's activations a few times.
-        need += 4 * batch * length * (3 * info.d_vocab + 8 * max(info.d_mlp, 4 * info.d_model))
+        need += 4 * at_once * length * (3 * info.d_vocab + 8 * max(info.d_mlp, 4 * info.d_model))
         # Patterns as they are kept and as they are copied out.
         patterns = info.n_layers * info.n_heads * batch * length**2
         need += min(2 * 4 * patterns, 2 * MAX_BYTES)

@@ -26,12 +26,14 @@ class Question(Generic[P, R]):
 
     `function` is called to have it: `lambda: analysis.ov_copying` imports torch no sooner than it
     is asked. `runs` says how many sequences and positions the model is run on where no tokens are
-    handed over.
+    handed over. `by_row` says that it runs sequences by themselves where their logits would be
+    large (`analysis.limits.rows_at_once`), so that these are never there all at once.
     """
 
     name: str
     function: Callable[[], Callable[Concatenate[HeadModel, P], R]]
     runs: Callable[[ModelInfo], tuple[int, int]] | None = None
+    by_row: bool = False
 
     def __call__(self, model: HeadModel, *arguments: P.args, **options: P.kwargs) -> R:
         """The answer, worked out here and now; `app.compute.ask` has those that are kept.

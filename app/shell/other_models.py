@@ -123,8 +123,11 @@ def _why(info: ModelInfo) -> str:
         return info.problem
     if not info.fits:
         return f"This machine has {machine_memory() / _GB:.0f} GB of memory."
-    if info.gated:
-        return "The hub asks for an accepted licence; its folder can be put into HEADSCOPE_MODELS."
+    if info.gated and not info.downloadable:
+        return (
+            "The hub asks for an account that has accepted its licence: set HF_TOKEN to a token of "
+            "one, or put its folder into HEADSCOPE_MODELS."
+        )
     if info.notes:
         return info.notes.replace("`", "")
     return "Downloads are switched off." if info.downloadable else "Not on this machine."

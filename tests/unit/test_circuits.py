@@ -16,12 +16,14 @@ from analysis.circuits.copying import diagonal_hits, k_composition_circuit, ov_c
 from analysis.circuits.embeddings import default_embedding
 from analysis.circuits.ov_qk import ov_sample, ov_top_tokens, previous_token_circuit, qk_preferences
 from analysis.circuits.spectra import factored_matrix_facts, ov_eigenvalues, ov_svd, time_factored
-from analysis.circuits.weights import FOLDED, RAW, circuit_weights
+from analysis.circuits.weights import FOLDED, RAW, circuit_weights, unembed
 from analysis.errors import AnalysisError
 from analysis.head import Head, require_heads
 from analysis.models.loading import HeadModel
+from analysis.neurons import promoted_tokens
 from analysis.runs.inputs import repeated_tokens
 from analysis.runs.patterns import attention_patterns
+from tests.allocations import largest_tensor
 from tests.architectures import CONFIGS, from_config, tiny
 from tests.conftest import make_model
 
@@ -95,6 +97,34 @@ def test_weights_of_a_model_without_norms_are_its_own(attention_only: HeadModel)
     assert weights.assumes == RAW
     for name in ("W_E", "W_pos", "W_Q", "W_K", "W_V", "W_O", "W_U", "b_Q", "b_K"):
         assert torch.equal(getattr(weights, name), getattr(attention_only.bridge, name))
+
+
+@pytest.mark.parametrize("normalization", [None, "LN"])
+def test_a_question_about_one_head_or_neuron_folds_no_other_weights(
+    normalization: str | None,
+) -> None:
+    """One click on a neuron of a 7B model made copies of the weights of all layers: 15 GB."""
+    model = make_model(n_layers=12, n_heads=8, d_mlp=64, normalization=normalization)
+    logits = 8 * model.d_vocab  # of one token; ids have eight bytes each
+    assert logits < 4 * min(model.bridge.W_V.numel(), model.bridge.W_U.numel())
+    with largest_tensor() as watch:
+        ov_top_tokens(model, Head(7, 3), 9)
+        ov_sample(model, Head(7, 3), ids=[9])
+        promoted_tokens(model, 7, 3)
+    assert 0 < max(watch.sizes) <= logits
+
+
+@pytest.mark.parametrize("architecture", ["native-LN-MLP", "llama", "qwen2", "gemma2", "neox"])
+def test_the_weights_of_one_head_are_its_part_of_all(architecture: str) -> None:
+    model, head = tiny(architecture), Head(1, 3)
+    at, weights = (head.layer, head.head), circuit_weights(model)
+    for part in ("Q", "K", "V"):
+        torch.testing.assert_close(weights.read(part, head), getattr(weights, f"W_{part}")[at])
+    torch.testing.assert_close(weights.write(head), weights.W_O[at])
+    torch.testing.assert_close(weights.bias("Q", head), weights.b_Q[at])
+    torch.testing.assert_close(weights.bias("K", head), weights.b_K[at])
+    writes = weights.write(head)
+    torch.testing.assert_close(unembed(model, writes), writes @ weights.W_U, atol=1e-5, rtol=1e-5)
 
 
 def test_folded_weights_equal_those_of_transformer_lens() -> None:

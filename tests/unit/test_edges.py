@@ -20,6 +20,8 @@ from analysis.runs.inputs import repeated_tokens, tokenize
 from tests.architectures import tiny
 
 ARCHITECTURES = ("native", "native-LN-MLP", "gpt2", "llama", "neox", "gemma2", "gemma3")
+# Where only queries and keys see the positions, an edge's own copy of the stream has none.
+FAMILIES = (*ARCHITECTURES, "shortformer")
 LOGITS = Reader(-1, -1, "logits")
 
 
@@ -69,7 +71,7 @@ def test_a_shared_key_lives_if_any_of_its_query_heads_does():
     assert shared.label == "L0H0 → L1KV1.K"
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", FAMILIES)
 def test_with_every_edge_the_loss_is_the_models_own(architecture, monkeypatch):
     monkeypatch.setattr(edges, "LEAST_SHARED", -np.inf)  # heads of random weights are worth little
     model = tiny(architecture)

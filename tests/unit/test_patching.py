@@ -202,6 +202,28 @@ def test_paths_equal_those_of_transformerlens(architecture, inputs):
             assert np.abs(found.values[: reader.layer]).max() > 1e-3
 
 
+def test_path_patching_holds_copies_of_one_head_and_not_views_of_all(monkeypatch):
+    """A view of one head keeps what it is a view of: as many times the memory as heads."""
+    model = tiny("native-LN-MLP")
+    held = []
+
+    def rerun(model, recording, cases, *rest):
+        tensors = [edit.values for case in cases for edit in case]
+        storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}
+        held.append((sum(storages.values()), sum(4 * t.numel() for t in tensors)))
+        return real(model, recording, cases, *rest)
+
+    real = patching.rerun
+    monkeypatch.setattr(patching, "rerun", rerun)
+    clean, corrupt = (tokenize(model, text) for text in ("The cat sat", "The dog sat"))
+    logits = [run(model, tokens.tensor)[0][0, -1] for tokens in (clean, corrupt)]
+    change = logits[0] - logits[1]
+    ids = int(change.argmax()), int(change.argmin())
+    path_patching(model, prompt_pair(model, clean, corrupt, *ids), Head(2, 1), "k")
+    assert held
+    assert all(there == needed for there, needed in held)
+
+
 def test_paths_into_shared_keys_go_to_key_value_heads():
     model = tiny("llama")
     pair = some_pair(model)

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from analysis import limits
 from analysis.errors import AnalysisError
 from analysis.runs import predictions
 from analysis.runs.inputs import repeated_tokens, tokenize
@@ -102,7 +103,7 @@ def test_logits_of_many_sequences_are_not_held_at_once(model, monkeypatch):
     monkeypatch.setattr(predictions, "run", counted)
     for sequences, expected in ((2, [2, 2, 1]), (0.5, [1] * 5)):
         size = int(sequences * 4 * tokens.length * model.d_vocab)
-        monkeypatch.setattr(predictions, "MAX_LOGIT_BYTES", size)
+        monkeypatch.setattr(limits, "MAX_LOGIT_BYTES", size)
         sizes.clear()
         stats = next_token_stats(model, tokens)
         assert sizes == expected

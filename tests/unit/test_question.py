@@ -2,13 +2,17 @@
 
 import importlib
 import pkgutil
+from dataclasses import replace
 
 import pytest
 import torch
 
+from analysis.models.catalog import find_model
 from app.compute import calls
 from app.compute.admission import NoMemory
+from app.compute.ask import bytes_needed
 from app.compute.question import Question
+from app.config import Config
 
 QUESTIONS = {
     question.name: question
@@ -37,3 +41,25 @@ def test_no_memory_is_a_sentence() -> None:
     assert caught.value.__cause__ and caught.value.__cause__.__traceback__ is None
     with pytest.raises(RuntimeError, match="shape"):
         Question("wrong", lambda: lambda model: torch.zeros(2).reshape(3))(None)
+
+
+# Layers, heads, width, vocabulary and neurons, as published.
+LARGE = {
+    "Llama 3.2 1B": (16, 32, 2048, 128_256, 8192),
+    "Gemma 3 270M": (18, 4, 640, 262_144, 2048),
+    "Gemma 3 1B": (26, 4, 1152, 262_144, 6912),
+    "GPT-2 XL": (48, 25, 1600, 50_257, 6400),
+    "a 7B": (32, 32, 4096, 32_000, 11_008),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_a_large_models_scores_are_told_to_take_what_is_allowed(name: str) -> None:
+    """On 10 x 101 tokens, as pages fix it: most of those above were over the 4,096 MB."""
+    n_layers, n_heads, d_model, d_vocab, d_mlp = LARGE[name]
+    sizes = {"n_layers": n_layers, "n_heads": n_heads, "d_model": d_model, "d_vocab": d_vocab}
+    info = replace(find_model("attn-only-2l"), **sizes, d_mlp=d_mlp)
+    allowed = Config().memory_mb * 2**20
+    for question in (QUESTIONS["head_scores"], QUESTIONS["next_token_stats"]):
+        assert question.by_row
+        assert bytes_needed(info, (10, 101), by_row=question.by_row) < allowed

@@ -3,12 +3,17 @@
 import numpy as np
 import pytest
 
+from analysis import limits
 from analysis.definitions import SCORE_NAMES, TARGETED
+from analysis.effects.knockout import keep_only
+from analysis.errors import AnalysisError
 from analysis.head import Head
 from analysis.heads.scores import head_scores, score_patterns, targets
+from analysis.runs import patterns as patterns_module
 from analysis.runs.inputs import Tokens, repeated_tokens, tokenize
 from analysis.runs.patterns import Patterns, attention_patterns
 from analysis.runs.results import HeadScores
+from tests.allocations import largest_tensor
 from tests.conftest import make_model
 from tests.score_samples import SAMPLES
 
@@ -382,3 +387,39 @@ def test_scores_that_cannot_be_are_refused():
         HeadScores({"induction": np.zeros((1, 1), np.float32)}, {}, {}, None, (0, 1))
     with pytest.raises(ValueError, match="no scores"):
         HeadScores({}, {}, {}, None, (0,))
+
+
+def test_scores_of_a_wide_model_are_made_a_few_layers_at_a_time(monkeypatch):
+    """All patterns of GPT-2 XL on ten sequences are over what one answer may hold."""
+    model = make_model(n_layers=5)
+    tokens = repeated_tokens(model, length=6, batch=3)
+    whole = head_scores(model, tokens)
+    monkeypatch.setattr(patterns_module, "MAX_BYTES", 2 * 4 * 3 * 4 * 13**2)  # two layers
+    with pytest.raises(AnalysisError, match="fewer layers"):
+        attention_patterns(model, tokens)
+    pieces = head_scores(model, tokens)
+    assert pieces.layers == whole.layers == tuple(range(5))
+    assert pieces.chance == whole.chance
+    for name in SCORE_NAMES:
+        np.testing.assert_array_equal(pieces[name], whole[name])
+        np.testing.assert_array_equal(pieces.spread[name], whole.spread[name])
+    np.testing.assert_array_equal(pieces.course_stripe, whole.course_stripe)
+
+
+def test_logits_of_a_large_vocabulary_are_never_there_for_all_sequences(monkeypatch):
+    """Scores and losses keep none of them: 262,000 numbers a token were over the limit."""
+    model = make_model()
+    tokens = repeated_tokens(model, length=6, batch=5)
+    kept = [Head(0, 1), Head(1, 2)]
+    whole, loss = head_scores(model, tokens, without=kept), keep_only(model, tokens, kept)
+    one = 4 * tokens.length * model.d_vocab
+    with largest_tensor() as watch:
+        head_scores(model, tokens)
+    assert max(watch.sizes) == tokens.batch * one
+    monkeypatch.setattr(limits, "MAX_LOGIT_BYTES", 2 * one)
+    with largest_tensor() as watch:
+        pieces, again = head_scores(model, tokens, without=kept), keep_only(model, tokens, kept)
+    assert max(watch.sizes) == 2 * one
+    assert again == pytest.approx(loss, abs=1e-5)
+    for name in SCORE_NAMES:
+        np.testing.assert_allclose(pieces[name], whole[name], atol=1e-6)

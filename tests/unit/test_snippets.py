@@ -1,304 +1,14 @@
 """The code that pages offer gives the numbers that they show."""
 
-import re
-from dataclasses import replace
-from functools import cache
-from types import MappingProxyType
-
 import numpy as np
 import pytest
-import torch
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 import analysis
 from analysis import definitions as d
-from analysis.head import Head
-from analysis.models import catalog
-from analysis.models.catalog import BUNDLED, find_model
-from analysis.models.history import training_history
-from analysis.models.loading import HeadModel
 from app.frame.snippets import snippet
-from app.links.parameters import PARAMETERS
 from app.links.parsers import heads_in
-from app.links.selection import Selection
 from app.links.subject import Subject
-
-PROMPT = 'The cat sat.\nThe cat """ sat on the mat\' \u202e'
-CHOSEN, WRITER = Head(1, 4), Head(0, 2)
-CODED = [quantity for quantity in d.QUANTITIES if quantity.code]
-
-
-@cache
-def loaded(name: str) -> HeadModel:
-    """The page's side of a comparison; the snippet loads its own."""
-    return analysis.load_model(name, device="cpu")
-
-
-def view(**values) -> Selection:  # noqa: ANN003
-    chosen = {p.key: p.default_on("tokens") for p in PARAMETERS}
-    chosen |= {"length": 8, "batch": 3, "layer2": 0, "head2": 2, "prompt": PROMPT, "edges": 6}
-    chosen |= values
-    return Selection("induction", MappingProxyType(chosen), find_model(str(chosen["model"])))
-
-
-def about(definition: d.Quantity, selection: Selection) -> Subject:
-    """A subject that has all that any code needs."""
-    answer, foil = (one_token(selection, selection[key]) for key in ("answer", "foil"))
-    return Subject(
-        selection,
-        head=CHOSEN,
-        heads=(WRITER, CHOSEN) if definition in (d.JOINT_ABLATION, d.SET_ABLATION) else (),
-        writer=WRITER,
-        sequence=selection["sequence"] if selection["input"] == "repeated" else 0,
-        dest=6,
-        src=3,
-        answer=answer,
-        foil=foil,
-        token=one_token(selection, " the"),
-        neuron=0,
-        kept=heads_in(selection["keep"]),
-        edges=selection["edges"],
-        activation="z" if "pair" in definition.needs else "blocks.1.attn.hook_q",
-        column=CHOSEN.head,
-        step=1221,
-    )
-
-
-def one_token(selection: Selection, text: str | None) -> int | None:
-    if text is None:
-        return None
-    return int(loaded(selection["model"]).tokenizer.encode(text, add_special_tokens=False)[0])
-
-
-def run(definition: d.Quantity, selection: Selection) -> np.ndarray:
-    # All of it, and not the part that a figure about this subject shows.
-    code = snippet([d.of_every_head(definition)], about(definition, selection))
-    folder = selection.info.folder
-    assert code
-    assert str(folder.parent) not in code
-    code = code.replace("SOURCE = 'mine'", f"SOURCE = {str(folder)!r}")
-    # A notebook beside the folder of models; the tests may run from anywhere.
-    code = re.sub(r'Path\("models"\)', f"Path({str(BUNDLED)!r})", code)
-    code = code.replace('Path("analysis/', f'Path("{BUNDLED.parent}/analysis/')
-    names: dict = {}
-    before = torch.is_grad_enabled()
-    try:
-        exec(compile(code, definition.name, "exec"), names)
-    finally:
-        torch.set_grad_enabled(before)
-    return names["result"].detach().numpy()
-
-
-def expected(definition: d.Quantity, model, tokens, selection):  # noqa: ANN001, ANN202
-    head, at = CHOSEN, (CHOSEN.layer, CHOSEN.head)
-    patterns = analysis.attention_patterns(model, tokens)
-    score = {v: k for k, v in d.SCORES.items()}
-    if definition in score:
-        return analysis.head_scores(model, tokens)[score[definition]]
-    stats = analysis.next_token_stats(model, tokens)
-    eigenvalues = analysis.ov_eigenvalues(model)
-    method = selection["method"]
-    match definition:
-        case d.TOKENS:
-            return tokens.ids
-        case d.LOSS:
-            return stats.loss
-        case d.LOG_PROBS:
-            return stats.log_probs
-        case d.MEAN_LOG_PROBS:
-            return stats.log_probs.mean(0)
-        case d.NEXT_TOKENS:
-            return stats.top_probs[:, -1]
-        case d.HALF_LOSS:
-            return stats.half_losses(tokens)
-        case d.PATTERN:
-            return patterns.values
-        case d.PATTERN_CHECK:
-            return analysis.verify_pattern(model, tokens, head.layer).cached
-        case d.HEAD_WEIGHT:
-            return analysis.head_weight(model, head, "W_Q").values
-        case d.SIMILARITY:
-            scores = analysis.head_scores(model, tokens)
-            profiles = {name: scores[name] for name in d.SCORES}
-            profiles["eigenvalue"] = eigenvalues.vocabulary_score
-            distances = np.zeros((model.n_layers, model.n_heads))
-            for other, distance in analysis.similar_heads(profiles, head):
-                distances[other.layer, other.head] = distance
-            return distances
-        case d.COURSE_STRIPE:
-            return analysis.head_scores(model, tokens).course_stripe
-        case d.DISTANCE_PROFILE:
-            return analysis.distance_profile(patterns, tokens)
-        case d.RESTING:
-            resting = analysis.resting_attention(patterns, tokens)
-            return np.stack([resting.first_half, resting.second_half])
-        case d.ATTRIBUTION:
-            return analysis.logit_attribution(model, tokens, end=stats.top_ids[:, -1, 0]).values
-        case d.LAYER_ATTRIBUTION:
-            ends = stats.top_ids[:, -1, 0]
-            totals = analysis.logit_attribution(model, tokens, end=ends).by_layer
-            return np.concatenate(
-                [totals.attention, *([] if totals.mlp is None else [totals.mlp])], -1
-            )
-        case d.SOURCE_ATTRIBUTION:
-            ends = stats.top_ids[:, -1, 0]
-            return analysis.source_attribution(model, tokens, head, end=ends).values
-        case d.LENS:
-            return analysis.logit_lens(model, tokens).end_probs
-        case d.ABLATION:
-            return analysis.ablation_sweep(model, tokens, method).values
-        case d.TOKEN_ABLATION:
-            return analysis.ablate_head(model, tokens, head, method).per_token
-        case d.SET_ABLATION:
-            both = analysis.pair_ablation(model, tokens, [WRITER, head], method)
-            together = analysis.ablate_heads(model, tokens, [WRITER, head], method).value
-            excess = both.excess[0, 1]
-            return [together, together - excess, excess]
-        case d.ABLATION_ESTIMATE:
-            return analysis.ablation_estimate(model, tokens, method).values
-        case d.JOINT_ABLATION:
-            return analysis.pair_ablation(model, tokens, [WRITER, head], method).excess
-        case d.PAIR_ABLATION:
-            paired = analysis.paired_tokens(model, 8, 3)
-            pairs, full = (
-                analysis.ablation_sweep(model, t, "mean").values for t in (paired, tokens)
-            )
-            return [pairs, full]
-        case d.OFFSET_ABLATION:
-            kept = ((), (0,), (1,), (2,), (3,), (1, 2), (1, 2, 3), (0, 7))
-            lost = analysis.offset_ablation(model, tokens, head.layer, kept).values
-            return [lost, lost / lost[0]]
-        case d.KEEP_ONLY:
-            return analysis.keep_only(model, tokens, [Head(0, 2), Head(1, 4)])
-        case d.TARGETED_ABLATION:
-            found = analysis.targeted_ablation(model, tokens, head)
-            return found.ablated - found.clean
-        case d.OV_CIRCUIT:
-            return analysis.ov_sample(model, head, ids=[5, 9, 70]).values
-        case d.COPYING:
-            return [list(analysis.ov_copying(model, head).accuracy.values())]
-        case d.OV_SAMPLE:
-            size, seed = selection["sample"], selection["draw"]
-            return analysis.ov_sample(model, head, size=size, seed=seed).values
-        case d.TOKEN_OUTPUTS:
-            (token,) = model.tokenizer.encode(" the", add_special_tokens=False)
-            return analysis.ov_top_tokens(model, head, token).raised.values
-        case d.EIGENVALUES:
-            return np.stack([eigenvalues.score, eigenvalues.vocabulary_score])
-        case d.OV_DIRECTIONS:
-            return analysis.ov_svd(model, head).singular_values
-        case d.FACTORED_MATRIX:
-            facts = analysis.factored_matrix_facts(model)
-            return [facts.full_bytes, facts.factored_bytes]
-        case d.POSITIONAL_PATTERN:
-            return analysis.previous_token_circuit(model, *at).values
-        case d.TOKEN_PREFERENCES:
-            (token,) = model.tokenizer.encode(" the", add_special_tokens=False)
-            found = analysis.qk_preferences(model, head, token)
-            return [found.keys.values, found.queries.values]
-        case d.K_COMPOSITION_CIRCUIT:
-            found = analysis.k_composition_circuit(model, WRITER, head)
-            return [found.best_key_hits[0].mean(), found.best_query_hits[0].mean()]
-        case d.COMPOSITION:
-            return analysis.composition_scores(model, "K").values
-        case d.COMPOSITION_BASELINE:
-            baseline = analysis.random_baseline(model.d_model, model.d_head)
-            return [baseline.mean, baseline.std]
-        case d.DECOMPOSITION:
-            return analysis.k_composition(model, tokens, *at).score_std
-        case d.SCORE_SPLIT:
-            row = selection["sequence"] if tokens.batch > 1 else 0
-            split = analysis.score_split(model, tokens, head, 6, 3, row)
-            return [split.query_side, split.key_side]
-        case d.EDGE_ATTRIBUTION:
-            found = analysis.edge_attribution(model, tokens)
-            return sorted(edge.score for edge in found.edges)
-        case d.FAITHFULNESS:
-            found = analysis.edge_attribution(model, tokens)
-            kept = found.above(abs(found.edges[selection["edges"] - 1].score))
-            result = analysis.faithfulness(model, tokens, kept)
-            return [result.recovered, result.loss]
-        case d.TRAINING_LOSSES:
-            history = training_history(model.info)
-            return [history.text_loss, history.first_half_loss, history.second_half_loss]
-        case d.TRAINING_SCORES:
-            return training_history(model.info).scores["induction"]
-        case d.STEP_SCORES:
-            history = training_history(model.info)
-            return history.scores["induction"][history.record(1221)]
-        case d.TRANSITION:
-            history = training_history(model.info)
-            assert history.transition is not None
-            return history.steps[history.transition]
-        case d.NEURON_ACTIVATION:
-            return analysis.neuron_activations(model, tokens, head.layer).values
-        case d.NEURON_PEAKS:
-            every = [analysis.neuron_peaks(model, one_of(tokens, i)) for i in range(tokens.batch)]
-            return np.stack([peaks.values for peaks in every], 1)
-        case d.NEURON_TOKENS:
-            raised, _ = analysis.promoted_tokens(model, head.layer, 0)
-            return raised.values
-        case d.PARAMETER:
-            return model.bridge.W_Q.detach().numpy()
-        case d.NAMES:
-            return [parameter.numel() for parameter in model.bridge.parameters()]
-        case d.ACTIVATION:
-            row = selection["sequence"] if tokens.batch > 1 else 0
-            return analysis.activation(model, tokens, "blocks.1.attn.hook_q").values[
-                row, :, head.head
-            ]
-        case d.PARTNERS:
-            found = [analysis.composition_scores(model, kind).values for kind in "QKV"]
-            sides = (
-                (v[: head.layer, :, *at], v[(*at, slice(head.layer + 1, None))]) for v in found
-            )
-            return np.concatenate([side.ravel() for both in sides for side in both])
-        case _:
-            ids = [
-                model.tokenizer.encode(selection[k], add_special_tokens=False)[0]
-                for k in ("answer", "foil")
-            ]
-            texts = (analysis.tokenize(model, selection[k]) for k in ("clean", "corrupt"))
-            pair = analysis.prompt_pair(model, *texts, *ids)
-            if definition in (d.PAIR_EDGES, d.PAIR_FAITHFULNESS):
-                edges = analysis.pair_edge_attribution(model, pair)
-                if definition == d.PAIR_EDGES:
-                    return sorted(edge.score for edge in edges.edges)
-                kept = edges.above(abs(edges.edges[selection["edges"] - 1].score))
-                result = analysis.pair_faithfulness(model, pair, kept)
-                return [result.recovered, result.difference]
-            if definition == d.PATH_PATCHING:
-                return restored(analysis.path_patching(model, pair, head, "k"))
-            if definition == d.PATCHING:
-                return restored(analysis.activation_patching(model, pair, "z"))[at]
-            if definition == d.LOGIT_DIFFERENCE:
-                found = analysis.attribution_patching(model, pair, ["z"])["z"]
-                return [found.clean, found.corrupt]
-            return restored(analysis.attribution_patching(model, pair, ["z"])["z"])
-
-
-def restored(found):  # noqa: ANN001, ANN201
-    """What pages draw: shares, or logits where a share would mislead."""
-    return found.effects if found.no_share else found.values
-
-
-def one_of(tokens, index: int):  # noqa: ANN001, ANN201
-    part = slice(index, index + 1)
-    return replace(tokens, ids=tokens.ids[part], labels=tokens.labels[part])
-
-
-def shown(definition: d.Quantity, result: np.ndarray) -> np.ndarray:
-    """The part of a snippet's numbers that is compared."""
-    if definition == d.OV_CIRCUIT:
-        return result[np.ix_([5, 9, 70], [5, 9, 70])]
-    if definition in (d.TOKEN_PREFERENCES, d.NEURON_TOKENS, d.TOKEN_OUTPUTS):
-        return -np.sort(-result)[..., :10]
-    if definition in (d.EDGE_ATTRIBUTION, d.PAIR_EDGES):
-        return np.sort(result)
-    if definition == d.PAIR_ABLATION:
-        # The ratio of two small numbers is as exact as they are.
-        return result[:2]
-    return result
+from tests.quantities import CODED, KEPT, PROMPT, expected, loaded, run, shown, view
 
 
 @pytest.mark.parametrize("definition", CODED, ids=lambda definition: definition.name)
@@ -315,7 +25,7 @@ def test_a_snippet_gives_the_numbers_of_the_page(definition, source):
     selection = view(
         input=source,
         model=model_name,
-        keep="L0H2,L1H4",
+        keep=KEPT,
         offsets="7,0",
         sequence=1,
         method="mean" if source == "repeated" else "zero",
@@ -338,49 +48,7 @@ WITHOUT_CODE: dict[d.Quantity, str] = {}
 
 
 def test_every_definition_has_a_snippet_or_a_reason_to_have_none():
-    assert set(d.QUANTITIES) - set(CODED) == WITHOUT_CODE.keys()
-
-
-@pytest.fixture
-def own_folder(tmp_path, monkeypatch):
-    """A user's Llama with shared keys and values, in Hugging Face's format."""
-    sizes = {"vocab_size": 4096, "hidden_size": 48, "intermediate_size": 48}
-    heads = {"num_hidden_layers": 2, "num_attention_heads": 6, "num_key_value_heads": 2}
-    config = AutoConfig.for_model("llama", max_position_embeddings=64, **sizes, **heads)
-    folder = tmp_path / "mine"
-    file = str(BUNDLED / "attn-only-2l" / "tokenizer.json")
-    PreTrainedTokenizerFast(tokenizer_file=file, bos_token="<|endoftext|>").save_pretrained(folder)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        AutoModelForCausalLM.from_config(config).save_pretrained(folder)
-    monkeypatch.setenv("HEADSCOPE_MODELS", str(tmp_path))
-    catalog.refresh()
-    yield folder
-    catalog.refresh()
-
-
-@pytest.mark.parametrize("source", ["repeated", "prompt"])
-def test_the_code_for_a_model_of_another_architecture(own_folder, source):
-    """In one test: the model is written once."""
-    pair = {"answer": " house", "foil": " horse"}
-    selection = view(model="mine", input=source, method="zero", keep="L0H2,L1H4", **pair)
-    model = analysis.load_model("mine", device="cpu")
-    tokens = (
-        analysis.repeated_tokens(model, 8, 3)
-        if source == "repeated"
-        else analysis.tokenize(model, PROMPT)
-    )
-    for definition in (each for each in CODED if each.any_model):
-        if source == "prompt" and "repeated" in definition.needs:
-            continue
-        np.testing.assert_allclose(
-            shown(definition, run(definition, selection)),
-            expected(definition, model, tokens, selection),
-            rtol=2e-4,
-            atol=2e-5,
-            err_msg=definition.name,
-        )
-    assert snippet([d.COMPOSITION, d.ATTRIBUTION], Subject(selection, head=CHOSEN)) is None
+    assert {each for each in d.QUANTITIES if not each.code} == WITHOUT_CODE.keys()
 
 
 def test_one_program_gives_several_quantities():
@@ -417,7 +85,7 @@ def test_the_code_of_one_prompt_goes_against_the_reference_text(method, definiti
     """Of gelu-4l's own prompt: there are no other sequences to take a mean over."""
     model = loaded("gelu-4l")
     tokens = analysis.tokenize(model, PROMPT)
-    selection = view(model="gelu-4l", input="prompt", method=method, swap=5, keep="L0H2,L1H4")
+    selection = view(model="gelu-4l", input="prompt", method=method, swap=5, keep=KEPT)
     code = snippet([definition], Subject(selection, kept=heads_in(selection["keep"])))
     assert code
     found = run(definition, selection)
@@ -427,5 +95,5 @@ def test_the_code_of_one_prompt_goes_against_the_reference_text(method, definiti
         case d.ABLATION_ESTIMATE:
             wanted = analysis.ablation_estimate(model, tokens, method, seed=5).values
         case _:
-            wanted = analysis.keep_only(model, tokens, [Head(0, 2), Head(1, 4)])
+            wanted = analysis.keep_only(model, tokens, heads_in(KEPT))
     np.testing.assert_allclose(found, wanted, rtol=2e-4, atol=2e-5)

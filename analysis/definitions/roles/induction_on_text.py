@@ -20,6 +20,5 @@ ROLE = Role(
         places={},
     ),
     needs=("set", "run", "pattern", "score"),
-    any_model=True,
     code=INDUCTION.code,
 )

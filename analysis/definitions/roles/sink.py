@@ -24,7 +24,6 @@ ROLE = Role(
         ("a", "b", "c"), ((1.0,), (0.5, 0.5), (0.2, 0.7, 0.1)), (0.5 + 0.2) / 2, places={}
     ),
     needs=("set", "run", "pattern", "score"),
-    any_model=True,
     code="""
 first = torch.zeros_like(earlier_copies)
 first[:, 1:, 0] = True

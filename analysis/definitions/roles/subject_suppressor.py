@@ -20,7 +20,6 @@ ROLE = Role(
         places={"end": 3, "subject": 0, "subject again": 2},
     ),
     needs=("set", "run", "pattern", "score"),
-    any_model=True,
     code="""
 cells = torch.zeros_like(earlier_copies)
 each = torch.arange(len(tokens))

@@ -14,12 +14,11 @@ from analysis.heads.corpus.kept import Keeper, Record, numbers_kept, packed
 from analysis.heads.corpus.results import KEYS, LEAST, WHOLE, CorpusScan
 from analysis.heads.corpus.tally import Sums, Tally
 from analysis.heads.corpus.windows import Windows, text_windows
-from analysis.limits import MAX_SEED
+from analysis.limits import MAX_LOGIT_BYTES, MAX_SEED
 from analysis.models.info import ModelInfo
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import Hook, run_without_logits
 from analysis.runs.pieces import TOKENS_AT_ONCE
-from analysis.runs.predictions import MAX_LOGIT_BYTES
 from analysis.runs.reads import read_direction
 from analysis.runs.writes import output_weights
 

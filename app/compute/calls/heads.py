@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import wraps
 from typing import TYPE_CHECKING, TypeVar
 
@@ -29,23 +30,46 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 
-def _of_every_layer(summary: Callable[[Patterns, Tokens], R]) -> Callable[[HeadModel, Tokens], R]:
-    """A summary of the patterns of every layer, which are not themselves kept."""
+def _of_every_layer(
+    summary: Callable[[Patterns, Tokens], R], join: Callable[[list[R]], R]
+) -> Callable[[HeadModel, Tokens], R]:
+    """A summary of the patterns of every layer, which are not themselves kept, nor all at once."""
 
     @wraps(summary)
     def compute(model: HeadModel, tokens: Tokens) -> R:
-        return summary(analysis.attention_patterns(model, tokens), tokens)
+        from analysis.runs.patterns import layers_in_pieces
+
+        return join(
+            [
+                summary(analysis.attention_patterns(model, tokens, layers), tokens)
+                for layers in layers_in_pieces(model, tokens)
+            ]
+        )
 
     return compute
 
 
-HEAD_SCORES = Question("head_scores", lambda: analysis.head_scores)
-DISTANCE_PROFILE = Question("distance_profile", lambda: _of_every_layer(analysis.distance_profile))
-RESTING_ATTENTION = Question(
-    "resting_attention", lambda: _of_every_layer(analysis.resting_attention)
+def _resting(pieces: list[RestingAttention]) -> RestingAttention:
+    return replace(
+        pieces[0],
+        first_half=np.concatenate([each.first_half for each in pieces]),
+        second_half=np.concatenate([each.second_half for each in pieces]),
+    )
+
+
+HEAD_SCORES = Question("head_scores", lambda: analysis.head_scores, by_row=True)
+DISTANCE_PROFILE = Question(
+    "distance_profile",
+    lambda: _of_every_layer(analysis.distance_profile, np.concatenate),
+    by_row=True,
 )
-KEEP_ONLY = Question("keep_only", lambda: analysis.keep_only)
-ATTENTION_PATTERNS = Question("attention_patterns", lambda: analysis.attention_patterns)
+RESTING_ATTENTION = Question(
+    "resting_attention", lambda: _of_every_layer(analysis.resting_attention, _resting), by_row=True
+)
+KEEP_ONLY = Question("keep_only", lambda: analysis.keep_only, by_row=True)
+ATTENTION_PATTERNS = Question(
+    "attention_patterns", lambda: analysis.attention_patterns, by_row=True
+)
 
 
 def patterns(

@@ -2,23 +2,56 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from analysis.definitions import Quantity
-from analysis.models.catalog import BUNDLED as BUNDLED_MODELS
+from analysis.errors import AnalysisError
+from analysis.models.capabilities import (
+    require_fixed_qk,
+    require_foldable_norms,
+    require_head_writes,
+    require_mlps,
+    require_plain_logits,
+    require_plain_reads,
+    require_position_vectors,
+    require_readable_stream,
+    require_worked_out_scores,
+)
+from analysis.models.catalog import folder_name
 from analysis.models.info import ModelInfo
+from analysis.models.tokens import END, SEPARATORS, named_bos
 from app.frame.snippets import parts
+from app.frame.snippets.loading import at_hand, loading, origin
 from app.links.subject import Subject
 
 if TYPE_CHECKING:
     from analysis.sets.fitted import FittedSet
 
 _ORDER = (
-    *("set", "run", "pattern", "score", "loss", "ablate", "usual", "cut", "pair", "between"),
-    *("edges", "weights", "embedding", "norm", "parts", "targets", "patched"),
+    *("set", "run", "pair", "between", "pattern", "score", "loss", "ablate", "usual", "cut"),
+    *("patched", "matrices", "norm", "writes", "reads", "edges", "weights", "unembedding"),
+    *("embedding", "compared", "parts", "targets", "readout"),
 )
+# What a model has to allow for a part to hold for it.
+_Require = Callable[[ModelInfo], None]
+_REQUIRES: dict[str, tuple[_Require, ...]] = {
+    "weights": (require_head_writes, require_foldable_norms),
+    "unembedding": (require_foldable_norms,),
+    "fixed_qk": (require_fixed_qk,),
+    "places": (partial(require_position_vectors, wanted="it"),),
+    "compared": (require_worked_out_scores,),
+    "writes": (require_head_writes,),
+    "reads": (require_plain_reads,),
+    "targets": (require_plain_logits,),
+    "readout": (require_readable_stream,),
+    "neurons": (require_mlps,),
+}
+# Parts that others are made with.
+_MADE_WITH = {"parts": ("matrices",)}
 _CONSTANT = re.compile(r"\b[A-Z][A-Z_]*[0-9]*\b")
 
 
@@ -45,26 +78,26 @@ def snippet(definitions: Sequence[Quantity], subject: Subject) -> str | None:
 
 def _program(definitions: Sequence[Quantity], subject: Subject) -> str | None:
     info = subject.selection.info
-    bundled = info.folder.parent == BUNDLED_MODELS
-    of_any = _loads_by_name(info)
     known = [
         quantity
         for quantity in dict.fromkeys(definitions)
         if quantity.code
-        and (bundled or (of_any and quantity.any_model))
+        and _allows(info, quantity)
         and ("set" not in quantity.needs or _of_one_length(subject))
     ]
     if not known:
         return None
     needs = {need for quantity in known for need in quantity.needs}
+    needs |= {other for need in needs for other in _MADE_WITH.get(need, ())}
     repeated = subject.selection["input"] == "repeated" or "repeated" in needs
-    blocks = [parts.BUNDLED if bundled else parts.HUGGING_FACE]
+    blocks = loading(info)
     if not needs & {"pair", "set"}:  # which stand in place of the input
         blocks.append(parts.REPEATED if repeated else parts.PROMPT)
-    for need in _ORDER:
-        if need not in needs:
-            continue
-        part = _part(need, subject)
+    wanted = [_part(need, subject) for need in _ORDER if need in needs]
+    wanted += [quantity.code for quantity in known]
+    if any("gain(" in part for part in wanted):
+        blocks.append(parts.GAIN if info.kind == "native" else parts.OFFSET_GAIN)
+    for part in wanted[: -len(known)]:
         if "elsewhere[" in part and parts.REFERENCE not in blocks:
             blocks.append(parts.REFERENCE)
         blocks.append(part)
@@ -81,7 +114,22 @@ def _program(definitions: Sequence[Quantity], subject: Subject) -> str | None:
                 f"which is not in the subject of the figure"
             )
     named = [f"{name} = {value!r}" for name, value in constants.items() if name in used]
-    return "\n".join([*named, "", code, ""])
+    return "\n".join([at_hand(info), *named, "", code, ""])
+
+
+def _allows(info: ModelInfo, quantity: Quantity) -> bool:
+    """Whether the code of a quantity holds for a model; where it does not, pages refuse too."""
+    if "history" in quantity.needs and origin(info) != "bundled":
+        return False
+    if info.step is not None and info.kind != "native":  # transformers loads finished models
+        return False
+    try:
+        for need in quantity.needs:
+            for require in _REQUIRES.get(need, ()):
+                require(info)
+    except AnalysisError:
+        return False
+    return True
 
 
 def _narrowed(axes: Sequence[str], subject: Subject) -> str:
@@ -106,11 +154,6 @@ def _of_one_length(subject: Subject) -> bool:
     return prompts is not None and len(prompts.batches) == 1 and prompts.has_foils
 
 
-def _loads_by_name(info: ModelInfo) -> bool:
-    """Whether transformers loads it from one folder or name: not our formats, no checkpoint."""
-    return info.kind != "native" and info.step is None
-
-
 _ABSENT = object()  # stands for what a subject does not have
 
 
@@ -119,17 +162,22 @@ def _constants(subject: Subject, repeated: bool) -> dict[str, object]:
     selection, prompts = subject.selection, subject.prompts
     info, head, writer = selection.info, subject.head, subject.writer
     heads = subject.heads or ((head,) if head else ())
+    layer = head.layer if head else subject.layer
 
     def given(value: object) -> object:
         return _ABSENT if value is None else value
 
     return {
         "NAME": info.folder.name,
-        # Without a source it is a folder of a person's own, beside the notebook.
-        "SOURCE": info.source or info.folder.name,
+        "FOLDER": folder_name(info),
+        "SOURCE": info.source,
         "REVISION": info.commit or info.revision or None,
         "WEIGHTS": str(info.weights.relative_to(info.folder)),
-        "LAYER": given(head.layer if head else subject.layer),
+        "BOS": named_bos(info.folder, "native") or END,
+        "ENDS_OF_TEXT": SEPARATORS,
+        "SCALE": _ABSENT if layer is None else _scale(info, layer),
+        "PLACED": info.positions == "shortformer",
+        "LAYER": given(layer),
         "HEAD": given(head.head if head else None),
         "ONE_HEAD": head.head if head else None,
         "LAYERS": [each.layer for each in heads] or _ABSENT,
@@ -188,8 +236,8 @@ def _places(prompts: FittedSet) -> dict[str, list[int]]:
 
 
 def _part(need: str, subject: Subject) -> str:
-    selection = subject.selection
-    normed = selection.info.normalization is not None
+    selection, info = subject.selection, subject.selection.info
+    norm, post_norm = info.normalization, info.traits.post_norm
     single = selection["input"] == "prompt" or selection["batch"] == 1
     if subject.prompts is not None:
         single = len(subject.prompts.rows) == 1
@@ -215,18 +263,56 @@ def _part(need: str, subject: Subject) -> str:
             return parts.BETWEEN
         case "edges":
             return parts.EDGES
-        case "weights":
-            return parts.FOLDED_WEIGHTS if normed else parts.WEIGHTS
-        case "embedding":
-            behind_mlp = selection.info.has_mlp and selection.info.n_layers > 1
-            return parts.EFFECTIVE_EMBEDDING if behind_mlp else parts.EMBEDDING
+        case "matrices":
+            return parts.MATRICES
         case "norm":
-            return parts.THROUGH_NORM if normed else parts.NORM
+            return parts.THROUGH_NORM if norm else parts.NORM
+        case "writes":
+            return parts.POST_NORM_WRITES if post_norm else parts.WRITES
+        case "reads":
+            return parts.PLACED_READS if info.positions == "shortformer" else parts.READS
+        case "weights":
+            scaled = "" if info.kind == "native" else parts.EMBED_SCALE
+            after = parts.POST_NORM_WEIGHTS if post_norm else ""
+            return "".join([parts.WEIGHTS, scaled, after, parts.FOLDED[norm]])
+        case "unembedding":
+            return parts.UNEMBEDDINGS[norm]
+        case "embedding":
+            return _embedding(info)
+        case "compared":
+            turned = info.positions == "rotary" or info.traits.scores == "normed"
+            bent = parts.BENT[info.traits.scores == "capped"]
+            return (parts.TURNED if turned else parts.COMPARED) + bent
         case "parts":
-            return parts.PARTS
+            return _components(info)
         case "targets":
-            return parts.TARGETS + (parts.NORMED_TARGETS if normed else "")
+            return parts.TARGETS + parts.NORMED_TARGETS[norm]
+        case "readout":
+            normed = "model.ln_final.original_component(stream)" if norm else "stream"
+            return parts.READOUT.format(stream=normed)
         case "patched":
             return parts.PATCHED
         case _:
             return parts.PAIR
+
+
+def _embedding(info: ModelInfo) -> str:
+    if not (info.has_mlp and info.n_layers > 1 and info.traits.mlp_alone):
+        return parts.EMBEDDING
+    normed = "block.ln2(rows[None])" if info.normalization else "rows[None]"
+    written = "block.ln2_post(written[None])[0]" if info.traits.post_norm else "written"
+    return parts.EFFECTIVE_EMBEDDING.format(normed=normed, written=written)
+
+
+def _components(info: ModelInfo) -> str:
+    scale = 'cache[f"blocks.{LAYER}.ln1.hook_scale"]' if info.normalization else "1"
+    return parts.PARTS.format(
+        scale=scale,
+        shift=parts.PARTS_SHIFT if info.normalization == "LN" else "",
+        positions=parts.PARTS_POSITIONS.get(info.positions, "").strip(),
+    )
+
+
+def _scale(info: ModelInfo, layer: int) -> float:
+    """What a layer's q . k is multiplied by: measured, or for our own format known."""
+    return info.scales[layer] if info.scales else 1 / math.sqrt(info.d_head)

@@ -1,67 +1,7 @@
-"""The parts that snippets begin with: the model, its input, a run, weights, a loss.
+"""The parts that snippets begin with, once they have a model: its input, a run, weights, a loss.
 
 They are Python for a notebook with plain TransformerLens. Names in capitals are set by
 `app.frame.snippets` from the view.
-"""
-
-BUNDLED = """
-import json
-from pathlib import Path
-
-import numpy as np
-import torch
-from safetensors.torch import load_file
-from transformer_lens.config import TransformerBridgeConfig
-from transformer_lens.model_bridge import TransformerBridge
-from transformers import PreTrainedTokenizerFast
-
-torch.set_grad_enabled(False)
-MODELS = Path("models")  # Headscope's folder of models, in its repository
-folder = MODELS / NAME
-facts = json.loads((folder / "config.json").read_text())
-tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
-BOS = "<|endoftext|>"
-tokenizer.add_special_tokens({"bos_token": BOS, "eos_token": BOS, "pad_token": BOS})
-# Keeps TransformerLens from looking the tokenizer up on a hub.
-tokenizer.init_kwargs.update(name_or_path="", add_bos_token=True)
-sizes = ["n_layers", "n_heads", "d_model", "d_head", "n_ctx", "d_vocab"]
-config = {size: facts[size] for size in sizes}
-if facts["d_mlp"]:
-    config["d_mlp"] = facts["d_mlp"]
-config = TransformerBridgeConfig(
-    **config,
-    attn_only=not facts["d_mlp"],
-    normalization_type=facts["normalization"],
-    positional_embedding_type="standard",
-    act_fn="gelu",
-)
-model = TransformerBridge.boot_native(config, tokenizer=tokenizer, device="cpu").eval()
-model.load_state_dict(load_file(folder / WEIGHTS))
-n_layers, n_heads, d_head = facts["n_layers"], facts["n_heads"], facts["d_head"]
-"""
-
-HUGGING_FACE = """
-import numpy as np
-import torch
-from transformer_lens.model_bridge import TransformerBridge
-from transformers import AutoModelForCausalLM, AutoTokenizer
-
-torch.set_grad_enabled(False)
-tokenizer = AutoTokenizer.from_pretrained(SOURCE, revision=REVISION)
-if tokenizer.bos_token is None:  # what stands between documents takes its place
-    tokenizer.bos_token = tokenizer.eos_token
-inner = AutoModelForCausalLM.from_pretrained(
-    SOURCE,
-    revision=REVISION,
-    dtype=torch.float32,
-    use_safetensors=True,
-    attn_implementation="eager",
-)
-inner.config.architectures = [type(inner).__name__]
-model = TransformerBridge.boot_transformers(
-    SOURCE, hf_model=inner, tokenizer=tokenizer, device="cpu", dtype=torch.float32
-).eval()
-n_layers, n_heads, d_head = model.cfg.n_layers, model.cfg.n_heads, model.cfg.d_head
 """
 
 PROMPT = """
@@ -71,8 +11,9 @@ scored = slice(None)  # predictions that a loss is averaged over: entry i is of 
 """
 
 REPEATED = """
-special = set(tokenizer.all_special_ids)
-ordinary = np.array([i for i in range(len(tokenizer)) if i not in special])
+apart = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
+known = sorted(tokenizer.get_vocab().values())
+ordinary = np.array([i for i in known if i not in apart and i < model.cfg.d_vocab])
 rows = []
 for index in range(BATCH):
     half = np.random.default_rng([SEED, index]).choice(ordinary, size=S, replace=False).tolist()
@@ -226,27 +167,71 @@ def ablated(heads):  # hooks that replace z of these heads, each given as (layer
     return [hook_of(layer, [h for at, h in heads if at == layer]) for layer in layers]
 """
 
-WEIGHTS = """
-W_E, W_pos, W_U = model.W_E, model.W_pos, model.W_U
-W_Q, W_K, W_V, W_O = model.W_Q, model.W_K, model.W_V, model.W_O  # [layer, head, in, out]
-b_Q, b_K = model.b_Q, model.b_K
+# What a norm multiplies by.
+GAIN = """
+def gain(norm):
+    return norm.original_component.weight
+"""
+OFFSET_GAIN = """
+def gain(norm):  # Gemma keeps it as the difference from 1
+    weight = norm.original_component.weight
+    return 1 + weight if norm.uses_weight_offset else weight
 """
 
-# The linear part of each LayerNorm belongs to the matrices that read the stream.
-FOLDED_WEIGHTS = """
+# Matrices of single heads, as they are.
+MATRICES = """
+def matrix(part, layer, head):  # W_Q, W_K or W_V; heads of a group share keys and values
+    each = getattr(model.blocks[layer].attn, f"W_{part}")
+    return each[head * len(each) // n_heads]
+"""
+
+WEIGHTS = """
+def stacked(name):  # [layer, head, ...]; heads of a group have a copy of their keys and values each
+    each = torch.stack([getattr(block.attn, name) for block in model.blocks])
+    return each.repeat_interleave(n_heads // each.shape[1], 1)
+
+
+W_E = model.W_E
+W_Q, W_K, W_V, W_O = (stacked(f"W_{part}") for part in "QKVO")
+"""
+# What Gemma multiplies its embeddings by.
+EMBED_SCALE = """
+W_E = W_E * getattr(model.embed.original_component, "embed_scale", 1)
+"""
+# Where a norm follows the heads' sum, its weight belongs to what they write.
+POST_NORM_WEIGHTS = """
+W_O = W_O * torch.stack([gain(block.ln1_post) for block in model.blocks])[:, None, None]
+"""
+# The linear part of each norm belongs to the matrices that read the stream.
+FOLDED = {
+    None: "",
+    "RMS": """
+gains = torch.stack([gain(block.ln1) for block in model.blocks])[:, None, :, None]
+W_Q, W_K, W_V = W_Q * gains, W_K * gains, W_V * gains
+""",
+    "LN": """
 def centred(matrix, axis):
     return matrix - matrix.mean(axis, keepdim=True)
 
 
-norms = [block.ln1.original_component for block in model.blocks]
-gain = torch.stack([norm.weight for norm in norms])[:, None, :, None]
-shift = torch.stack([norm.bias for norm in norms])
-W_E, W_pos, W_O = centred(model.W_E, -1), centred(model.W_pos, -1), centred(model.W_O, -1)
-W_Q, W_K, W_V = (centred(w * gain, -2) for w in (model.W_Q, model.W_K, model.W_V))
-W_U = centred(model.W_U * model.ln_final.original_component.weight[:, None], -2)
-b_Q = model.b_Q + torch.einsum("lm,lhmd->lhd", shift, model.W_Q)
-b_K = model.b_K + torch.einsum("lm,lhmd->lhd", shift, model.W_K)
-"""
+gains = torch.stack([gain(block.ln1) for block in model.blocks])[:, None, :, None]
+W_E, W_O = centred(W_E, -1), centred(W_O, -1)
+W_Q, W_K, W_V = (centred(w * gains, -2) for w in (W_Q, W_K, W_V))
+""",
+}
+
+UNEMBEDDINGS = {
+    None: """
+W_U = model.W_U
+""",
+    "RMS": """
+W_U = model.W_U * gain(model.ln_final)[:, None]  # with the linear part of the final norm
+""",
+    "LN": """
+W_U = model.W_U * gain(model.ln_final)[:, None]  # with the linear part of the final norm
+W_U = W_U - W_U.mean(0)
+""",
+}
 
 # What heads read of each token, by the layer they are in.
 EMBEDDING = """
@@ -257,11 +242,16 @@ def read_of_tokens(layer):  # [d_vocab, d_model]
 # Behind an MLP in block 0 that is the effective embedding.
 EFFECTIVE_EMBEDDING = """
 block = model.blocks[0]
-behind = model.W_E + block.mlp(block.ln2(model.W_E[None]))[0]
+bare = model.W_E * getattr(model.embed.original_component, "embed_scale", 1)
+behind = []
+for rows in bare.split(4096):  # some tokens at a time
+    written = block.mlp({normed})[0]
+    behind.append(rows + {written})
+behind = torch.cat(behind)
 
 
 def read_of_tokens(layer):  # [d_vocab, d_model]; behind block 0, with what its MLP makes of W_E
-    return behind if layer else model.W_E
+    return behind if layer else bare
 """
 
 # Where sharpness counts, what a head reads passes its norm, with its scale, by itself.
@@ -275,28 +265,155 @@ def norm(layer, vectors):  # as heads of a layer get vectors when nothing else i
     return model.blocks[layer].ln1.original_component(vectors)
 """
 
-# What a head's queries and keys are made of. LayerNorm's scale is the one that each position had.
-PARTS = """
-writes = {
-    "Embedding": cache["hook_embed"],
-    "Positions": cache["hook_pos_embed"].expand_as(cache["hook_embed"]),
+# What heads write to the stream.
+WRITES = """
+def writes_of(layer, cache, z=None):  # by heads, to the stream: [batch, pos, head, d_model]
+    z = cache[f"blocks.{layer}.attn.hook_z"] if z is None else z
+    return torch.einsum("bphe,hem->bphm", z, model.blocks[layer].attn.W_O)
+
+
+def bias_write(layer, cache):  # and what the bias of all heads adds
+    bias = model.blocks[layer].attn.b_O
+    return torch.zeros(model.cfg.d_model) if bias is None else bias
+
+
+def read_by_head(layer, head, direction, cache):  # the same direction as the head's values meet it
+    return direction @ model.blocks[layer].attn.W_O[head].T
+"""
+# The same where a norm follows the heads' sum.
+POST_NORM_WRITES = """
+def after_heads(layer, cache, written):  # the norm after the heads, its scale held fixed
+    scale = cache[f"blocks.{layer}.ln1_post.hook_scale"][:, : written.shape[1]]
+    scale = scale if written.ndim == 3 else scale[:, :, None]
+    return written / scale * gain(model.blocks[layer].ln1_post)
+
+
+def writes_of(layer, cache, z=None):  # by heads, to the stream: [batch, pos, head, d_model]
+    z = cache[f"blocks.{layer}.attn.hook_z"] if z is None else z
+    written = torch.einsum("bphe,hem->bphm", z, model.blocks[layer].attn.W_O)
+    return after_heads(layer, cache, written)
+
+
+def bias_write(layer, cache):  # and what the bias of all heads adds
+    bias = model.blocks[layer].attn.b_O
+    bias = torch.zeros(model.cfg.d_model) if bias is None else bias
+    return after_heads(layer, cache, bias.expand_as(cache["hook_embed"]))
+
+
+def read_by_head(layer, head, direction, cache):  # the same direction as the head's values meet it
+    return after_heads(layer, cache, direction) @ model.blocks[layer].attn.W_O[head].T
+"""
+
+# What heads read of a stream.
+READS = """
+def readers_of(part):  # heads of a group share keys and values
+    return len(getattr(model.blocks[0].attn, f"W_{part.upper()}"))
+
+
+def reads_of(stream, layer, part, head):  # [batch, pos, d_head]
+    weights, biases = (getattr(model.blocks[layer].attn, f"{x}_{part.upper()}") for x in "Wb")
+    read = norm(layer, stream) @ weights[head]
+    return read if biases is None else read + biases.view(len(weights), -1)[head]
+"""
+# The same where only queries and keys see the positions.
+PLACED_READS = """
+def readers_of(part):
+    return n_heads
+
+
+def reads_of(stream, layer, part, head):  # [batch, pos, d_head]
+    weights, biases = (getattr(model.blocks[layer].attn, f"{x}_{part.upper()}") for x in "Wb")
+    seen = norm(layer, stream)
+    if part in "qk":
+        seen = seen + model.W_pos[: stream.shape[1]]
+    return seen @ weights[head] + biases[head]
+"""
+
+# Queries and keys as they meet: their product, times a scale, is the score.
+COMPARED = """
+def compared(side, layer, head, vectors=None):  # [batch, pos, d_head]
+    own = cache[f"blocks.{layer}.attn.hook_{side}"]
+    own = own[:, :, head * own.shape[2] // n_heads]  # heads of a group share keys
+    return own if vectors is None else vectors
+"""
+# The same where they are normed, or turned by their positions.
+TURNED = """
+def compared(side, layer, head, vectors=None):  # [batch, pos, d_head]
+    attention = f"blocks.{layer}.attn"
+    own = cache[f"{attention}.hook_{side}"]
+    shared = head * own.shape[2] // n_heads  # heads of a group share keys
+    vectors = own[:, :, shared] if vectors is None else vectors
+    norm = getattr(model.blocks[layer].attn, f"{side}_norm", None)
+    if norm is not None:  # its scale is the one that the whole had
+        scale = cache[f"{attention}.{side}_norm.hook_scale"][:, shared]
+        vectors = vectors / scale * gain(norm)
+    if f"{attention}.hook_cos" not in cache.keys():
+        return vectors
+    cos, sin = cache[f"{attention}.hook_cos"], cache[f"{attention}.hook_sin"]
+    turning, rest = vectors[..., : cos.shape[-1]], vectors[..., cos.shape[-1] :]
+    first, second = turning.chunk(2, -1)
+    return torch.cat([turning * cos + torch.cat([-second, first], -1) * sin, rest], -1)
+"""
+BENT = {
+    False: """
+def bent(scores):  # this model leaves its scores as they are
+    return scores
+""",
+    True: """
+def bent(scores):  # below the size that the model caps its scores at
+    cap = model.blocks[LAYER].attn.original_component.attn_logit_softcapping
+    return cap * (scores / cap).tanh()
+""",
 }
+
+# What a head's queries and keys are made of. A norm's scale is the one that each position had.
+PARTS = """
+def compared_part(side, write):  # of a component's write, [batch, pos, d_head]
+    W = W_Q if side == "q" else W_K
+    return compared(side, LAYER, HEAD, write / scale @ W[LAYER, HEAD])
+
+
+def bias_of(side):
+    each = getattr(model.blocks[LAYER].attn, f"b_{{side.upper()}}")
+    bias = torch.zeros(d_head)
+    if each is not None:
+        each = each.view(-1, d_head)
+        bias = each[HEAD * len(each) // n_heads]
+{shift}
+    return bias
+
+
+scale = {scale}
+writes = {{"Embedding": cache["hook_embed"]}}
+{positions}
 constant = torch.zeros_like(cache["hook_embed"])
 for layer in range(LAYER):
-    z = cache[f"blocks.{layer}.attn.hook_z"]
-    for head in range(n_heads):
-        writes[f"L{layer}H{head}"] = z[:, :, head] @ model.W_O[layer, head]
-    constant = constant + model.blocks[layer].attn.b_O
-    if facts["d_mlp"]:
-        writes[f"MLP{layer}"] = cache[f"blocks.{layer}.hook_mlp_out"]
-scale = cache[f"blocks.{LAYER}.ln1.hook_scale"] if facts["normalization"] else 1
-queries = {name: write / scale @ W_Q[LAYER, HEAD] for name, write in writes.items()}
-keys = {name: write / scale @ W_K[LAYER, HEAD] for name, write in writes.items()}
-biases = constant / scale @ W_Q[LAYER, HEAD] + b_Q[LAYER, HEAD]
-biases_of_keys = constant / scale @ W_K[LAYER, HEAD] + b_K[LAYER, HEAD]
-if max(constant.abs().max(), biases.abs().max(), biases_of_keys.abs().max()) > 0:
-    queries["Biases"], keys["Biases"] = biases, biases_of_keys
+    for head, write in enumerate(writes_of(layer, cache).unbind(2)):
+        writes[f"L{{layer}}H{{head}}"] = write
+    constant = constant + bias_write(layer, cache)
+    if f"blocks.{{layer}}.hook_mlp_out" in cache.keys():
+        writes[f"MLP{{layer}}"] = cache[f"blocks.{{layer}}.hook_mlp_out"]
+queries = {{name: compared_part("q", write) for name, write in writes.items()}}
+keys = {{name: compared_part("k", write) for name, write in writes.items()}}
+of_queries = constant / scale @ W_Q[LAYER, HEAD] + bias_of("q")
+of_keys = constant / scale @ W_K[LAYER, HEAD] + bias_of("k")
+if max(each.abs().max() for each in (constant, of_queries, of_keys)) > 0:
+    queries["Biases"] = compared("q", LAYER, HEAD, of_queries)
+    keys["Biases"] = compared("k", LAYER, HEAD, of_keys)
 """
+PARTS_POSITIONS = {
+    "learned": """
+writes["Positions"] = cache["hook_pos_embed"].expand_as(cache["hook_embed"])
+""",
+    "shortformer": """
+# Only queries and keys see them.
+writes["Positions"] = model.W_pos[: tokens.shape[1]].expand_as(cache["hook_embed"])
+""",
+}
+# What a LayerNorm's own bias adds to queries and keys.
+PARTS_SHIFT = """
+    shift = model.blocks[LAYER].ln1.original_component.bias
+    bias = bias + shift @ matrix(side.upper(), LAYER, HEAD)"""
 
 TARGETS = """
 if ANSWER is not None:  # that token at every position
@@ -310,13 +427,27 @@ n_pos = targets.shape[1]
 constant = torch.zeros(targets.shape)
 """
 
-# LayerNorm with its scale held fixed: centring the stream is centring the direction.
-NORMED_TARGETS = """
-norm = model.ln_final.original_component
-constant = constant + direction @ norm.bias
-direction = direction * norm.weight
+# A norm with its scale held fixed; for LayerNorm, centring the stream is centring the direction.
+NORMED_TARGETS = {
+    None: "",
+    "RMS": """
+direction = direction * gain(model.ln_final)
+direction = direction / cache["ln_final.hook_scale"][:, :n_pos]
+""",
+    "LN": """
+constant = constant + direction @ model.ln_final.original_component.bias
+direction = direction * gain(model.ln_final)
 direction = direction - direction.mean(-1, keepdim=True)
 direction = direction / cache["ln_final.hook_scale"][:, :n_pos]
+""",
+}
+
+# How the model reads its logits from a stream.
+READOUT = """
+def logits_of(stream):
+    logits = {stream} @ model.W_U + model.b_U
+    cap = model.cfg.output_logits_soft_cap  # Gemma 2 bends its logits; others have no cap
+    return cap * (logits / cap).tanh() if cap and cap > 0 else logits
 """
 
 # Two prompts of the same length; the quantity is the logit difference at the last position.
@@ -386,28 +517,17 @@ with torch.enable_grad():
 slopes = dict(zip(names, found))
 
 
-def writes_of(z, layer):  # [batch, pos, head, d_model]
-    return torch.einsum("bphe,hem->bphm", z, model.W_O[layer])
-
-
-def reads_of(stream, layer, part, head):  # [batch, pos, d_head]
-    if facts["normalization"]:
-        stream = model.blocks[layer].ln1.original_component(stream)
-    weights, biases = getattr(model, f"W_{part.upper()}"), getattr(model, f"b_{part.upper()}")
-    return stream @ weights[layer, head] + biases[layer, head]
-
-
 changes = {}
 for layer in range(n_layers):
     z = cache[z_hook(layer)]
-    for head, change in enumerate(writes_of(cut(z, layer) - z, layer).unbind(2)):
+    for head, change in enumerate(writes_of(layer, cache, cut(z, layer) - z).unbind(2)):
         changes[layer, head] = change
 edges = {}  # (layer and head that write, layer, head and part that read): nats
 for writer in changes:
     edges[writer, "logits"] = float((changes[writer] * slopes[names[-1]]).sum())
 for layer in range(1, n_layers):
     for part in "qkv":
-        for head in range(n_heads):
+        for head in range(readers_of(part)):
             with torch.enable_grad():
                 stream = cache[f"blocks.{layer}.hook_resid_pre"].clone().requires_grad_()
                 read = reads_of(stream, layer, part, head)
