@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 # What a page asks of a visitor in the sidebar: a model and an input; a model and whether BOS stands
-# in front, for prompts that are typed on the page; a model and a set of prompts; a model; or nothing.
+# in front, for prompts that are typed on the page; a model and a set of prompts; a model; nothing.
 Asks = Literal["input", "prompts", "set", "model", "nothing"]
 
 _FOLDER = Path(__file__).resolve().parents[2] / "pages"
