@@ -99,7 +99,7 @@ def attention_by_row(
     """Attention of each head from one named place to another, on each row that has both.
 
     value[row, layer, head] = pattern[dest place, src place] of that row; chance is 1 / (position of
-    the destination + 1). `analysis.sets.fitted.FOUND` says which places are found by themselves.
+    the destination + 1). `analysis.sets.rows.FOUND` says which places are found by themselves.
 
     Raises:
         AnalysisError: No row fits the model or has both places with the source at or before the

@@ -67,14 +67,18 @@ def own_ranks(
     for layer in range(model.n_layers):
         if progress:
             progress(layer, model.n_layers)
-        tokens = read[min(layer, 1)]
         w_v, w_o = weights.reads("V", layer), weights.writes(layer)
-        rows = torch.einsum("tm,hme,hen->htn", tokens, w_v, w_o)
-        rows = rows.flatten(0, 1)
+        values = read[min(layer, 1)] @ w_v  # [head, token, d_head]
+        rows = (values @ w_o).flatten(0, 1)
         of_itself = (rows.unflatten(0, (-1, len(ids))) * own.T).sum(-1).flatten()
+        # Through d_head numbers, not d_model: the sample is looked at for every token and head.
+        first_look = (values @ (w_o @ sample)).flatten(0, 1)
         for side, sign in enumerate((1, -1)):
-            counted = _ranks(rows * sign, of_itself * sign, ids, sample, w_u, limit)
-            found[side, layer] = counted.reshape(shape[1:])
+            # By more than rounding: the own token may be in the sample too.
+            beyond = sign * (first_look - of_itself[:, None]) > 1e-4 * of_itself.abs()[:, None]
+            left = (beyond.sum(1) < limit).nonzero()[:, 0]
+            ranks = _ranks(sign * rows, sign * of_itself, left, ids, w_u, limit)
+            found[side, layer] = ranks.reshape(shape[1:])
     return OwnRanks(found[0], found[1], limit)
 
 
@@ -120,28 +124,28 @@ def _read(
 def _ranks(
     rows: Float[Tensor, "row d_model"],
     own: Float[Tensor, " row"],
+    left: Int[Tensor, " some"],
     ids: Sequence[int],
-    sample: Float[Tensor, "d_model some"],
     w_u: Float[Tensor, "d_model d_vocab"],
     limit: int,
 ) -> Int[np.ndarray, " row"]:
-    """How many other tokens each row raises at least as much as its own, up to `limit`."""
+    """How many other tokens each row raises at least as much as its own, up to `limit`.
+
+    Rows that are not among those `left` have that many for sure.
+    """
     ranks = torch.full((len(rows),), limit, device=rows.device)
-    # Strictly above, and by more than rounding: the own token may be in the sample too.
-    margin = 1e-4 * own.abs()
-    left = (((rows @ sample) > (own + margin)[:, None]).sum(1) < limit).nonzero()[:, 0]
     columns = torch.tensor(ids, device=rows.device).repeat(len(rows) // len(ids))
     counts = torch.zeros_like(left)
     for start in range(0, w_u.shape[1], COLUMNS):
+        if not len(left):
+            break
         block = rows[left] @ w_u[:, start : start + COLUMNS]
         # A token does not beat itself, however its two computations round.
         at = columns[left] - start
-        inside = (at >= 0) & (at < block.shape[1])
+        inside = ((at >= 0) & (at < block.shape[1])).nonzero()[:, 0]
         block[inside, at[inside]] = -torch.inf
         counts += (block >= own[left, None]).sum(1)
         kept = counts < limit
         left, counts = left[kept], counts[kept]
-        if not len(left):
-            break
     ranks[left] = counts
     return ranks.cpu().numpy()

@@ -117,7 +117,7 @@ def _pieces(fitted: FittedSet, method: Method) -> Iterator[Batch]:
         if method == "resample" and len(batch.rows) < 2:
             raise AnalysisError(
                 f"Row {int(batch.rows[0]) + 1} has {batch.tokens.length} tokens, and no other row "
-                "run with it has as many: nothing can take its place. Choose zero or mean."
+                "has as many, so that nothing can take its place. Choose zero or mean."
             )
         yield batch
 

@@ -90,7 +90,7 @@ class _Steps:
     def __init__(self, progress: Progress | None, roles: Mapping[str, Role], layers: int) -> None:
         self._progress, self._done = progress, 0
         by_weights = sum(role.weights is not None for role in roles.values())
-        self._all = 2 + (2 * layers if by_weights else 0)
+        self._all = 2 + (layers if by_weights else 0)
 
     def take(self, *_: int) -> None:
         self._done = min(self._done + 1, self._all)
@@ -186,20 +186,22 @@ class _Weights:
     ) -> None:
         self.d_vocab = model.d_vocab
         self._model, self._progress = model, progress
-        drawn = np.random.default_rng([seed, 2]).permutation(model.ordinary_ids)[:DRAWN]
+        drawn = np.random.default_rng([seed, 2]).permutation(model.ordinary_ids)[:DRAWN].tolist()
         named = {token for row in fitted.rows for token in (row.answer, row.foil)}
-        self._ids = {False: drawn.tolist(), True: sorted(id for id in named if id is not None)}
-        self._ranks: dict[bool, OwnRanks] = {}
+        self._drawn = drawn
+        self._named = sorted(token for token in named if token is not None)
+        self._ranks: OwnRanks | None = None
 
     def copying(self, lowered: bool, k: int, own: bool) -> Float[np.ndarray, "layer head"]:
         """Share of tokens that are among the k that a head's OV raises, or lowers, most."""
-        ids = self._ids[own]
-        if not ids:
+        if own and not self._named:
             return np.full((self._model.n_layers, self._model.n_heads), np.nan, np.float32)
-        if own not in self._ranks:
-            self._ranks[own] = own_ranks(self._model, ids, MOST_RANKS, self._progress)
-        ranks = self._ranks[own]
-        return ((ranks.lowered if lowered else ranks.raised) < k).mean(-1, dtype=np.float32)
+        if self._ranks is None:
+            ids = [*self._drawn, *self._named]
+            self._ranks = own_ranks(self._model, ids, MOST_RANKS, self._progress)
+        ranks = self._ranks.lowered if lowered else self._ranks.raised
+        some = ranks[..., len(self._drawn) :] if own else ranks[..., : len(self._drawn)]
+        return (some < k).mean(-1, dtype=np.float32)
 
     def successors(self) -> tuple[Float[np.ndarray, "layer head"], float]:
         """Share of list members whose next one OV raises most of the list, and chance."""

@@ -15,22 +15,17 @@ from analysis.models.loading import HeadModel
 from analysis.runs.inputs import as_tokens, tokenize
 from analysis.sets.builtin import BUILT_IN, ROWS, builtin_set
 from analysis.sets.reading import read_set
-from analysis.sets.rows import Note, PromptRow, PromptSet
+from analysis.sets.rows import (
+    AFTER_SUBJECT,
+    ANSWER,
+    END,
+    SECOND_SUBJECT,
+    SUBJECT,
+    Note,
+    PromptRow,
+    PromptSet,
+)
 from analysis.tokens import Tokens
-
-# Places that every row has, or has where its answer or foil stands in the prompt.
-END = "end"
-ANSWER = "answer"
-SUBJECT = "subject"
-SECOND_SUBJECT = "subject again"
-AFTER_SUBJECT = "after subject"
-FOUND: dict[str, str] = {
-    END: "the last token of the prompt",
-    ANSWER: "where the answer's token first stands in the prompt",
-    SUBJECT: "where the subject first stands: the foil's token, unless the set marks another",
-    SECOND_SUBJECT: "where the subject stands last, if it stands twice",
-    AFTER_SUBJECT: "the token after the first of two places of the subject",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +101,7 @@ def fit_set(model: HeadModel, prompts: PromptSet, prepend_bos: bool = True) -> F
     taken with one where that is a single token, and as it stands otherwise; as it stands first
     where the prompt ends in a space, where it begins with a sign, and where a digit follows a
     digit. A marked place is the last token of its text. Places that are not marked are found by
-    their tokens (`FOUND`).
+    their tokens (`analysis.sets.rows.FOUND`).
 
     Raises:
         AnalysisError: No row fits this model; more tokens in all than are run.

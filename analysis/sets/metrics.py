@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import ceil
 from typing import Literal, get_args
 
 import numpy as np
@@ -118,6 +119,8 @@ def set_metric(model: HeadModel, fitted: FittedSet, metric: Metric | None = None
 def parts(fitted: FittedSet, tokens_at_once: int = 2 * TOKENS_AT_ONCE) -> Iterator[Batch]:
     """The batches of a set, cut so that none has many more tokens than that."""
     for batch in fitted.batches:
-        size = max(1, tokens_at_once // batch.tokens.length)
-        for start in range(0, len(batch.rows), size):
+        count = len(batch.rows)
+        # As even as can be, so that no row is left alone.
+        size = ceil(count / ceil(count / max(1, tokens_at_once // batch.tokens.length)))
+        for start in range(0, count, size):
             yield batch.part(slice(start, start + size))

@@ -9,6 +9,20 @@ from typing import Literal
 from analysis.errors import AnalysisError
 from analysis.limits import MAX_ROWS
 
+# Places that every row has, or has where its answer or foil stands in the prompt.
+END = "end"
+ANSWER = "answer"
+SUBJECT = "subject"
+SECOND_SUBJECT = "subject again"
+AFTER_SUBJECT = "after subject"
+FOUND: dict[str, str] = {
+    END: "the last token of the prompt",
+    ANSWER: "where the answer's token first stands in the prompt",
+    SUBJECT: "where the subject first stands: the foil's token, unless the set marks another",
+    SECOND_SUBJECT: "where the subject stands last, if it stands twice",
+    AFTER_SUBJECT: "the token after the first of two places of the subject",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Place:

@@ -30,7 +30,7 @@ VALUES = {
     "answer": " Jane",
     "foil": "<b>",
     "set": "plural",
-    "lines": "The <b>cat</b>\nOne day, \"and\"",
+    "lines": 'The <b>cat</b>\nOne day, "and"',
     "hash": "0123456789abcdef",
     "rows": 12,
     "measure": "score",

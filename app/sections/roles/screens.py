@@ -15,14 +15,15 @@ from app.figures import roles as figures
 from app.figures.base import head_map
 from app.frame.clicks import draw_head_map, draw_options, draw_rows_to_choose, open_head
 from app.frame.frame import draw_table, figure_frame
-from app.links.session import widget_key
+from app.links.parsers import Value
+from app.links.session import choose, widget_key
 from app.sections.roles.subject import RolesView
 
 # Heads of each role that the overview shows, and that the table of one role lists.
 OF_EACH, OF_ONE = 2, 8
 _NUMBER = st.column_config.NumberColumn(format="%.3f")
 # What a choice of another role gives up.
-_ANEW = {"layer": None, "head": None, "group": None, "judge": False}
+_ANEW: dict[str, Value] = {"layer": None, "head": None, "group": None, "judge": False}
 
 
 def draw_overview(view: RolesView) -> None:
@@ -102,6 +103,7 @@ def draw_role(view: RolesView) -> None:
             list(ROLES),
             format_func=lambda key: ROLES[key].name,
             key=widget_key(view.selection, "role", shown=role.key),
+            on_change=lambda: choose(**_ANEW),
         )
         if screen.lacks:
             st.info(f"This set cannot show it: it needs {screen.lacks}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from analysis.definitions import SCORES
-from analysis.sets.fitted import FOUND
+from analysis.sets.rows import FOUND
 from app.frame.frame import draw_table, figure_frame
 from app.links.selection import Selection
 from app.links.session import widget_key
