@@ -52,7 +52,8 @@ class Visitor:
         self.code: list[str] = []  # every block of code that was shown
         self.told: dict[str, str] = {}  # what components were given last, as JSON, by name
         self.session = ""  # as the server calls it
-        self.files: dict[str, str] = {}  # label of a button: file that is made when it is pressed
+        # Label of a button: file that is made when it is pressed, the first of several.
+        self.files: dict[str, str] = {}
 
     def open(
         self,
@@ -67,6 +68,7 @@ class Visitor:
         what folds out, the first of several, and is opened.
         """
         request = BackMsg()
+        self.files.clear()  # each run makes them anew
         if unfold:
             request.rerun_script.widget_states.widgets.add(id=self._folded[unfold], bool_value=True)
         if press:
@@ -137,7 +139,8 @@ class Visitor:
         elif element.WhichOneof("type") == "text_area":
             self._fields[element.text_area.label] = element.text_area.id
         elif element.WhichOneof("type") == "download_button":
-            self.files[element.download_button.label] = element.download_button.deferred_file_id
+            button = element.download_button
+            self.files.setdefault(button.label, button.deferred_file_id)
         elif element.WhichOneof("type") == "bidi_component":
             self.told[element.bidi_component.component_name] = element.bidi_component.json
 

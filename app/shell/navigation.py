@@ -28,7 +28,7 @@ def take_view_along() -> None:
     to which its back button would lead.
     """
     state, page = own_state(), page_on_its_way()
-    state.framed = st.context.is_embedded and not current_server().config.embed_origins
+    state.framed = bool(st.context.is_embedded) and not current_server().config.embed_origins
     if page and state.page not in (None, page) and not st.query_params:
         write_link(own_link(page, chosen_values(page)))
 
