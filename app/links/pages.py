@@ -19,7 +19,7 @@ class PageInfo:
         name: Its name.
         title: Its title, in the menu too.
         icon: A Material Symbol.
-        section: The menu that it stands in.
+        section: The menu that it stands in; empty for the way home, which stands before all menus.
         question: What a person comes to the page for, shown under its title.
         asks: What is chosen in its sidebar.
         repeated: Why its question is best asked of repeated tokens, with which it then begins.
@@ -45,12 +45,12 @@ class PageInfo:
 
 
 PAGES = (
-    PageInfo("start", "Headscope", ":material/visibility:", "Start", "", asks="model"),
+    PageInfo("start", "Headscope", ":material/visibility:", "", "", asks="model"),
     PageInfo(
         "learn",
         "Learn",
         ":material/school:",
-        "Start",
+        "Learn",
         "How does one find out what a head does?",
         asks="nothing",
     ),
@@ -58,7 +58,7 @@ PAGES = (
         "glossary",
         "Glossary",
         ":material/menu_book:",
-        "Start",
+        "Learn",
         "What do the words mean?",
         asks="nothing",
     ),

@@ -53,6 +53,7 @@ class _State:
     uploads: int = 0  # view files opened so far
     restored: str | None = None  # page of a view file that is to be opened now
     remarks: list[str] = field(default_factory=list)  # about that file, for the next run
+    missing: str = ""  # a model that the link asks for and that is not here: the link keeps it
 
 
 def own_state() -> _State:
@@ -134,8 +135,9 @@ def _hold_on_to_prompt(page: str) -> None:
 def write_session(selection: Selection) -> None:
     """Remember a view, and write its address."""
     state = own_state()
-    write_link(own_link(selection.page, selection.values))
-    state.chosen.update({key: selection.values[key] for key in state.chosen})
+    asked = {**selection.values, "model": state.missing or selection.values["model"]}
+    write_link(own_link(selection.page, asked))
+    state.chosen.update({key: asked[key] for key in state.chosen})
     state.shown = dict(selection.values)
     state.page = selection.page
     state.selection = selection

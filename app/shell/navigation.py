@@ -1,8 +1,10 @@
 """The menu of pages, and what happens around every page."""
 
 import logging
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 import streamlit as st
 from streamlit.navigation.page import Page
@@ -14,6 +16,7 @@ from app.compute.server import current_server
 from app.links.pages import PAGES, page_info
 from app.links.session import chosen_values, own_link, own_state, write_link
 from app.shell.visitors import recognise_visitors
+from app.text import display_token
 
 _log = logging.getLogger("headscope")
 # For every page; Streamlit puts it where it takes no room.
@@ -48,6 +51,8 @@ def run_selected_page() -> None:
     # Streamlit moves it to the sidebar, which is shut there; unless expanded some would be hidden.
     position: Literal["top", "hidden"] = "hidden" if st.context.is_embedded else "top"
     selected = st.navigation(sections, position=position, expanded=True)
+    st.html(_mark(list(sections), selected.url_path))
+    _guess_page(selected.url_path)
     try:
         selected.run()
     except AnalysisError as refusal:
@@ -59,6 +64,29 @@ def run_selected_page() -> None:
         st.error(
             "Something went wrong on our side; your input is still there. Change it or reload."
         )
+
+
+def _guess_page(shown: str) -> None:
+    """Where an address is nearly that of a page, that page; a proxy's folder is like none."""
+    asked = urlsplit(st.context.url or "").path.rpartition("/")[2]
+    addresses = {page.address: page.name for page in PAGES if page.address}
+    if shown or asked in addresses:
+        return
+    if near := get_close_matches(asked.lower(), addresses, 1):
+        with st.container(border=True, horizontal=True, vertical_alignment="center"):
+            said = f"⚠ There is no page “{display_token(asked[:40])}”. Did you mean this one?"
+            st.text(said, width="content")
+            st.page_link(streamlit_page(addresses[near[0]]))
+
+
+def _mark(sections: list[str], address: str) -> str:
+    """A line below the menu that holds the page."""
+    shown = next((page for page in PAGES if page.address == address), PAGES[0])
+    place = f"[data-testid=stTopNav]>div:nth-child({sections.index(shown.section) + 1})"
+    return (
+        f"<style>{place} :is([data-testid=stTopNavSection],[data-testid=stTopNavLink])"
+        "{box-shadow:inset 0 -2px currentColor;border-radius:0}</style>"
+    )
 
 
 def page_on_its_way() -> str | None:
@@ -95,4 +123,5 @@ def streamlit_page(name: str) -> Page:
         icon=page.icon,
         url_path=page.address or None,
         default=page.name == "start",
+        help=page.question or None,
     )

@@ -28,6 +28,22 @@ def draw_other_models(open_model: Callable[[str], None]) -> None:
         st.fragment(_draw, run_every=1.0 if awaited else None)(open_model, awaited)
 
 
+def how_to_get(name: str) -> str:
+    """In a sentence, how a model comes here that is not; empty for a checkpoint of one that is."""
+    model = name.partition("@")[0]
+    info = next((info for info in list_models() if info.name == model), None)
+    if info is None:
+        return (
+            "Nothing goes by that name. A folder in Hugging Face's format with safetensors weights "
+            "is offered once it lies in the folder that HEADSCOPE_MODELS names."
+        )
+    if info.available:
+        return ""
+    if current_server().config.downloads and info.downloadable and info.fits:
+        return f"Other models, in the sidebar, downloads it ({info.download_mb:,} MB)."
+    return _why(info)
+
+
 def _under_way() -> list[Download]:
     """Downloads of whole models; those of checkpoints are shown where they are asked for."""
     seen = current_server().downloads.look(visitor_name())

@@ -1,5 +1,6 @@
 """What every page begins with: its view, heading, Share, sidebar and notes."""
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -25,11 +26,17 @@ from app.links.session import (
     write_session,
 )
 from app.shell.navigation import ensure_entry_point, streamlit_page
+from app.shell.other_models import how_to_get
 from app.shell.present import current_room, draw_present, publish
 from app.shell.share import UnreadableView, draw_file, draw_link, read_view_file
 from app.shell.sidebar import draw_sidebar
 from app.shell.theme import follow_theme
 from app.shell.uploads import forget_upload
+from app.text import display_token
+
+_LONGEST_NAME = 100
+# What can be the name of a model's folder, or of a checkpoint of it.
+_NAME = re.compile(rf"[A-Za-z0-9][\w.@-]{{0,{_LONGEST_NAME}}}", re.ASCII)
 
 
 def open_page(name: str) -> Selection:
@@ -42,12 +49,9 @@ def open_page(name: str) -> Selection:
     # Remembered there, so that whoever leaves does not come back with the next click.
     own_state().chosen.pop("room", None)
     notes += [closed] if closed else []
-    try:
-        info = find_model(str(values["model"]))
-    except AnalysisError as refusal:
-        info = list_models()[0]
-        values["model"] = info.name
-        notes.append(f"{refusal} This is {info.name}.")
+    info, said = _model_or_first(str(values["model"]))
+    values["model"] = info.name
+    notes += [said] if said else []
     notes += _fit(name, values, info)
     selection = Selection(name, MappingProxyType(values), info)
     _settle(selection)
@@ -74,6 +78,20 @@ def open_page(name: str) -> Selection:
     with aside:
         follow_theme()
     return selection
+
+
+def _model_or_first(asked: str) -> tuple[ModelInfo, str]:
+    """The model that a link asks for, or the first one and a sentence: the link keeps the name."""
+    try:
+        found = find_model(asked)
+    except AnalysisError as refusal:
+        own_state().missing = asked if _NAME.fullmatch(asked) else ""
+        shown = list_models()[0]
+        named = display_token(asked[:_LONGEST_NAME])
+        how = how_to_get(asked) or refusal
+        return shown, f"The model “{named}” of the link is not here. {how} This is {shown.title}."
+    own_state().missing = ""
+    return found, ""
 
 
 def _offer_repeated(selection: Selection) -> None:

@@ -3,8 +3,9 @@
 import re
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
+from app.links.pages import page_info
 from app.links.parameters import DEFAULT_PROMPT
 from tests.browser.conftest import open_from_menu, wait_until_done
 from tests.browser.test_app import go, heading
@@ -79,3 +80,40 @@ def test_each_number_of_a_passport_leads_to_its_figure_on_the_page(app: str, pag
         link.click()
         expect(page.locator(f"h3{anchor}")).to_be_in_viewport()
     expect(page.get_by_alt_text("Pattern of L1H4, small")).to_have_count(1)
+
+
+def test_the_menu_leads_home_says_what_pages_are_for_and_marks_the_one_shown(
+    app: str, page: Page
+) -> None:
+    go(page, f"{app}/finder")
+    marked = page.get_by_test_id("stTopNavSection").filter(has_text="Find")
+    expect(marked).not_to_have_css("box-shadow", "none")
+    others = page.get_by_test_id("stTopNavSection").filter(has_text="Look")
+    expect(others).to_have_css("box-shadow", "none")
+    marked.click()
+    links = page.get_by_test_id("stTopNavDropdownLink")
+    expect(links.get_by_text("Finder", exact=True)).to_be_visible()
+    expect(links.filter(has_text="Finder")).to_have_attribute("aria-current", "page")
+    links.filter(has_text="Induction").hover()
+    question = page_info("induction").question
+    expect(page.get_by_text(question)).to_be_visible()
+    page.keyboard.press("Escape")
+    page.get_by_test_id("stTopNavLink").get_by_text("Headscope").click()
+    heading(page, "Headscope")
+    for width in (800, 390):
+        page.set_viewport_size({"width": width, "height": 844})
+        if width == 390:
+            page.get_by_test_id("stExpandSidebarButton").click()
+        home = page.get_by_role("link", name="Headscope", exact=True)
+        expect(home).to_be_visible()
+
+
+def test_an_unknown_page_guesses_the_nearest(app: str, browser: Browser) -> None:
+    page = browser.new_page()  # Streamlit logs an error on the console for it
+    go(page, f"{app}/findr")
+    expect(page.get_by_text("There is no page “findr”. Did you mean this one?")).to_be_visible()
+    page.keyboard.press("Escape")  # Streamlit says so too, in a dialog
+    page.get_by_test_id("stMain").get_by_role("link", name="Finder").click()
+    heading(page, "Finder")
+    expect(page.get_by_text("There is no page")).to_have_count(0)
+    page.close()
