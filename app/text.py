@@ -11,6 +11,8 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 # Characters that would show as nothing, or that reorder or break what stands around them.
 _INVISIBLE = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"}
 _VISIBLE = {"\n": "↵", "\t": "⇥", "\r": "␍", " ": "·"}
@@ -43,6 +45,14 @@ def short_token(token: str, width: int = 12) -> str:
     """`display_token`, cut to `width` characters for axes."""
     shown = display_token(token)
     return shown if len(shown) <= width else f"{shown[: width - 1]}…"
+
+
+def within(error: float, unit: str = "logits") -> str:
+    """How far two ways to a number agree, in plain figures."""
+    if error == 0:
+        return "exactly"
+    size = np.format_float_positional(error, precision=1, fractional=False, trim="-")
+    return f"within {size} {unit}"
 
 
 def is_text(text: str) -> bool:

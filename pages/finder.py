@@ -63,8 +63,12 @@ with figure_frame(
     acts="Point at a dot for its numbers, click it to open it.",
 ):
     left, right = st.columns(2)
-    left.selectbox("Across", PROFILE, format_func=finder.name_of, key=widget_key(selection, "x"))
-    right.selectbox("Up", PROFILE, format_func=finder.name_of, key=widget_key(selection, "y"))
+    left.selectbox(
+        "Horizontal axis", PROFILE, format_func=finder.name_of, key=widget_key(selection, "x")
+    )
+    right.selectbox(
+        "Vertical axis", PROFILE, format_func=finder.name_of, key=widget_key(selection, "y")
+    )
     for axis in ("x", "y"):
         finder.explain_unknown(selection, axis, profiles)
     if ranked:

@@ -32,7 +32,7 @@ class Below:
         count = self.count(owner)
         if value is None or int(value) < count:
             return value, ""
-        return None, f"{owner.name} has no {self.what} {value} (they run from 0 to {count - 1})."
+        return None, f"{owner.title} has no {self.what} {value} (they run from 0 to {count - 1})."
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class HeadsOf:
         kept = ",".join(head.label for head in known) or None
         if not missing:
             return kept, ""
-        return kept, f"{info.name} has no head {', '.join(missing[:3])} to {self.purpose}."
+        return kept, f"{info.title} has no head {', '.join(missing[:3])} to {self.purpose}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def longest_half(info: ModelInfo) -> int:
 
 HALF = AtMost(
     lambda values, info: longest_half(info),
-    lambda values, info: f"S is at most {longest_half(info)} for {info.name}.",
+    lambda values, info: f"{info.title} takes at most {longest_half(info)} tokens in each half.",
 )
 BATCH = AtMost(
     lambda values, info: settings().max_batch,

@@ -8,7 +8,7 @@ from app.links.selection import Selection
 from app.links.session import widget_key
 
 # Short: the three have to fit side by side on a phone.
-METHODS = {"zero": "Zero", "mean": "Its mean", "resample": "Another sequence's"}
+METHODS = {"zero": "Zero", "mean": "Its mean", "resample": "From another text"}
 
 
 def choose_method(selection: Selection, label: str) -> str:

@@ -35,7 +35,7 @@ from app.pickers.heads import joint_heads, pick_joint_heads
 from app.pickers.token import pick_token, token_of
 from app.sections.shared.token import draw_token_circuits
 from app.shell.theme import palette
-from app.text import short_token
+from app.text import short_token, within
 
 DIRECTIONS = 6
 TOKENS_OF_A_DIRECTION = 5
@@ -95,7 +95,11 @@ def draw_ov(selection: Selection) -> None:
             width=320,
         )
         bar.number_input(
-            "Draw", 0, key=widget_key(selection, "draw"), width=140, help="Other tokens."
+            "Which tokens",
+            0,
+            key=widget_key(selection, "draw"),
+            width=140,
+            help="The seed they are drawn with: another number, other tokens.",
         )
         with part():
             sample = calls.ov_sample(selection, heads)
@@ -313,7 +317,7 @@ def draw_factored(selection: Selection, head: Head) -> None:
                 "The factors are A = W_E W_V and B = W_O W_U. "
                 f"{facts.full_bytes / facts.factored_bytes:,.0f} times less memory, "
                 f"{facts.full_flops / facts.factored_flops:,.0f} times less work; the measured "
-                f"rows agree within {timing.difference:.1e} logits. Eigenvalues, singular values, "
+                f"rows agree {within(timing.difference)}. Eigenvalues, singular values, "
                 "norms, and the logits of any one token come from A and B: the eigenvalues of A B "
                 f"that are not 0 are those of B A, which is {thin} x {thin}. Copying accuracy "
                 "goes through the rows in blocks and keeps none."

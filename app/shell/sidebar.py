@@ -77,11 +77,11 @@ def _draw_input(selection: Selection) -> None:
         return
     longest = min(MAX_HALF, longest_half(selection.info))
     st.slider(
-        "S, tokens in each half",
+        "Tokens in each half",
         MIN_HALF,
         longest,
         key=widget_key(selection, "length"),
-        help="The input is BOS, S random tokens, and the same S tokens again.",
+        help="The input is BOS, so many random tokens, and the same ones again; S in formulas.",
     )
     st.slider("Sequences", 1, settings().max_batch, key=widget_key(selection, "batch"))
     st.number_input("Seed", 0, MAX_SEED, step=1, key=widget_key(selection, "seed"))

@@ -129,7 +129,7 @@ def test_all_none_and_circuit_are_one_press_away(open_at: Open) -> None:  # noqa
 def test_kept_heads_from_a_link_are_checked(open_at: Open) -> None:  # noqa: F811
     app = opened(open_at, keep="L0H3,L1H99,L0H3,L1H2", **SMALL)
     expect_well(app)
-    assert said(app) == ["⚠ attn-only-2l has no head L1H99 to keep."]
+    assert said(app) == ["⚠ Attention-only, 2 layers has no head L1H99 to keep."]
     assert ticked(app) == [[3], [2]]
     app = opened(open_at, keep="<script>", offsets="1,-2", **SMALL)
     expect_well(app)

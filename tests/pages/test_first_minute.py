@@ -102,7 +102,7 @@ def test_a_sidebar_asks_for_what_its_page_is_about(open_at: Open, page) -> None:
     found = asked_for(open_at(page.name))
     assert ("view.model" in found) == (page.asks != "nothing")
     assert ("view.input" in found) == (page.asks == "input")
-    assert ("view.bos" in found) <= (page.asks in ("input", "prompts"))
+    assert ("view.bos" in found) <= (page.asks not in ("model", "nothing"))
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.asks != "input"])
@@ -196,3 +196,55 @@ def test_the_number_of_a_head_that_was_picked_stays_when_its_layer_is_changed(
     expect_well(app)
     assert focus_of(app, page) == "L0H4"
     assert (address(app)["layer"], address(app)["head"]) == ("0", "4")
+
+
+def test_a_missing_model_is_named_with_how_to_get_it_and_kept_in_the_address(
+    open_at: Open,  # noqa: F811
+) -> None:
+    """The page opened another model, and the link had forgotten which one was meant."""
+    for model, how in (("gpt2", "downloads it ("), ("my-own-model", "HEADSCOPE_MODELS names")):
+        app = open_at("tokens", model=model)
+        expect_well(app)
+        (note,) = [text.value for text in app.text if text.value.startswith("⚠")]
+        assert f"“{model}”" in note and how in note and "This is Attention-only, 2 layers" in note
+        assert address(app) == {"model": model}
+        app.switch_page("pages/attribution.py").run()
+        assert address(app) == {"model": model}
+        app.selectbox(key="view.model").set_value("gelu-4l").run()
+        expect_well(app)
+        assert address(app) == {"model": "gelu-4l"}
+        assert not [text.value for text in app.text if "is not here" in text.value]
+
+
+@pytest.mark.parametrize("model", ["../../etc/passwd", "x" * 200, "<b>gpt2</b>", "a b"])
+def test_what_is_no_name_of_a_model_does_not_stay_in_the_address(
+    open_at: Open,  # noqa: F811
+    model: str,
+) -> None:
+    app = open_at("tokens", model=model)
+    expect_well(app)
+    assert [text.value for text in app.text if "is not here" in text.value]
+    assert address(app) == {}
+
+
+@pytest.mark.parametrize(
+    ("page", "query", "words"),
+    [
+        ("head", REPEATED, ["Tokens in each half"]),
+        ("circuits", {}, ["Which tokens"]),
+        ("finder", {}, ["Horizontal axis", "Vertical axis"]),
+    ],
+)
+def test_controls_speak_plain_english(
+    open_at: Open,  # noqa: F811
+    page: str,
+    query: dict[str, str],
+    words: list[str],
+) -> None:
+    app = open_at(page, **query)
+    kinds = ("slider", "number_input", "selectbox")
+    labels = [widget.label for kind in kinds for widget in app.get(kind)]
+    assert set(words) <= set(labels)
+    shown = " ".join([*labels, *(caption.value for caption in app.caption)])
+    for jargon in ("S, tokens", "Across", "less the sum", "e-0", "e+0"):
+        assert jargon not in shown

@@ -116,7 +116,7 @@ def test_two_models_are_compared_each_with_a_head_of_its_own(open_at: Open) -> N
     assert f"{last.label} of {other.name}" in text_of(app.subheader[0].value)
     assert address(app)["layer2"] == str(last.layer)
     app = open_at("compare", by="model", layer2="99")
-    assert [text for text in said(app) if f"{other.name} has no layer 99" in text]
+    assert [text for text in said(app) if f"{other.title} has no layer 99" in text]
 
 
 @needs_second_model

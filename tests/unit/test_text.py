@@ -15,6 +15,7 @@ from app.text import (
     plotly_text,
     script_json,
     short_token,
+    within,
 )
 from tests.hostile import HOSTILE
 
@@ -98,3 +99,12 @@ def test_plotly_text_holds_no_tag_and_no_formula(text: str) -> None:
 def test_markdown_text_leaves_nothing_to_render(text: str) -> None:
     encoded = markdown_text(text)
     assert not set("<>[]()*_`$:\\") & set(encoded.replace("&#", "")) - set(";&#")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(0.0, "exactly"), (3.81e-06, "within 0.000004 logits"), (0.02, "within 0.02 logits")],
+)
+def test_how_far_two_ways_agree_is_said_in_plain_figures(error: float, said: str) -> None:
+    """0.0e+00 logits, it said."""
+    assert within(error) == said

@@ -90,8 +90,8 @@ def draw_pairs(view: AblationView, values: np.ndarray) -> None:
     with figure_frame(
         replace(view.subject, heads=heads),
         f"Pairs of the {len(heads)} strongest heads",
-        "What both cost at once, less the sum of each alone, in nats. Blue: each covers for the "
-        "other. Red: parts of one mechanism.",
+        "What both cost at once, minus the sum of what each costs alone, in nats. Blue: each "
+        "covers for the other. Red: parts of one mechanism.",
         JOINT_ABLATION,
         acts="Click a cell to take that pair above.",
     ):

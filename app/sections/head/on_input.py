@@ -36,7 +36,7 @@ from app.pickers.method import METHODS, choose_method
 from app.pickers.score import not_measured
 from app.pickers.sequence import position_of
 from app.shell.theme import palette
-from app.text import display_token, markdown_text
+from app.text import display_token, markdown_text, within
 from app.theme import Palette
 
 if TYPE_CHECKING:
@@ -215,8 +215,8 @@ def draw_logits(view: HeadView) -> None:
             st.caption(note)
         draw(head_figures.position_bars(total, at, towards, view.theme), key="logits")
         st.caption(
-            "The same by source: each row of this map sums to the bar of its position, within "
-            f"{result.error:.1e} logits. Blue pushes towards the token, red away from it."
+            "The same by source: each row of this map sums to the bar of its position "
+            f"{within(result.error)}. Blue pushes towards the token, red away from it."
         )
         draw(
             figures.pattern_map(result.values[0], at, view.theme, unit="logits"),
