@@ -77,7 +77,7 @@ def test_axe_would_find_pale_text_and_a_button_without_a_name(page: Page) -> Non
 def test_the_head_grid_and_the_model_are_reached_and_used_by_keys_alone(
     app: str, page: Page
 ) -> None:
-    page.goto(f"{app}/attention")
+    page.goto(f"{app}/attention?layer=0&head=0")
     wait_until_done(page)
     expect(page.locator(".hg")).to_have_attribute("data-drawn", "16")
     page.get_by_role("radio", name="All heads").focus()

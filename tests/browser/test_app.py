@@ -83,14 +83,14 @@ def test_a_permalink_restores_the_view_in_a_fresh_browser(app: str, open_page: O
     prompt = "The cat & the dog, the cat & the fish?"
     go(first, f"{app}/attention?view=circuitsvis&prompt={quote(prompt)}")
     first.get_by_label("Layer", exact=True).click()
-    first.get_by_role("option", name="1").click()
-    heading(first, "Heads of layer 1")
-    expect(first).to_have_url(re.compile("layer=1"))
+    first.get_by_role("option", name="0").click()
+    heading(first, "Heads of layer 0")
+    expect(first).to_have_url(re.compile("layer=0"))
     link = first.url
 
     second = open_page()
     go(second, link)
-    heading(second, "Heads of layer 1")
+    heading(second, "Heads of layer 0")
     expect(second.get_by_label("Prompt", exact=True)).to_have_value(
         "The cat & the dog, the cat & the fish?"
     )

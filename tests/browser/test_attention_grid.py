@@ -66,7 +66,7 @@ def test_what_is_looked_at_is_in_the_link_and_comes_back_in_a_fresh_browser(
 
 
 def test_paging_with_the_arrow_keys_ends_in_the_link(app: str, page: Page) -> None:
-    go(page, f"{app}/attention")
+    go(page, f"{app}/attention?layer=0&head=0")
     head(page, "L0H0").focus()
     for _ in range(3):
         page.keyboard.press("ArrowRight")
