@@ -92,7 +92,7 @@ def draw_role(view: RolesView) -> None:
     role, screen = view.role, view.screen
     chance = f" Chance is {screen.chance:.2g}." if np.isfinite(screen.chance) else ""
     with figure_frame(
-        view.subject,
+        view.of_role,
         f"{role.name}: every head",
         f"{role.meaning}{chance} A head is said to look like it from {role.least:g} on.",
         role,
