@@ -57,6 +57,12 @@ def rows_at_once(length: int, d_vocab: int) -> int:
     return max(1, MAX_LOGIT_BYTES // (4 * length * d_vocab))
 
 
+def role_size(n_layers: int, n_heads: int, n_ctx: int) -> tuple[int, int]:
+    """Tokens in each half and number of sequences that roles on random tokens are screened on."""
+    half, sequences = mosaic_size(n_layers, n_heads, n_ctx)
+    return half, min(4, sequences)
+
+
 # A set of prompts: rows, bytes of the text that it is read from, and tokens of all rows together.
 MAX_ROWS = 2_000
 MAX_SET_BYTES = 2 * 2**20

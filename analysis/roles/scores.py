@@ -11,7 +11,7 @@ from analysis.circuits.own_tokens import OwnRanks, own_ranks, successor_shares
 from analysis.definitions.role import Role, Rows
 from analysis.definitions.roles import ROLES
 from analysis.errors import AnalysisError
-from analysis.limits import MAX_BYTES, mosaic_size
+from analysis.limits import MAX_BYTES, role_size
 from analysis.models.loading import HeadModel
 from analysis.roles.results import RoleScores, RoleScreen
 from analysis.runs.forward import run
@@ -23,8 +23,6 @@ from analysis.sets.rows import PromptSet
 from analysis.sets.spread import spread
 
 Progress = Callable[[int, int], None]
-# Sequences of random tokens.
-SEQUENCES = 4
 # Tokens drawn from the vocabulary for what weights do to any token, and how far ranks are counted.
 DRAWN, MOST_RANKS = 128, 10
 # Of patterns of all layers, held at once.
@@ -174,8 +172,8 @@ def _of_set(model: HeadModel, fitted: FittedSet) -> Iterator[Batch]:
 
 
 def _of_random(model: HeadModel, seed: int) -> Iterator[Rows]:
-    half, sequences = mosaic_size(model.n_layers, model.n_heads, model.n_ctx)
-    yield Rows(repeated_tokens(model, half, min(SEQUENCES, sequences), seed), {})
+    half, sequences = role_size(model.n_layers, model.n_heads, model.n_ctx)
+    yield Rows(repeated_tokens(model, half, sequences, seed), {})
 
 
 class _Weights:

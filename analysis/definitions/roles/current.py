@@ -16,4 +16,6 @@ ROLE = Role(
     example=Example(
         ("a", "b", "c"), ((1.0,), (0.5, 0.5), (0.2, 0.7, 0.1)), (1 + 0.5 + 0.1) / 3, places={}
     ),
+    needs=("repeated", "run", "pattern", "score"),
+    code=CURRENT.code,
 )

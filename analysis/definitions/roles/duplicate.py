@@ -19,4 +19,6 @@ ROLE = Role(
         0.4,
         places={},
     ),
+    needs=("repeated", "run", "pattern", "score"),
+    code=DUPLICATE.code,
 )

@@ -19,4 +19,6 @@ ROLE = Role(
         0.3,
         places={},
     ),
+    needs=("repeated", "run", "pattern", "score"),
+    code=INDUCTION.code,
 )

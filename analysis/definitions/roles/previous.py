@@ -16,4 +16,6 @@ ROLE = Role(
     example=Example(
         ("a", "b", "c"), ((1.0,), (0.5, 0.5), (0.2, 0.7, 0.1)), (0.5 + 0.7) / 2, places={}
     ),
+    needs=("repeated", "run", "pattern", "score"),
+    code=PREVIOUS.code,
 )

@@ -90,9 +90,9 @@ def _top(view: RolesView, key: str, count: int) -> tuple[Head, ...]:
 def draw_role(view: RolesView) -> None:
     """Every head's screen for one role, and the numbers of those that look most like it."""
     role, screen = view.role, view.screen
-    chance = f" Chance is {screen.chance:.3f}." if np.isfinite(screen.chance) else ""
+    chance = f" Chance is {screen.chance:.2g}." if np.isfinite(screen.chance) else ""
     with figure_frame(
-        view.subject,
+        view.of_role,
         f"{role.name}: every head",
         f"{role.meaning}{chance} A head is said to look like it from {role.least:g} on.",
         role,

@@ -10,6 +10,7 @@ import numpy as np
 from analysis.definitions import ROLES
 from analysis.definitions.role import Role
 from analysis.head import Head
+from analysis.limits import role_size
 from app.components.progress import progress_bar
 from app.compute import calls
 from app.links.parsers import heads_in
@@ -48,6 +49,15 @@ class RolesView:
     def subject(self) -> Subject:
         """The set."""
         return Subject(self.selection, prompts=self.prompts)
+
+    @property
+    def of_role(self) -> Subject:
+        """The set, or the random tokens that the role is screened on."""
+        if self.role.tokens == "set":
+            return self.subject
+        info = self.selection.info
+        length, batch = role_size(info.n_layers, info.n_heads, info.n_ctx)
+        return Subject(self.selection.with_values(input="repeated", length=length, batch=batch))
 
     @property
     def role(self) -> Role:
