@@ -208,8 +208,8 @@ class Shared(Generic[V]):
     key: Hashable
     work: Work[V]
 
-    def watch(self, visitor: Hashable) -> Snapshot[V]:
-        """See `Background.watch`."""
+    def watch(self, visitor: Hashable, address: str | None = None) -> Snapshot[V]:
+        """See `Background.watch`; of these jobs an address has no share of its own."""
         return self.background.watch(self.key, visitor, self.work)
 
     def look(self) -> Snapshot[V]:

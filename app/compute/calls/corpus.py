@@ -10,6 +10,7 @@ import numpy as np
 
 import analysis
 from analysis.head import Head
+from analysis.limits import WINDOW
 from app.compute.admission import Nobody
 from app.compute.ask import Progress, ask, bytes_needed, key_of, known_by, remember
 from app.compute.background import Shared, Step
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from analysis.heads.corpus.scan import CorpusReader
     from analysis.models.info import ModelInfo
 
-# Tokens of a window, where the model's context is not shorter.
-WINDOW = 256
 SEED = 0
 TEXT_WINDOWS = Question("text_windows", lambda: analysis.text_windows)
 
