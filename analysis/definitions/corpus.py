@@ -16,7 +16,11 @@ CORPUS_WINDOWS = Quantity(
     results=("CorpusScan",),
     needs=("text",),
     any_model=True,
-    code="result = torch.stack([p[1:, 1:].max() for p in patterns(LAYER, HEAD)])  # [window]",
+    code="""
+maxima = torch.stack([pattern[1:, 1:].max() for pattern in patterns(LAYER, HEAD)])
+counts = torch.bincount((20 * maxima).long().clamp(max=19), minlength=20)
+result = torch.cat([maxima, counts / len(maxima)])  # of each window; share of windows by bin
+""",
 )
 CORPUS_VALUES = Quantity(
     "Value-weighted attention",
@@ -28,6 +32,22 @@ CORPUS_VALUES = Quantity(
     "Kobayashi et al. 2020",
     function="corpus_scan",
     results=("CorpusScan",),
+    needs=("text",),
+    any_model=True,
+    code="""
+attention = model.blocks[LAYER].attn
+name = f"blocks.{LAYER}.attn.hook_v"
+written = torch.zeros(2, dtype=torch.float64)  # of all sources, of the first
+for window, pattern in zip(windows, patterns(LAYER, HEAD)):
+    _, cache = model.run_with_cache(window[None], names_filter=name)
+    v = cache[name][0]  # [pos, key/value head, d_head]
+    if attention.b_V is not None:
+        v = v - attention.b_V.view(v.shape[1:])
+    v = v[:, HEAD // (n_heads // v.shape[1])]
+    values = pattern[1:] * (v @ attention.W_O[HEAD]).norm(dim=-1)
+    written += torch.stack([values.sum(), values[:, 0].sum()])
+result = written[1] / written[0]
+""",
 )
 CORPUS_EFFECTS = Quantity(
     "Direct effect on the next token",
@@ -38,6 +58,21 @@ CORPUS_EFFECTS = Quantity(
     "ARENA 1.2, section 3.4",
     function="corpus_scan",
     results=("CorpusScan",),
+    needs=("text",),
+    code="""
+names = [f"blocks.{LAYER}.attn.hook_z", "ln_final.hook_scale"]
+largest = []
+for window in windows:
+    _, cache = model.run_with_cache(window[None], names_filter=lambda name: name in names)
+    direction = model.W_U.T[window[1:]]
+    if facts["normalization"]:
+        direction = direction * model.ln_final.original_component.weight
+        direction = direction - direction.mean(-1, keepdim=True)
+        direction = direction / cache["ln_final.hook_scale"][0, :-1]
+    write = cache[names[0]][0, :-1, HEAD] @ model.blocks[LAYER].attn.W_O[HEAD]
+    largest.append((write * direction).sum(-1).max())
+result = torch.stack(largest)  # [window]
+""",
 )
 CORPUS_DISTANCES = Quantity(
     "Attention by distance on text",

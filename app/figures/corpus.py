@@ -53,19 +53,21 @@ def share_bars(
     """A histogram over shares from 0 to 1; `edges` are drawn as lines."""
     n_bins = len(counts)
     lows = np.arange(n_bins) / n_bins
+    names = [f"{low:.2f}–{low + 1 / n_bins:.2f}" for low in lows]
     figure = Chart(
         "bar",
-        x=lows + 0.5 / n_bins,
+        x=names,
         y=counts / max(counts.sum(), 1),
         marker_color=palette.sequential[3],
         hovertext=[
-            f"{low:.2f} to {low + 1 / n_bins:.2f}: {count:,} {what}"
-            for low, count in zip(lows, counts.tolist(), strict=True)
+            f"{name}: {count:,} {what}" for name, count in zip(names, counts.tolist(), strict=True)
         ],
         hoverinfo="text",
     )
+    line = {"color": palette.accent, "dash": "dot", "width": 1.5}
     for edge in edges:
-        figure.add_vline(edge, line={"color": palette.accent, "dash": "dot", "width": 1.5})
-    figure.update_xaxes(title=axis, range=[0, 1])
+        # Bars stand at 0, 1, ..., and each is as wide as 1.
+        figure.add_vline(edge * n_bins - 0.5, line=line)
+    figure.update_xaxes(title=axis, type="category", nticks=6)
     figure.update_yaxes(title=f"Share of {what}", rangemode="tozero")
     return finish(figure, height=280)

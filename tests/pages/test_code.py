@@ -61,6 +61,11 @@ LINKS: dict[str, tuple[Mapping[str, str], ...]] = {
         | {"method": "resample"},
         {"rows": "6", "role": "sink", "set": "plural"},
     ),
+    "corpus": (
+        {"layer": "1", "head": "4"},
+        {"layer": "0", "head": "2", "order": "effect"},
+        {"layer": "1", "head": "0", "order": "value"},
+    ),
     "mosaic": ({"score": "previous"}, {"score": "entropy"}, {"sort": "best"}),
     "training": (
         {"score": "previous", "step": "1221"},

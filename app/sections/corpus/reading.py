@@ -11,9 +11,9 @@ from app.compute.texts import Text
 from app.links.selection import Selection
 from app.links.session import newly_chosen
 from app.pickers.heads import completed, pick_head
-from app.sections.corpus.statistics import draw_statistics
+from app.sections.corpus.statistics import draw_comparison, draw_statistics
 from app.sections.corpus.view import CorpusView
-from app.sections.corpus.windows import draw_windows
+from app.sections.corpus.windows import choose_order, draw_best, draw_rest
 from app.shell.theme import palette
 from app.shell.watching import cancel, cancelled, forget_failure, go_on, is_awaited, watch
 
@@ -35,8 +35,11 @@ def draw_reading(selection: Selection, text: Text) -> None:
 
     def draw(scan: CorpusScan, whole: bool) -> None:
         view = CorpusView(selection, text, head, scan, whole, palette())
-        draw_windows(view)
+        draw_comparison(view)
+        windows = choose_order(view)
+        draw_best(view, windows)
         draw_statistics(view)
+        draw_rest(view, windows)
 
     if known:
         draw(known, whole=True)

@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 
 
 def draw_statistics(view: CorpusView) -> None:
-    """Every figure that is a sum over all windows."""
-    _draw_comparison(view)
+    """How far it looks, how much it rests, and at what and from what it looks."""
     left, right = beside("corpus-where", 420, 420)
     with left:
         _draw_distances(view)
@@ -39,7 +38,8 @@ def draw_statistics(view: CorpusView) -> None:
     _draw_tokens(view)
 
 
-def _draw_comparison(view: CorpusView) -> None:
+def draw_comparison(view: CorpusView) -> None:
+    """Its scores on the text, beside those on random tokens."""
     on_random = calls.reference_scores(view.selection)
     scan, at = view.scan, view.at
     with figure_frame(
@@ -104,7 +104,7 @@ def _draw_first(view: CorpusView) -> None:
         "How much rests on the first token",
         "Queries by the share of their attention that is on the first token of the window.",
         CORPUS_FIRST,
-        also=(CORPUS_VALUES,),
+        *(() if np.isnan(written) else (CORPUS_VALUES,)),
     ):
         metrics = [Metric("Mean", share, f"{share:.2f}")]
         if not np.isnan(written):

@@ -36,10 +36,11 @@ _ORDERS = {
     "loss": "Loss without the head",
 }
 _TOP = INTERVALS - 1
+_SHOWN = (PATTERN, CORPUS_VALUES, CORPUS_EFFECTS, TOKEN_ABLATION)
 
 
-def draw_windows(view: CorpusView) -> None:
-    """Both lists of windows, in the order that is chosen, and how sharp all windows are."""
+def choose_order(view: CorpusView) -> tuple[KeptWindow, ...]:
+    """The windows that are kept, in the order that is chosen."""
     st.segmented_control(
         "Windows ordered by",
         list(_ORDERS),
@@ -54,35 +55,33 @@ def draw_windows(view: CorpusView) -> None:
     order = view.selection["order"]
     losses = _losses(view) if order == "loss" else {}
     windows = view.scan.windows(view.head, order, losses)
-    best = [window for window in windows if window.interval == _TOP]
-    rest = [window for window in windows if window.interval < _TOP]
     if order in ("value", "effect") and np.isnan(windows[0].rank(order)):
         st.info(
-            f"What a head of {view.selection.info.name} writes of one token is not known, because "
-            "of what stands between it and the stream. The windows are in the order of the text."
+            f"What a head of {view.selection.info.name} writes of one token, or adds to a logit, "
+            "is not known, because of what stands between it and the stream or the logits. The "
+            "windows are in the order of the text."
         )
+    return windows
+
+
+def draw_best(view: CorpusView, windows: Sequence[KeptWindow]) -> None:
+    """Windows in which the head attends most sharply."""
+    best = [window for window in windows if window.interval == _TOP]
     with figure_frame(
         view.subject,
         f"Where {view.head.label} acts most",
         f"The {len(best)} windows in which it attends most sharply, of {view.read}. The token "
         "that is active at first has the largest attention to one that is not the first.",
         CORPUS_WINDOWS,
-        also=(PATTERN, CORPUS_VALUES, CORPUS_EFFECTS, TOKEN_ABLATION),
+        also=_SHOWN,
         acts="Point at a token to see what it attends to; click to keep it; turn the direction to "
         "see what attends to it.",
     ):
         _draw(view, best, "best-windows")
-    with figure_frame(
-        view.subject,
-        "A fair sample of the rest",
-        "Three windows, drawn at random, of each fifth below: what the head does when it does less."
-        if rest
-        else "All windows are among those with the largest maxima, so there is no rest.",
-        CORPUS_WINDOWS,
-        also=(PATTERN, CORPUS_VALUES, CORPUS_EFFECTS, TOKEN_ABLATION),
-    ):
-        if rest:
-            _draw(view, rest, "other-windows")
+
+
+def draw_rest(view: CorpusView, windows: Sequence[KeptWindow]) -> None:
+    """A fair sample of the other windows, and how sharp all of them are."""
     with figure_frame(
         view.subject,
         "How sharply it acts, window by window",
@@ -93,6 +92,19 @@ def draw_windows(view: CorpusView) -> None:
         counts = view.scan.max_histogram[view.at]
         edges = view.scan.edges[view.at].tolist()
         draw(share_bars(counts, "windows", "Largest attention", view.theme, edges), key="maxima")
+    rest = [window for window in windows if window.interval < _TOP]
+    if not rest:
+        st.caption("All windows are among those with the largest maxima, so there is no rest.")
+        return
+    with figure_frame(
+        view.subject,
+        "A fair sample of the rest",
+        "At most three windows of each fifth below, drawn at random: what the head does when it "
+        "does less.",
+        CORPUS_WINDOWS,
+        also=_SHOWN,
+    ):
+        _draw(view, rest, "other-windows")
 
 
 def _draw(view: CorpusView, windows: Sequence[KeptWindow], key: str) -> None:
