@@ -87,10 +87,12 @@ from .errors import AnalysisError as AnalysisError
 from .head import Head as Head
 from .heads.corpus.results import CorpusScan as CorpusScan
 from .heads.corpus.results import KeptWindow as KeptWindow
+from .heads.corpus.scan import CorpusReader as CorpusReader
 from .heads.corpus.scan import corpus_scan as corpus_scan
 from .heads.corpus.scan import corpus_steps as corpus_steps
+from .heads.corpus.scan import read_on as read_on
+from .heads.corpus.texts import shipped_text as shipped_text
 from .heads.corpus.windows import Windows as Windows
-from .heads.corpus.windows import shipped_text as shipped_text
 from .heads.corpus.windows import text_windows as text_windows
 from .heads.distances import RestingAttention as RestingAttention
 from .heads.distances import distance_profile as distance_profile

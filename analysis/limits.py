@@ -18,6 +18,8 @@ OPERATIONS_A_SECOND = 1e11
 # An exact ablation of every head that nobody has asked for.
 _SWEEP_SECONDS = 80
 _LEAST_SWEEP_HALF = 10  # fewer tokens say little
+# Tokens of a window of it, where the context is not shorter.
+WINDOW = 256
 # Of the patterns of all layers, held at once where whole models are laid beside each other.
 _MAX_PATTERN_BYTES = 128 * 2**20
 

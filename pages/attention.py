@@ -103,6 +103,7 @@ if selection["view"] == "grid":
 else:
     draw_circuitsvis(selection)
 open_head(selection, Head(selection["layer"], selection["head"]))
+open_head(selection, Head(selection["layer"], selection["head"]), "corpus")
 
 with figure_frame(
     Subject(selection),

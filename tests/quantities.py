@@ -2,9 +2,11 @@
 
 import io
 import re
+import tempfile
 from contextlib import redirect_stdout
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
@@ -13,6 +15,7 @@ import torch
 import analysis
 from analysis import definitions as d
 from analysis.head import Head
+from analysis.heads.corpus.texts import shipped_text
 from analysis.models.catalog import BUNDLED, find_model
 from analysis.models.history import training_history
 from analysis.models.loading import HeadModel
@@ -62,6 +65,8 @@ def about(definition: d.Quantity, selection: Selection) -> Subject:
         activation="z" if "pair" in definition.needs else "blocks.1.attn.hook_q",
         column=CHOSEN.head,
         step=1221,
+        text="the beginning of a novel",
+        text_file=str(beginning()),
     )
 
 
@@ -107,6 +112,43 @@ def run(definition: d.Quantity, selection: Selection) -> np.ndarray | None:
 _OF_LOADING = ("NAME", "FOLDER", "SOURCE", "REVISION", "WEIGHTS", "BOS", "ENDS_OF_TEXT")
 
 
+@cache
+def beginning() -> Path:
+    """So short a text that every window of it is kept."""
+    file = Path(tempfile.mkdtemp(prefix="headscope-tests-")) / "novel.txt"
+    file.write_text(shipped_text()[:3_000], "utf-8")
+    return file
+
+
+def on_text(definition, model):  # noqa: ANN001, ANN201
+    """What the page has of a text."""
+    scan = analysis.corpus_scan(model, beginning().read_text("utf-8"), min(256, model.n_ctx))
+    head, at = CHOSEN, (CHOSEN.layer, CHOSEN.head)
+    kept = sorted(scan.windows(head), key=lambda window: window.number)
+    assert len(kept) == scan.n_windows
+    first, queries = scan.first_by_distance[at], scan.queries
+    match definition:
+        case d.CORPUS_WINDOWS:
+            shares = scan.max_histogram[at] / scan.n_windows
+            return np.concatenate([[window.maximum for window in kept], shares])
+        case d.CORPUS_VALUES:
+            return scan.written_at_first[at]
+        case d.CORPUS_EFFECTS:
+            return [window.rank("effect") for window in kept]
+        case d.CORPUS_DISTANCES:
+            return np.stack([scan.by_distance[at] - first, first]) / queries
+        case d.CORPUS_FIRST:
+            return np.concatenate([[scan.at_first[at]], scan.first_histogram[at] / queries])
+        case d.CORPUS_TOKENS:
+            total = (scan.by_distance[at] - first).sum()
+            sides = scan.top_keys(head), scan.top_queries(head)
+            shares = [[token.attention / total for token in side] for side in sides]
+            over = [[token.attention / token.chance for token in side] for side in sides]
+            return np.array([shares, over])
+        case _:
+            return [[scan.scores[name][at], scan.chance[name]] for name in scan.scores]
+
+
 def expected(definition: d.Quantity, model, tokens, selection):  # noqa: ANN001, ANN202
     head, at = CHOSEN, (CHOSEN.layer, CHOSEN.head)
     patterns = analysis.attention_patterns(model, tokens)
@@ -115,6 +157,8 @@ def expected(definition: d.Quantity, model, tokens, selection):  # noqa: ANN001,
         return analysis.head_scores(model, tokens)[score[definition]]
     stats = analysis.next_token_stats(model, tokens)
     method = selection["method"]
+    if "text" in definition.needs:
+        return on_text(definition, model)
     match definition:
         case d.TOKENS:
             return tokens.ids

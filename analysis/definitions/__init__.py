@@ -5,9 +5,20 @@ constant of the module of its family, a score one of `analysis.definitions.score
 module of `analysis.definitions.roles`: nothing else keeps a list of them.
 """
 
-from analysis.definitions import circuits, effects, heads, logits, patching, runs, scores, sets
+from analysis.definitions import (
+    circuits,
+    corpus,
+    effects,
+    heads,
+    logits,
+    patching,
+    runs,
+    scores,
+    sets,
+)
 from analysis.definitions.circuits import *  # noqa: F403
 from analysis.definitions.circuits import COPYING, EIGENVALUES
+from analysis.definitions.corpus import *  # noqa: F403
 from analysis.definitions.effects import *  # noqa: F403
 from analysis.definitions.effects import ABLATION
 from analysis.definitions.heads import *  # noqa: F403
@@ -24,7 +35,7 @@ from analysis.definitions.sets import *  # noqa: F403
 QUANTITIES: tuple[Quantity, ...] = (
     *(
         quantity
-        for family in (runs, scores, heads, logits, effects, patching, circuits, sets)
+        for family in (runs, scores, heads, corpus, logits, effects, patching, circuits, sets)
         for quantity in registered(family)
     ),
     *ROLES.values(),

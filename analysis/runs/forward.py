@@ -14,6 +14,10 @@ from analysis.models.loading import HeadModel
 Hook = Callable[..., Tensor | None]
 
 
+class _Done(Exception):
+    """A run has come as far as it is read."""
+
+
 def run(
     model: HeadModel,
     ids: Int[Tensor, "batch pos"],
@@ -70,18 +74,15 @@ def run_without_logits(
     _require_fitting(model, ids)
     kept: dict[str, Tensor] = {}
 
-    class Done(Exception):
-        """What is read is there."""
-
     def stop(stream: Tensor, hook: object) -> None:
         if not torch.isfinite(stream.sum()) and not torch.isfinite(stream).all():
             raise AnalysisError(
                 f"{model.name} was run on {ids.numel():,} tokens, and some of its activations are "
                 "not finite (NaN or infinite). Try other tokens, or choose another model."
             )
-        raise Done
+        raise _Done
 
-    with model.lock, torch.inference_mode(), suppress(Done):
+    with model.lock, torch.inference_mode(), suppress(_Done):
         model.bridge.run_with_hooks(
             ids.to(model.bridge.cfg.device),
             return_type="logits",

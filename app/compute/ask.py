@@ -75,12 +75,24 @@ def known(
     question: Question[P, R], info: ModelInfo, *arguments: P.args, **options: P.kwargs
 ) -> R | None:
     """The answer if it is remembered or stored; waits for nobody, and computes nothing."""
+    found: R | None = known_by(key_of(question.name, info, _asked(*arguments, **options)), info)
+    return found
+
+
+def known_by(key: Hashable, info: ModelInfo) -> Any:
+    """What is remembered or stored under a key of `key_of`; None where nothing is."""
     server = current_server()
-    key = key_of(question.name, info, _asked(*arguments, **options))
-    found: R | None = server.results.look(key)
+    found = server.results.look(key)
     if found is None and (stored := _stored(server, info, key_text(key))) is not None:
         found = server.results.get(key, lambda: stored)
     return found
+
+
+def remember(key: Hashable, value: Any) -> None:
+    """Keep what has been worked out in the background, as if it had been asked for."""
+    server = current_server()
+    server.results.get(key, lambda: value)
+    _keep(server, key_text(key), value)
 
 
 def remembered() -> Iterator[tuple[str, Any]]:
@@ -142,9 +154,13 @@ def _stored_or(server: Server, info: ModelInfo, key: Hashable, compute: Callable
     if stored is not None:
         return stored
     value = compute()
+    _keep(server, question, value)
+    return value
+
+
+def _keep(server: Server, question: str | None, value: Any) -> None:
     if server.folder and question and (data := to_bytes(question, value)) is not None:
         server.folder.keep(question, data)
-    return value
 
 
 def _bytes_of(question: Question[..., Any], info: ModelInfo, asked: tuple[Any, ...]) -> int:

@@ -13,6 +13,7 @@ import analysis
 from analysis.models.catalog import find_model
 from analysis.models.info import machine_memory
 from app.compute.admission import Admission, Nobody, RateLimit, Visitor, memory_errors_said
+from app.compute.background import Background
 from app.compute.downloads import Downloads
 from app.compute.exports import Exports
 from app.compute.imports import import_all
@@ -25,6 +26,7 @@ from app.compute.sweeps import Sweeps
 from app.config import Config, settings
 
 if TYPE_CHECKING:
+    from analysis.heads.corpus.results import CorpusScan
     from analysis.models.info import ModelInfo
     from analysis.models.loading import HeadModel
 
@@ -41,6 +43,9 @@ DRAWN_AT_ONCE = 2
 MAX_DRAWN = 1000
 # Seconds of one turn to draw: most pages take a tenth of a second.
 LONGEST_TURN = 1.0
+# A text takes minutes of a model, and its result tens of megabytes.
+MAX_SCANS_AT_ONCE = 1
+MAX_SCANS = 4
 _MB = 2**20
 
 
@@ -77,6 +82,7 @@ class Server:
             load=self._load,
         )
         self.sweeps = Sweeps(MAX_SWEEPS_AT_ONCE, MAX_SWEEPS)
+        self.scans: Background[CorpusScan] = Background("texts", MAX_SCANS_AT_ONCE, MAX_SCANS)
         self.mosaic = OneByOne("the scores")
         self.downloads = Downloads()
         self.rooms = Rooms(config.rooms_per_address)

@@ -1,6 +1,7 @@
 """What comes with a bundled model, so that a page waits for no library to be imported.
 
-That are the scores of all its heads, and of the first model also what the first view shows.
+That are the scores of all its heads, what these do over the text that comes with the app, and of
+the first model also what the first view shows.
 
     python -m app.compute.shipped
 
@@ -12,7 +13,7 @@ from types import MappingProxyType
 
 from analysis.models.catalog import BUNDLED, list_models
 from analysis.models.info import ModelInfo
-from app.compute import calls
+from app.compute import calls, texts
 from app.compute.ask import remembered
 from app.compute.server import Server
 from app.compute.stored import shipped_file, to_bytes
@@ -30,6 +31,7 @@ def compute_shipped(info: ModelInfo) -> None:
     """All that comes with a model."""
     calls.model_scores(info)
     view = first_view()
+    calls.read_whole(view.with_values(model=info.name), texts.shipped())
     if info == view.info:
         compute_first_view(view)
 

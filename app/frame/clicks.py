@@ -18,6 +18,8 @@ from app.links.session import choose, link_from_here
 from app.links.subject import Subject
 from app.shell.navigation import streamlit_page
 
+# What a link to a page says; else that it opens the head there.
+_OPENS = {"head": "Open {}", "corpus": "Where else in text does {} act?"}
 Rows = Sequence[Mapping[str, object]]
 
 
@@ -213,7 +215,7 @@ def open_head(selection: Selection, head: Head, page: str = "head", role: str = 
     `role` tells two of them apart that may be the same head.
     """
     values = {**selection.values, "layer": head.layer, "head": head.head}
-    label = f"Open {head.label}" + ("" if page == "head" else f" in {page.capitalize()}")
+    label = _OPENS.get(page, f"Open {{}} in {page.capitalize()}").format(head.label)
     icon, name = ":material/arrow_forward:", f"{selection.info.name} {head.label}"
     if "prompt" in left_out(page, values):
         # A link would leave the prompt behind; a button takes it along.

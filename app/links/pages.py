@@ -98,6 +98,14 @@ PAGES = (
         "What does this neuron fire on, and what does it say?",
     ),
     PageInfo(
+        "corpus",
+        "Corpus",
+        ":material/auto_stories:",
+        "Look",
+        "What does this head do over a whole text?",
+        asks="model",
+    ),
+    PageInfo(
         "finder",
         "Finder",
         ":material/search:",

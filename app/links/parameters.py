@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from analysis.definitions import PROFILE, ROLES, SCORES
 from analysis.errors import AnalysisError
+from analysis.heads.corpus.results import ORDERS
 from analysis.limits import (
     MAX_BATCH,
     MAX_CHARACTERS,
@@ -190,7 +191,7 @@ _REPEATED = dict.fromkeys([page.name for page in PAGES if page.repeated], "repea
 _PICKS = dict.fromkeys(
     (
         *(*_TWO_HEADS, "activations", "training", "induction", "ablation", *_OF_SETS),
-        *("attention", "finder", "head"),
+        *("attention", "finder", "head", "corpus"),
     ),
     None,
 )
@@ -535,6 +536,13 @@ PARAMETERS = (
     Parameter("model2", None, str, "the second side's model", ("compare",), unset=""),
     Parameter("lesson", 1, whole_number(1, 8), "step of the lesson", ("learn",)),
     Parameter("answers", "", answer_list, "answers to the lesson's steps", ("learn",)),
+    Parameter(
+        "order",
+        "attention",
+        choice(*ORDERS),
+        "what windows of a text are ordered by",
+        ("corpus",),
+    ),
     Parameter("room", "", room_code, "room of a presenter that is followed"),
     Parameter("term", "", text_up_to(60), "word that the glossary is searched for", ("glossary",)),
     Parameter(

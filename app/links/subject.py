@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from analysis.head import Head
 from app.links.selection import Selection
+from app.text import display_token
 
 if TYPE_CHECKING:
     from analysis.sets.fitted import FittedSet
@@ -44,6 +45,8 @@ class Subject:
         step: A step of training.
         prompts: The set of prompts that it is measured over, as the model reads it.
         groups: Groups of heads, the one that it is about first.
+        text: The name of the text that it is about, in place of the input.
+        text_file: Where that is, for code: beside the notebook, or in the app's repository.
         on_input: Whether the input says anything about it; False for weights alone.
         second: The other side of a comparison.
     """
@@ -69,6 +72,8 @@ class Subject:
     step: int | None = None
     prompts: FittedSet | None = None
     groups: tuple[tuple[Head, ...], ...] = ()
+    text: str | None = None
+    text_file: str | None = None
     on_input: bool = True
     second: Subject | None = None
 
@@ -97,10 +102,13 @@ class Subject:
         parts = [self.selection.info.title]
         if self.prompts is not None:
             parts.append(f"{len(self.prompts.rows)} prompts of the set {self.prompts.of.name}")
+        elif self.text is not None:
+            parts.append(f"text “{display_token(self.text)}”")
         else:
             parts.append(self.selection.input_said if self.on_input else "from the weights alone")
         if (
             self.prompts is None
+            and self.text is None
             and self.on_input
             and self.sequence is not None
             and self.selection["input"] == "repeated"

@@ -1,40 +1,60 @@
-"""Which sweeps this visitor watches: all that a page shows, but for the one that was cancelled."""
+"""Which jobs this visitor watches: all that a page shows, but for the one that was cancelled."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Hashable
+from typing import Protocol, TypeVar
 
 import streamlit as st
 
+from app.compute.background import Active
+
 from app.shell.visitors import visitor_address, visitor_name
 
-if TYPE_CHECKING:
-    from app.compute.sweeps import SharedSweep, Snapshot
+S_co = TypeVar("S_co", bound=Active, covariant=True)
+
+
+class Watched(Protocol[S_co]):
+    """A job in the background, such as a sweep."""
+
+    @property
+    def key(self) -> Hashable:
+        """What tells it from others."""
+
+    def watch(self, visitor: Hashable, address: str | None = None) -> S_co:
+        """How far it is; `visitor` wants it to go on."""
+
+    def look(self) -> S_co:
+        """How far it is, without wanting it."""
+
+    def leave(self, visitor: Hashable) -> None:
+        """`visitor` no longer wants it."""
+
 
 _CANCELLED = "headscope.cancelled"
 
 
-def watch(sweep: SharedSweep, patience: float = 0.0) -> Snapshot:
-    """How far a sweep is; it goes on unless this visitor has cancelled it.
+def watch(job: Watched[S_co], patience: float = 0.0) -> S_co:
+    """How far a job is; it goes on unless this visitor has cancelled it.
 
     Args:
-        sweep: The sweep.
+        job: The job.
         patience: Seconds to wait for its end.
     """
-    if cancelled(sweep):
-        return sweep.look()
+    if cancelled(job):
+        return job.look()
     until = time.monotonic() + patience
     who, where = visitor_name(), visitor_address()
-    while (now := sweep.watch(who, where)).active and time.monotonic() < until:
+    while (now := job.watch(who, where)).active and time.monotonic() < until:
         time.sleep(0.02)
     return now
 
 
-def cancel(sweep: SharedSweep) -> None:
+def cancel(job: Watched[Active]) -> None:
     """Watch it no more; without other watchers it stops."""
-    st.session_state[_CANCELLED] = sweep.key
-    sweep.leave(visitor_name())
+    st.session_state[_CANCELLED] = job.key
+    job.leave(visitor_name())
 
 
 def go_on() -> None:
@@ -42,16 +62,16 @@ def go_on() -> None:
     st.session_state.pop(_CANCELLED, None)
 
 
-def cancelled(sweep: SharedSweep) -> bool:
+def cancelled(job: Watched[Active]) -> bool:
     """Whether this visitor has cancelled it."""
-    return bool(st.session_state.get(_CANCELLED) == sweep.key)
+    return bool(st.session_state.get(_CANCELLED) == job.key)
 
 
-def is_awaited(sweep: SharedSweep, now: Snapshot) -> bool:
+def is_awaited(job: Watched[Active], now: Active) -> bool:
     """Whether more of it will be known and this visitor wants to."""
-    return now.active and not cancelled(sweep)
+    return now.active and not cancelled(job)
 
 
-def forget_failure(sweep: SharedSweep) -> None:
+def forget_failure(job: Watched[Active]) -> None:
     """The next look tries again."""
-    sweep.leave(visitor_name())
+    job.leave(visitor_name())

@@ -61,6 +61,8 @@ LINKS: dict[str, tuple[Mapping[str, str], ...]] = {
         | {"method": "resample"},
         {"rows": "6", "role": "sink", "set": "plural"},
     ),
+    # One: its code runs over a whole text, once for each figure.
+    "corpus": ({"layer": "1", "head": "4", "order": "effect"},),
     "mosaic": ({"score": "previous"}, {"score": "entropy"}, {"sort": "best"}),
     "training": (
         {"score": "previous", "step": "1221"},

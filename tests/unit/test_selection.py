@@ -15,6 +15,7 @@ from tests.hostile import HOSTILE
 
 PAGE_NAMES = [page.name for page in PAGES]
 VALUES = {
+    "order": "effect",
     "model": "attn-only-2l",
     "input": "repeated",
     "prompt": "a & b = c? #d+e “f” \n é 日本",

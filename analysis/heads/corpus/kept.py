@@ -1,23 +1,24 @@
 """Which windows of a text are kept for each head: the best, and a fair sample of the rest."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, UInt16
 
-from analysis.heads.corpus.results import BEST, INTERVALS, SAMPLE, SLOTS
+from analysis.heads.corpus.results import BEST, INTERVALS, KEYS, SAMPLE, SLOTS
 
 # Windows whose maxima say where the intervals lie; all of them are held until then.
 WARM_UP = 32
 _TOP = INTERVALS - 1
+_SIZES = [*[SAMPLE] * _TOP, BEST]
 
 
 @dataclass(eq=False)
 class Record:
     """What is kept of one window for one head; see `KeptWindow`.
 
-    `turn` is when the window was read. What follows it is filled in once the run is over.
+    `turn` is when the window was read. `place` is where a `Keeper` has its numbers.
     """
 
     turn: int
@@ -28,6 +29,7 @@ class Record:
     largest_value: float = float("nan")
     norms: Float[np.ndarray, " pos"] | float = float("nan")
     effects: Float[np.ndarray, " pos"] | float = float("nan")
+    place: int = 0
 
 
 class Shelf:
@@ -41,10 +43,10 @@ class Shelf:
         self.edges = edges
         self._by_interval: list[list[Record]] = [[] for _ in range(INTERVALS)]
 
-    def put(self, record: Record) -> tuple[int, float]:
-        """Keep a record, if it is among the best or the first of its interval.
+    def put(self, record: Record) -> Record | None:
+        """Keep a record if it is among the best, or the first of its interval.
 
-        Returns the interval, and the maximum above which one that is read later is kept there.
+        Returns the one that is no longer, which may be itself.
         """
         # A head whose maxima are all the same has them all in the highest.
         interval = int((record.maximum >= self.edges).sum())
@@ -52,17 +54,24 @@ class Shelf:
         there.append(record)
         if interval == _TOP:
             there.sort(key=lambda each: (-each.maximum, each.turn))
-            del there[BEST:]
-            return interval, there[-1].maximum if len(there) == BEST else -np.inf
-        there.sort(key=lambda each: each.turn)
-        del there[SAMPLE:]
-        return interval, np.inf if len(there) == SAMPLE else -np.inf
+        else:
+            there.sort(key=lambda each: each.turn)
+        return there.pop() if len(there) > _SIZES[interval] else None
 
+    @property
+    def least(self) -> list[float]:
+        """By interval, the maximum above which a window that is read later is kept."""
+        full = [len(there) == size for there, size in zip(self._by_interval, _SIZES, strict=True)]
+        least = [np.inf if each else -np.inf for each in full]
+        if full[_TOP]:
+            least[_TOP] = self._by_interval[_TOP][-1].maximum
+        return least
+
+    @property
     def slots(self) -> list[Record | None]:
         """The records in the order of a result's slots."""
         found: list[Record | None] = []
-        for interval, records in enumerate(self._by_interval):
-            size = BEST if interval == _TOP else SAMPLE
+        for records, size in zip(self._by_interval, _SIZES, strict=True):
             found += [*records, *[None] * (size - len(records))]
         return found
 
@@ -77,12 +86,25 @@ def shelf_of(warm_up: list[Record]) -> Shelf:
 
 
 class Keeper:
-    """The kept windows of all heads; `edges` are those of intervals where they are known."""
+    """The kept windows of all heads; `edges` are those of intervals where they are known.
 
-    def __init__(self, n_heads: int, edges: Float[np.ndarray, "head edge"] | None = None):
+    Its memory is set aside at once: small pieces among the large ones of a run would keep these
+    from being used again.
+    """
+
+    def __init__(self, n_heads: int, window: int, edges: np.ndarray | None = None):
         self._warm_up: list[list[Record]] = [[] for _ in range(n_heads)]
         self._read = 0
         self._shelves: list[Shelf] | None = None
+        # The warm-up takes all places; what is kept of it, and one more, fewer.
+        places, keys = (n_heads, WARM_UP), min(KEYS, window)
+        self._free = [list(range(WARM_UP)) for _ in range(n_heads)]
+        self._numbers: dict[str, np.ndarray] = {
+            "keys": np.zeros((*places, window, keys), np.uint16),
+            "attention": np.zeros((*places, window, keys), np.uint16),
+            "norms": np.zeros((*places, window), np.float16),
+            "effects": np.zeros((*places, window), np.float16),
+        }
         if edges is not None:
             self._settle([Shelf(each) for each in edges])
 
@@ -102,21 +124,27 @@ class Keeper:
 
     def put(self, head: int, record: Record) -> None:
         """Keep one head's record."""
+        mine = replace(record, place=self._free[head].pop())
+        for name, values in self._numbers.items():
+            values[head, mine.place] = getattr(record, name)
+            setattr(mine, name, values[head, mine.place])
         if self._shelves is None:
-            self._warm_up[head].append(record)
-        else:
-            interval, least = self._shelves[head].put(record)
-            self._least[head, interval] = least
+            self._warm_up[head].append(mine)
+            return
+        if dropped := self._shelves[head].put(mine):
+            self._free[head].append(dropped.place)
+        self._least[head] = self._shelves[head].least
 
     def read(self, windows: int) -> None:
         """So many windows have been read; once that are enough the intervals are settled."""
         self._read += windows
-        if self._shelves is None and self._read >= WARM_UP:
-            self._settle([Shelf(shelf.edges) for shelf in self.shelves()])
-            for head, records in enumerate(self._warm_up):
-                for record in records:
-                    self.put(head, record)
-            self._warm_up = []
+        if self._shelves is not None or self._read < WARM_UP:
+            return
+        self._settle(self.shelves())
+        for free, shelf in zip(self._free, self.shelves(), strict=True):
+            used = {record.place for record in shelf.slots if record}
+            free[:] = [place for place in range(WARM_UP) if place not in used]
+        self._warm_up = []
 
     def shelves(self) -> list[Shelf]:
         """One for each head; until the edges are known, by those of what has been read."""
@@ -134,47 +162,44 @@ class Keeper:
             raise ValueError("windows were sorted into other intervals")
         self._read += other._read
         for head, shelf in enumerate(other._shelves):
-            for record in filter(None, shelf.slots()):
+            for record in filter(None, shelf.slots):
                 self.put(head, record)
+
+    def fields(self, n_layers: int) -> dict[str, Any]:
+        """The fields of a result that begin with `kept`, and `edges`."""
+        shelves = self.shelves()
+        places = [
+            (head, slot, record)
+            for head, shelf in enumerate(shelves)
+            for slot, record in enumerate(shelf.slots)
+            if record is not None
+        ]
+        heads, slots, records = zip(*places, strict=True)
+        at = np.array(heads), np.array(slots)
+        there = at[0], np.array([record.place for record in records])
+        shape = (len(shelves), SLOTS)
+        fields: dict[str, Any] = {
+            "kept": np.zeros(shape, bool),
+            "kept_numbers": np.zeros(shape, np.int32),
+            "kept_maxima": np.full(shape, np.nan, np.float32),
+            "kept_values": np.full(shape, np.nan, np.float32),
+        }
+        fields["kept"][at] = True
+        fields["kept_numbers"][at] = [record.number for record in records]
+        fields["kept_maxima"][at] = [record.maximum for record in records]
+        fields["kept_values"][at] = [record.largest_value for record in records]
+        for name, values in self._numbers.items():
+            own = np.zeros((*shape, *values.shape[2:]), values.dtype)
+            own[at] = values[there]
+            fields[f"kept_{name}"] = own
+        fields["edges"] = np.array([shelf.edges for shelf in shelves], np.float32)
+        return {n: value.reshape(n_layers, -1, *value.shape[1:]) for n, value in fields.items()}
 
     def _settle(self, shelves: list[Shelf]) -> None:
         self._shelves = shelves
         self._edges = np.array([shelf.edges for shelf in shelves])
         # By head and interval, the maximum above which a window is kept.
-        self._least = np.full((len(shelves), INTERVALS), -np.inf)
-
-
-def packed(shelves: list[Shelf], n_layers: int, window: int) -> dict[str, Any]:
-    """The fields of a result that begin with `kept`, and `edges`."""
-    shape = (len(shelves), SLOTS)
-    places = [
-        ((head, slot), record)
-        for head, shelf in enumerate(shelves)
-        for slot, record in enumerate(shelf.slots())
-        if record is not None
-    ]
-    rows = places[0][1].keys.shape
-    fields: dict[str, np.ndarray] = {
-        "kept": np.zeros(shape, bool),
-        "kept_numbers": np.zeros(shape, np.int32),
-        "kept_maxima": np.full(shape, np.nan, np.float32),
-        "kept_values": np.full(shape, np.nan, np.float32),
-        "kept_keys": np.zeros((*shape, *rows), np.uint16),
-        "kept_attention": np.zeros((*shape, *rows), np.uint16),
-        "kept_norms": np.full((*shape, window), np.nan, np.float16),
-        "kept_effects": np.full((*shape, window), np.nan, np.float16),
-    }
-    for at, record in places:
-        fields["kept"][at] = True
-        fields["kept_numbers"][at] = record.number
-        fields["kept_maxima"][at] = record.maximum
-        fields["kept_values"][at] = record.largest_value
-        fields["kept_keys"][at] = record.keys
-        fields["kept_attention"][at] = record.attention
-        fields["kept_norms"][at] = record.norms
-        fields["kept_effects"][at] = record.effects
-    fields["edges"] = np.array([shelf.edges for shelf in shelves], np.float32)
-    return {name: value.reshape(n_layers, -1, *value.shape[1:]) for name, value in fields.items()}
+        self._least = np.array([shelf.least for shelf in shelves])
 
 
 def numbers_kept(kept: dict[str, Any]) -> Int[np.ndarray, " kept"]:

@@ -1,6 +1,6 @@
 """What is known of all heads after a text, free of torch: pages show it before that is imported."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -155,11 +155,16 @@ class CorpusScan:
     # The tokens of all windows that some head keeps, by their numbers in rising order.
     window_numbers: Int[np.ndarray, " kept"]
     window_ids: Int[np.ndarray, "kept pos"]
+    # Every id that occurs above, in rising order, and what it stands for.
+    token_ids: Int[np.ndarray, " token"]
+    token_texts: tuple[str, ...]
 
     def __post_init__(self) -> None:
         worst = np.abs(self.by_distance.sum(-1) - self.queries).max(initial=0)
         if not worst <= 1e-4 * max(self.queries, 1):
             raise ValueError(f"attention sums to {self.queries} queries within {worst:.2g} only")
+        if len(self.token_ids) != len(self.token_texts):
+            raise ValueError(f"{len(self.token_texts)} texts for {len(self.token_ids)} ids")
         freeze(self, *(name for name, value in vars(self).items() if _is_array(value)))
         for field in ("scores", "chance"):
             object.__setattr__(self, field, MappingProxyType(dict(getattr(self, field))))
@@ -188,6 +193,10 @@ class CorpusScan:
             for low, high in bins
         ]
         return self.n_windows * np.array(whole), self.n_windows * np.array(first)
+
+    def labels(self, ids: Iterable[int]) -> tuple[str, ...]:
+        """What ids of this result stand for."""
+        return tuple(self.token_texts[int(i)] for i in np.searchsorted(self.token_ids, [*ids]))
 
     def top_keys(self, head: Head) -> tuple[TokenAttention, ...]:
         """The tokens that get most of the head's attention, most first."""

@@ -1,16 +1,19 @@
 """All heads of a model over a text: one run of each window, of which next to nothing is kept."""
 
-from collections.abc import Generator, Iterable, Sequence
+from collections import deque
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from transformers import PreTrainedTokenizerBase
 
 from analysis.errors import AnalysisError
-from analysis.heads.corpus.kept import Keeper, Record, numbers_kept, packed
+from analysis.heads.corpus.kept import Keeper, Record, numbers_kept
 from analysis.heads.corpus.results import KEYS, LEAST, WHOLE, CorpusScan
 from analysis.heads.corpus.tally import Sums, Tally
 from analysis.heads.corpus.windows import Windows, text_windows
@@ -18,6 +21,7 @@ from analysis.limits import MAX_LOGIT_BYTES, MAX_SEED
 from analysis.models.info import ModelInfo
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import Hook, run_without_logits
+from analysis.runs.inputs import token_texts
 from analysis.runs.pieces import TOKENS_AT_ONCE
 from analysis.runs.reads import read_direction
 from analysis.runs.writes import output_weights
@@ -56,7 +60,8 @@ def corpus_scan(
     Raises:
         AnalysisError: As `text_windows`, or a seed out of range.
     """
-    *_, last = corpus_steps(model, text_windows(model, texts, window), seed)
+    # Each step holds a result, of which only the last is wanted.
+    (last,) = deque(corpus_steps(model, text_windows(model, texts, window), seed), maxlen=1)
     return last.scan
 
 
@@ -67,15 +72,22 @@ def corpus_steps(
 
     The lock of the model is taken for one batch of windows at a time.
     """
-    if not 0 <= seed <= MAX_SEED:
-        raise AnalysisError(f"The seed must be a whole number from 0 to {MAX_SEED}.")
-    reader = Reader(model, windows, seed)
-    shown = 0
+    yield from read_on(model, CorpusReader(model.info, windows, seed))
+
+
+def read_on(model: HeadModel, reader: "CorpusReader") -> Generator[ScanStep, None, None]:
+    """What a reader has still to read of its windows, by the model that it was made for."""
+    # W_O W_O^T: the length of v W_O without the product itself.
+    gram = [
+        torch.einsum("hem,hfm->hef", w_o, w_o)
+        for w_o in (output_weights(model, layer) for layer in range(model.n_layers))
+    ]
+    scan: CorpusScan | None = None
     while not reader.finished:
-        reader.read_some()
-        if reader.finished or reader.done >= _SHARPER * shown:
-            scan, shown = reader.result(), reader.done
-        yield ScanStep(reader.done, len(windows.ids), scan)
+        reader.read_some(model, gram)
+        if scan is None or reader.finished or reader.done >= _SHARPER * scan.n_windows:
+            scan = reader.result(model.tokenizer)
+        yield ScanStep(reader.done, reader.total, scan)
 
 
 def values_known(info: ModelInfo) -> bool:
@@ -90,11 +102,11 @@ def effects_known(info: ModelInfo) -> bool:
     return values_known(info) and traits.stream_adds_up and traits.plain_logits
 
 
-class Reader:
+class CorpusReader:
     """Reads windows batch by batch, in a seeded random order.
 
     Args:
-        model: The model.
+        info: The model that will read.
         windows: The windows.
         seed: Of their order.
         turns: Which places of that order to read; all by default.
@@ -103,26 +115,24 @@ class Reader:
 
     def __init__(
         self,
-        model: HeadModel,
+        info: ModelInfo,
         windows: Windows,
         seed: int,
         turns: range | None = None,
         edges: Float[np.ndarray, "head edge"] | None = None,
     ):
-        self._model, self._windows = model, windows
+        if not 0 <= seed <= MAX_SEED:
+            raise AnalysisError(f"The seed must be a whole number from 0 to {MAX_SEED}.")
+        self._windows, self._n_layers = windows, info.n_layers
         n_windows, self._window = windows.ids.shape
         self._order = np.random.default_rng(seed).permutation(n_windows)
         self._turns = range(n_windows) if turns is None else turns
-        self._n_heads = model.n_layers * model.n_heads
-        self.tally = Tally(self._n_heads, model.d_vocab, self._window)
-        self.keeper = Keeper(self._n_heads, edges)
-        # W_O W_O^T: the length of v W_O without the product itself.
-        self._gram = [
-            torch.einsum("hem,hfm->hef", w_o, w_o)
-            for w_o in (output_weights(model, layer) for layer in range(model.n_layers))
-        ]
-        logits = 4 * self._window * model.d_vocab
-        self._at_once = max(1, min(TOKENS_AT_ONCE // self._window, MAX_LOGIT_BYTES // logits))
+        n_heads = info.n_layers * info.n_heads
+        self.tally = Tally(n_heads, info.d_vocab, self._window)
+        self.keeper = Keeper(n_heads, self._window, edges)
+        logits = 4 * self._window * info.d_vocab
+        # Windows of one run.
+        self.at_once = max(1, min(TOKENS_AT_ONCE // self._window, MAX_LOGIT_BYTES // logits))
 
     @property
     def done(self) -> int:
@@ -130,43 +140,57 @@ class Reader:
         return self.tally.n_windows
 
     @property
+    def total(self) -> int:
+        """Windows of the text."""
+        return len(self._order)
+
+    @property
     def finished(self) -> bool:
-        """Whether all have."""
+        """Whether all that are to be read have been."""
         return self.done == len(self._turns)
 
-    def read_some(self) -> None:
+    def read_some(self, model: HeadModel, gram: Sequence[Tensor]) -> None:
         """Run the next few windows."""
         # Not beyond the warm-up: what comes after it is sorted by its edges.
-        size = min(self._at_once, self.keeper.room or self._at_once)
+        size = min(self.at_once, self.keeper.room or self.at_once)
         turns = self._turns[self.done : self.done + size]
         numbers = self._order[list(turns)]
         ids = self._windows.ids[numbers]
         marks = self.tally.marks.scores(ids)
-        batch = _Batch(self._model, ids, turns, numbers, self.keeper)
-        sums = batch.read(self.tally.marks.distances, marks.cells, self._gram)
+        batch = _Batch(model, ids, turns, numbers, self.keeper)
+        sums = batch.read(self.tally.marks.distances, marks.cells, gram)
         self.tally.add(sums, marks)
         for _, head, record in batch.records:
             self.keeper.put(head, record)
         self.keeper.read(len(turns))
 
-    def merge(self, other: "Reader") -> None:
+    def merge(self, other: "CorpusReader") -> None:
         """Take in what another has read of the same windows: exactly what one had found."""
         self.tally.merge(other.tally)
         self.keeper.merge(other.keeper)
 
-    def result(self) -> CorpusScan:
+    def result(self, tokenizer: PreTrainedTokenizerBase) -> CorpusScan:
         """What is known so far."""
-        kept = packed(self.keeper.shelves(), self._model.n_layers, self._window)
+        kept = self.keeper.fields(self._n_layers)
+        sums = self.tally.fields(self._n_layers)
         numbers = numbers_kept(kept)
+        ids = self._windows.ids[numbers]
+        known = np.unique(np.concatenate([e.ravel() for e in (ids, *_top_ids(sums))]))
         return CorpusScan(
             window=self._window,
             n_windows=self.done,
-            n_total=len(self._windows.ids),
+            n_total=self.total,
             window_numbers=numbers,
-            window_ids=self._windows.ids[numbers],
+            window_ids=ids,
+            token_ids=known.astype(np.int32),
+            token_texts=token_texts(tokenizer, known.tolist()),
             **kept,
-            **self.tally.fields(self._model.n_layers),
+            **sums,
         )
+
+
+def _top_ids(sums: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    return sums["key_ids"], sums["query_ids"]
 
 
 class _Batch:

@@ -153,8 +153,8 @@ class Tally:
         found: dict[str, Any] = {
             "by_distance": by_layer(_share(own["distances"])),
             "first_by_distance": by_layer(_share(own["first_by_distance"])),
-            "first_histogram": by_layer(own["first_histogram"].clone()),
-            "max_histogram": by_layer(own["max_histogram"].clone()),
+            "first_histogram": by_layer(own["first_histogram"].int()),
+            "max_histogram": by_layer(own["max_histogram"].int()),
         }
         # 0 / 0 is NaN: nothing is written, or nothing can be said of it.
         written = own["written"].double() if self.writes else torch.zeros(1)
@@ -174,10 +174,10 @@ class Tally:
         values, rows = own[side][seen].topk(min(TOP_TOKENS, len(seen)), 0)
         ids = seen[rows]
         columns = {
-            "ids": ids,
-            "attention": _share(values),
-            "chance": _share(own[f"{side}_chance"][ids]),
-            "counts": own["counts"][ids],
+            "ids": ids.int(),
+            "attention": _share(values).float(),
+            "chance": _share(own[f"{side}_chance"][ids]).float(),
+            "counts": own["counts"][ids].int(),
         }
         found = {}
         for what, column in columns.items():

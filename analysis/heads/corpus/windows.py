@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int
@@ -13,9 +12,6 @@ from analysis.limits import MAX_CORPUS_TOKENS
 from analysis.models.loading import HeadModel
 from analysis.runs.inputs import token_text
 
-# What comes with the app: nothing of it is in the text that the bundled models were trained on.
-SHIPPED = "Treasure Island, by Robert Louis Stevenson (1883), parts one to three"
-SHIPPED_FILE = Path(__file__).with_name("treasure_island.txt")
 # More characters than any token of a real vocabulary stands for on average; what a longer text
 # holds beyond that is not tokenized at all.
 _CHARACTERS_PER_TOKEN = 10
@@ -34,11 +30,6 @@ class Windows:
 
     def __post_init__(self) -> None:
         freeze(self, "ids")
-
-
-def shipped_text() -> str:
-    """The public-domain text that comes with the app."""
-    return SHIPPED_FILE.read_text("utf-8")
 
 
 def text_windows(

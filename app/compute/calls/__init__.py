@@ -22,6 +22,10 @@ from app.compute.calls.attribution import decomposition as decomposition
 from app.compute.calls.attribution import score_split as score_split
 from app.compute.calls.attribution import source_attribution as source_attribution
 from app.compute.calls.by_row import by_row as by_row
+from app.compute.calls.corpus import corpus_scan as corpus_scan
+from app.compute.calls.corpus import known_scan as known_scan
+from app.compute.calls.corpus import read_whole as read_whole
+from app.compute.calls.corpus import window_losses as window_losses
 from app.compute.calls.heads import distance_profile as distance_profile
 from app.compute.calls.heads import loss as loss
 from app.compute.calls.heads import patterns as patterns

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from analysis.definitions import Quantity
 from analysis.errors import AnalysisError
+from analysis.limits import MAX_CORPUS_TOKENS, WINDOW
 from analysis.models.capabilities import (
     require_fixed_qk,
     require_foldable_norms,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from analysis.sets.fitted import FittedSet
 
 _ORDER = (
-    *("set", "run", "pair", "between", "pattern", "score", "loss", "ablate", "usual", "cut"),
+    *("set", "text", "run", "pair", "between", "pattern", "score", "loss", "ablate", "usual", "cut"),
     *("patched", "matrices", "norm", "writes", "reads", "edges", "weights", "unembedding"),
     *("embedding", "compared", "parts", "targets", "readout"),
 )
@@ -91,7 +92,7 @@ def _program(definitions: Sequence[Quantity], subject: Subject) -> str | None:
     needs |= {other for need in needs for other in _MADE_WITH.get(need, ())}
     repeated = subject.selection["input"] == "repeated" or "repeated" in needs
     blocks = loading(info)
-    if not needs & {"pair", "set"}:  # which stand in place of the input
+    if not needs & {"pair", "set", "text"}:  # which stand in place of the input
         blocks.append(parts.REPEATED if repeated else parts.PROMPT)
     wanted = [_part(need, subject) for need in _ORDER if need in needs]
     wanted += [quantity.code for quantity in known]
@@ -190,6 +191,10 @@ def _constants(subject: Subject, repeated: bool) -> dict[str, object]:
         "S": selection["length"] if repeated else None,
         "PROMPT": selection["prompt"],
         "PREPEND_BOS": selection.bos,
+        "TEXT_FILE": given(subject.text_file),
+        "MOST_TOKENS": MAX_CORPUS_TOKENS,
+        "WINDOW": min(WINDOW, info.n_ctx),
+        "HAS_BOS": info.has_bos,
         "BATCH": selection["batch"],
         "SEED": selection["seed"],
         "ROW": given(subject.sequence),
@@ -244,6 +249,8 @@ def _part(need: str, subject: Subject) -> str:
     match need:
         case "set":
             return parts.SET
+        case "text":
+            return parts.TEXT
         case "run":
             return parts.RUN_WITHOUT if subject.without else parts.RUN
         case "pattern":

@@ -29,6 +29,24 @@ tokens = torch.tensor([[tokenizer.bos_token_id] * PREPEND_BOS + ids for ids in r
 scored = slice(None)  # predictions that a loss is averaged over: entry i is of token i+1
 """
 
+# A text by windows: `patterns` runs one after the other and keeps the pattern of one head.
+TEXT = """
+from pathlib import Path
+
+text = Path(TEXT_FILE).read_text("utf-8")
+ids = tokenizer.encode(text, add_special_tokens=False)[:MOST_TOKENS]
+body = min(WINDOW - HAS_BOS, len(ids))
+starts = range(0, len(ids) - body + 1, body)
+windows = torch.tensor([[tokenizer.bos_token_id] * HAS_BOS + ids[at : at + body] for at in starts])
+
+
+def patterns(layer, head):  # [dest, src] of each window
+    name = f"blocks.{layer}.attn.hook_pattern"
+    for window in windows:
+        _, cache = model.run_with_cache(window[None], names_filter=name)
+        yield cache[name][0, head]
+"""
+
 _LOG_PROBS = """
 
 def next_token_log_probs(logits):  # [batch, entry]; entry i scores token i+1

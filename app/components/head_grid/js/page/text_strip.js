@@ -2,6 +2,10 @@
  * The text below the pictures: each token coloured by what it has to do with the active ones.
  *
  * @import { HeadGrid } from "./grid.js"
+ *
+ * @typedef {Pick<HeadGrid, "data" | "view" | "hover" | "settings" | "theme" | "activeTokens" |
+ *   "shownHeads" | "rampOf" | "point" | "lockToken" | "unlockAll" | "setDirection" | "renderNow" |
+ *   "say">} StripHost What the text needs of what it stands in.
  */
 import { arrowStep } from "../../../js/cells.js";
 import { el } from "../../../js/elements.js";
@@ -22,7 +26,7 @@ function tokenOf({ target }) {
 }
 
 export class TextStrip {
-  /** @param {HeadGrid} grid */
+  /** @param {StripHost} grid */
   constructor(grid) {
     this.grid = grid;
     this.directions = {

@@ -1,0 +1,95 @@
+"""Questions about whole texts: answered in the background, and kept."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator, Hashable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+import analysis
+from analysis.head import Head
+from analysis.limits import WINDOW
+from app.compute.admission import Nobody
+from app.compute.ask import Progress, ask, bytes_needed, key_of, known_by, remember
+from app.compute.background import Shared, Step
+from app.compute.calls.ablation import ABLATE_HEAD
+from app.compute.imports import import_all
+from app.compute.question import Question
+from app.compute.server import current_server
+from app.compute.texts import Text
+from app.links.selection import Selection
+
+if TYPE_CHECKING:
+    from analysis.heads.corpus.results import CorpusScan, KeptWindow
+    from analysis.heads.corpus.scan import CorpusReader
+    from analysis.models.info import ModelInfo
+
+SEED = 0
+TEXT_WINDOWS = Question("text_windows", lambda: analysis.text_windows)
+
+
+def known_scan(selection: Selection, text: Text) -> CorpusScan | None:
+    """What all heads do over a text, if that is known; computes nothing."""
+    found: CorpusScan | None = known_by(_key(selection.info, text), selection.info)
+    return found
+
+
+def corpus_scan(selection: Selection, text: Text) -> Shared[CorpusScan]:
+    """The reading of a text by all heads, which goes on while somebody watches it."""
+    info, server = selection.info, current_server()
+    key = _key(info, text)
+    # What has been read stays when the work stops, and lets go of the model.
+    begun: list[CorpusReader] = []
+
+    def read(last: Step[CorpusScan] | None) -> Generator[Step[CorpusScan], None, None]:
+        with server.used(), server.admission.admitted(_bytes_of(info), Nobody()):
+            import_all()
+            model = server.models.get(info, Nobody())
+            if not begun:
+                window = min(WINDOW, model.n_ctx)
+                windows = TEXT_WINDOWS(model, text.parts, window)
+                begun.append(analysis.CorpusReader(model.info, windows, SEED))
+            for step in analysis.read_on(model, begun[0]):
+                if step.done == step.total:
+                    remember(key, step.scan)
+                    begun.clear()
+                yield Step(step.scan, step.done, step.total)
+
+    return Shared(server.scans, key, read)
+
+
+def read_whole(selection: Selection, text: Text) -> CorpusScan:
+    """What all heads do over a text; waits for it."""
+    if (scan := known_scan(selection, text)) is None:
+        (last,) = deque(corpus_scan(selection, text).work(None), maxlen=1)
+        scan = last.value
+    return scan
+
+
+def window_losses(
+    selection: Selection, head: Head, windows: Sequence[KeptWindow], progress: Progress
+) -> dict[int, np.ndarray]:
+    """By window, how much more each next token costs without a head; NaN at the last position.
+
+    `progress` may raise to cancel; what has been found by then is remembered.
+    """
+    found = {}
+    for done, window in enumerate(windows):
+        progress(done, len(windows))
+        labels = (("",) * len(window.ids),)
+        tokens = analysis.Tokens(window.ids[None], labels, None, has_bos=selection.info.has_bos)
+        effect = ask(ABLATE_HEAD, selection.info, tokens, head, "zero", seed=0)
+        found[window.number] = np.append(effect.per_token, np.float32(np.nan))
+    return found
+
+
+def _key(info: ModelInfo, text: Text) -> Hashable:
+    return key_of("corpus_scan", info, (text.digest, min(WINDOW, info.n_ctx), SEED))
+
+
+def _bytes_of(info: ModelInfo) -> int:
+    """Memory of a reading: of one run, of sums by token, and of the windows that are kept twice."""
+    heads, window = info.n_layers * info.n_heads, min(WINDOW, info.n_ctx)
+    return bytes_needed(info, (1, window)) + 16 * heads * info.d_vocab + 2 * heads * 900 * window
