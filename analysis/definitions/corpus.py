@@ -15,7 +15,6 @@ CORPUS_WINDOWS = Quantity(
     function="corpus_scan",
     results=("CorpusScan",),
     needs=("text",),
-    any_model=True,
     code="""
 maxima = torch.stack([pattern[1:, 1:].max() for pattern in patterns(LAYER, HEAD)])
 counts = torch.bincount((20 * maxima).long().clamp(max=19), minlength=20)
@@ -33,7 +32,6 @@ CORPUS_VALUES = Quantity(
     function="corpus_scan",
     results=("CorpusScan",),
     needs=("text",),
-    any_model=True,
     code="""
 attention = model.blocks[LAYER].attn
 name = f"blocks.{LAYER}.attn.hook_v"
@@ -65,10 +63,11 @@ largest = []
 for window in windows:
     _, cache = model.run_with_cache(window[None], names_filter=lambda name: name in names)
     direction = model.W_U.T[window[1:]]
-    if facts["normalization"]:
-        direction = direction * model.ln_final.original_component.weight
-        direction = direction - direction.mean(-1, keepdim=True)
-        direction = direction / cache["ln_final.hook_scale"][0, :-1]
+    if names[1] in cache.cache_dict:  # the final norm, with its scale held at what it was
+        direction = direction * gain(model.ln_final)
+        if model.cfg.normalization_type == "LN":
+            direction = direction - direction.mean(-1, keepdim=True)
+        direction = direction / cache[names[1]][0, :-1]
     write = cache[names[0]][0, :-1, HEAD] @ model.blocks[LAYER].attn.W_O[HEAD]
     largest.append((write * direction).sum(-1).max())
 result = torch.stack(largest)  # [window]
@@ -84,7 +83,6 @@ CORPUS_DISTANCES = Quantity(
     function="corpus_scan",
     results=("CorpusScan",),
     needs=("text",),
-    any_model=True,
     code="""
 size = windows.shape[1]
 distance = torch.arange(size)[:, None] - torch.arange(size)
@@ -111,7 +109,6 @@ CORPUS_FIRST = Quantity(
     function="corpus_scan",
     results=("CorpusScan",),
     needs=("text",),
-    any_model=True,
     code="""
 first = torch.cat([p[1:, 0] for p in patterns(LAYER, HEAD)])
 counts = torch.bincount((20 * first).long().clamp(max=19), minlength=20)
@@ -130,7 +127,6 @@ CORPUS_TOKENS = Quantity(
     function="corpus_scan",
     results=("CorpusScan",),
     needs=("text",),
-    any_model=True,
     code="""
 at, chance, n = torch.zeros(2, model.cfg.d_vocab), torch.zeros(2, model.cfg.d_vocab), len(windows)
 size = windows.shape[1]
@@ -154,7 +150,6 @@ CORPUS_SCORES = Quantity(
     function="corpus_scan",
     results=("CorpusScan",),
     needs=("text",),
-    any_model=True,
     code="""
 copies = (windows[:, :, None] == windows[:, None, :]).tril(-1)
 after = torch.zeros_like(copies)

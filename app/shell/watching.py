@@ -9,7 +9,6 @@ from typing import Protocol, TypeVar
 import streamlit as st
 
 from app.compute.background import Active
-
 from app.shell.visitors import visitor_address, visitor_name
 
 S_co = TypeVar("S_co", bound=Active, covariant=True)

@@ -8,9 +8,7 @@ from tests.browser.conftest import wait_until_done
 pytestmark = pytest.mark.browser
 
 
-def test_a_strip_shows_what_a_token_attends_to_and_what_attends_to_it(
-    app: str, page: Page
-) -> None:
+def test_a_strip_shows_what_a_token_attends_to_and_what_attends_to_it(app: str, page: Page) -> None:
     frames: list[object] = []
     page.on("websocket", lambda socket: socket.on("framesent", lambda frame: frames.append(frame)))
     page.goto(f"{app}/corpus?layer=1&head=4")

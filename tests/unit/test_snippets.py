@@ -38,8 +38,10 @@ def test_a_snippet_gives_the_numbers_of_the_page(definition, source):
         else analysis.tokenize(model, PROMPT)
     )
     found = shown(definition, run(definition, selection))
+    # Effects in windows are kept as numbers of three digits.
+    rtol = 2e-3 if definition == d.CORPUS_EFFECTS else 2e-4
     np.testing.assert_allclose(
-        found, expected(definition, model, tokens, selection), rtol=2e-4, atol=2e-5
+        found, expected(definition, model, tokens, selection), rtol=rtol, atol=2e-5
     )
 
 

@@ -33,7 +33,19 @@ if TYPE_CHECKING:
     from analysis.sets.fitted import FittedSet
 
 _ORDER = (
-    *("set", "text", "run", "pair", "between", "pattern", "score", "loss", "ablate", "usual", "cut"),
+    *(
+        "set",
+        "text",
+        "run",
+        "pair",
+        "between",
+        "pattern",
+        "score",
+        "loss",
+        "ablate",
+        "usual",
+        "cut",
+    ),
     *("patched", "matrices", "norm", "writes", "reads", "edges", "weights", "unembedding"),
     *("embedding", "compared", "parts", "targets", "readout"),
 )
