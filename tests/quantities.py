@@ -14,11 +14,13 @@ import torch
 
 import analysis
 from analysis import definitions as d
+from analysis.definitions.role import Role, Rows
 from analysis.head import Head
 from analysis.heads.corpus.texts import shipped_text
 from analysis.models.catalog import BUNDLED, find_model
 from analysis.models.history import training_history
 from analysis.models.loading import HeadModel
+from analysis.roles.scores import screen_patterns
 from app.frame.snippets import snippet
 from app.links.parameters import PARAMETERS
 from app.links.parsers import heads_in
@@ -153,6 +155,11 @@ def expected(definition: d.Quantity, model, tokens, selection):  # noqa: ANN001,
     head, at = CHOSEN, (CHOSEN.layer, CHOSEN.head)
     patterns = analysis.attention_patterns(model, tokens)
     score = {v: k for k, v in d.SCORES.items()}
+    if isinstance(definition, Role):  # one that is screened on random tokens
+        rows = Rows(tokens, {})
+        return screen_patterns(definition, rows, patterns.values, np.random.default_rng(0))[0].mean(
+            0
+        )
     if definition in score:
         return analysis.head_scores(model, tokens)[score[definition]]
     stats = analysis.next_token_stats(model, tokens)
