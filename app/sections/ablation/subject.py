@@ -18,7 +18,7 @@ from app.theme import Palette
 
 if TYPE_CHECKING:
     from analysis.runs.inputs import Tokens
-    from app.compute.sweeps import SharedSweep, SweepSnapshot
+    from app.compute.sweeps import SharedSweep, Snapshot
 
 # Seconds that a sweep is awaited: a page that is drawn twice at once flickers.
 AT_ONCE = 0.5
@@ -32,7 +32,7 @@ class AblationView:
     tokens: Tokens
     theme: Palette
     sweep: SharedSweep
-    known: SweepSnapshot  # how far the sweep was when this run of the page began
+    known: Snapshot  # how far the sweep was when this run of the page began
 
     @classmethod
     def of(cls, selection: Selection) -> AblationView:
