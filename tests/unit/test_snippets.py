@@ -46,7 +46,19 @@ def test_a_snippet_gives_the_numbers_of_the_page(definition, source):
 
 
 # Quantities that a page shows and no snippet gives, with the reason.
-WITHOUT_CODE: dict[d.Quantity, str] = {}
+WITHOUT_CODE: dict[d.Quantity, str] = {
+    d.ROLE_SCREENS: "the largest of many screens",
+    d.REDUNDANCY: "backups are searched for; without them it is the verdict's",
+    d.DIRECT_EFFECT: "attribution at the end of every prompt, whose code is that quantity's",
+    d.SCORE_OVER_SET: "the page takes the code of the score that is chosen",
+    d.ROLES["delimiter"]: "a ratio of shares by signs of punctuation",
+    d.ROLES["positional"]: "a share of variance over distances",
+    d.ROLES["retrieval"]: "counted where the model is right alone",
+    **{
+        d.ROLES[key]: "ranks of whole rows of the vocabulary, for hundreds of tokens and every head"
+        for key in ("name-mover", "negative-name-mover", "copy-suppression", "copying", "successor")
+    },
+}
 
 
 def test_every_definition_has_a_snippet_or_a_reason_to_have_none():
