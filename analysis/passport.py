@@ -12,11 +12,11 @@ import numpy as np
 from analysis.circuits.composition import KINDS, Composition, composition_scores
 from analysis.circuits.copying import Copying, ov_copying
 from analysis.definitions import (
+    ABLATION,
     COPYING,
     PARTNERS,
     SCORES,
     TARGETED,
-    TOKEN_ABLATION,
     Quantity,
     ScoreName,
 )
@@ -134,7 +134,7 @@ def passport_from(head: Head, evidence: Evidence) -> Passport:
     for quantity, found in (
         (PARTNERS, _partner(head, evidence.compositions) if evidence.compositions else None),
         (COPYING, _copies(evidence.copying) if evidence.copying else None),
-        (TOKEN_ABLATION, _breaks(evidence.ablation) if evidence.ablation else None),
+        (ABLATION, _breaks(evidence.ablation) if evidence.ablation else None),
     ):
         if found is None:
             missing.append(quantity)
@@ -230,7 +230,7 @@ def _breaks(ablation: HeadAblation) -> Claim:
     else:
         before = "the loss rises " if value > 0 else "the loss falls "
         number = f"{short(abs(value))} nats"
-    return Claim(TOKEN_ABLATION, before, number, after, value)
+    return Claim(ABLATION, before, number, after, value)
 
 
 def short(value: float) -> str:

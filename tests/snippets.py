@@ -16,7 +16,7 @@ _LOADED = "n_layers, n_heads, d_head = "
 # Columns of exported tables that no quantity of the frame is: levels that a reader compares with,
 # and numbers that stand beside others in text.
 _SPREADS = (" sd", " chance")  # likewise, by the ends of their names
-_BESIDE = {"Chance", "Chance in A", "Share", "Rank", "Position", "Id", "text"}
+_BESIDE = {"Chance", "Spread", "Chance in A", "Share", "Rank", "Position", "Id", "text"}
 # A head on random tokens, beside itself on text.
 _BESIDE |= {"On random tokens", "Chance there"}
 

@@ -140,6 +140,9 @@ most = at.topk(50).indices
 result = torch.stack([shares.gather(1, most), over.gather(1, most)])  # [which, at or from, rank]
 """,
 )
+# Scores that are taken over a text, in the order of the code below: what came with the models holds
+# these, whatever is added later.
+ON_TEXT: tuple[str, ...] = ("current", "previous", "first", "duplicate", "induction")
 CORPUS_SCORES = Quantity(
     "Scores on text",
     "The scores of a head over all windows of a text, beside those on random tokens repeated.",

@@ -8,7 +8,7 @@ import pytest
 import analysis
 from analysis.circuits.composition import Baseline, Composition
 from analysis.circuits.copying import Copying
-from analysis.definitions import COPYING, PARTNERS, SCORES, TARGETED, TOKEN_ABLATION
+from analysis.definitions import ABLATION, COPYING, PARTNERS, SCORES, TARGETED
 from analysis.effects.ablation import HeadAblation
 from analysis.errors import AnalysisError
 from analysis.head import Head
@@ -68,7 +68,7 @@ def test_a_sentence_holds_every_number_with_its_chance() -> None:
 
 @pytest.mark.parametrize(
     ("part", "quantity"),
-    [("compositions", PARTNERS), ("copying", COPYING), ("ablation", TOKEN_ABLATION)],
+    [("compositions", PARTNERS), ("copying", COPYING), ("ablation", ABLATION)],
 )
 def test_what_was_not_measured_is_not_said_but_named(part: str, quantity) -> None:  # noqa: ANN001
     none = () if part == "compositions" else None
@@ -81,7 +81,7 @@ def test_what_was_not_measured_is_not_said_but_named(part: str, quantity) -> Non
 def test_without_evidence_only_the_label_is_left() -> None:
     found = passport_from(HEAD, Evidence())
     assert found.text == "L1H0"
-    assert set(found.missing) == {*(SCORES[n] for n in TARGETED), PARTNERS, COPYING, TOKEN_ABLATION}
+    assert set(found.missing) == {*(SCORES[n] for n in TARGETED), PARTNERS, COPYING, ABLATION}
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_the_bundled_induction_head_is_called_one(bundled: HeadModel) -> None:
     )
     assert by[COPYING.name].value == analysis.ov_copying(bundled, Head(1, 4)).accuracy[1]
     effect = analysis.ablate_head(bundled, tokens, Head(1, 4)).value
-    assert by[TOKEN_ABLATION.name].value == effect
+    assert by[ABLATION.name].value == effect
     assert f"{short(effect)} nats without it" in found.text
     read = analysis.composition_scores(bundled, "K").values[0, 0, 1, 4]
     assert by[PARTNERS.name].value == pytest.approx(read)
@@ -130,6 +130,6 @@ def test_what_a_model_does_not_allow_is_missing() -> None:
     """Normed queries and keys have no composition by queries and keys, and values still do."""
     model = tiny("gemma3")
     found = analysis.head_sentence(model, Head(1, 0), analysis.tokenize(model, "The cat sat."))
-    assert TOKEN_ABLATION not in found.missing
+    assert ABLATION not in found.missing
     with pytest.raises(AnalysisError):
         analysis.head_sentence(model, Head(9, 9))

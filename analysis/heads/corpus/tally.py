@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from analysis.definitions import TARGETED
+from analysis.definitions import ON_TEXT
 from analysis.heads.corpus.results import SHARES, TOP_TOKENS, distance_bins
 from analysis.heads.scores import targets
 from analysis.tokens import Tokens
@@ -61,7 +61,7 @@ class Marks:
         """The cells of each window that each score counts."""
         labels = tuple(("",) * ids.shape[1] for _ in ids)
         tokens = Tokens(ids.astype(np.int64), labels, half_length=None, has_bos=False)
-        masks = np.stack([targets(name, tokens) for name in TARGETED], 1)
+        masks = np.stack([targets(name, tokens) for name in ON_TEXT], 1)
         masks[:, :, 0] = False
         cells = _flat(masks)
         counted = masks.any(3).sum((0, 2))
@@ -70,7 +70,7 @@ class Marks:
 
 @dataclass(frozen=True, eq=False)
 class ScoreMarks:
-    """Where attention counts for each score of `TARGETED`, in some windows.
+    """Where attention counts for each score of `ON_TEXT`, in some windows.
 
     `counted` is of how many destinations, `uniform` what a head of uniform attention gives there.
     """
@@ -86,7 +86,7 @@ class Tally:
     def __init__(self, n_heads: int, d_vocab: int, window: int):
         self.marks = Marks(window)
         self.n_windows = 0
-        n_bins, n_scores = len(self.marks.bins), len(TARGETED)
+        n_bins, n_scores = len(self.marks.bins), len(ON_TEXT)
         self._sums = {
             "distances": _zeros(n_heads, n_bins),
             "scores": _zeros(n_heads, n_scores),
@@ -162,8 +162,8 @@ class Tally:
         counted = own["counted"].double()
         scores = _share(own["scores"]) / counted
         chance = _share(own["uniform"]) / counted
-        found["scores"] = {name: by_layer(scores[:, i].clone()) for i, name in enumerate(TARGETED)}
-        found["chance"] = {name: float(chance[i]) for i, name in enumerate(TARGETED)}
+        found["scores"] = {name: by_layer(scores[:, i].clone()) for i, name in enumerate(ON_TEXT)}
+        found["chance"] = {name: float(chance[i]) for i, name in enumerate(ON_TEXT)}
         for side in ("key", "query"):
             found |= self._top_tokens(side, n_layers)
         return found

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from analysis.definitions import COPYING, PARTNERS, TOKEN_ABLATION
+from analysis.definitions import ABLATION, COPYING, PARTNERS
 from app.compute import calls
 from app.frame.export import Exhibit, record_table
 from app.frame.frame import figure_frame, offer
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 ANCHORS = {
     PARTNERS: "who-it-works-with",
     COPYING: "what-it-writes-and-what-it-looks-for",
-    TOKEN_ABLATION: "what-breaks-without-it",
+    ABLATION: "what-breaks-without-it",
 }
 _SIZE = 128  # pixels of the small pattern
 # What no number here says, and the page that has it.
