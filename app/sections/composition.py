@@ -23,7 +23,7 @@ from app.figures import base as figures
 from app.figures import composition as composition_figures
 from app.figures import graph as graph_figures
 from app.frame.clicks import draw_choice, draw_head_graph, open_head
-from app.frame.export import Exhibit, Table
+from app.frame.export import Exhibit, Table, table_body
 from app.frame.frame import draw, figure_frame, offer, part
 from app.frame.layout import METRIC
 from app.links.parameters import MAX_JOINT, MAX_PAIRS
@@ -165,7 +165,11 @@ def _draw_map(selection: Selection, found: Composition, chosen: tuple[Head, Head
                 f"The heads that differ most from random ones; {left_out} rows and columns are "
                 "left out. Choose a layer to see all of its heads; Export has every pair."
             )
-    offer(Exhibit("every pair", lambda: _pair_table(found)))
+
+    def pairs() -> Table:
+        return _pair_table(found)
+
+    offer(Exhibit("every pair", pairs, page=lambda name: table_body(pairs())))
 
 
 def _require_later(layers: tuple[int | None, int | None]) -> None:

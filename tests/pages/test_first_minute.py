@@ -162,8 +162,9 @@ def test_what_was_not_measured_for_a_passport_is_a_link(open_at: Open) -> None: 
 def focus_of(app, page: str) -> str:  # noqa: ANN001
     """The head that a page opens on."""
     if page == "attention":
-        (label,) = [link.proto.label for link in app.main.get("page_link")]
-        return str(label).removeprefix("Open ")
+        labels = [str(link.proto.label) for link in app.main.get("page_link")]
+        (head,) = [label.removeprefix("Open ") for label in labels if label.startswith("Open L")]
+        return head
     return f"L{app.selectbox(key='view.layer').value}H{app.selectbox(key='view.head').value}"
 
 
