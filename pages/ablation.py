@@ -21,4 +21,4 @@ with part():
 draw_keep_only(view, effects)
 draw_offsets(view)
 draw_repeats(view)
-draw_input_circuit(view.selection)
+draw_input_circuit(view)

@@ -15,7 +15,7 @@ GELU = "model=gelu-4l"
 def click_name(page: Page, name: str) -> None:
     """Click the point of the picture that stands to the left of its name."""
     # Plotly draws once more when its place on the page is settled.
-    expect(page.locator(".js-plotly-plot")).to_have_count(2)
+    expect(page.locator(".js-plotly-plot")).to_have_count(3)
     label = page.locator(".js-plotly-plot").first.locator("text", has_text=re.compile(f"^{name}$"))
     label.scroll_into_view_if_needed()
     box = label.bounding_box()

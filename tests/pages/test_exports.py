@@ -11,6 +11,7 @@ __all__ = ["open_at"]
 
 # Frames in which nothing is drawn on the defaults: numbers alone, or work that is asked for first.
 WITHOUT_FIGURE = {
+    "roles": {"Does it matter? L1H0, L0H1"},
     "ablation": {
         "Where the estimate is wrong",
         "Heads ablated together",
@@ -18,6 +19,7 @@ WITHOUT_FIGURE = {
         "Only these heads",
         "Which distances a head needs",
         "Heads that look for longer matches",
+        "Find the circuit",
     },
     "patching": {"A clean and a corrupt prompt", "Which earlier head does it come through?"},
     "circuits": {"L1H2 looks for what L0H0 wrote"},

@@ -11,14 +11,20 @@ from app.compute import calls
 from app.frame.frame import Metric, figure_frame, part
 from app.links.selection import Selection
 from app.links.subject import Subject
+from app.sections.ablation.subject import AblationView, asked_for
 from app.sections.shared.circuit import draw_circuit
 
 if TYPE_CHECKING:
     from analysis.effects.edges import Faithfulness
 
 
-def draw_input_circuit(selection: Selection) -> None:
+# Forward passes for each layer: gradients, and every number of edges that is tried.
+PASSES = 10
+
+
+def draw_input_circuit(view: AblationView) -> None:
     """The strongest edges between heads on the view's input, as a graph."""
+    selection = view.selection
     with (
         figure_frame(
             Subject(selection),
@@ -31,6 +37,8 @@ def draw_input_circuit(selection: Selection) -> None:
         ) as frame,
         part(),
     ):
+        if not asked_for(view, "Find the circuit", PASSES * selection.info.n_layers):
+            return
         draw_circuit(
             frame,
             selection,
@@ -44,7 +52,7 @@ def draw_input_circuit(selection: Selection) -> None:
 
 def _said(result: Faithfulness) -> tuple[Metric, str]:
     return (
-        Metric("Loss with only these", result.loss, f"{result.loss:.3f}"),
+        Metric("Loss with these edges", result.loss, f"{result.loss:.3f}"),
         f"Loss with all edges {result.clean_loss:.3f} nats, with none {result.empty_loss:.3f}; "
         "these are exact.",
     )
