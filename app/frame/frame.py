@@ -34,8 +34,11 @@ from app.links.subject import Subject
 from app.shell.theme import palette
 from app.text import markdown_text
 
-# Plotly's own bar would cover what is drawn, and stays on touch screens; Export has PNG and SVG.
-CHART = {"displayModeBar": False}
+CHART = {
+    "displaylogo": False,
+    # Export presses its camera; the bar itself is hidden by the style sheet of pages.
+    "modeBarButtonsToRemove": ["select2d", "lasso2d"],
+}
 
 
 # The frame that is open.

@@ -24,6 +24,7 @@ def save(page: Page, kind: str, folder: Path) -> Path:
     download.value.save_as(file)
     page.keyboard.press("Escape")
     expect(page.get_by_role("button", name=kind, exact=True)).to_have_count(0)
+    wait_until_done(page)
     return file
 
 

@@ -36,7 +36,7 @@ export function patternsOf(header, body) {
     const n = labels.length;
     const bytes = new ArrayBuffer(8 * n + n * (n - 1));
     const first = new Float32Array(bytes, 0, n);
-    const most = new Float32Array(bytes, 4 * n, n).fill(1);
+    new Float32Array(bytes, 4 * n, n).fill(1); // the share that ends each row's scale
     const cells = new Uint16Array(bytes, 8 * n);
     for (let dest = 0; dest < n; dest++, row++) {
       for (let at = row * width; at < (row + 1) * width; at++) {
