@@ -68,7 +68,7 @@ def about(definition: d.Quantity, selection: Selection) -> Subject:
         column=CHOSEN.head,
         step=1221,
         text="the beginning of a novel",
-        text_file=str(beginning()),
+        text_file=str(beginning(selection.info.n_ctx)),
     )
 
 
@@ -115,16 +115,18 @@ _OF_LOADING = ("NAME", "FOLDER", "SOURCE", "REVISION", "WEIGHTS", "BOS", "ENDS_O
 
 
 @cache
-def beginning() -> Path:
+def beginning(n_ctx: int) -> Path:
     """So short a text that every window of it is kept."""
     file = Path(tempfile.mkdtemp(prefix="headscope-tests-")) / "novel.txt"
-    file.write_text(shipped_text()[:3_000], "utf-8")
+    file.write_text(shipped_text()[: 3_000 if n_ctx > 64 else 600], "utf-8")
     return file
 
 
 def on_text(definition, model):  # noqa: ANN001, ANN201
     """What the page has of a text."""
-    scan = analysis.corpus_scan(model, beginning().read_text("utf-8"), min(256, model.n_ctx))
+    scan = analysis.corpus_scan(
+        model, beginning(model.n_ctx).read_text("utf-8"), min(256, model.n_ctx)
+    )
     head, at = CHOSEN, (CHOSEN.layer, CHOSEN.head)
     kept = sorted(scan.windows(head), key=lambda window: window.number)
     assert len(kept) == scan.n_windows

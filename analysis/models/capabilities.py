@@ -79,6 +79,20 @@ def require_head_writes(info: ModelInfo) -> None:
     _require(_no_head_writes(info))
 
 
+def require_plain_writes(info: ModelInfo) -> None:
+    """Refuse a model whose heads write through a norm: of one source they have no write then.
+
+    Raises:
+        AnalysisError: Heads without a write of their own, or a norm after them.
+    """
+    require_head_writes(info)
+    if info.traits.post_norm:
+        raise AnalysisError(
+            f"{info.name} has a norm after its heads, so what a head writes of one source does not "
+            "exist. Choose another model."
+        )
+
+
 def require_position_vectors(info: ModelInfo, wanted: str) -> None:
     """Refuse a model without position vectors that queries and keys read: `wanted` needs them.
 

@@ -100,7 +100,8 @@ def test_every_quantity_has_code_that_gives_its_numbers_or_is_refused(
         except AnalysisError:  # a page refuses likewise, and shows no figure
             continue
         if found is None:
-            without.append(definition.name)
+            if not np.isnan(wanted).all():  # what a page leaves out, and says why
+                without.append(definition.name)
             continue
         coded += 1
         found = shown(definition, found)
