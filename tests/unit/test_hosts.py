@@ -1,6 +1,5 @@
 """Names that the server answers to, over HTTP and websockets."""
 
-import asyncio
 import re
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from streamlit import config
 
 import server
 from app.shell.hosts import LOOPBACK, HostCheck, answered_names
+from tests.loops import finish
 
 ROOT = Path(__file__).parents[2]
 
@@ -55,7 +55,7 @@ def test_websockets_are_closed_too() -> None:
         sent.append(message)
 
     scope = {"type": "websocket", "headers": [(b"host", b"evil.example")]}
-    asyncio.run(HostCheck(None, LOOPBACK)(scope, None, send))
+    finish(HostCheck(None, LOOPBACK)(scope, None, send))
     assert sent == [{"type": "websocket.close", "code": 1008}]
 
 

@@ -1,6 +1,5 @@
 """What a link shows of itself where it is posted."""
 
-import asyncio
 import html
 import re
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 from app.links.pages import PAGES, page_info
 from app.shell.preview import LinkPreview, preview_tags
 from tests.hostile import HOSTILE
+from tests.loops import finish
 
 TAG = re.compile(r'<meta property="(og:[a-z_]+)" content="([^"<>]*)">')
 
@@ -62,7 +62,7 @@ def served(path: str, kind: str = "text/html", query: bytes = b"") -> tuple[dict
         sent.append(message)
 
     scope = {"type": "http", "method": "GET", "path": path, "query_string": query, "headers": []}
-    asyncio.run(LinkPreview(answer, "Headscope")(scope, None, send))  # type: ignore[arg-type]
+    finish(LinkPreview(answer, "Headscope")(scope, None, send))  # type: ignore[arg-type]
     body = b"".join(message.get("body", b"") for message in sent)
     return {k.decode(): v.decode() for k, v in sent[0]["headers"]}, body
 

@@ -14,6 +14,7 @@ import server
 from app.compute.address import network_address
 from app.shell import uploads
 from app.shell.uploads import UploadLimits, bytes_kept
+from tests.loops import finish
 
 FILE = bytes(2**20 - 1000)
 
@@ -103,7 +104,7 @@ def test_a_file_counts_while_it_arrives() -> None:
         await asyncio.gather(*(limits(scope, None, send) for _ in range(40)))
         assert not limits._arriving
 
-    asyncio.run(at_once())
+    finish(at_once())
     assert sorted(set(statuses)) == [204, 413]
     assert statuses.count(204) * 10**6 <= uploads.PER_SESSION
 
@@ -121,7 +122,7 @@ def test_a_file_that_does_not_arrive_holds_its_room_for_a_while_only(
         sent.append(message.get("status"))
 
     limits = UploadLimits(for_ever, kept=lambda: {})
-    asyncio.run(limits(put("mine", None, "/app"), None, send))
+    finish(limits(put("mine", None, "/app"), None, send))
     assert sent[0] == 408
     assert not limits._arriving
 
@@ -133,7 +134,7 @@ def test_other_requests_pass_and_the_app_has_the_limits() -> None:
         passed.append(scope)
 
     scope = {"type": "http", "method": "GET", "path": "/_stcore/upload_file/mine/1"}
-    asyncio.run(UploadLimits(inner, kept=lambda: {"mine": 2**30})(scope, None, None))
+    finish(UploadLimits(inner, kept=lambda: {"mine": 2**30})(scope, None, None))
     assert passed == [scope]
     assert UploadLimits in [each.cls for each in server.app._user_middleware]
 
