@@ -82,7 +82,7 @@ assert f"Not measured: {NAME}" in shown("head", input="prompt").words
 app = shown("head", layer="0", head="1", **REPEATED)
 rows = table(app, "Score", "Value", "Chance").set_index("Score")
 assert abs(rows.loc["Skip", "Value"] - scores.skip[0, 1]) < 1e-5
-assert np.isfinite(rows.loc["Skip", "Chance"]) and "Not measured" not in app.words
+assert np.isfinite(rows.loc["Skip", "Chance"]) and f"Not measured: {NAME}" not in app.words
 assert NAME in codes()
 
 rows = table(shown("compare", **REPEATED), "Score", "B − A").set_index("Score")
