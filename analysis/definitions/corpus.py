@@ -31,7 +31,7 @@ CORPUS_VALUES = Quantity(
     "Kobayashi et al. 2020",
     function="corpus_scan",
     results=("CorpusScan",),
-    needs=("text", "plain_writes"),
+    needs=("text", "source_writes"),
     code="""
 attention = model.blocks[LAYER].attn
 name = f"blocks.{LAYER}.attn.hook_v"
@@ -56,7 +56,7 @@ CORPUS_EFFECTS = Quantity(
     "ARENA 1.2, section 3.4",
     function="corpus_scan",
     results=("CorpusScan",),
-    needs=("text", "plain_effects"),
+    needs=("text", "source_effects"),
     code="""
 names = [f"blocks.{LAYER}.attn.hook_z", "ln_final.hook_scale"]
 largest = []

@@ -79,18 +79,32 @@ def require_head_writes(info: ModelInfo) -> None:
     _require(_no_head_writes(info))
 
 
-def require_plain_writes(info: ModelInfo) -> None:
-    """Refuse a model whose heads write through a norm: of one source they have no write then.
+def require_source_writes(info: ModelInfo) -> None:
+    """Refuse a model in which what a head writes of one source does not exist.
 
     Raises:
-        AnalysisError: Heads without a write of their own, or a norm after them.
+        AnalysisError: A factor or a norm follows the heads.
     """
-    require_head_writes(info)
-    if info.traits.post_norm:
-        raise AnalysisError(
-            f"{info.name} has a norm after its heads, so what a head writes of one source does not "
-            "exist. Choose another model."
-        )
+    _require(_no_source_writes(info))
+
+
+def require_source_effects(info: ModelInfo) -> None:
+    """Refuse a model in which that write adds nothing of its own to a logit.
+
+    Raises:
+        AnalysisError: As `require_source_writes`, `require_head_writes` or `require_plain_logits`.
+    """
+    _require(_no_source_effects(info))
+
+
+def has_source_writes(info: ModelInfo) -> bool:
+    """Whether `require_source_writes` takes a model."""
+    return not _no_source_writes(info)
+
+
+def has_source_effects(info: ModelInfo) -> bool:
+    """Whether `require_source_effects` does."""
+    return not _no_source_effects(info)
 
 
 def require_position_vectors(info: ModelInfo, wanted: str) -> None:
@@ -228,6 +242,21 @@ def _no_head_writes(info: ModelInfo) -> str:
         f"In {info.name} the stream is more than the sum of the embedding and of what heads and "
         "MLPs write, so their parts would not add up to it. Choose another model."
     )
+
+
+def _no_source_writes(info: ModelInfo) -> str:
+    if not info.traits.heads_write:
+        return _no_head_writes(info)
+    if info.traits.post_norm:
+        return (
+            f"{info.name} has a norm after its heads, so what a head writes of one source does not "
+            "exist. Choose another model."
+        )
+    return ""
+
+
+def _no_source_effects(info: ModelInfo) -> str:
+    return _no_source_writes(info) or _no_head_writes(info) or _no_plain_logits(info)
 
 
 def _no_position_vectors(info: ModelInfo, wanted: str) -> str:

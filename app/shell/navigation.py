@@ -20,7 +20,7 @@ from app.text import display_token
 
 _log = logging.getLogger("headscope")
 # For every page; Streamlit puts it where it takes no room.
-_STYLES = Path(__file__).with_name("page.css")
+_STYLES = f"<style>{Path(__file__).with_name('page.css').read_text(encoding='utf-8')}</style>"
 
 
 def take_view_along() -> None:

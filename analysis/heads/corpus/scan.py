@@ -18,6 +18,7 @@ from analysis.heads.corpus.results import KEYS, LEAST, WHOLE, CorpusScan
 from analysis.heads.corpus.tally import Sums, Tally
 from analysis.heads.corpus.windows import Windows, text_windows
 from analysis.limits import MAX_LOGIT_BYTES, MAX_SEED
+from analysis.models.capabilities import has_source_effects, has_source_writes
 from analysis.models.info import ModelInfo
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import Hook, run_without_logits
@@ -88,18 +89,6 @@ def read_on(model: HeadModel, reader: "CorpusReader") -> Generator[ScanStep, Non
         if scan is None or reader.finished or reader.done >= _SHARPER * scan.n_windows:
             scan = reader.result(model.tokenizer)
         yield ScanStep(reader.done, reader.total, scan)
-
-
-def values_known(info: ModelInfo) -> bool:
-    """Whether what a head writes of one source, and adds to a logit, is defined for a model."""
-    traits = info.traits
-    return traits.heads_write and not traits.post_norm
-
-
-def effects_known(info: ModelInfo) -> bool:
-    """Whether also what it adds to a logit is."""
-    traits = info.traits
-    return values_known(info) and traits.stream_adds_up and traits.plain_logits
 
 
 class CorpusReader:
@@ -221,7 +210,7 @@ class _Batch:
         """Run them. Patterns are summed up where they arise, and none is kept."""
         model = self._model
         layers = range(model.n_layers)
-        value, effect = values_known(model.info), effects_known(model.info)
+        value, effect = has_source_writes(model.info), has_source_effects(model.info)
         capture = [f"blocks.{layer}.attn.hook_v" for layer in layers] if value else []
         if effect:
             capture += [f"blocks.{layer}.attn.hook_z" for layer in layers]

@@ -18,9 +18,10 @@ from analysis.models.capabilities import (
     require_mlps,
     require_plain_logits,
     require_plain_reads,
-    require_plain_writes,
     require_position_vectors,
     require_readable_stream,
+    require_source_effects,
+    require_source_writes,
     require_worked_out_scores,
 )
 from analysis.models.catalog import folder_name
@@ -59,8 +60,8 @@ _REQUIRES: dict[str, tuple[_Require, ...]] = {
     "places": (partial(require_position_vectors, wanted="it"),),
     "compared": (require_worked_out_scores,),
     "writes": (require_head_writes,),
-    "plain_writes": (require_plain_writes,),
-    "plain_effects": (require_plain_writes, require_plain_logits),
+    "source_writes": (require_source_writes,),
+    "source_effects": (require_source_effects,),
     "reads": (require_plain_reads,),
     "targets": (require_plain_logits,),
     "readout": (require_readable_stream,),
