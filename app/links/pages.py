@@ -23,6 +23,7 @@ class PageInfo:
         question: What a person comes to the page for, shown under its title.
         asks: What is chosen in its sidebar.
         repeated: Why its question is best asked of repeated tokens, with which it then begins.
+        measure: What of it the page of sets measures over a set of prompts, if anything.
     """
 
     name: str
@@ -32,6 +33,7 @@ class PageInfo:
     question: str
     asks: Asks = "input"
     repeated: str = ""
+    measure: str = ""
 
     @property
     def file(self) -> Path:
@@ -75,6 +77,7 @@ PAGES = (
         ":material/grid_view:",
         "Look",
         "Where does each head look?",
+        measure="attention",
     ),
     PageInfo(
         "head",
@@ -113,6 +116,7 @@ PAGES = (
         "Which head does what?",
         repeated="On repeated tokens every score is defined, and meaning cannot stand in "
         "for position and copying.",
+        measure="score",
     ),
     PageInfo(
         "induction",
@@ -161,6 +165,7 @@ PAGES = (
         ":material/stacked_bar_chart:",
         "Test",
         "Which component pushes towards which next token?",
+        measure="direct",
     ),
     PageInfo(
         "ablation",
@@ -170,6 +175,7 @@ PAGES = (
         "Which heads does the model need?",
         repeated="On repeated tokens the second half rests on few heads, so what breaks "
         "without them is plain.",
+        measure="ablation",
     ),
     PageInfo(
         "patching",
@@ -178,6 +184,7 @@ PAGES = (
         "Test",
         "Which activations bring the answer back, and along which path?",
         asks="prompts",
+        measure="patching",
     ),
     PageInfo(
         "circuits",

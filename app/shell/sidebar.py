@@ -18,15 +18,6 @@ from app.links.session import choose, own_state, widget_key
 from app.shell.navigation import streamlit_page
 from app.shell.other_models import draw_other_models
 
-# What is measured over a set of prompts by a page that measures it on one input.
-_OVER_SETS = {
-    "attention": "attention",
-    "finder": "score",
-    "attribution": "direct",
-    "ablation": "ablation",
-    "patching": "patching",
-}
-
 
 def draw_sidebar(selection: Selection) -> None:
     """The pickers of model and input, as far as the page is about them."""
@@ -47,7 +38,7 @@ def draw_sidebar(selection: Selection) -> None:
     elif asks == "set":
         _draw_set(selection)
         _draw_bos(selection)
-    if measure := _OVER_SETS.get(selection.page):
+    if measure := page_info(selection.page).measure:
         st.page_link(
             streamlit_page("sets"),
             label="The same over a set of prompts",
