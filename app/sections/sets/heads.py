@@ -57,7 +57,7 @@ def draw_ranking(view: SetView) -> None:
         "Farthest from chance" if np.isfinite(view.found.chance) else "Strongest",
         "Dots are means over prompts; lines are 95 % intervals (bootstrap over prompts): they say "
         "how sure the mean is for prompts like these, and nothing of others.",
-        replace(view.quantity, code=""),
+        view.uncoded,
         acts="Click a dot to see that head's prompts below.",
     ):
         figure = ranked_means(
@@ -74,7 +74,7 @@ def draw_rows(view: SetView) -> None:
         replace(view.subject, head=head),
         f"{head.label} on every prompt",
         f"{_said(view, head)}; from {values.min():+.3f} to {values.max():+.3f} on single prompts.",
-        view.quantity,
+        view.uncoded,
         also=view.also,
     ):
         draw(row_values(values, view.unit, view.theme), key="set-rows")

@@ -87,6 +87,11 @@ class SetView:
         return found
 
     @property
+    def uncoded(self) -> Quantity:
+        """The same for a figure of intervals or of single rows: the code gives means."""
+        return replace(self.quantity, code="")
+
+    @property
     def also(self) -> tuple[Quantity, ...]:
         """What else a reader may look up: the score itself."""
         return (SCORES[self.selection["score"]],) if self.measure == "score" else ()
