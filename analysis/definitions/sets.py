@@ -23,16 +23,11 @@ VERDICT = Quantity(
     "matched-random groups: arXiv 2606.05378; bootstrap: Efron 1979, Hesterberg 2015",
     function="verdict",
     results=("Verdict", "GroupTest"),
-    needs=("set", "run", "loss", "ablate"),
+    needs=("set", "run", "loss", "ablate", "difference"),
     code="""
-def metric(hooks=()):  # mean logit difference of answer and foil after each prompt
-    logits = model.run_with_hooks(tokens, fwd_hooks=list(hooks))[:, -1]
-    each = torch.arange(len(tokens))
-    return (logits[each, ANSWERS] - logits[each, FOILS]).mean()
-
-
+as_it_is = difference(tokens)
 # The group, and then the random ones.
-result = torch.tensor([float(metric(ablated(group)) - metric()) for group in GROUPS])
+result = torch.stack([difference(tokens, ablated(group)) - as_it_is for group in GROUPS])
 """,
 )
 REDUNDANCY = Quantity(
@@ -93,17 +88,14 @@ ABLATION_OVER_SET = Quantity(
     "Wang et al. 2022",
     function="ablation_by_row",
     results=("ByRow",),
-    needs=("set", "run", "loss", "ablate"),
+    needs=("set", "run", "loss", "ablate", "difference"),
     axes=("layer", "head"),
     code="""
-def metric(hooks=()):  # mean logit difference of answer and foil after each prompt
-    logits = model.run_with_hooks(tokens, fwd_hooks=list(hooks))[:, -1]
-    each = torch.arange(len(tokens))
-    return (logits[each, ANSWERS] - logits[each, FOILS]).mean()
-
-
-as_it_is = metric()
-effects = [[metric(ablated([(i, h)])) - as_it_is for h in range(n_heads)] for i in range(n_layers)]
+as_it_is = difference(tokens)
+effects = [
+    [difference(tokens, ablated([(i, h)])) - as_it_is for h in range(n_heads)]
+    for i in range(n_layers)
+]
 result = torch.tensor(effects)
 """,
 )
@@ -117,27 +109,27 @@ PATCHING_OVER_SET = Quantity(
     "Meng et al. 2022; Wang et al. 2022",
     function="patching_by_row",
     results=("ByRow",),
-    needs=("set", "run"),
+    needs=("set", "run", "difference"),
     axes=("layer", "head"),
     code="""
 rows = [tokenizer.encode(text, add_special_tokens=False) for text in CORRUPTS]
 corrupt = torch.tensor([[tokenizer.bos_token_id] * PREPEND_BOS + ids for ids in rows])
 
 
-def metric(layer=None, head=None):  # mean logit difference of the corrupt prompts
+def clean_z(layer, head):
     def put(z, hook):
         z = z.clone()
         z[:, :, head] = cache[f"blocks.{layer}.attn.hook_z"][:, :, head]
         return z
 
-    hooks = [] if layer is None else [(f"blocks.{layer}.attn.hook_z", put)]
-    logits = model.run_with_hooks(corrupt, fwd_hooks=hooks)[:, -1]
-    each = torch.arange(len(corrupt))
-    return (logits[each, ANSWERS] - logits[each, FOILS]).mean()
+    return [(f"blocks.{layer}.attn.hook_z", put)]
 
 
-as_it_is = metric()
-restored = [[metric(i, h) - as_it_is for h in range(n_heads)] for i in range(n_layers)]
+as_it_is = difference(corrupt)
+restored = [
+    [difference(corrupt, clean_z(i, h)) - as_it_is for h in range(n_heads)]
+    for i in range(n_layers)
+]
 result = torch.tensor(restored)
 """,
 )

@@ -53,6 +53,12 @@ LINKS: dict[str, tuple[Mapping[str, str], ...]] = {
         _PROMPT,
         {"threshold": "0.7", "seed": "3"},
     ),
+    "sets": (
+        {"rows": "6", "to": "subject again", "of": "subject", "layer": "1", "head": "2"},
+        {"rows": "6", "measure": "score", "score": "duplicate"},
+        {"rows": "6", "measure": "ablation", "method": "mean"},
+        {"rows": "6", "measure": "patching"},
+    ),
     "roles": (
         {"rows": "6", "role": "subject-suppressor", "group": "L1H3", "judge": "1"},
         {"rows": "6", "role": "induction-on-text", "set": "repeated-name", "group": "L1H3,L0H1"}

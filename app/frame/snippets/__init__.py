@@ -35,19 +35,8 @@ if TYPE_CHECKING:
     from analysis.sets.fitted import FittedSet
 
 _ORDER = (
-    *(
-        "set",
-        "text",
-        "run",
-        "pair",
-        "between",
-        "pattern",
-        "score",
-        "loss",
-        "ablate",
-        "usual",
-        "cut",
-    ),
+    *("set", "difference", "text", "run", "pair", "between", "pattern", "score", "loss", "ablate"),
+    *("usual", "cut"),
     *("patched", "matrices", "norm", "writes", "reads", "edges", "weights", "unembedding"),
     *("embedding", "compared", "parts", "targets", "readout"),
 )
@@ -263,6 +252,8 @@ def _part(need: str, subject: Subject) -> str:
     if subject.prompts is not None:
         single = len(subject.prompts.rows) == 1
     match need:
+        case "difference":
+            return parts.DIFFERENCE
         case "set":
             return parts.SET
         case "text":

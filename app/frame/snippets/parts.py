@@ -29,6 +29,13 @@ tokens = torch.tensor([[tokenizer.bos_token_id] * PREPEND_BOS + ids for ids in r
 scored = slice(None)  # predictions that a loss is averaged over: entry i is of token i+1
 """
 
+DIFFERENCE = """
+def difference(ids, hooks=()):  # mean logit difference of answer and foil after each prompt
+    logits = model.run_with_hooks(ids, fwd_hooks=list(hooks))[:, -1]
+    each = torch.arange(len(ids))
+    return (logits[each, ANSWERS] - logits[each, FOILS]).mean()
+"""
+
 # A text by windows: `patterns` runs one after the other and keeps the pattern of one head.
 TEXT = """
 from pathlib import Path
