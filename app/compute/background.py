@@ -2,7 +2,8 @@
 
 No Streamlit in here: a page looks at a job every now and then (`Background.watch`), which also says
 that its visitor is still there. Who presses Cancel leaves; a closed tab no longer looks. Once
-nobody is left the work stops with what has been found, and the next who looks lets it go on.
+nobody is left the work stops with what has been found, and the next who looks lets it go on. A job
+gives way to one of visitors who have used less: it stops in the same way, and goes on later.
 """
 
 from __future__ import annotations
@@ -10,19 +11,22 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Generator, Hashable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import Generic, Literal, Protocol, TypeVar
 
 from analysis.errors import AnalysisError
+from app.compute.admission import TryAgain, Used
 
 _log = logging.getLogger("headscope")
 
 V = TypeVar("V")
 # Seconds without a look after which a visitor counts as gone.
 PATIENCE = 10.0
+# Seconds of a job before it gives way: to begin again takes a forward pass.
+PIECE = 5.0
 # A lock is not fair: without a pause whoever waits for the model would wait for all of the work.
 _PAUSE = 0.001
 
@@ -31,15 +35,20 @@ State = Literal["waiting", "running", "stopped", "done", "failed"]
 
 @dataclass(frozen=True, eq=False)
 class Step(Generic[V]):
-    """What is known after a part of the work."""
+    """What is known after a part of the work; `done` and `total` count it in any unit."""
 
     value: V
-    done: int
-    total: int
+    done: float
+    total: float
 
 
 # Goes on from the last step, None at first; called in the background. Closing it ends the work.
-Work = Callable[["Step[V] | None"], Generator[Step[V], None, None]]
+# What it is given besides it may call in the middle of a step, and lets through what that raises.
+Work = Callable[["Step[V] | None", Callable[[], None]], Generator[Step[V], None, None]]
+
+
+class _Unwanted(Exception):
+    """Nobody watches any more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,48 +82,63 @@ class _Job(Generic[V]):
     step: Step[V] | None = None
     state: State = "stopped"
     failure: BaseException | None = None
-    watchers: dict[Hashable, float] = field(default_factory=dict)  # when each looked last
-    # When this part of the work began, and what was known; None before its first step.
-    began: tuple[float, int] | None = None
+    # When each looked last, and its network address, or itself where it has none.
+    watchers: dict[Hashable, tuple[float, Hashable]] = field(default_factory=dict)
+    spent: float = 0.0  # seconds of work up to the last step
+    since: float = 0.0  # when that was, or when the work was taken up again
 
     def snapshot(self) -> Snapshot[V]:
-        left = None
-        if self.state == "running" and self.step and self.began:
-            start, known = self.began
-            if new := self.step.done - known:
-                left = (time.monotonic() - start) / new * (self.step.total - self.step.done)
-        return Snapshot(self.step, self.state, left, self.failure)
+        return Snapshot(self.step, self.state, self._seconds_left(), self.failure)
+
+    def _seconds_left(self) -> float | None:
+        if self.state != "running" or not self.step or not self.step.done:
+            return None
+        done, total = self.step.done, self.step.total
+        left = self.spent * (total - done) / done - (time.monotonic() - self.since)
+        return max(left, 0.0)
 
 
 class Background(Generic[V]):
     """The jobs of one kind on one server, by key: who asks for the same watches the same job.
 
     Args:
-        what: What they are called in a sentence: "sweeps".
+        what: What one of them is called, such as "sweep".
         workers: How many run at once; others wait for their turn.
         kept: How many are remembered, finished or not.
         patience: See `PATIENCE`.
+        piece: See `PIECE`.
     """
 
-    def __init__(self, what: str, workers: int, kept: int, patience: float = PATIENCE):
+    def __init__(
+        self,
+        what: str,
+        workers: int,
+        kept: int,
+        patience: float = PATIENCE,
+        piece: float = PIECE,
+    ):
         self._what = what
         self._most_workers, self._kept, self._patience = workers, kept, patience
+        self._piece = piece
         self._lock = threading.Lock()
         self._jobs: OrderedDict[Hashable, _Job[V]] = OrderedDict()
-        self._queue: deque[_Job[V]] = deque()
+        self._queue: list[_Job[V]] = []
+        self._used = Used()  # seconds that each address has used
         self._workers = 0
 
-    def watch(self, key: Hashable, visitor: Hashable, work: Work[V]) -> Snapshot[V]:
+    def watch(
+        self, key: Hashable, visitor: Hashable, work: Work[V], address: str | None = None
+    ) -> Snapshot[V]:
         """Say that `visitor` wants this job done, and see how far it is; starts or resumes it.
 
         Raises:
             AnalysisError: Too many are under way.
         """
         with self._lock:
-            job = self._jobs.get(key) or self._add(key, work)
+            job = self._jobs.get(key) or self._add(key, work, address)
             self._jobs.move_to_end(key)
             if job.state not in ("done", "failed"):
-                job.watchers[visitor] = time.monotonic()
+                job.watchers[visitor] = time.monotonic(), address or visitor
             if job.state == "stopped":
                 self._enqueue(job)
             return job.snapshot()
@@ -133,12 +157,20 @@ class Background(Generic[V]):
                 if job.state == "failed":
                     job.state, job.failure = "stopped", None
 
-    def _add(self, key: Hashable, work: Work[V]) -> _Job[V]:
+    def _add(self, key: Hashable, work: Work[V], address: str | None) -> _Job[V]:
+        active = [each for each in self._jobs.values() if each.state in ("waiting", "running")]
+        own = sum(any(where == address for _, where in each.watchers.values()) for each in active)
+        # The other half is for others.
+        if address is not None and own >= self._kept // 2:
+            raise TryAgain(
+                f"{own} {self._what}s are under way for your network address. Cancel one, or try "
+                "again in a minute."
+            )
         if len(self._jobs) >= self._kept:
             idle = (name for name, old in self._jobs.items() if not old.snapshot().active)
             oldest = next(idle, None)
             if oldest is None:
-                raise AnalysisError(f"Many {self._what} are under way. Try again in a minute.")
+                raise AnalysisError(f"Many {self._what}s are under way. Try again in a minute.")
             del self._jobs[oldest]
         job = self._jobs[key] = _Job(work)
         return job
@@ -149,7 +181,7 @@ class Background(Generic[V]):
         if self._workers < self._most_workers:
             self._workers += 1
             # A daemon: it must not keep a server from ending.
-            threading.Thread(target=self._run_queue, daemon=True, name="background").start()
+            threading.Thread(target=self._run_queue, daemon=True, name=self._what).start()
 
     def _run_queue(self) -> None:
         while job := self._next():
@@ -159,7 +191,7 @@ class Background(Generic[V]):
             # Also what is no `Exception`: who watches would wait for ever.
             except BaseException as error:
                 if not isinstance(error, AnalysisError):
-                    _log.exception("one of the %s failed", self._what)
+                    _log.exception("a %s failed", self._what)
                 # Without its frames, which hold a whole run's activations.
                 failure = error.with_traceback(None)
             with self._lock:
@@ -172,32 +204,62 @@ class Background(Generic[V]):
     def _next(self) -> _Job[V] | None:
         """The next job that is still wanted; with none the worker ends."""
         with self._lock:
-            while self._queue:
-                job = self._queue.popleft()
-                if self._wanted(job):
-                    job.state = "running"
-                    return job
+            for job in [each for each in self._queue if not self._wanted(each)]:
+                self._queue.remove(job)
                 job.state = "stopped"
+            if self._queue:
+                # Of equals the one that has waited longest.
+                job = min(self._queue, key=self._rank)
+                self._queue.remove(job)
+                job.state, job.since = "running", time.monotonic()
+                return job
             self._workers -= 1
             return None
 
     def _run(self, job: _Job[V]) -> None:
         """Take the steps that are left, as long as somebody wants to know."""
-        job.began = None
+
+        def pause() -> None:
+            with self._lock:
+                if not self._wanted(job):
+                    raise _Unwanted
+            time.sleep(_PAUSE)
+
+        begun = time.monotonic()
         # Closed at once and not when it is collected: it holds a whole run's activations.
-        with closing(job.work(job.step)) as steps:
+        with suppress(_Unwanted), closing(job.work(job.step, pause)) as steps:
             for step in steps:
                 with self._lock:
+                    now = time.monotonic()
                     job.step = step
-                    job.began = job.began or (time.monotonic(), step.done)
-                    if not self._wanted(job):
+                    self._count(job, now - job.since)
+                    job.spent, job.since = job.spent + now - job.since, now
+                    if now - begun >= self._piece and self._gives_way(job):
                         return
-                time.sleep(_PAUSE)
+                pause()
 
     def _wanted(self, job: _Job[V]) -> bool:
         since = time.monotonic() - self._patience
-        job.watchers = {who: last for who, last in job.watchers.items() if last >= since}
+        job.watchers = {
+            who: (last, address) for who, (last, address) in job.watchers.items() if last >= since
+        }
         return bool(job.watchers)
+
+    def _rank(self, job: _Job[V]) -> float:
+        """What the one of its watchers has used who has used least."""
+        now = time.monotonic()
+        return min(self._used.of(address, now) for _, address in job.watchers.values())
+
+    def _count(self, job: _Job[V], seconds: float) -> None:
+        """Share the seconds among the addresses that watch."""
+        addresses = {address for _, address in job.watchers.values()}
+        for address in addresses:
+            self._used.add(address, seconds / len(addresses), time.monotonic())
+
+    def _gives_way(self, job: _Job[V]) -> bool:
+        """Whether a job of somebody who has used less waits; the worker lines this one up again."""
+        mine = self._rank(job)
+        return any(self._wanted(other) and self._rank(other) < mine for other in self._queue)
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,8 +271,8 @@ class Shared(Generic[V]):
     work: Work[V]
 
     def watch(self, visitor: Hashable, address: str | None = None) -> Snapshot[V]:
-        """See `Background.watch`; of these jobs an address has no share of its own."""
-        return self.background.watch(self.key, visitor, self.work)
+        """See `Background.watch`."""
+        return self.background.watch(self.key, visitor, self.work, address)
 
     def look(self) -> Snapshot[V]:
         """See `Background.look`."""

@@ -82,7 +82,7 @@ class Server:
             load=self._load,
         )
         self.sweeps = Sweeps(MAX_SWEEPS_AT_ONCE, MAX_SWEEPS)
-        self.scans: Background[CorpusScan] = Background("texts", MAX_SCANS_AT_ONCE, MAX_SCANS)
+        self.scans: Background[CorpusScan] = Background("text", MAX_SCANS_AT_ONCE, MAX_SCANS)
         self.mosaic = OneByOne("the scores")
         self.downloads = Downloads()
         self.rooms = Rooms(config.rooms_per_address)

@@ -16,7 +16,7 @@ from analysis.effects.estimate import ablation_estimate
 from analysis.errors import AnalysisError
 from analysis.head import Head
 from analysis.runs.inputs import tokenize
-from app.compute import sweeps as sweeps_module
+from app.compute import background as background_module
 from app.compute.admission import TryAgain
 from app.compute.sweeps import SharedSweep, Snapshot, Sweeps, SweepWork
 from tests.conftest import make_model
@@ -122,7 +122,7 @@ def test_the_remaining_time_counts_work_and_not_heads_and_outlives_a_cancel(
 ) -> None:
     clock = [100.0]
     monkeypatch.setattr(
-        sweeps_module, "time", SimpleNamespace(monotonic=lambda: clock[0], sleep=time.sleep)
+        background_module, "time", SimpleNamespace(monotonic=lambda: clock[0], sleep=time.sleep)
     )
     work = Work()
     sweep = shared(Sweeps(1, 4, 1e6), work)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Hashable, Sequence
+from collections.abc import Callable, Generator, Hashable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,7 +43,9 @@ def corpus_scan(selection: Selection, text: Text) -> Shared[CorpusScan]:
     # What has been read stays when the work stops, and lets go of the model.
     begun: list[CorpusReader] = []
 
-    def read(last: Step[CorpusScan] | None) -> Generator[Step[CorpusScan], None, None]:
+    def read(
+        last: Step[CorpusScan] | None, pause: Callable[[], None]
+    ) -> Generator[Step[CorpusScan], None, None]:
         with server.used(), server.admission.admitted(_bytes_of(info), Nobody()):
             import_all()
             model = server.models.get(info, Nobody())
@@ -63,7 +65,7 @@ def corpus_scan(selection: Selection, text: Text) -> Shared[CorpusScan]:
 def read_whole(selection: Selection, text: Text) -> CorpusScan:
     """What all heads do over a text; waits for it."""
     if (scan := known_scan(selection, text)) is None:
-        (last,) = deque(corpus_scan(selection, text).work(None), maxlen=1)
+        (last,) = deque(corpus_scan(selection, text).work(None, lambda: None), maxlen=1)
         scan = last.value
     return scan
 
