@@ -124,13 +124,14 @@ class LoadedModels:
         deadline = time.monotonic() + self._patience
         try:
             while not self._has_room(info.name, need):
-                # A failed computation may be held by its own traceback, in a cycle.
-                gc.collect()
                 if time.monotonic() > deadline:
                     raise TryAgain(
                         f"There is no memory for {info.name} while other models are being worked "
                         "with. Try again in a minute."
                     )
+                # A failed computation may be held by its own traceback, in a cycle. Before another
+                # try: collecting alone can outlast the deadline.
+                gc.collect()
                 visitor.waits(1, deadline - time.monotonic())
                 time.sleep(LOOK)
         finally:

@@ -62,7 +62,11 @@ class SharedCache:
             if isinstance(failure, NoMemory) or (
                 isinstance(failure, Exception) and not isinstance(failure, TryAgain)
             ):
-                raise failure
+                try:
+                    raise failure
+                finally:
+                    # Its traceback has this frame: else both would hold each other, and the model.
+                    del failure, waiting
             # The other visitor has left before the end, or may not ask for more: nothing is known,
             # and the loop comes back to compute it here.
         try:
@@ -72,6 +76,7 @@ class SharedCache:
             with self._lock:
                 del self._in_flight[key]
             mine.set_exception(error)
+            del mine  # as above
             raise
         with self._lock:
             del self._in_flight[key]

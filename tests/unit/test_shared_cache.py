@@ -1,10 +1,14 @@
 """The cache that all visitors share."""
 
+import gc
 import threading
 import time
 import tracemalloc
+import weakref
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -210,3 +214,24 @@ def test_no_memory_is_found_out_once_for_all_who_wait_and_tried_again_later() ->
         assert all(isinstance(each.exception(20), NoMemory) for each in asked)
     assert len(tries) == 1
     assert cache.get("key", lambda: 7) == 7
+
+
+def test_a_failure_lets_go_of_what_its_computation_worked_with() -> None:
+    """A cycle held a model until the next collection; for good, if one was frozen meanwhile."""
+    worked_with: list[weakref.ref[Any]] = []
+
+    class Model: ...
+
+    def fails() -> None:
+        model = Model()
+        worked_with.append(weakref.ref(model))
+        raise ValueError(model)
+
+    cache: SharedCache = SharedCache(4, size_of=lambda value: 1)
+    gc.disable()
+    try:
+        with suppress(ValueError):
+            cache.get("key", fails)
+        assert worked_with[0]() is None
+    finally:
+        gc.enable()
