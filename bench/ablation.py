@@ -31,7 +31,6 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from statistics import median
 from typing import TypeVar
 
@@ -49,6 +48,7 @@ from analysis.models.loading import HeadModel, load_model
 from analysis.runs.inputs import Tokens, repeated_tokens, tokenize
 from analysis.runs.suffix import runs_suffixes, z_points
 from app.links.parameters import DEFAULT_PROMPT
+from bench.memory import peak_of
 
 SMALL, RANKED, LARGE = "attn-only-2l", "gelu-4l", "SmolLM2-135M"
 LEAST_RATIO = {SMALL: 4.0, LARGE: 2.5}
@@ -287,16 +287,7 @@ def peak_of_sweep(name: str) -> int:
     """Peak resident bytes during a sweep above those before it."""
     model, tokens = subject(name)
     model.bridge.run_with_hooks(tokens.tensor[:, :2])
-    Path("/proc/self/clear_refs").write_text("5")  # resets the kernel's peak to the present
-    before = _peak_resident()
-    ablation_sweep(model, tokens, scored_only=True)
-    return _peak_resident() - before
-
-
-def _peak_resident() -> int:
-    status = Path("/proc/self/status").read_text()
-    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) * 1024
+    return peak_of(lambda: ablation_sweep(model, tokens, scored_only=True))
 
 
 if __name__ == "__main__":

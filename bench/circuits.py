@@ -34,6 +34,7 @@ from analysis.head import Head
 from analysis.models.catalog import BUNDLED
 from analysis.models.info import ModelInfo
 from analysis.models.loading import HeadModel, load_tokenizer, native_bridge
+from bench.memory import peak_of
 
 D_MODEL, D_HEAD, D_VOCAB = 768, 64, 50257
 RANDOM, COPIER = Head(0, 0), Head(0, 1)
@@ -179,16 +180,7 @@ def random_model(n_layers: int, n_heads: int, d_vocab: int) -> HeadModel:
 def extra_memory(way: Callable[[HeadModel, Head], object], head: Head) -> int:
     """Peak resident bytes during the call above those before it."""
     model = copying_model()
-    Path("/proc/self/clear_refs").write_text("5")  # resets the kernel's peak to the present
-    before = _peak_resident()
-    way(model, head)
-    return _peak_resident() - before
-
-
-def _peak_resident() -> int:
-    status = Path("/proc/self/status").read_text()
-    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) * 1024
+    return peak_of(lambda: way(model, head))
 
 
 def timed(call: Callable[[], object]) -> float:

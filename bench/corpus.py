@@ -22,7 +22,6 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -33,6 +32,7 @@ from analysis.heads.corpus.texts import shipped_text
 from analysis.heads.corpus.windows import Windows, text_windows
 from analysis.models.loading import HeadModel, load_model
 from analysis.runs.forward import run
+from bench.memory import peak_of
 
 # Windows that are timed; of the shorter and the longer text whose memory is measured; windows of
 # which the loop keeps all patterns.
@@ -158,16 +158,8 @@ def peak(name: str, way: str, size: int) -> int:
     model = load_model(name, device="cpu")
     windows = first_windows(model, size)
     run(model, torch.from_numpy(windows.ids[:1].astype(np.int64)))
-    Path("/proc/self/clear_refs").write_text("5")  # resets the kernel's peak to the present
-    before = _peak_resident()
-    {"plain": plain, "scan": scan, "loop": loop}[way](model, windows)
-    return _peak_resident() - before
-
-
-def _peak_resident() -> int:
-    status = Path("/proc/self/status").read_text()
-    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) * 1024
+    ways = {"plain": plain, "scan": scan, "loop": loop}
+    return peak_of(lambda: ways[way](model, windows))
 
 
 if __name__ == "__main__":
