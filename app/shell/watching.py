@@ -66,6 +66,29 @@ def cancelled(job: Watched[Active]) -> bool:
     return bool(st.session_state.get(_CANCELLED) == job.key)
 
 
+def time_left(seconds: float | None) -> str:
+    """How long a job may still take, as the end of a clause; empty where nothing tells it."""
+    return "" if seconds is None else f", about {max(seconds, 1):.0f} s left"
+
+
+def draw_status(job: Watched[Active], share: float, said: str, stopped: str) -> None:
+    """A bar with Cancel; for who has cancelled the job, a sentence with Continue.
+
+    Args:
+        job: The job.
+        share: How much of it is done, 0 to 1.
+        said: What stands on the bar.
+        stopped: The sentence.
+    """
+    bar = st.container(horizontal=True, vertical_alignment="center")
+    if cancelled(job):
+        bar.markdown(stopped)
+        bar.button("Continue", on_click=go_on)
+        return
+    bar.progress(share, said, width="stretch")
+    bar.button("Cancel", on_click=cancel, args=(job,))
+
+
 def is_awaited(job: Watched[Active], now: Active) -> bool:
     """Whether more of it will be known and this visitor wants to."""
     return now.active and not cancelled(job)

@@ -23,7 +23,7 @@ from app.links.session import choose, newly_chosen
 from app.pickers.heads import completed
 from app.sections.ablation.quality import agreement_said, farthest_said
 from app.sections.ablation.subject import AblationView
-from app.shell.watching import cancel, cancelled, forget_failure, go_on, is_awaited, watch
+from app.shell.watching import draw_status, forget_failure, is_awaited, time_left, watch
 from app.text import display_token
 
 if TYPE_CHECKING:
@@ -90,17 +90,12 @@ def _draw_status(sweep: SharedSweep, now: Snapshot, total: int) -> None:
     done = len(now.found)
     if done == total:
         return
-    bar = st.container(horizontal=True, vertical_alignment="center")
-    if cancelled(sweep):
-        bar.markdown(f"Cancelled: {done} of {total} heads are exact, the others are estimates.")
-        bar.button("Continue", on_click=go_on)
-        return
-    left = "" if now.seconds_left is None else f", about {max(now.seconds_left, 1):.0f} s left"
+    left = time_left(now.seconds_left)
     said = f"{done} of {total} heads exact{left}; the others are estimates"
     if now.state == "waiting":
         said = "Other sweeps are under way; until this one's turn all values are estimates"
-    bar.progress(done / total, said, width="stretch")
-    bar.button("Cancel", on_click=cancel, args=(sweep,))
+    stopped = f"Cancelled: {done} of {total} heads are exact, the others are estimates."
+    draw_status(sweep, done / total, said, stopped)
 
 
 def _merged(estimate: np.ndarray, exact: np.ndarray) -> np.ndarray:

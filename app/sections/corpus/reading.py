@@ -15,7 +15,7 @@ from app.sections.corpus.statistics import draw_comparison, draw_statistics
 from app.sections.corpus.view import CorpusView
 from app.sections.corpus.windows import choose_order, draw_best, draw_rest
 from app.shell.theme import palette
-from app.shell.watching import cancel, cancelled, forget_failure, go_on, is_awaited, watch
+from app.shell.watching import draw_status, forget_failure, is_awaited, time_left, watch
 
 if TYPE_CHECKING:
     from analysis.heads.corpus.results import CorpusScan
@@ -63,16 +63,10 @@ def draw_reading(selection: Selection, text: Text) -> None:
 
 
 def _draw_status(job: Shared[CorpusScan], now: Snapshot[CorpusScan]) -> None:
-    bar = st.container(horizontal=True, vertical_alignment="center")
     done, total = (now.step.done, now.step.total) if now.step else (0, 0)
     read = f"{done} of {total} windows, in random order" if total else "no window yet"
-    if cancelled(job):
-        bar.markdown(f"Cancelled: {read}. The figures are of a fair sample of the text.")
-        bar.button("Continue", on_click=go_on)
-        return
-    left = "" if now.seconds_left is None else f", about {max(now.seconds_left, 1):.0f} s left"
-    said = f"Read: {read}{left}. The figures sharpen as it goes on."
+    said = f"Read: {read}{time_left(now.seconds_left)}. The figures sharpen as it goes on."
     if now.state == "waiting":
         said = f"Other texts are being read; until its turn: {read}."
-    bar.progress(done / total if total else 0.0, said, width="stretch")
-    bar.button("Cancel", on_click=cancel, args=(job,))
+    stopped = f"Cancelled: {read}. The figures are of a fair sample of the text."
+    draw_status(job, done / total if total else 0.0, said, stopped)
