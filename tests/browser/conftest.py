@@ -133,9 +133,22 @@ def forget(visitor: BrowserContext) -> None:
     visitor.clear_cookies()
 
 
+# A run that asks for another one rests between the two for a moment: what is drawn in the first may
+# move away under the pointer.
+REST = """
+() => {
+    const rests = document.querySelector("[data-test-script-state=notRunning]")
+        && !document.querySelector("[data-stale=true]");
+    const now = performance.now();
+    window.restsSince = rests ? window.restsSince ?? now : undefined;
+    return rests && now - window.restsSince > 300;
+}
+"""
+
+
 def wait_until_done(page: Page) -> None:
-    """Wait until the script has run to its end."""
-    expect(page.locator("[data-test-script-state=notRunning]")).to_be_visible(timeout=120_000)
+    """Wait until the script has run to its end and does not begin again."""
+    page.wait_for_function(REST, polling=50, timeout=120_000)
 
 
 def open_from_menu(page: Page, name: str) -> None:

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Position, expect
 
 from tests.browser.conftest import wait_until_done
 from tests.browser.test_app import go, heading
@@ -12,10 +12,26 @@ pytestmark = pytest.mark.browser
 
 
 def plot_area(page: Page, index: int) -> Locator:
-    """The part of a figure that takes the mouse, once it no longer moves."""
+    """The part of a figure that takes the mouse, on a page that no longer moves."""
     area = page.locator(".js-plotly-plot").nth(index).locator(".nsewdrag").first
-    area.hover(timeout=120_000)
+    expect(area).to_be_attached(timeout=120_000)
+    wait_until_done(page)
     return area
+
+
+def click_area(area: Locator, across: float, down: float) -> None:
+    """Click what lies there, once its label is shown: Plotly takes no click before."""
+    position: Position = {"x": across, "y": down}
+    area.hover(position=position)
+    label = area.page.locator(".hoverlayer .hovertext").first
+    try:
+        expect(label).to_be_visible(timeout=5_000)
+    except AssertionError:
+        # The chart was drawn anew under the pointer, which has to come again to be noticed.
+        area.page.mouse.move(0, 0)
+        area.hover(position=position)
+        expect(label).to_be_visible()
+    area.click(position=position)
 
 
 def click_in_plot(page: Page, index: int, across: float, down: float) -> None:
@@ -23,7 +39,7 @@ def click_in_plot(page: Page, index: int, across: float, down: float) -> None:
     area = plot_area(page, index)
     box = area.bounding_box()
     assert box
-    area.click(position={"x": box["width"] * across, "y": box["height"] * down})
+    click_area(area, box["width"] * across, box["height"] * down)
 
 
 def click_dot(page: Page, index: int, dot: int) -> None:
@@ -34,7 +50,7 @@ def click_dot(page: Page, index: int, dot: int) -> None:
     assert outer
     assert inner
     across = inner["x"] + inner["width"] / 2 - outer["x"]
-    area.click(position={"x": across, "y": inner["y"] + inner["height"] / 2 - outer["y"]})
+    click_area(area, across, inner["y"] + inner["height"] / 2 - outer["y"])
 
 
 def test_a_dossier_opens_from_its_address(app: str, page: Page) -> None:
@@ -88,6 +104,8 @@ def test_a_dot_of_the_finder_opens_the_dossier_and_back_leads_to_the_finder(
 
 def test_a_row_of_the_finder_opens_the_dossier(app: str, page: Page) -> None:
     go(page, f"{app}/finder?length=20&batch=3&rank=previous")
+    heading(page, re.compile("^Heads like"))
+    wait_until_done(page)
     table = page.get_by_test_id("stDataFrame").first
     # The tick box of the first row: the previous-token head.
     table.click(position={"x": 18, "y": 52}, timeout=120_000)
