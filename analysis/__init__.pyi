@@ -1,14 +1,10 @@
 """The public names of `analysis`, and the module that each one lives in."""
 
 from .activations import Activation as Activation
-from .activations import HeadWeight as HeadWeight
 from .activations import HookPoint as HookPoint
-from .activations import Parameter as Parameter
 from .activations import PatternCheck as PatternCheck
 from .activations import activation as activation
-from .activations import head_weight as head_weight
 from .activations import hook_points as hook_points
-from .activations import parameters as parameters
 from .activations import verify_pattern as verify_pattern
 from .by_row import ByRow as ByRow
 from .by_row import ablation_by_row as ablation_by_row
@@ -117,6 +113,10 @@ from .models.history import training_history as training_history
 from .models.info import ModelInfo as ModelInfo
 from .models.loading import HeadModel as HeadModel
 from .models.loading import load_model as load_model
+from .models.parameters import HeadWeight as HeadWeight
+from .models.parameters import Parameter as Parameter
+from .models.parameters import head_weight as head_weight
+from .models.parameters import parameters as parameters
 from .neurons import NeuronActivations as NeuronActivations
 from .neurons import NeuronPeaks as NeuronPeaks
 from .neurons import neuron_activations as neuron_activations

@@ -18,7 +18,7 @@ from analysis.heads.scores import chance_by_sequence, scores_by_sequence
 from analysis.limits import MAX_BYTES
 from analysis.logits.direct import direct_effects
 from analysis.models.loading import HeadModel
-from analysis.runs.forward import run
+from analysis.runs.forward import run_without_logits
 from analysis.runs.patterns import attention_patterns
 from analysis.runs.pieces import pieces
 from analysis.runs.suffix import Case, Edit, record, rerun, z_points
@@ -194,7 +194,7 @@ def patching_by_row(
     for clean, changed in zip(
         *(_parts(model, fitted, side, prepend_bos) for side in (rows, corrupt)), strict=True
     ):
-        _, z = run(model, clean.tokens.tensor, points)
+        z = run_without_logits(model, clean.tokens.tensor, points)
         recording = record(model, changed.tokens.tensor, points)
         reader = RowReader("logit_diff", changed)
         at = reader.positions

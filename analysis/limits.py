@@ -10,13 +10,16 @@ MAX_CHARACTERS = 20_000
 MAX_BYTES = 256 * 2**20
 # Logits of as many sequences at once; of a vocabulary of 262,000 those of a request would be 1 GB.
 MAX_LOGIT_BYTES = 64 * 2**20
+# Logits of which something is made in one go, which takes several copies: 32 MiB.
+LOGITS_AT_ONCE = 2**23
 MAX_SEED = 2**32 - 1
 # Read of a text by windows: some minutes for a model of a hundred million parameters.
 MAX_CORPUS_TOKENS = 200_000
 # Of one core of 2023: measured on sweeps over the heads of SmolLM2.
 OPERATIONS_A_SECOND = 1e11
-# An exact ablation of every head that nobody has asked for.
-_SWEEP_SECONDS = 80
+# An exact ablation of every head that nobody has asked for. On a core that other programs share it
+# takes twice as long (measured on SmolLM2), which is still below two minutes.
+_SWEEP_SECONDS = 40
 _LEAST_SWEEP_HALF = 10  # fewer tokens say little
 # Tokens of a window of it, where the context is not shorter.
 WINDOW = 256
@@ -57,6 +60,11 @@ def mosaic_size(n_layers: int, n_heads: int, n_ctx: int) -> tuple[int, int]:
 def rows_at_once(length: int, d_vocab: int) -> int:
     """How many sequences are run at once, where each can be run by itself, as logits are large."""
     return max(1, MAX_LOGIT_BYTES // (4 * length * d_vocab))
+
+
+def positions_at_once(rows: int, d_vocab: int) -> int:
+    """At how many positions of so many sequences something is made of logits in one go."""
+    return max(1, LOGITS_AT_ONCE // (rows * d_vocab))
 
 
 def role_size(n_layers: int, n_heads: int, n_ctx: int) -> tuple[int, int]:

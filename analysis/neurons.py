@@ -13,7 +13,7 @@ from analysis.limits import MAX_BYTES
 from analysis.models.capabilities import require_mlps
 from analysis.models.loading import HeadModel
 from analysis.models.norms import norm_weight
-from analysis.runs.forward import run
+from analysis.runs.forward import run_without_logits
 from analysis.runs.inputs import Tokens
 
 
@@ -83,7 +83,7 @@ def neuron_peaks(
             f"{MAX_BYTES / 2**20:,.0f}. Use fewer sequences or tokens."
         )
     names = [f"blocks.{layer}.mlp.hook_post" for layer in range(model.n_layers)]
-    _, kept = run(model, tokens.tensor, capture=names)
+    kept = run_without_logits(model, tokens.tensor, names)
     first = int(tokens.has_bos if skip_first is None else skip_first)
     # In numpy, whose argmax is the first of equal ones.
     fired = [to_numpy(kept.pop(name)[:, first:].flatten(0, 1)) for name in names]
@@ -104,7 +104,7 @@ def neuron_activations(model: HeadModel, tokens: Tokens, layer: int) -> NeuronAc
     """
     _require_neurons(model, layer)
     name = f"blocks.{layer}.mlp.hook_post"
-    _, kept = run(model, tokens.tensor, capture=[name])
+    kept = run_without_logits(model, tokens.tensor, [name])
     return NeuronActivations(layer, to_numpy(kept[name]))
 
 

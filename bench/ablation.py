@@ -11,6 +11,11 @@ its order.
 
     python -m bench.ablation            # all; SmolLM2 takes some eight minutes
     python -m bench.ablation small      # the bundled models only
+    python -m bench.ablation large      # SmolLM2 only
+    python -m bench.ablation large --cpu --naive=12
+
+With `--naive` the loop ablates so many heads, spread over the layers, and its time is that of the
+whole by their number; the values of all other heads are then those of our sweep. The table says so.
 
 The operations of both ways are counted as they run (matrix products; a multiplication and an
 addition are 2), which gives the ratio that the arithmetic alone would allow: a claim that is not
@@ -29,7 +34,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from statistics import median
 from typing import TypeVar
@@ -58,24 +63,35 @@ MOST_SHARE, MOST_GAP = 0.1, 1e-4
 REPEATS = 3
 Result = TypeVar("Result")
 clock = time.perf_counter
+naive_heads: int | None = None  # how many the loop ablates; None: all
 
 
 def main(arguments: list[str]) -> int:
     """Print the table; or, as a child process, the peak memory of a sweep."""
-    global clock
+    global clock, naive_heads
     if arguments[:1] == ["memory"]:
         print(peak_of_sweep(arguments[1]))
         return 0
     if "--cpu" in arguments:
         clock = time.process_time
         torch.set_num_threads(1)
+    for argument in arguments:
+        if argument.startswith("--naive="):
+            naive_heads = int(argument.removeprefix("--naive="))
     kind = "CPU seconds" if clock is time.process_time else "wall time"
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     print(f"{platform.machine()}, {os.cpu_count()} cores, load {load}; torch {torch.__version__}")
-    print(f"{torch.get_num_threads()} threads, {kind}\n")
-    names = [SMALL] if "small" in arguments else [SMALL, LARGE]
-    held = [compare(name) for name in names]
-    held += [rank(name) for name in [RANKED, *names[1:]]]
+    print(f"{torch.get_num_threads()} threads, {kind}")
+    if naive_heads:
+        print(f"the naive loop ablates {naive_heads} heads; its time is that by the number of all")
+    print()
+    compared, ranked = [SMALL, LARGE], [RANKED, LARGE]
+    if "small" in arguments:
+        compared, ranked = compared[:1], ranked[:1]
+    if "large" in arguments:
+        compared, ranked = compared[1:], ranked[1:]
+    held = [compare(name) for name in compared]
+    held += [rank(name) for name in ranked]
     return 0 if all(held) else 1
 
 
@@ -85,12 +101,13 @@ def compare(name: str) -> bool:
     assert runs_suffixes(model), "the quick road is not exact for this model"
     repeats = REPEATS if name == SMALL else 1
     forward, _ = timed(lambda: model.bridge.run_with_hooks(tokens.tensor), REPEATS)
-    naive_seconds, true = timed(lambda: naive(model, tokens), repeats)
+    naive_seconds, true = timed_naive(model, tokens, "zero", repeats)
     seconds, found = timed(lambda: ablation_sweep(model, tokens, scored_only=True), repeats)
     estimate_seconds, estimate = timed(lambda: ablation_estimate(model, tokens), REPEATS)
-    gap = float(np.abs(found.values - true).max())
+    gap = float(np.nanmax(np.abs(found.values - true)))
+    true = np.where(np.isnan(true), found.values, true)
     # One clean run and one ablated: each of the loop's runs is the same work.
-    operations = counted(lambda: naive(model, tokens, heads=1)) / 2 * (true.size + 1)
+    operations = counted(lambda: naive(model, tokens, [0])) / 2 * (true.size + 1)
     ours = counted(lambda: ablation_sweep(model, tokens, scored_only=True))
     limit, ratio = operations / ours, naive_seconds / seconds
     child = [sys.executable, "-m", "bench.ablation", "memory", name]
@@ -156,14 +173,19 @@ def rank(name: str) -> bool:
 
 
 def _rank(model: HeadModel, tokens: Tokens, method: Method, said: str) -> bool:
-    seconds, true = timed(lambda: naive(model, tokens, method=method), 1)
+    seconds, looped = timed_naive(model, tokens, method, 1)
+    true = looped
+    if naive_heads:
+        found = ablation_sweep(model, tokens, method, scored_only=True).values
+        true = np.where(np.isnan(looped), found, looped)
     largest = np.argsort(-np.abs(true), axis=None, kind="stable")[:TRUE_TOP]
     wanted = {Head(*divmod(int(index), model.n_heads)) for index in largest}
     heads, hits, gap, start = 0, 0, 0.0, clock()
     order = ablation_estimate(model, tokens, method).order
     for one in ablate_each(model, tokens, order, method, scored_only=True):
         heads, hits = heads + 1, hits + (one.head in wanted)
-        gap = max(gap, abs(one.value - true[one.head.layer, one.head.head]))
+        if not np.isnan(alone := looped[one.head.layer, one.head.head]):
+            gap = max(gap, abs(one.value - alone))
         if hits == LEAST_HITS:
             break
     share = (clock() - start) / seconds
@@ -173,7 +195,7 @@ def _rank(model: HeadModel, tokens: Tokens, method: Method, said: str) -> bool:
     forward = counted(lambda: model.bridge.run_with_hooks(tokens.tensor))
     if method == "mean" and tokens.batch == 1:  # the reference text, which is known by now
         least += WINDOWS * forward
-    operations = counted(lambda: naive(model, tokens, heads=1, method=method))
+    operations = counted(lambda: naive(model, tokens, [0], method))
     operations += (true.size - 1) * forward
     limit = least / operations
     holds = gap <= MOST_GAP and (share <= MOST_SHARE or share <= WITHIN * limit)
@@ -221,10 +243,21 @@ def large_model() -> HeadModel:
     return from_config(f"{LARGE}-shape-random-weights", settings, scale=0.042)
 
 
+def timed_naive(
+    model: HeadModel, tokens: Tokens, method: Method, repeats: int
+) -> tuple[float, np.ndarray]:
+    """Seconds of the whole loop, and its values: NaN of heads that it was not run on."""
+    size = model.n_layers * model.n_heads
+    heads = np.unique(np.linspace(0, size - 1, min(naive_heads or size, size)).astype(int))
+    seconds, values = timed(lambda: naive(model, tokens, heads.tolist(), method), repeats)
+    # The loop begins with a run as it is.
+    return seconds * (size + 1) / (len(heads) + 1), values
+
+
 def naive(
-    model: HeadModel, tokens: Tokens, heads: int | None = None, method: Method = "zero"
+    model: HeadModel, tokens: Tokens, heads: Sequence[int], method: Method = "zero"
 ) -> np.ndarray:
-    """One whole run with a hook for each head; the first `heads` of them, or all."""
+    """One whole run with a hook for each of these heads, counted through all layers."""
 
     def losses(hooks: list[tuple[str, Callable[..., Tensor]]]) -> Tensor:
         logits = model.bridge.run_with_hooks(ids, return_type="logits", fwd_hooks=[*hooks])
@@ -245,7 +278,7 @@ def naive(
     with torch.inference_mode():
         means = _mean_z(model, tokens) if method == "mean" else {}
         clean = losses([])
-        for index in range(size if heads is None else heads):
+        for index in heads:
             layer, head = divmod(index, model.n_heads)
             name = f"blocks.{layer}.attn.hook_z"
             values[index] = losses([(name, without(name, head))]) - clean

@@ -22,4 +22,4 @@ with part():
         attribution.draw_layer(view)
     attribution.draw_heads(view)
     attribution.draw_every_position(view)
-attribution.draw_lens(selection, row, tuple(tokens.labels[row]))
+attribution.draw_lens(selection, tokens, row)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from analysis.arrays import freeze, to_numpy
 from analysis.circuits.embeddings import joined
-from analysis.circuits.weights import Weights, circuit_weights
+from analysis.circuits.weights import Part, Weights, circuit_weights
 from analysis.errors import AnalysisError
 from analysis.head import Head
 from analysis.models.capabilities import require_fixed_qk, require_two_layers, rotary_note
@@ -136,26 +136,28 @@ def random_baseline(d_model: int, d_head: int, draws: int = DRAWS, seed: int = 0
 
 
 def _all_pairs(weights: Weights, kind: Kind) -> Float[Tensor, "layer head layer head"]:
-    output = weights.W_O
-    r_value, r_output = _triangle(weights.W_V), _triangle(output.mT)
-    match kind:  # the reader's W_B = left @ right^T
-        case "Q":
-            left, r_right = weights.W_Q, _triangle(weights.W_K)
-        case "K":
-            left, r_right = weights.W_K, _triangle(weights.W_Q)
-        case "V":
-            left, r_right = weights.W_V, r_output
-    n_layers, n_heads = left.shape[:2]
-    writer_norm = _norm(r_value @ r_output.mT)
-    reader_norm = _norm(_triangle(left) @ r_right.mT)
-    written = r_value @ output
-    scores = torch.full((n_layers, n_heads, n_layers, n_heads), torch.nan, device=left.device)
-    for layer in range(n_layers - 1):
-        later = slice(layer + 1, None)
-        for head in range(n_heads):
-            product = written[layer, head] @ left[later] @ r_right[later].mT
-            size = writer_norm[layer, head] * reader_norm[later]
-            scores[layer, head, later] = _norm(product) / size
+    # The reader's W_B = left @ right^T. A layer at a time: those of all are most of a model.
+    sides: dict[Kind, tuple[Part, Part | None]] = {
+        "Q": ("Q", "K"),
+        "K": ("K", "Q"),
+        "V": ("V", None),
+    }
+    left, right = sides[kind]
+    layers = range(weights.n_layers)
+    r_value = [_triangle(weights.reads("V", layer)) for layer in layers]
+    r_output = [_triangle(weights.writes(layer).mT) for layer in layers]
+    writer_norm = [_norm(r_value[i] @ r_output[i].mT) for i in layers]
+    n_heads = len(r_value[0])
+    scores = torch.full((len(layers), n_heads, len(layers), n_heads), torch.nan)
+    for later in layers[1:]:
+        own = weights.reads(left, later)
+        r_right = r_output[later] if right is None else _triangle(weights.reads(right, later))
+        reader_norm = _norm(_triangle(own) @ r_right.mT)
+        for layer in range(later):
+            written = r_value[layer] @ weights.writes(layer)
+            product = torch.einsum("aem,bmf->abef", written, own) @ r_right.mT
+            size = writer_norm[layer][:, None] * reader_norm
+            scores[layer, :, later] = (_norm(product) / size).to(scores.device)
     return scores
 
 

@@ -127,8 +127,7 @@ def ov_sample(
         require_token(model, token_id)
     read = resolve_embedding(model, embedding)
     weights = circuit_weights(model)
-    rows = _ov_rows(model, weights, chosen, ids, read)
-    values = rows[:, torch.tensor(ids, device=rows.device)]
+    values = _ov_rows(model, weights, chosen, ids, read, ids)
     return OVSample(
         chosen,
         np.array(ids, dtype=np.int64),
@@ -268,9 +267,10 @@ def _ov_rows(
     heads: tuple[Head, ...],
     ids: Sequence[int],
     embedding: Embedding,
-) -> Float[Tensor, "token d_vocab"]:
+    outputs: Sequence[int] | None = None,
+) -> Float[Tensor, "token output"]:
     read = {h.layer: token_vectors(model, h.layer, embedding, ids) for h in heads}
     written = torch.stack(
         [read[h.layer] @ weights.read("V", h) @ weights.write(h) for h in heads]
     ).sum(0)
-    return unembed(model, written)
+    return unembed(model, written, outputs)

@@ -12,7 +12,7 @@ from analysis.arrays import freeze, to_numpy
 from analysis.circuits.embeddings import default_embedding, token_vectors
 from analysis.circuits.weights import circuit_weights
 from analysis.models.loading import HeadModel
-from analysis.runs.forward import run
+from analysis.runs.forward import run_without_logits
 
 Progress = Callable[[int, int], None]
 # Columns of the vocabulary that are compared at once, and tokens of the first look, which settles
@@ -117,7 +117,7 @@ def _read(
     if default_embedding(model) == "raw":
         return raw, raw
     rows = torch.tensor([[model.bos_id, token] for token in ids])
-    _, kept = run(model, rows, ["blocks.1.hook_resid_pre"])
+    kept = run_without_logits(model, rows, ["blocks.1.hook_resid_pre"])
     return raw, kept["blocks.1.hook_resid_pre"][:, 1]
 
 

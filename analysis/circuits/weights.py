@@ -48,6 +48,7 @@ class Weights:
 
     def __init__(self, model: HeadModel) -> None:
         self._model, self._norm = model, model.info.normalization
+        self.n_layers = model.n_layers
         self.assumes = {None: RAW, "LN": FOLDED, "RMS": FOLDED_RMS}[self._norm]
         if self._norm == "RMS" and norm_after_heads(model, 0):
             self.assumes = f"{FOLDED_RMS} {AFTER_HEADS}"
@@ -167,9 +168,11 @@ def circuit_weights(model: HeadModel) -> Weights:
 
 
 def unembed(
-    model: HeadModel, writes: Float[Tensor, "*write d_model"]
-) -> Float[Tensor, "*write d_vocab"]:
-    """What writes add to each logit, with the linear part of the final norm where there is one.
+    model: HeadModel,
+    writes: Float[Tensor, "*write d_model"],
+    ids: Sequence[int] | None = None,
+) -> Float[Tensor, "*write token"]:
+    """What writes add to each logit, or to those of `ids`, with the final norm's linear part.
 
     The same as `writes @ folded_unembedding(model)`, of which no copy is made.
 
@@ -181,8 +184,8 @@ def unembed(
         writes = _centred(writes, -1)
     if model.info.normalization is not None:
         writes = writes * norm_weight(model.bridge.ln_final)
-    logits: Tensor = writes @ model.bridge.W_U
-    return logits
+    w_u: Tensor = model.bridge.W_U
+    return writes @ (w_u if ids is None else w_u[:, torch.tensor(ids, device=w_u.device)])
 
 
 def token_embeddings(

@@ -26,6 +26,7 @@ from analysis.runs.forward import (
     norm_gradients,
     run,
     run_with_gradients,
+    run_without_logits,
 )
 from analysis.runs.inputs import Tokens
 from analysis.runs.suffix import kv_heads, record, z_points
@@ -215,7 +216,7 @@ def estimate_edges(
     loss, seen, slopes = run_with_gradients(model, tokens.tensor, names, cost)
     scales = [point for point in write_points(model, layers) if point not in names]
     if scales:  # without gradients: a norm whose scale is watched with them takes another road
-        seen |= run(model, tokens.tensor, capture=scales)[1]
+        seen |= run_without_logits(model, tokens.tensor, scales)
     changes = []
     for layer, point in enumerate(z_points(model)):
         write = written_z(seen, layer, replaced(layer, seen[point]) - seen[point])
@@ -279,7 +280,7 @@ def faithfulness(
         clean_loss=float(_loss(recording.logits, tokens)),
         empty_loss=cut.cost(set()),
         kept=len(kept),
-        total=len(cut.every),
+        total=cut.total,
     )
 
 
@@ -297,27 +298,24 @@ class CutRuns:
         self, model: HeadModel, tokens: Tokens, cost: Cost, replaced: Sequence[Tensor]
     ) -> None:
         self._model, self._tokens, self._cost, self._replaced = model, tokens, cost, replaced
-        layers = range(model.n_layers)
-        self.every = {
-            (Head(writer, head), reader)
-            for layer in layers
-            for each in _INPUTS
-            for reader in _readers(model, layer, each)
-            for writer in range(layer)
-            for head in range(model.n_heads)
-        }
         self._logits = Reader(-1, -1, "logits")
-        self.every |= {
-            (Head(w, head), self._logits) for w in layers for head in range(model.n_heads)
-        }
+        # By reader, how many layers write before it.
+        self._before = {self._logits: model.n_layers}
+        for layer in range(model.n_layers):
+            for each in _INPUTS:
+                self._before |= dict.fromkeys(_readers(model, layer, each), layer)
+        self.total = sum(self._before.values()) * model.n_heads
 
     def checked(self, edges: Iterable[Edge]) -> set[tuple[Head, Reader]]:
         """Edges by their ends; AnalysisError for what the model does not have."""
         kept = {(edge.writer, edge.reader) for edge in edges}
-        if unknown := kept - self.every:
-            raise AnalysisError(
-                f"There are {len(unknown)} edges that {self._model.name} does not have."
-            )
+        n_heads = self._model.n_heads
+        unknown = sum(
+            not (0 <= writer.layer < self._before.get(reader, 0) and 0 <= writer.head < n_heads)
+            for writer, reader in kept
+        )
+        if unknown:
+            raise AnalysisError(f"There are {unknown} edges that {self._model.name} does not have.")
         return kept
 
     def cost(self, kept: set[tuple[Head, Reader]]) -> float:
@@ -325,6 +323,9 @@ class CutRuns:
         model = self._model
         changes: list[Tensor] = []  # by layer: [head, batch, pos, d_model]
         stream: list[Tensor] = []
+        writers: dict[Reader, list[Head]] = {}  # that are kept
+        for writer, reader in kept:
+            writers.setdefault(reader, []).append(writer)
 
         def note_stream(resid: Tensor, hook: object) -> None:
             stream.append(resid)
@@ -346,13 +347,11 @@ class CutRuns:
         def missing(readers: list[Reader], layers: int) -> Tensor:
             """What exchanging the cut writers of the first layers adds, by reader."""
             gone = torch.zeros(())
-            for layer in range(layers):
-                mask = torch.tensor(
-                    [
-                        [(Head(layer, h), reader) not in kept for h in range(model.n_heads)]
-                        for reader in readers
-                    ]
-                )
+            masks = torch.ones(layers, len(readers), model.n_heads)
+            for row, reader in enumerate(readers):
+                for writer in writers.get(reader, ()):
+                    masks[writer.layer, row, writer.head] = 0
+            for layer, mask in enumerate(masks):
                 gone = gone + torch.einsum("rh,hbpm->rbpm", mask.to(changes[layer]), changes[layer])
             return gone
 

@@ -13,7 +13,7 @@ from analysis.effects.replacements import Method, check_method, replacement
 from analysis.errors import AnalysisError
 from analysis.head import Head, require_heads
 from analysis.models.loading import HeadModel
-from analysis.runs.forward import run
+from analysis.runs.forward import run_without_logits
 from analysis.runs.pieces import pieces
 from analysis.runs.suffix import Case, Edit, record, rerun, z_points
 from analysis.sets.fitted import Batch, FittedSet
@@ -159,7 +159,7 @@ def _means(
     sums: dict[str, Tensor] = {}
     counts: dict[str, int] = {}
     for batch in parts(fitted):
-        _, kept = run(model, batch.tokens.tensor, z_points(model))
+        kept = run_without_logits(model, batch.tokens.tensor, z_points(model))
         z = torch.stack([kept[point] for point in z_points(model)])  # [layer, row, pos, ...]
         other = np.ones(batch.tokens.ids.shape, dtype=bool)
         named = {_FIRST: np.zeros(len(batch.rows), int), **places_of(batch)}

@@ -16,7 +16,7 @@ from analysis.heads.scores import targets
 from analysis.limits import rows_at_once
 from analysis.models.capabilities import require_pattern_edits
 from analysis.models.loading import HeadModel
-from analysis.runs.forward import Hook, next_token_log_probs, run, silence
+from analysis.runs.forward import Hook, next_token_log_probs, run, run_without_logits, silence
 from analysis.runs.inputs import Tokens
 
 Progress = Callable[[int, int], None]
@@ -106,7 +106,7 @@ def targeted_ablation(
 
     def stripe(hooks: Sequence[tuple[str, Hook]]) -> float:
         name = f"blocks.{target.layer}.attn.hook_pattern"
-        _, kept = run(model, tokens.tensor, capture=[name], hooks=hooks)
+        kept = run_without_logits(model, tokens.tensor, [name], hooks)
         attention = (kept[name][:, target.head].cpu() * mask).sum(-1)
         repeated = mask.any(-1)
         counted = repeated.any(-1)

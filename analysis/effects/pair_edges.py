@@ -13,7 +13,7 @@ from analysis.effects.patching import (
     require_difference,
 )
 from analysis.models.loading import HeadModel
-from analysis.runs.forward import run
+from analysis.runs.forward import run, run_without_logits
 from analysis.runs.suffix import z_points
 
 
@@ -108,7 +108,7 @@ def pair_faithfulness(
     require_edges(model)
     points = z_points(model)
     clean, _ = run(model, pair.clean.tensor)
-    _, corrupt = run(model, pair.corrupt.tensor, capture=points)
+    corrupt = run_without_logits(model, pair.corrupt.tensor, points)
     replaced = [corrupt[point] for point in points]
     cut = CutRuns(model, pair.clean, lambda logits: _cost(pair, logits), replaced)
     kept = cut.checked(edges)
@@ -117,7 +117,7 @@ def pair_faithfulness(
         clean=-float(_cost(pair, clean)),
         empty=-cut.cost(set()),
         kept=len(kept),
-        total=len(cut.every),
+        total=cut.total,
     )
 
 

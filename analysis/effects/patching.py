@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from analysis.arrays import freeze
@@ -61,6 +61,11 @@ class PromptPair:
     def differing(self) -> Bool[np.ndarray, " pos"]:
         """Positions at which the two differ, in any sequence."""
         return (self.clean.ids != self.corrupt.ids).any(0)
+
+    @property
+    def end(self) -> Int[Tensor, " 1"]:
+        """The position whose prediction counts: the last one."""
+        return torch.tensor([self.clean.length - 1])
 
 
 class _Restored:
@@ -188,8 +193,8 @@ def activation_patching(
                 f"{shape[1]}."
             )
     points = [f"blocks.{layer}.{_POINTS[kind]}" for layer in range(model.n_layers)]
-    logits, kept = run(model, pair.clean.tensor, capture=points)
-    runs = _Runs(model, pair, clean=float(logit_difference(pair, logits[:, -1]).mean()))
+    logits, kept = run(model, pair.clean.tensor, points, positions=pair.end)
+    runs = _Runs(model, pair, clean=float(logit_difference(pair, logits).mean()))
     effects = np.full(shape, np.nan, np.float32)
     cases = [_edit(kind, layer, column, kept[points[layer]]) for layer, column in cells]
     for done, effect in enumerate(runs.restored(cases, progress)):
@@ -225,14 +230,16 @@ def attribution_patching(
         for kind in kinds
         for layer in range(model.n_layers)
     }
-    clean_logits, kept = run(model, pair.clean.tensor, capture=list(names.values()))
+    points = list(names.values())
+    clean_logits, kept = run(model, pair.clean.tensor, points, positions=pair.end)
     corrupt, activations, slopes = run_with_gradients(
         model,
         pair.corrupt.tensor,
-        list(names.values()),
-        lambda logits: logit_difference(pair, logits[:, -1]).mean(),
+        points,
+        lambda logits: logit_difference(pair, logits).mean(),
+        pair.end,
     )
-    clean = float(logit_difference(pair, clean_logits[:, -1]).mean())
+    clean = float(logit_difference(pair, clean_logits).mean())
     require_difference(clean, float(corrupt))
     maps: dict[PatchKind, PatchMap] = {}
     for kind in kinds:
@@ -285,8 +292,9 @@ def path_patching(
     if reader.layer == 0:
         raise AnalysisError("Nothing writes before the first layer. Choose a later head.")
     before = range(reader.layer)
-    logits, kept = run(model, pair.clean.tensor, capture=write_points(model, before))
-    runs = _Runs(model, pair, clean=float(logit_difference(pair, logits[:, -1]).mean()))
+    points = write_points(model, before)
+    logits, kept = run(model, pair.clean.tensor, points, positions=pair.end)
+    runs = _Runs(model, pair, clean=float(logit_difference(pair, logits).mean()))
     exchanged = [written_z(kept, w) - written_z(runs.recording.kept, w) for w in before]
     weights = [output_weights(model, layer) for layer in before]
     writers = [(layer, h) for layer in range(reader.layer) for h in range(model.n_heads)]
@@ -322,7 +330,6 @@ class _Runs:
         """What each case adds to it; the model's lock is free in between."""
         layers = [min(edit.layer for edit in case) for case in cases]
         done = 0
-        last = torch.tensor([self._pair.clean.length - 1])
         if progress:
             progress(0, len(cases))
         for some in pieces(self._model.info, self.recording.ids.numel(), layers):
@@ -330,7 +337,7 @@ class _Runs:
                 self._model,
                 self.recording,
                 cases[some],
-                last,
+                self._pair.end,
                 lambda logits, at: logit_difference(self._pair, logits),
             )
             for difference in found.mean((1, 2)).tolist():

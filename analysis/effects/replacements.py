@@ -12,9 +12,9 @@ from torch import Tensor
 
 from analysis.errors import AnalysisError
 from analysis.models.loading import HeadModel
-from analysis.runs.forward import run
+from analysis.runs.forward import run_without_logits
 from analysis.runs.inputs import Tokens
-from analysis.runs.pieces import LOGITS_AT_ONCE, rows_at_once
+from analysis.runs.pieces import rows_at_once
 from analysis.runs.suffix import z_points
 
 Method = Literal["zero", "mean", "resample"]
@@ -120,9 +120,8 @@ def mean_over(
     """Mean activations over sequences, which are run a few at a time: only their sum is held."""
     total: dict[str, Tensor] = {}
     length = windows.shape[1]
-    few = max(1, LOGITS_AT_ONCE // (length * model.d_vocab))
-    for some in windows.split(min(few, rows_at_once(model.info, length))):
-        _, kept = run(model, some, capture=points)
+    for some in windows.split(rows_at_once(model.info, length)):
+        kept = run_without_logits(model, some, points)
         for point in points:
             total[point] = kept[point].sum(0) + total.get(point, 0)
     return {point: value / len(windows) for point, value in total.items()}

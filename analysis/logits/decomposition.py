@@ -16,7 +16,7 @@ from analysis.head import Head, require_heads
 from analysis.limits import MAX_BYTES
 from analysis.models.capabilities import require_foldable_norms, require_worked_out_scores
 from analysis.models.loading import HeadModel
-from analysis.runs.forward import run
+from analysis.runs.forward import run_without_logits
 from analysis.runs.inputs import Tokens
 from analysis.runs.queries import as_compared, comparison_points, norms_queries, score_cap
 from analysis.runs.suffix import kv_heads
@@ -246,7 +246,7 @@ def _split(model: HeadModel, ids: Tensor, head: Head) -> _Parts:
     if model.info.has_mlp:
         earlier += [f"blocks.{layer}.hook_mlp_out" for layer in range(head.layer)]
     compared = comparison_points(model, head.layer)
-    _, kept = run(model, ids, capture=[*own, *earlier, *scales, *compared])
+    kept = run_without_logits(model, ids, [*own, *earlier, *scales, *compared])
 
     weights = circuit_weights(model)
     w_q, w_k = weights.read("Q", head), weights.read("K", head)
@@ -332,28 +332,48 @@ def _pair_stds(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Standard deviation of every pair's scores, over dest >= src and over all positions.
 
-    One query component of one sequence at a time: all maps together would take components^2 times
-    the memory of one.
+    No map of scores is made: of a thousand components that is a million maps. A sum of squared
+    scores is one of products: sum of (q . k)^2 = (sum of q q^T) . (sum of k k^T), entry by entry.
+    In double precision, so that taking off the mean costs no digits.
     """
-    n, batch, length = queries.shape[:3]
-    causal = torch.zeros(n, n, dtype=torch.float64)
-    everywhere = torch.zeros(n, n, dtype=torch.float64)
-    for a in range(n):
-        for sequence in range(batch):
-            scores = queries[a, sequence] @ keys[:, sequence].mT * scale
-            everywhere[a] += _std(scores, length**2)
-            causal[a] += _std(scores.tril(), length * (length + 1) // 2)
+    n, batch, length, d_head = queries.shape
+    causal, everywhere = queries.new_zeros(2, n, n, dtype=torch.float64)
+    # Where those products cost as much as the few scores near the diagonal.
+    block = max(1, round(d_head**0.5))
+    for sequence in range(batch):
+        query = queries[:, sequence].double() * scale
+        key = keys[:, sequence].double()
+        squares = torch.zeros_like(causal)
+        before = torch.zeros_like(_products(key))  # of all keys before the block
+        for at in range(0, length, block):
+            end = min(at + block, length)
+            squares += _products(query[:, at:end]) @ before.T
+            for dest in range(at, end):
+                for src in range(at, dest + 1):
+                    squares += (query[:, dest] @ key[:, src].T).square()
+            before += _products(key[:, at:end])
+        reached = key.cumsum(1).flatten(1)
+        causal += _std(query.flatten(1) @ reached.T, squares, length * (length + 1) // 2)
+        total, squares = query.sum(1) @ key.sum(1).T, _products(query) @ before.T
+        everywhere += _std(total, squares, length**2)
     return to_numpy(causal / batch), to_numpy(everywhere / batch)
 
 
-def _std(values: Float[Tensor, "component dest src"], count: int) -> Float[Tensor, " component"]:
-    """Standard deviation (n - 1) over `count` entries of each map, the others being 0."""
-    total = values.sum((1, 2), dtype=torch.float64)
-    # Squares are summed in double precision, so that taking off the mean costs no digits.
-    squares = values.square().sum((1, 2), dtype=torch.float64)
+def _products(vectors: Float[Tensor, "component pos d_head"]) -> Float[Tensor, "component entry"]:
+    """Sum over positions of v v^T; entries off its diagonal, which come twice, stand once."""
+    products = torch.einsum("cpe,cpf->cef", vectors, vectors)
+    row, column = torch.triu_indices(*products.shape[1:], device=vectors.device)
+    # Their product with others counts them twice.
+    return products[:, row, column] * torch.where(row == column, 1.0, 2.0).double().sqrt()
+
+
+def _std(
+    total: Float[Tensor, "query key"], squares: Float[Tensor, "query key"], count: int
+) -> Float[Tensor, "query key"]:
+    """Standard deviation (n - 1) of `count` numbers by their sum and that of their squares."""
     if count < 2:  # of a single entry there is no spread
-        return torch.full(total.shape, torch.nan, dtype=torch.float64)
-    return ((squares - total**2 / count).clamp(min=0) / (count - 1)).sqrt().cpu()
+        return torch.full_like(total, torch.nan)
+    return ((squares - total**2 / count).clamp(min=0) / (count - 1)).sqrt()
 
 
 def _error(found: Tensor, expected: Tensor) -> float:

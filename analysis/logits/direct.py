@@ -14,7 +14,7 @@ from analysis.head import Head
 from analysis.logits.attribution import read_direction
 from analysis.models.capabilities import require_head_writes, require_plain_logits
 from analysis.models.loading import HeadModel
-from analysis.runs.forward import run, silence
+from analysis.runs.forward import run_without_logits, silence
 from analysis.runs.writes import output_weights, write_points, written_z
 from analysis.sets.fitted import FittedSet, fit_set
 from analysis.sets.metrics import parts
@@ -54,7 +54,8 @@ def direct_effects(
     scales = ["ln_final.hook_scale"] if model.info.normalization else []
     found = np.empty((len(fitted.rows), model.n_layers, model.n_heads), np.float32)
     for batch in parts(fitted):
-        _, kept = run(model, batch.tokens.tensor, [*points, *scales], silence(without))
+        captured = [*points, *scales]
+        kept = run_without_logits(model, batch.tokens.tensor, captured, silence(without))
         end: dict[str, Tensor] = {name: value[:, -1:] for name, value in kept.items()}
         foils = batch.foils[:, None] if fitted.has_foils else None
         scale = end["ln_final.hook_scale"] if scales else None

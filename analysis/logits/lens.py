@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 
 from analysis.arrays import freeze, to_numpy
 from analysis.errors import AnalysisError
+from analysis.limits import positions_at_once
 from analysis.logits.attribution import TOLERANCE
 from analysis.models.capabilities import require_readable_stream
 from analysis.models.loading import HeadModel
@@ -66,32 +67,41 @@ def logit_lens(model: HeadModel, tokens: Tokens, top_k: int = 5) -> Lens:
     names = ["blocks.0.hook_resid_pre"]
     names += [f"blocks.{layer}.hook_resid_post" for layer in range(model.n_layers)]
     own, streams = run(model, tokens.tensor, capture=names)
-    _, end = top_by_id(own, 1)
-    following = tokens.tensor[:, 1:, None].to(own.device)
     bridge = model.bridge
     unembed, bias, cap = bridge.W_U, bridge.b_U, bridge.cfg.output_logits_soft_cap
-    ids, probs, log_probs, end_probs = [], [], [], []
-    # One depth at a time: logits of all at once would be the largest array by far.
-    for name in names:
-        stream = streams.pop(name)
-        with torch.inference_mode():
-            if model.info.normalization:
-                # The module inside the bridge's: it has no hooks, so no lock is needed.
-                stream = bridge.ln_final.original_component(stream)
-            logits = stream @ unembed + bias
-            if cap > 0:  # Gemma 2 bends its logits
-                logits = cap * (logits / cap).tanh()
-        _, top_ids = top_by_id(logits, min(top_k, model.d_vocab))
-        ids.append(to_numpy(top_ids))
-        every = logits.log_softmax(-1)
-        probs.append(to_numpy(every.gather(-1, top_ids).exp()))
-        log_probs.append(to_numpy(every[:, :-1].gather(-1, following)[..., 0]))
-        end_probs.append(to_numpy(every.gather(-1, end)[..., 0].exp()))
+    following = tokens.tensor.roll(-1, 1)[..., None].to(own.device)
+    at_once = positions_at_once(tokens.batch, model.d_vocab)
+    found: list[list[list[np.ndarray]]] = []  # by piece, by depth
+    error = 0.0
+    for at in torch.arange(tokens.length).split(at_once):
+        _, end = top_by_id(own[:, at], 1)
+        found.append([])
+        # One depth at a time: logits of all at once would be the largest array by far.
+        for name in names:
+            stream = streams[name][:, at]
+            with torch.inference_mode():
+                if model.info.normalization:
+                    # The module inside the bridge's: it has no hooks, so no lock is needed.
+                    stream = bridge.ln_final.original_component(stream)
+                logits = stream @ unembed + bias
+                if cap > 0:  # Gemma 2 bends its logits
+                    logits = cap * (logits / cap).tanh()
+            _, top_ids = top_by_id(logits, min(top_k, model.d_vocab))
+            every = logits.log_softmax(-1)
+            shares = every.gather(-1, top_ids).exp(), every.gather(-1, end)[..., 0].exp()
+            came = every.gather(-1, following[:, at])[..., 0]
+            found[-1].append([to_numpy(each) for each in (top_ids, shares[0], came, shares[1])])
+        error = max(error, float((logits - own[:, at]).abs().max()))
+    # [batch, depth, pos, ..] each.
+    ids, probs, log_probs, end_probs = (
+        np.concatenate([np.stack([depth[i] for depth in piece], 1) for piece in found], 2)
+        for i in range(4)
+    )
     return Lens(
         labels=("Embedding", *(f"L{layer}" for layer in range(model.n_layers))),
-        error=float((logits - own).abs().max()),
-        top_ids=np.stack(ids, 1),
-        top_probs=np.stack(probs, 1),
-        log_probs=np.stack(log_probs, 1),
-        end_probs=np.stack(end_probs, 1),
+        error=error,
+        top_ids=ids,
+        top_probs=probs,
+        log_probs=log_probs[..., :-1],  # nothing came after the last
+        end_probs=end_probs,
     )

@@ -13,7 +13,7 @@ from analysis.limits import MAX_BYTES
 from analysis.logits.attribution import resolve_targets
 from analysis.models.capabilities import require_head_writes, require_plain_logits
 from analysis.models.loading import HeadModel
-from analysis.runs.forward import run
+from analysis.runs.forward import run_without_logits
 from analysis.runs.inputs import Tokens
 from analysis.runs.reads import read_direction
 from analysis.runs.writes import output_weights, scale_after_heads, write_points
@@ -80,7 +80,7 @@ def source_attribution(
     names = [f"blocks.{head.layer}.attn.hook_{part}" for part in ("pattern", "v")]
     scale = ["ln_final.hook_scale"] if model.info.normalization else []
     writes = write_points(model, [head.layer])
-    _, kept = run(model, tokens.tensor, capture=[*names, *writes, *scale])
+    kept = run_without_logits(model, tokens.tensor, [*names, *writes, *scale])
     pattern = kept[names[0]][:, head.head, :n_pos, :n_pos]
     z = kept[writes[0]][:, :n_pos, head.head]
     # Of the head's group, where several heads share their values.

@@ -113,7 +113,8 @@ class _Seen:
             return
         points = [f"blocks.{layer}.attn.hook_pattern" for layer in range(model.n_layers)]
         for some in rows:
-            logits, kept = run(model, some.tokens.tensor, points)
+            end = torch.tensor([some.tokens.length - 1])
+            logits, kept = run(model, some.tokens.tensor, points, positions=end)
             pattern = to_numpy(torch.stack([kept[point] for point in points], 1))
             if isinstance(some, Batch):
                 right = to_numpy(logits[:, -1].argmax(-1)) == some.answers

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from analysis.errors import AnalysisError
 from analysis.head import Head
+from analysis.limits import positions_at_once
 from analysis.models.loading import HeadModel
 
 Hook = Callable[..., Tensor | None]
@@ -24,7 +25,8 @@ def run(
     capture: Sequence[str] = (),
     hooks: Sequence[tuple[str, Hook]] = (),
     around: AbstractContextManager[object] | None = None,
-) -> tuple[Float[Tensor, "batch pos d_vocab"], dict[str, Tensor]]:
+    positions: Int[Tensor, " entry"] | None = None,
+) -> tuple[Float[Tensor, "batch entry d_vocab"], dict[str, Tensor]]:
     """One forward pass under the model's lock.
 
     Args:
@@ -34,6 +36,8 @@ def run(
         hooks: Interventions `(hook point, function)`, as for `run_with_hooks`. They run before
             the captures, so a captured activation is the edited one.
         around: Entered once the lock is held, left before it is given back.
+        positions: Those whose logits are wanted; of a large vocabulary all take far more than the
+            rest of a run.
 
     Returns:
         Logits, and the captured activations by name. The tensors are this caller's own.
@@ -48,7 +52,7 @@ def run(
         logits = model.bridge.run_with_hooks(
             ids.to(model.bridge.cfg.device),
             return_type="logits",
-            fwd_hooks=[*hooks, *_captures(capture, kept)],
+            fwd_hooks=[*hooks, *_captures(capture, kept), *_only(positions)],
         )
     # A NaN makes every sum one; whatever is made of such logits would be no number either.
     if not torch.isfinite(logits.sum()) and not torch.isfinite(logits).all():
@@ -64,9 +68,11 @@ def run_without_logits(
     model: HeadModel,
     ids: Int[Tensor, "batch pos"],
     capture: Sequence[str],
-    hooks: Sequence[tuple[str, Hook]],
+    hooks: Sequence[tuple[str, Hook]] = (),
 ) -> dict[str, Tensor]:
-    """The same up to the unembedding, which of a small model is a fifth of the work.
+    """The same up to the unembedding, which of a small model is a fifth of the work or more.
+
+    Of a vocabulary of 262,000 the logits are a MiB for each token besides.
 
     Raises:
         AnalysisError: As `run`.
@@ -118,6 +124,17 @@ def _captures(names: Sequence[str], kept: dict[str, Tensor]) -> list[tuple[str, 
     return [(name, keep(name)) for name in names]
 
 
+def _only(positions: Int[Tensor, " entry"] | None) -> list[tuple[str, Hook]]:
+    """A hook that lets the unembedding see these positions only."""
+    if positions is None:
+        return []
+
+    def cut(stream: Tensor, hook: object) -> Tensor:
+        return stream[:, positions.to(stream.device)]
+
+    return [("unembed.hook_in", cut)]
+
+
 def _require_fired(names: Sequence[str], kept: dict[str, Tensor]) -> None:
     if missing := set(names) - set(kept):
         # Some hook points exist on the bridge and never fire; an empty answer would be silent.
@@ -128,7 +145,8 @@ def run_with_gradients(
     model: HeadModel,
     ids: Int[Tensor, "batch pos"],
     points: Sequence[str],
-    metric: Callable[[Float[Tensor, "batch pos d_vocab"]], Tensor],
+    metric: Callable[[Float[Tensor, "batch entry d_vocab"]], Tensor],
+    positions: Int[Tensor, " entry"] | None = None,
 ) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
     """One forward and one backward pass under the model's lock.
 
@@ -139,6 +157,7 @@ def run_with_gradients(
         ids: Token ids.
         points: Names of hook points.
         metric: Maps the logits to the number that is differentiated.
+        positions: Those whose logits it is given; all by default.
 
     Returns:
         The metric, and the activation and its gradient at each point.
@@ -162,7 +181,7 @@ def run_with_gradients(
         logits = model.bridge.run_with_hooks(
             ids.to(model.bridge.cfg.device),
             return_type="logits",
-            fwd_hooks=[(name, keep(name)) for name in points],
+            fwd_hooks=[*((name, keep(name)) for name in points), *_only(positions)],
         )
         missing = set(points) - set(seen)
         if missing:
@@ -226,5 +245,12 @@ def next_token_log_probs(
 ) -> Float[Tensor, "batch pos-1"]:
     """Log-probability, in nats, that each position gives to the token that follows it."""
     following = ids[:, 1:, None].to(logits.device)
+    at_once = positions_at_once(len(ids), logits.shape[-1])
     # Not logit - logsumexp: rounding of large logits would leave probabilities above 1.
-    return logits[:, :-1].log_softmax(-1).gather(-1, following)[..., 0]
+    each = [
+        some.log_softmax(-1).gather(-1, right)[..., 0]
+        for some, right in zip(
+            logits[:, :-1].split(at_once, 1), following.split(at_once, 1), strict=True
+        )
+    ]
+    return torch.cat(each, 1)

@@ -9,7 +9,7 @@ from analysis.errors import AnalysisError
 from analysis.head import Head, require_heads
 from analysis.limits import MAX_BYTES, rows_at_once
 from analysis.models.loading import HeadModel
-from analysis.runs.forward import run, silence
+from analysis.runs.forward import run_without_logits, silence
 from analysis.runs.results import Patterns
 from analysis.tokens import Tokens
 
@@ -58,7 +58,7 @@ def attention_patterns(
     )
     done = 0
     for some in tokens.tensor.split(rows_at_once(tokens.length, model.d_vocab)):
-        _, kept = run(model, some, list(names.values()), silence(ablated))
+        kept = run_without_logits(model, some, list(names.values()), silence(ablated))
         for place, layer in enumerate(chosen):
             values[done : done + len(some), place] = to_numpy(kept.pop(names[layer]))
         done += len(some)

@@ -13,8 +13,6 @@ TOKENS_AT_ONCE = 1024
 TOKENS_TOGETHER = 256
 # Half a second.
 OPERATIONS_AT_ONCE = OPERATIONS_A_SECOND / 2
-# Numbers in one batch of logits: 32 MiB.
-LOGITS_AT_ONCE = 2**23
 
 
 def rows_at_once(info: ModelInfo, length: int) -> int:

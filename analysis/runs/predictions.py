@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from analysis.arrays import freeze, to_numpy
 from analysis.errors import AnalysisError
-from analysis.limits import rows_at_once
+from analysis.limits import positions_at_once, rows_at_once
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import next_token_log_probs, run
 from analysis.runs.inputs import Tokens
@@ -77,9 +78,12 @@ def _predictions(
     """Ids and probabilities of the most likely tokens, and log-probabilities of those that came."""
     logits, _ = run(model, ids)
     log_probs = next_token_log_probs(logits, ids)
-    _, top_ids = top_by_id(logits, min(top_k, model.d_vocab))
-    top_probs = logits.log_softmax(-1).gather(-1, top_ids).exp()
-    return to_numpy(top_ids), to_numpy(top_probs), to_numpy(log_probs)
+    top_ids, top_probs = [], []
+    for some in logits.split(positions_at_once(len(ids), model.d_vocab), 1):
+        _, best = top_by_id(some, min(top_k, model.d_vocab))
+        top_ids.append(best)
+        top_probs.append(some.log_softmax(-1).gather(-1, best).exp())
+    return to_numpy(torch.cat(top_ids, 1)), to_numpy(torch.cat(top_probs, 1)), to_numpy(log_probs)
 
 
 def top_by_id(

@@ -14,8 +14,8 @@ from torch.nn import functional
 from transformer_lens.model_bridge.sources.native import NativeAttention
 
 from analysis.errors import out_of_memory
+from analysis.limits import positions_at_once
 from analysis.models.loading import HeadModel
-from analysis.runs import pieces
 from analysis.runs.forward import Hook, run
 
 # Rounding between two ways of batching, in nats; measured 1e-6 on tiny models, 2e-5 on deep ones.
@@ -229,7 +229,8 @@ def _suffixes(
             stream = _run_blocks(model, recording, some, [starts[i] for i in through], positions)
             found |= dict(zip(through, _unembed(model, stream, positions, read), strict=True))
         parts: dict[int, list[Tensor]] = {i: [] for i in linear}
-        for at in positions.split(_positions_at_once(model, len(recording.ids))) if linear else ():
+        at_once = positions_at_once(len(recording.ids), model.d_vocab)
+        for at in positions.split(at_once) if linear else ():
             clean = recording.logits[:, at]
             for i in linear:
                 logits = _linear_logits(model, recording, clean, cases[i], at)
@@ -391,7 +392,7 @@ def _unembed(
 ) -> Float[Tensor, "case batch entry"]:
     bridge = model.bridge
     batch = stream.shape[1]
-    at_once = _positions_at_once(model, batch)
+    at_once = positions_at_once(batch, model.d_vocab)
     found = []
     for some in stream.split(max(1, at_once // len(positions))):
         parts = []
@@ -402,10 +403,6 @@ def _unembed(
             parts.append(read(logits.unflatten(0, (len(some), batch)), at))
         found.append(torch.cat(parts, -1))
     return torch.cat(found)
-
-
-def _positions_at_once(model: HeadModel, batch: int) -> int:
-    return max(1, pieces.LOGITS_AT_ONCE // (batch * model.d_vocab))
 
 
 def _without_cache(value: Any) -> Any:

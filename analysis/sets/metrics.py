@@ -110,8 +110,8 @@ def set_metric(model: HeadModel, fitted: FittedSet, metric: Metric | None = None
     values = np.empty(len(fitted.rows), np.float32)
     for batch in parts(fitted):
         reader = RowReader(chosen, batch)
-        logits, _ = run(model, batch.tokens.tensor)
-        read = reader.read(logits[:, reader.positions], reader.positions)
+        logits, _ = run(model, batch.tokens.tensor, positions=reader.positions)
+        read = reader.read(logits, reader.positions)
         values[batch.rows] = to_numpy(reader.reduce(read))
     return RowValues(values, chosen)
 

@@ -41,6 +41,12 @@ def wanted(info: ModelInfo, ids: np.ndarray, button: str, passes: float) -> bool
     seconds = passes * 2 * info.n_params * ids.size / SPEED
     if seconds < UNASKED:
         return True
+    shown = f"{seconds / 60:.0f} min" if seconds > 90 else f"{seconds:.0f} s"
+    return asked_for(info, ids, button, f"about {shown}")
+
+
+def asked_for(info: ModelInfo, ids: np.ndarray, button: str, price: str) -> bool:
+    """Whether somebody has pressed the button, which says the price; it is drawn until then."""
     # For this model and input only: the next may be another matter.
     subject = (info.name, ids.tobytes())
     key = f"asked: {button}"
@@ -50,6 +56,5 @@ def wanted(info: ModelInfo, ids: np.ndarray, button: str, passes: float) -> bool
 
     if st.session_state.get(key) == subject:
         return True
-    shown = f"{seconds / 60:.0f} min" if seconds > 90 else f"{seconds:.0f} s"
-    st.button(f"{button} (about {shown})", on_click=ask)
+    st.button(f"{button} ({price})", on_click=ask)
     return False

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import analysis
 from analysis.head import Head
-from analysis.limits import MAX_BYTES, rows_at_once
+from analysis.limits import LOGITS_AT_ONCE, MAX_BYTES, rows_at_once
 from analysis.models.files import fingerprint
 from analysis.sets.rows import PromptSet
 from app.compute.admission import Turn
-from app.compute.question import Question
+from app.compute.question import Logits, Question
 from app.compute.server import Server, current_server
 from app.compute.stored import MAX_UNPACKED, from_bytes, key_text, shipped_file, to_bytes
 
@@ -45,7 +45,7 @@ def ask(question: Question[P, R], info: ModelInfo, *arguments: P.args, **options
         if who.address is not None:
             server.address_rate.take(who.address)
         who.steps_aside()
-        need, kind = _bytes_of(question, info, asked), f"{question.name} {info.name}"
+        need, kind = bytes_of(question, info, asked), f"{question.name} {info.name}"
         with server.admission.admitted(need, who, kind, key) as turn:
             model = server.models.get(info, who)
             if options.get("progress") is None:
@@ -163,14 +163,27 @@ def _keep(server: Server, question: str | None, value: Any) -> None:
         server.folder.keep(question, data)
 
 
-def _bytes_of(question: Question[..., Any], info: ModelInfo, asked: tuple[Any, ...]) -> int:
+def bytes_of(question: Question[..., Any], info: ModelInfo, asked: tuple[Any, ...]) -> int:
+    """Memory that the answer takes beside the weights, rather too much than too little.
+
+    Args:
+        question: What is asked.
+        info: Of which model.
+        asked: What it is asked about: arguments, and options by name.
+    """
     runs = [question.runs(info)] if question.runs else []
     for part in asked:
+        if _stands_for_itself(part):
+            continue
         if isinstance(part, PromptSet):
             runs.append(_run_of(part))
         elif isinstance(part, analysis.Tokens):
             runs.append((part.batch, part.length))
-    return bytes_needed(info, *runs, by_row=question.by_row)
+        elif isinstance(part, analysis.PromptPair):
+            runs += [(part.clean.batch, part.clean.length)] * 2
+    tokens = sum(batch * length for batch, length in runs)
+    beside = question.beside(info, tokens) if question.beside else 0
+    return bytes_needed(info, *runs, logits=question.logits) + beside
 
 
 def _run_of(prompts: PromptSet) -> tuple[int, int]:
@@ -179,24 +192,38 @@ def _run_of(prompts: PromptSet) -> tuple[int, int]:
     return max(1, min(len(prompts.rows), PART_TOKENS // longest)), longest
 
 
-def bytes_needed(info: ModelInfo, *runs: tuple[int, int], by_row: bool = False) -> int:
-    """Memory that a request takes beside the weights, rather too much than too little.
+def bytes_needed(info: ModelInfo, *runs: tuple[int, int], logits: Logits = "all") -> int:
+    """Memory that running a model takes beside the weights.
 
     Args:
         info: The model.
         runs: Sequences and positions that it is run on.
-        by_row: Whether that is done some sequences at a time, of whose logits nothing is kept.
+        logits: Which of their logits are there at once.
     """
+    whole = logits in ("all", "slopes")
     # From the weights alone: a few matrices of the size of the embedding.
-    need = 0 if by_row else 3 * 4 * info.d_vocab * info.d_model
+    need = _ALWAYS + (3 * 4 * info.d_vocab * info.d_model if whole else 0)
     for batch, length in runs:
-        at_once = min(batch, rows_at_once(length, info.d_vocab)) if by_row else batch
-        # Logits, their log-probabilities and one more copy; a layer's activations a few times.
-        need += 4 * at_once * length * (3 * info.d_vocab + 8 * max(info.d_mlp, 4 * info.d_model))
-        # Patterns as they are kept and as they are copied out.
-        patterns = info.n_layers * info.n_heads * batch * length**2
-        need += min(2 * 4 * patterns, 2 * MAX_BYTES)
+        at_once = batch if whole else min(batch, rows_at_once(length, info.d_vocab))
+        own = 4 * at_once * length * info.d_vocab
+        # Logits and their like, and what is made of them piece by piece.
+        need += _COPIES[logits] * own
+        need += 7 * min(own, 4 * LOGITS_AT_ONCE) if logits != "none" else 0
+        # A layer's activations a few times, and of all layers what is kept: streams, z and so on,
+        # or each step where slopes are taken.
+        widest = 8 * max(info.d_mlp, 4 * info.d_model)
+        kept = 4 * info.d_model if whole else 0
+        kept += 6 * info.d_mlp + 36 * info.d_model if logits == "slopes" else 0
+        need += 4 * length * (at_once * widest + batch * info.n_layers * kept)
+        # Patterns as they are kept, copied out and summed up.
+        patterns = 4 * info.n_layers * info.n_heads * batch * length**2
+        need += 4 * (patterns if logits == "slopes" else min(patterns, MAX_BYTES))
     return need
+
+
+# What Python and PyTorch take for themselves by the way.
+_ALWAYS = 16 * 2**20
+_COPIES: dict[Logits, int] = {"none": 0, "some": 2, "all": 2, "slopes": 5}
 
 
 def key_of(name: str, info: ModelInfo, asked: tuple[Any, ...]) -> Hashable:

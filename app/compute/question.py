@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Concatenate, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Concatenate, Generic, Literal, ParamSpec, TypeVar
 
 from app.compute.admission import memory_errors_said
 from app.compute.imports import import_all
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+# Which logits are there at once when the model is run: none, for what is read of the stream alone;
+# those of some sequences (`analysis.limits.rows_at_once`), of which nothing is kept; all; or all
+# with every slope on the way back from them.
+Logits = Literal["none", "some", "all", "slopes"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,15 +29,16 @@ class Question(Generic[P, R]):
     moved is an error before anything runs.
 
     `function` is called to have it: `lambda: analysis.ov_copying` imports torch no sooner than it
-    is asked. `runs` says how many sequences and positions the model is run on where no tokens are
-    handed over. `by_row` says that it runs sequences by themselves where their logits would be
-    large (`analysis.limits.rows_at_once`), so that these are never there all at once.
+    is asked. `runs` says how many sequences and positions the model is run on beside the tokens
+    that are handed over. `logits` and `beside` say what it takes of memory: which logits are there
+    at once, and bytes of whatever else grows with a model, on so many tokens.
     """
 
     name: str
     function: Callable[[], Callable[Concatenate[HeadModel, P], R]]
     runs: Callable[[ModelInfo], tuple[int, int]] | None = None
-    by_row: bool = False
+    logits: Logits = "all"
+    beside: Callable[[ModelInfo, int], int] | None = None
 
     def __call__(self, model: HeadModel, *arguments: P.args, **options: P.kwargs) -> R:
         """The answer, worked out here and now; `app.compute.ask` has those that are kept.

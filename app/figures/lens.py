@@ -10,6 +10,9 @@ from app.figures.chart import Chart
 from app.text import display_token, plotly_text, short_token
 from app.theme import Palette
 
+# Cells with a token each that a browser draws in half a second or so, of SmolLM2's 45 x 31 it takes
+# three times as long as for all else on the page.
+MAX_UNASKED = 700
 # Pixels of a column, which hold this many characters, and of the names on both sides.
 _COLUMN, _CHARACTERS, _SIDES = 64, 7, 290
 

@@ -37,7 +37,8 @@ from app.text import display_token, markdown_text, plotly_text, short_token
 from app.theme import Palette
 
 if TYPE_CHECKING:
-    from analysis.activations import HookPoint, Parameter
+    from analysis.activations import HookPoint
+    from analysis.models.parameters import Parameter
     from analysis.runs.inputs import Tokens
 
 # Half a megabyte of numbers at most; more cells than pixels would not be seen anyway.

@@ -11,10 +11,11 @@ import streamlit as st
 from analysis.definitions import ATTRIBUTION, LAYER_ATTRIBUTION, LENS
 from analysis.errors import AnalysisError
 from analysis.models.capabilities import scale_note
+from app.components.progress import asked_for
 from app.compute import calls
 from app.figures import attribution as layer_figures
 from app.figures import base as figures
-from app.figures.lens import lens_map, lens_width
+from app.figures.lens import MAX_UNASKED, lens_map, lens_width
 from app.frame.clicks import draw_choice, draw_linked_heads
 from app.frame.frame import draw, draw_wide, figure_frame, part
 from app.links.selection import Selection
@@ -286,8 +287,10 @@ def draw_every_position(view: AttributionView) -> None:
         draw(figure, key="map")
 
 
-def draw_lens(selection: Selection, row: int, labels: tuple[str, ...]) -> None:
-    """What the model would say after each layer."""
+def draw_lens(selection: Selection, tokens: Tokens, row: int) -> None:
+    """What the model would say after each layer; a large one once it is asked for."""
+    labels = tuple(tokens.labels[row])
+    cells = (len(labels), selection.info.n_layers + 1)
     with (
         figure_frame(
             Subject(selection, sequence=row),
@@ -301,6 +304,11 @@ def draw_lens(selection: Selection, row: int, labels: tuple[str, ...]) -> None:
         ),
         part(),
     ):
+        price = f"{cells[0]} positions × {cells[1]} depths"
+        if cells[0] * cells[1] > MAX_UNASKED and not asked_for(
+            selection.info, tokens.ids, "Read every layer", price
+        ):
+            return
         lens = calls.logit_lens(selection, row)
         named = iter(
             calls.token_labels(selection, lens.top_ids[0].reshape(-1, lens.top_ids.shape[-1]))

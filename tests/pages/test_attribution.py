@@ -13,10 +13,20 @@ from analysis.logits.attribution import logit_attribution
 from analysis.models.loading import load_model
 from analysis.runs.inputs import tokenize
 from app.figures import attribution as figures
+from app.sections import attribution as section
 from app.text import display_token
 from tests.pages.frames import Frames, frames_of
+from tests.pages.test_ablation import press
 from tests.pages.test_code import agrees
-from tests.pages.test_pages import Open, address, expect_well, open_at, said, text_of
+from tests.pages.test_pages import (
+    Open,
+    address,
+    charts,
+    expect_well,
+    open_at,
+    said,
+    text_of,
+)
 
 __all__ = ["frames_of", "open_at"]
 
@@ -146,3 +156,22 @@ def test_a_layer_is_opened_by_choice_and_by_link(open_at: Open) -> None:
         json.loads(c.proto.spec) for c in linked.get("plotly_chart") if "view" not in c.proto.id
     ][1:2]
     assert chart["data"][0]["x"] == [*(f"L0H{head}" for head in range(6)), "MLP0"]
+
+
+def test_a_large_lens_is_drawn_once_it_is_asked_for(
+    open_at: Open,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of 45 tokens through 30 layers it takes a browser longer than all else on the page."""
+    tokens = tokenize(load_model(GELU), PROMPT).length
+    monkeypatch.setattr(section, "MAX_UNASKED", tokens * 5)
+    at_once = charts(open_at("attribution", model=GELU, prompt=PROMPT))
+    monkeypatch.setattr(section, "MAX_UNASKED", tokens * 5 - 1)
+    app = open_at("attribution", model=GELU, prompt=PROMPT)
+    expect_well(app)
+    assert charts(app) == at_once - 1
+    press(app, f"Read every layer ({tokens} positions × 5 depths)")
+    expect_well(app)
+    assert charts(app) == at_once
+    app.text_area(key="view.prompt").set_value(f"{PROMPT} mat").run()
+    assert charts(app) == at_once - 1

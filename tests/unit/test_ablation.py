@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from analysis import limits
 from analysis.effects import replacements
 from analysis.effects.ablation import (
     Ablation,
@@ -576,7 +577,7 @@ def test_pairs_are_compared_with_the_sum_of_both(with_mlp):
 def test_logits_in_parts_give_the_same_values(model, monkeypatch, at_once):
     tokens = repeated_tokens(model, length=6, batch=3)
     whole = ablation_sweep(model, tokens)
-    monkeypatch.setattr(pieces, "LOGITS_AT_ONCE", at_once)
+    monkeypatch.setattr(limits, "LOGITS_AT_ONCE", at_once)
     parts = ablation_sweep(model, tokens)
     np.testing.assert_allclose(parts.per_token, whole.per_token, atol=1e-5)
 

@@ -6,16 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from analysis.activations import (
-    activation,
-    head_weight,
-    hook_points,
-    parameters,
-    verify_pattern,
-)
+from analysis.activations import activation, hook_points, verify_pattern
 from analysis.errors import AnalysisError
 from analysis.head import Head
 from analysis.models.loading import HeadModel
+from analysis.models.parameters import head_weight, parameters
 from analysis.runs.inputs import Tokens, repeated_tokens
 from tests.architectures import FAMILIES, hugging_face_weights, tiny
 from tests.conftest import make_model

@@ -76,6 +76,7 @@ def test_an_estimate_is_the_effect_of_a_small_change(architecture: str, monkeypa
         return logits, {name: clean[name] + 0.1 * (z - clean[name]) for name, z in seen.items()}
 
     monkeypatch.setattr(pair_edges, "run", near)
+    monkeypatch.setattr(pair_edges, "run_without_logits", lambda *asked: near(*asked)[1])
     found = pair_edge_attribution(model, pair)
     scale = abs(found.edges[0].score)
     for kind in ("q", "k", "v", "logits"):

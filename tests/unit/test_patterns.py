@@ -115,13 +115,13 @@ def test_layers_come_in_the_order_asked_for(attention_only):
 
 def test_only_the_layers_asked_for_are_kept(attention_only, monkeypatch):
     captured = []
-    original = patterns_module.run
+    original = patterns_module.run_without_logits
 
-    def watch(model, ids, capture=(), hooks=()):
+    def watch(model, ids, capture, hooks=()):
         captured.extend(capture)
         return original(model, ids, capture, hooks)
 
-    monkeypatch.setattr(patterns_module, "run", watch)
+    monkeypatch.setattr(patterns_module, "run_without_logits", watch)
     attention_patterns(attention_only, tokenize(attention_only, "The cat sat."), layers=[1])
     assert captured == ["blocks.1.attn.hook_pattern"]
 
@@ -146,7 +146,7 @@ def test_an_answer_over_the_limit_is_refused_before_the_model_runs(attention_onl
     monkeypatch.setattr(patterns_module, "MAX_BYTES", size)
     assert attention_patterns(attention_only, tokens).values.nbytes == size
     monkeypatch.setattr(patterns_module, "MAX_BYTES", size - 1)
-    monkeypatch.setattr(patterns_module, "run", None)
+    monkeypatch.setattr(patterns_module, "run_without_logits", None)
     with pytest.raises(AnalysisError, match=r"8 MiB; the limit is 8.*fewer layers"):
         attention_patterns(attention_only, tokens)
 

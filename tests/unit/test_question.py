@@ -61,5 +61,5 @@ def test_a_large_models_scores_are_told_to_take_what_is_allowed(name: str) -> No
     info = replace(find_model("attn-only-2l"), **sizes, d_mlp=d_mlp)
     allowed = Config().memory_mb * 2**20
     for question in (QUESTIONS["head_scores"], QUESTIONS["next_token_stats"]):
-        assert question.by_row
-        assert bytes_needed(info, (10, 101), by_row=question.by_row) < allowed
+        assert question.logits in ("none", "some")
+        assert bytes_needed(info, (10, 101), logits=question.logits) < allowed

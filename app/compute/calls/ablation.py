@@ -23,14 +23,16 @@ if TYPE_CHECKING:
     from analysis.effects.replacements import Method
     from analysis.runs.inputs import Tokens
 
-PAIRED_TOKENS = Question("paired_tokens", lambda: analysis.paired_tokens)
+PAIRED_TOKENS = Question("paired_tokens", lambda: analysis.paired_tokens, logits="none")
 ABLATE_HEADS = Question("ablate_heads", lambda: analysis.ablate_heads)
 PAIR_ABLATION = Question("pair_ablation", lambda: analysis.pair_ablation)
 OFFSET_ABLATION = Question("offset_ablation", lambda: analysis.offset_ablation)
 ABLATE_EACH = Question("ablate_each", lambda: analysis.ablate_each)
 ABLATE_HEAD = Question("ablate_head", lambda: analysis.ablate_head)
-TARGETED_ABLATION = Question("targeted_ablation", lambda: analysis.targeted_ablation)
-ABLATION_ESTIMATE = Question("ablation_estimate", lambda: analysis.ablation_estimate)
+TARGETED_ABLATION = Question("targeted_ablation", lambda: analysis.targeted_ablation, logits="none")
+ABLATION_ESTIMATE = Question(
+    "ablation_estimate", lambda: analysis.ablation_estimate, logits="slopes"
+)
 
 
 def ablation_sweep(selection: Selection, method: str) -> SharedSweep:

@@ -12,25 +12,31 @@ from app.compute.question import Question
 from app.links.selection import Selection
 
 if TYPE_CHECKING:
-    from analysis.activations import (
-        Activation,
-        HeadWeight,
-        HookPoint,
-        Parameter,
-        PatternCheck,
-        WeightName,
-    )
+    from analysis.activations import Activation, HookPoint, PatternCheck
     from analysis.circuits.ranking import TokenRanking
+    from analysis.models.info import ModelInfo
+    from analysis.models.parameters import HeadWeight, Parameter, WeightName
     from analysis.neurons import NeuronActivations, NeuronPeaks
 
-PARAMETERS = Question("parameters", lambda: analysis.parameters)
-HOOK_POINTS = Question("hook_points", lambda: analysis.hook_points)
+PARAMETERS = Question("parameters", lambda: analysis.parameters, logits="none")
+HOOK_POINTS = Question("hook_points", lambda: analysis.hook_points, logits="none")
 PROMOTED_TOKENS = Question("promoted_tokens", lambda: analysis.promoted_tokens)
 ACTIVATION = Question("activation", lambda: analysis.activation)
-HEAD_WEIGHT = Question("head_weight", lambda: analysis.head_weight)
-VERIFY_PATTERN = Question("verify_pattern", lambda: analysis.verify_pattern)
-NEURON_PEAKS = Question("neuron_peaks", lambda: analysis.neuron_peaks)
-NEURON_ACTIVATIONS = Question("neuron_activations", lambda: analysis.neuron_activations)
+HEAD_WEIGHT = Question("head_weight", lambda: analysis.head_weight, logits="none")
+VERIFY_PATTERN = Question("verify_pattern", lambda: analysis.verify_pattern, logits="none")
+
+
+def _neurons(info: ModelInfo, tokens: int) -> int:
+    """Bytes of the neurons of all layers, a few times."""
+    return 3 * 4 * info.n_layers * info.d_mlp * tokens
+
+
+NEURON_PEAKS = Question(
+    "neuron_peaks", lambda: analysis.neuron_peaks, logits="none", beside=_neurons
+)
+NEURON_ACTIVATIONS = Question(
+    "neuron_activations", lambda: analysis.neuron_activations, logits="none"
+)
 
 
 def parameters(selection: Selection) -> tuple[Parameter, ...]:

@@ -15,11 +15,21 @@ if TYPE_CHECKING:
     from analysis.logits.attribution import Attribution
     from analysis.logits.decomposition import Decomposition, ScoreSplit
     from analysis.logits.sources import SourceAttribution
+    from analysis.models.info import ModelInfo
 
-K_COMPOSITION = Question("k_composition", lambda: analysis.k_composition)
+
+def _parts(info: ModelInfo, tokens: int) -> int:
+    """Bytes of a query and a key of every component, in copies."""
+    components = info.n_layers * (info.n_heads + 1) + 3
+    return 4 * 2 * 4 * components * info.d_head * tokens + 4 * 8 * components**2
+
+
+K_COMPOSITION = Question(
+    "k_composition", lambda: analysis.k_composition, logits="none", beside=_parts
+)
 LOGIT_ATTRIBUTION = Question("logit_attribution", lambda: analysis.logit_attribution)
 SOURCE_ATTRIBUTION = Question("source_attribution", lambda: analysis.source_attribution)
-SCORE_SPLIT = Question("score_split", lambda: analysis.score_split)
+SCORE_SPLIT = Question("score_split", lambda: analysis.score_split, logits="none")
 
 
 def attribution(

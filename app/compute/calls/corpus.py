@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from analysis.models.info import ModelInfo
 
 SEED = 0
-TEXT_WINDOWS = Question("text_windows", lambda: analysis.text_windows)
+TEXT_WINDOWS = Question("text_windows", lambda: analysis.text_windows, logits="none")
 
 
 def known_scan(selection: Selection, text: Text) -> CorpusScan | None:

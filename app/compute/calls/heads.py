@@ -57,18 +57,20 @@ def _resting(pieces: list[RestingAttention]) -> RestingAttention:
     )
 
 
-HEAD_SCORES = Question("head_scores", lambda: analysis.head_scores, by_row=True)
+HEAD_SCORES = Question("head_scores", lambda: analysis.head_scores, logits="none")
 DISTANCE_PROFILE = Question(
     "distance_profile",
     lambda: _of_every_layer(analysis.distance_profile, np.concatenate),
-    by_row=True,
+    logits="none",
 )
 RESTING_ATTENTION = Question(
-    "resting_attention", lambda: _of_every_layer(analysis.resting_attention, _resting), by_row=True
+    "resting_attention",
+    lambda: _of_every_layer(analysis.resting_attention, _resting),
+    logits="none",
 )
-KEEP_ONLY = Question("keep_only", lambda: analysis.keep_only, by_row=True)
+KEEP_ONLY = Question("keep_only", lambda: analysis.keep_only, logits="some")
 ATTENTION_PATTERNS = Question(
-    "attention_patterns", lambda: analysis.attention_patterns, by_row=True
+    "attention_patterns", lambda: analysis.attention_patterns, logits="none"
 )
 
 

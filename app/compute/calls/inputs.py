@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
-TOKENIZE = Question("tokenize", lambda: analysis.tokenize)
-REPEATED_TOKENS = Question("repeated_tokens", lambda: analysis.repeated_tokens)
+TOKENIZE = Question("tokenize", lambda: analysis.tokenize, logits="none")
+REPEATED_TOKENS = Question("repeated_tokens", lambda: analysis.repeated_tokens, logits="none")
 
 
 def tokens_of(selection: Selection) -> Tokens:

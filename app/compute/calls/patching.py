@@ -17,17 +17,33 @@ if TYPE_CHECKING:
     from analysis.effects.edges import Edge, EdgeAttribution, Faithfulness
     from analysis.effects.pair_edges import PairEdgeAttribution, PairFaithfulness
     from analysis.effects.patching import Input, PatchKind, PatchMap, PathMap, PromptPair
+    from analysis.models.info import ModelInfo
     from analysis.runs.inputs import Tokens
 
 PROMPT_PAIR = Question("prompt_pair", lambda: analysis.prompt_pair)
-ATTRIBUTION_PATCHING = Question("attribution_patching", lambda: analysis.attribution_patching)
+ATTRIBUTION_PATCHING = Question(
+    "attribution_patching", lambda: analysis.attribution_patching, logits="slopes"
+)
 ACTIVATION_PATCHING = Question("activation_patching", lambda: analysis.activation_patching)
 PATH_PATCHING = Question("path_patching", lambda: analysis.path_patching)
-EDGE_ATTRIBUTION = Question("edge_attribution", lambda: analysis.edge_attribution)
-FAITHFULNESS = Question("faithfulness", lambda: analysis.faithfulness)
-PAIR_EDGES = Question("pair_edge_attribution", lambda: analysis.pair_edge_attribution)
-PAIR_FAITHFULNESS = Question("pair_faithfulness", lambda: analysis.pair_faithfulness)
 
+
+def _edges(info: ModelInfo, tokens: int) -> int:
+    """Bytes of what every head writes to the stream, some of it twice, and of all edges."""
+    heads, read = info.n_heads, info.n_heads + 2 * (info.n_kv_heads or info.n_heads)
+    edges = info.n_layers * (info.n_layers - 1) // 2 * heads * read + info.n_layers * heads
+    written = 4 * tokens * heads * info.d_model
+    return 2 * written * info.n_layers + 8 * written + 300 * edges
+
+
+EDGE_ATTRIBUTION = Question(
+    "edge_attribution", lambda: analysis.edge_attribution, logits="slopes", beside=_edges
+)
+FAITHFULNESS = Question("faithfulness", lambda: analysis.faithfulness, beside=_edges)
+PAIR_EDGES = Question(
+    "pair_edge_attribution", lambda: analysis.pair_edge_attribution, logits="slopes", beside=_edges
+)
+PAIR_FAITHFULNESS = Question("pair_faithfulness", lambda: analysis.pair_faithfulness, beside=_edges)
 
 # Tokens times patches times parameters: about two minutes of one visitor's patches.
 MAX_PATCH_WORK = 5 * 10**12

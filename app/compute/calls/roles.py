@@ -9,22 +9,34 @@ import numpy as np
 import analysis
 from analysis.errors import AnalysisError
 from analysis.head import Head
+from analysis.limits import role_size
 from analysis.sets.reading import read_set
 from app.compute.ask import Progress, ask
 from app.compute.calls.ablation import known_method
+from app.compute.calls.weights import in_blocks
 from app.compute.question import Question
 from app.links.parameters import OWN_SET
 from app.links.selection import Selection
 
 if TYPE_CHECKING:
+    from analysis.models.info import ModelInfo
     from analysis.roles.results import RoleScores
     from analysis.roles.verdict import Verdict
     from analysis.sets.fitted import FittedSet
     from analysis.sets.rows import PromptSet
 
-PROMPT_SET = Question("prompt_set", lambda: analysis.prompt_set)
-FIT_SET = Question("fit_set", lambda: analysis.fit_set)
-ROLE_SCORES = Question("role_scores", lambda: analysis.role_scores)
+
+def _random_rows(info: ModelInfo) -> tuple[int, int]:
+    """What roles are screened on beside the set."""
+    half, sequences = role_size(info.n_layers, info.n_heads, info.n_ctx)
+    return sequences, 2 * half + 1
+
+
+PROMPT_SET = Question("prompt_set", lambda: analysis.prompt_set, logits="none")
+FIT_SET = Question("fit_set", lambda: analysis.fit_set, logits="none")
+ROLE_SCORES = Question(
+    "role_scores", lambda: analysis.role_scores, _random_rows, logits="none", beside=in_blocks
+)
 MEAN_DIRECT_EFFECTS = Question("mean_direct_effects", lambda: analysis.mean_direct_effects)
 VERDICT = Question("verdict", lambda: analysis.verdict)
 

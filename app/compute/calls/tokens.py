@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from analysis.logits.lens import Lens
     from analysis.runs.predictions import NextTokenStats
 
-NEXT_TOKEN_STATS = Question("next_token_stats", lambda: analysis.next_token_stats, by_row=True)
+NEXT_TOKEN_STATS = Question("next_token_stats", lambda: analysis.next_token_stats, logits="some")
 LOGIT_LENS = Question("logit_lens", lambda: analysis.logit_lens)
 
 

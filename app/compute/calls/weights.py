@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import analysis
 from analysis.head import Head
+from analysis.limits import rows_at_once
 from app.compute.ask import Progress, ask
 from app.compute.engine import model_of
 from app.compute.question import Question
@@ -21,22 +22,43 @@ if TYPE_CHECKING:
         FactoredTiming,
         OVDecomposition,
     )
+    from analysis.models.info import ModelInfo
 
-OV_COPYING = Question("ov_copying", lambda: analysis.ov_copying)
-OV_SAMPLE = Question("ov_sample", lambda: analysis.ov_sample)
-OV_EIGENVALUES = Question("ov_eigenvalues", lambda: analysis.ov_eigenvalues)
-OV_TOP_TOKENS = Question("ov_top_tokens", lambda: analysis.ov_top_tokens)
-QK_PREFERENCES = Question("qk_preferences", lambda: analysis.qk_preferences)
-OV_SVD = Question("ov_svd", lambda: analysis.ov_svd)
-FACTORED_MATRIX_FACTS = Question("factored_matrix_facts", lambda: analysis.factored_matrix_facts)
-TIME_FACTORED = Question("time_factored", lambda: analysis.time_factored)
-PREVIOUS_TOKEN_CIRCUIT = Question("previous_token_circuit", lambda: analysis.previous_token_circuit)
-K_COMPOSITION_CIRCUIT = Question("k_composition_circuit", lambda: analysis.k_composition_circuit)
-COMPOSITION_SCORES = Question("composition_scores", lambda: analysis.composition_scores)
-
-
+# Blocks of the vocabulary by the vocabulary, and what is made of each.
+_BLOCKS = 160 * 2**20
 # Enough work to be measured, and no more than a second or two of it with a large vocabulary.
 TIMED_ROWS = 256
+
+
+def in_blocks(info: ModelInfo, tokens: int) -> int:
+    """Bytes of the vocabulary's vectors, and of what goes through it block by block."""
+    return _BLOCKS + 3 * 4 * info.d_vocab * info.d_model
+
+
+def _timed(info: ModelInfo, tokens: int) -> int:
+    """Bytes of the rows that are timed, worked out in two ways."""
+    return 5 * 4 * _timed_rows(info) * info.d_vocab
+
+
+def _timed_rows(info: ModelInfo) -> int:
+    return min(TIMED_ROWS, info.d_vocab, rows_at_once(1, info.d_vocab))
+
+
+OV_COPYING = Question("ov_copying", lambda: analysis.ov_copying, logits="none", beside=in_blocks)
+OV_SAMPLE = Question("ov_sample", lambda: analysis.ov_sample, logits="none", beside=in_blocks)
+OV_EIGENVALUES = Question(
+    "ov_eigenvalues", lambda: analysis.ov_eigenvalues, logits="none", beside=in_blocks
+)
+OV_TOP_TOKENS = Question("ov_top_tokens", lambda: analysis.ov_top_tokens)
+QK_PREFERENCES = Question("qk_preferences", lambda: analysis.qk_preferences)
+OV_SVD = Question("ov_svd", lambda: analysis.ov_svd, logits="none", beside=in_blocks)
+FACTORED_MATRIX_FACTS = Question("factored_matrix_facts", lambda: analysis.factored_matrix_facts)
+TIME_FACTORED = Question("time_factored", lambda: analysis.time_factored, beside=_timed)
+PREVIOUS_TOKEN_CIRCUIT = Question("previous_token_circuit", lambda: analysis.previous_token_circuit)
+K_COMPOSITION_CIRCUIT = Question(
+    "k_composition_circuit", lambda: analysis.k_composition_circuit, logits="none", beside=in_blocks
+)
+COMPOSITION_SCORES = Question("composition_scores", lambda: analysis.composition_scores)
 
 
 def ov_copying(
@@ -79,7 +101,7 @@ def factored_facts(selection: Selection) -> FactoredFacts:
 
 def factored_timing(selection: Selection, head: Head, again: bool) -> FactoredTiming:
     """The same, measured here; `again` measures anew instead of showing what was measured."""
-    rows = min(TIMED_ROWS, selection.info.d_vocab)
+    rows = _timed_rows(selection.info)
     if again:
         return TIME_FACTORED(model_of(selection), head, rows=rows, repeats=7)
     return ask(TIME_FACTORED, selection.info, head, rows=rows, repeats=7)
