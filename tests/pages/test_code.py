@@ -52,6 +52,7 @@ LINKS: dict[str, tuple[Mapping[str, str], ...]] = {
         _SMALL | {"layer": "1", "head": "4", "sequence": "1"},
         _PROMPT,
         {"threshold": "0.7", "seed": "3"},
+        {"input": "set", "rows": "6", "set": "repeated-name"},
     ),
     "sets": (
         {"rows": "6", "to": "subject again", "of": "subject", "layer": "1", "head": "2"},

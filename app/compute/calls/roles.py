@@ -9,10 +9,10 @@ import numpy as np
 import analysis
 from analysis.errors import AnalysisError
 from analysis.head import Head
-from analysis.sets.reading import read_set
 from app.compute.ask import Progress, ask
 from app.compute.calls.ablation import known_method
 from app.compute.question import Question
+from app.links.link import own_set
 from app.links.parameters import OWN_SET
 from app.links.selection import Selection
 
@@ -55,7 +55,7 @@ def _own_set(selection: Selection) -> PromptSet:
                 f"{selection['hash']}). Open the view's file that its sender saved, under Share."
             )
         raise AnalysisError("There are no rows yet. Type, paste or upload them in the sidebar.")
-    return read_set(str(selection["lines"]), "your own rows")
+    return own_set(str(selection["lines"]))
 
 
 def fitted_set(selection: Selection) -> FittedSet:
