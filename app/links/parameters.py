@@ -176,6 +176,8 @@ TYPED = {*PROMPTS, "answer", "foil", "token", "ids", "find", "term", "to", "of"}
 # Rows of a person's own, in place of a set that comes with the app.
 OWN_SET = "own"
 _OVER_SETS = tuple(page.name for page in PAGES if page.over_sets or page.asks == "set")
+# A head's roles are those on a set.
+_WITH_SETS = (*_OVER_SETS, "head")
 _OF_PLACES = ("sets", "compare", "attention")
 _SCORED = ("sets", "compare", "finder")
 _TWO_SIDES = (*_SCORED, "attention", "induction")
@@ -268,23 +270,23 @@ PARAMETERS = (
         begins={"patching": " horse"},
         unset="",
     ),
-    Parameter("set", "indirect-object", choice(*BUILT_IN, OWN_SET), "set of prompts", _OVER_SETS),
+    Parameter("set", "indirect-object", choice(*BUILT_IN, OWN_SET), "set of prompts", _WITH_SETS),
     Parameter(
         "lines",
         "",
         text_up_to(MAX_LINK_PROMPT),
         "rows of one's own set: lines, CSV, JSON",
-        _OVER_SETS,
+        _WITH_SETS,
     ),
     Parameter(
-        "hash", "", content_hash, "which rows those were that a link has no room for", _OVER_SETS
+        "hash", "", content_hash, "which rows those were that a link has no room for", _WITH_SETS
     ),
     Parameter(
         "rows",
         ROWS,
         whole_number(MIN_SET, MAX_SET),
         "how many prompts of the set, as far as it has them",
-        _OVER_SETS,
+        _WITH_SETS,
     ),
     Parameter(
         "role", None, name_of("role", *ROLES), "role that is looked into", ("roles",), unset=""

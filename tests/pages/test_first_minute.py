@@ -130,7 +130,7 @@ def test_a_head_begins_with_one_sentence_whose_numbers_lead_to_their_figures(
     assert app.subheader[0].value == "L1H4 in one sentence"
     said = sentence(app)
     assert re.match(
-        r"\*\*L1H4\*\*: an induction head, \[0\.\d\d ± 0\.\d\d\]\(#scores\) where", said
+        r"\*\*L1H4\*\*: looks like an induction head, \[0\.\d\d ± 0\.\d\d\]\(#scores\) where", said
     )
     assert "reads L0H0 most, through its keys, [0.16](#who-it-works-with)" in said
     assert "copies [67%](#what-it-writes-and-what-it-looks-for) of the vocabulary" in said

@@ -257,7 +257,8 @@ def effect_said(found: GroupTest) -> str:
 
 def joined(heads: tuple[Head, ...]) -> str:
     """Heads in a sentence."""
-    return " and ".join(head.label for head in heads)
+    *first, last = [head.label for head in heads]
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _option(place: str) -> str:
