@@ -59,8 +59,8 @@ def test_a_sentence_holds_every_number_with_its_chance() -> None:
     found = passport_from(HEAD, WHOLE)
     assert found.text == (
         "L1H0: looks like an induction head, 0.75 ± 0.02 where chance is 0.020; by its weights "
-        "reads L0H1 most, through its keys, 0.16 where random pairs have 0.063 ± 0.002; copies 67% of the "
-        "vocabulary where chance is 1.0%; the loss rises 0.56 nats without it, from 1.43."
+        "reads L0H1 most, through its keys, 0.16 where random pairs have 0.063 ± 0.002; copies 67% "
+        "of the vocabulary where chance is 1.0%; the loss rises 0.56 nats without it, from 1.43."
     )
     assert found.missing == ()
     values = [round(claim.value, 4) for claim in found.claims]
