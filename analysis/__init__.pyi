@@ -123,6 +123,7 @@ from .neurons import neuron_activations as neuron_activations
 from .neurons import neuron_peaks as neuron_peaks
 from .neurons import promoted_tokens as promoted_tokens
 from .passport import Evidence as Evidence
+from .passport import JudgedRole as JudgedRole
 from .passport import Passport as Passport
 from .passport import head_sentence as head_sentence
 from .passport import passport_from as passport_from

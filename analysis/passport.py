@@ -17,16 +17,20 @@ from analysis.definitions import (
     PARTNERS,
     SCORES,
     TARGETED,
+    VERDICT,
     Quantity,
     ScoreName,
 )
+from analysis.definitions.role import Role
 from analysis.effects.ablation import HeadAblation, ablate_head
 from analysis.errors import AnalysisError
 from analysis.head import Head, require_heads
 from analysis.heads.scores import head_scores
 from analysis.models.loading import HeadModel
+from analysis.roles.verdict import Verdict
 from analysis.runs.inputs import repeated_tokens
 from analysis.runs.results import HeadScores
+from analysis.sets.metrics import Metric
 from analysis.tokens import Tokens
 
 R = TypeVar("R")
@@ -41,6 +45,27 @@ LEAST_CHANGE = 0.005
 _THROUGH = {"Q": "queries", "K": "keys", "V": "values"}
 
 
+_METRICS: dict[Metric, str] = {
+    "logit_diff": "the logit difference",
+    "log_prob": "the answer's log-probability",
+    "loss": "the loss",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class JudgedRole:
+    """A role that a head looks like on a set of prompts, and whether the model needs it there.
+
+    `verdict` is of the head alone, or of a group that it is one of.
+    """
+
+    role: Role
+    screen: float
+    chance: float
+    prompts: str  # name of the set
+    verdict: Verdict
+
+
 @dataclass(frozen=True, eq=False)
 class Evidence:
     """What was measured of a head; None or empty: not measured.
@@ -50,12 +75,14 @@ class Evidence:
         compositions: Composition scores, one kind of input each.
         copying: How far its OV copies.
         ablation: The loss without it, on the same tokens.
+        roles: Roles that it looks like, each with its verdict.
     """
 
     scores: HeadScores | None = None
     compositions: tuple[Composition, ...] = ()
     copying: Copying | None = None
     ablation: HeadAblation | None = None
+    roles: tuple[JudgedRole, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +100,7 @@ class Claim:
     value: float
     chance: float = float("nan")
     spread: float = float("nan")
+    judged: JudgedRole | None = None  # what it says of a role
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +168,7 @@ def passport_from(head: Head, evidence: Evidence) -> Passport:
             missing.append(quantity)
         else:
             claims.append(found)
+    claims += [_plays(head, judged) for judged in evidence.roles]
     return Passport(head, tuple(claims), tuple(missing))
 
 
@@ -159,9 +188,9 @@ def _kinds(head: Head, scores: HeadScores) -> list[Claim]:
     for name in ranked:
         value, chance = float(scores[name][at]), scores.chance[name]
         if value > max(KIND, 2 * chance):
-            claims.append(_kind(scores, name, at, f"{_role(name)}, "))
+            claims.append(_kind(scores, name, at, f"{_looks(name)}, "))
         elif value > max(IN_PART, 5 * chance):
-            claims.append(_kind(scores, name, at, f"in part {_role(name)}, "))
+            claims.append(_kind(scores, name, at, f"{_looks(name, ' in part')}, "))
     if claims or not ranked:
         return claims
     nearest = f"no head of a kind that is scored (the nearest: {SCORES[ranked[0]].name.lower()}, "
@@ -177,12 +206,12 @@ def _kind(
     return Claim(SCORES[name], before, number, after, value, scores.chance[name], spread)
 
 
-def _role(name: ScoreName) -> str:
-    """Such as `an induction head`, of the score's name."""
+def _looks(name: ScoreName, part: str = "") -> str:
+    """Such as `looks like an induction head`, of the score's name: what it is, no score can say."""
     if name == "first":  # no job, but where heads rest that have none
-        return "resting on the first token"
+        return f"rests{part} on the first token"
     words = SCORES[name].name.removesuffix(" score").lower()
-    return f"{'an' if words[0] in 'aeiou' else 'a'} {words} head"
+    return f"looks{part} like {'an' if words[0] in 'aeiou' else 'a'} {words} head"
 
 
 def _partner(head: Head, compositions: tuple[Composition, ...]) -> Claim | None:
@@ -231,6 +260,28 @@ def _breaks(ablation: HeadAblation) -> Claim:
         before = "the loss rises " if value > 0 else "the loss falls "
         number = f"{short(abs(value))} nats"
     return Claim(ABLATION, before, number, after, value)
+
+
+def _plays(head: Head, judged: JudgedRole) -> Claim:
+    """A role by its verdict, and never by its looks alone."""
+    found = judged.verdict
+    with_it = [other.label for other in found.heads if other != head]
+    group = f", with {', '.join(with_it)}," if with_it else ""
+    chance = f" where chance is {short(judged.chance)}" if np.isfinite(judged.chance) else ""
+    low, high = found.interval
+    return Claim(
+        VERDICT,
+        f"on {len(found.by_row)} prompts of the set {judged.prompts} looks like the role "
+        f"“{judged.role.name.lower()}” ({short(judged.screen)}{chance}) and{group} is a "
+        f"{found.word}: {_METRICS[found.metric]} changes by ",
+        f"{found.effect:+.2f}",
+        f" [{low:+.2f}, {high:+.2f}] without {'them' if with_it else 'it'}, where "
+        f"{len(found.random)} random groups have {found.random.min():+.2f} to "
+        f"{found.random.max():+.2f}",
+        found.effect,
+        float(found.random.mean()),
+        judged=judged,
+    )
 
 
 def short(value: float) -> str:

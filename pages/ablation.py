@@ -1,5 +1,7 @@
 """Ablation: how much the loss rises when the output of heads is replaced."""
 
+import streamlit as st
+
 from app.frame.frame import part
 from app.pickers.method import choose_method
 from app.sections.ablation.circuit import draw_input_circuit
@@ -9,10 +11,15 @@ from app.sections.ablation.offsets import draw_offsets
 from app.sections.ablation.repeats import draw_repeats
 from app.sections.ablation.subject import AblationView
 from app.sections.ablation.sweep import draw_sweep
+from app.sections.sets.page import draw_over_set
 from app.shell.page import open_page
 
-view = AblationView.of(open_page("ablation"))
-choose_method(view.selection, "What a head's output is replaced by")
+selection = open_page("ablation")
+if selection.over_set:
+    draw_over_set(selection, measure="ablation")
+    st.stop()
+view = AblationView.of(selection)
+choose_method(selection, "What a head's output is replaced by")
 effects = None
 with part():
     effects = draw_sweep(view)

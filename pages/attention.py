@@ -17,12 +17,17 @@ from app.links.subject import Subject
 from app.pickers.heads import pick_layer_and_head, telling_head
 from app.pickers.sequence import choose_sequence
 from app.sections.attention import draw_grid
+from app.sections.sets.page import draw_over_set
 from app.shell.page import open_page
 from app.shell.theme import palette
 
 DETECTORS: tuple[ScoreName, ...] = ("current", "previous", "first")
 
-selection = telling_head(open_page("attention"))
+selection = open_page("attention")
+if selection.over_set:
+    draw_over_set(selection, measure="attention")
+    st.stop()
+selection = telling_head(selection)
 info, theme = selection.info, palette()
 tokens = calls.tokens_of(selection)
 scores = calls.scores(selection)

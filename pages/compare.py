@@ -13,6 +13,7 @@ from app.frame.frame import draw_table, figure_frame
 from app.links.session import choose, widget_key
 from app.pickers.sequence import choose_sequence
 from app.sections.compare import choose_sides, other_models, remark
+from app.sections.sets.compared import draw_compared
 from app.sections.shared.pair import draw_pair
 from app.shell.page import open_page
 from app.shell.theme import palette
@@ -33,6 +34,9 @@ def begin_with_prompts(key: str) -> None:
 
 
 selection = open_page("compare")
+if selection.over_set:
+    draw_compared(selection)
+    st.stop()
 tokens = calls.tokens_of(selection)
 by = widget_key(selection, "by")
 st.segmented_control(

@@ -13,12 +13,17 @@ from app.links.subject import Subject
 from app.pickers.heads import pick_layer_and_head, telling_head
 from app.pickers.score import not_measured
 from app.sections import finder
+from app.sections.sets.page import draw_over_set
 from app.shell.page import open_page
 from app.shell.theme import palette
 
 SIMILAR = 8
 
-selection = telling_head(open_page("finder"))
+selection = open_page("finder")
+if selection.over_set:
+    draw_over_set(selection, measure="score")
+    st.stop()
+selection = telling_head(selection)
 info = selection.info
 profiles = finder.profiles_of(selection)
 definitions = [PROFILE[name] for name in profiles]

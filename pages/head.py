@@ -24,6 +24,7 @@ with numbers:
     dossier.draw_scores(view)
     open_head(selection, view.head, "finder")
     open_head(selection, view.head, "attention")
+    open_head(selection, view.head, "sets")
     open_head(selection, view.head, "corpus")
 dossier.draw_split(view, cell)
 dossier.draw_logits(view)

@@ -21,10 +21,14 @@ from app.links.subject import Subject
 from app.pickers.heads import focus_head
 from app.pickers.sequence import choose_sequence
 from app.sections.induction import draw_distances, draw_resting, explain_two_layers
+from app.sections.sets.page import draw_over_set
 from app.shell.page import open_page
 from app.shell.theme import palette
 
 selection = open_page("induction")
+if selection.over_set:
+    draw_over_set(selection, measure="score", score="induction")
+    st.stop()
 theme = palette()
 tokens = calls.tokens_of(selection)
 row = choose_sequence(selection, tokens)

@@ -11,13 +11,10 @@ that `hf auth login` writes); for no others, and it is neither shown nor kept.
 """
 
 import json
-import os
 import queue
 import shutil
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -25,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.errors import AnalysisError
+from analysis.models.apart import LOOK, STANDSTILL, START_WITHIN, lines, running
 from analysis.models.catalog import (
     checkpoint,
     find_model,
@@ -43,12 +41,6 @@ Progress = Callable[[int, int], None]
 
 # Seconds until the hub has said what it has: its name looked up, a connection made, a first answer.
 CONNECT_WITHIN = 8.0
-# Seconds in which no further byte comes, after which a download counts as broken off.
-STANDSTILL = 30.0
-# Seconds to import the hub's client, on a machine that is busy.
-_START_WITHIN = 60.0
-# Seconds between two calls of `progress` while nothing comes.
-_LOOK = 0.2
 # The list's sizes are rounded, and a file may hold masks beside the weights.
 _SIZE_FACTOR, _SIZE_MORE = 1.5, 64 * 10**6
 # Bytes of the disk that stay free.
@@ -56,7 +48,6 @@ _SPARE = 256 * 2**20
 _MB = 10**6
 UNREACHABLE = "The model hub cannot be reached from this machine."
 _STOOD_STILL = "The model hub has stopped sending. Try again."
-_ROOT = Path(__file__).resolve().parents[2]
 _TOKENIZER = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -73,14 +64,6 @@ _HUGGING_FACE = (
     "model.safetensors.index.json",
     "model-*-of-*.safetensors",
 )
-_ENVIRONMENT = {
-    "HF_HUB_OFFLINE": "0",
-    "HF_HUB_DOWNLOAD_TIMEOUT": "10",  # seconds without a byte
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1",
-    # Files over plain HTTP: its other transport has no timeouts and keeps a cache of its own.
-    "HF_HUB_DISABLE_XET": "1",
-}
 
 
 def download_model(name: str, progress: Progress = lambda done, total: None) -> ModelInfo:
@@ -168,11 +151,11 @@ def _download_state_dict(info: ModelInfo, entry: Mapping[str, Any], progress: Pr
         total = _fetch(info, parts, folder, progress)
         # A process of its own too: the memory that it takes is given back in whole.
         files = [folder / entry["weights"], folder / "tokenizer.json"]
-        with _running("analysis.models.convert", info.name, *map(str, files)) as process:
+        with running("analysis.models.convert", info.name, *map(str, files)) as process:
             assert process.stdout
             while process.poll() is None:
                 progress(total, total)
-                time.sleep(_LOOK)
+                time.sleep(LOOK)
             if process.returncode:
                 raise AnalysisError(_last_line(process.stdout.read()))
 
@@ -195,15 +178,15 @@ def _fetch(info: ModelInfo, parts: list[dict[str, Any]], folder: Path, progress:
     # The token itself is left to the process that uses it.
     request = {"folder": str(folder), "parts": parts, "with_token": info.gated}
     done, total = 0, info.download_mb * _MB
-    within, otherwise = _START_WITHIN, "The model hub's client cannot be started."
-    with _running("analysis.models.hub", json.dumps(request)) as process:
-        lines, since = _lines(process), time.monotonic()
+    within, otherwise = START_WITHIN, "The model hub's client cannot be started."
+    with running("analysis.models.hub", json.dumps(request)) as process:
+        said, since = lines(process), time.monotonic()
         while True:
             progress(done, total)
             if time.monotonic() - since > within:
                 raise AnalysisError(otherwise)
             with suppress(queue.Empty):
-                match lines.get(timeout=_LOOK):
+                match said.get(timeout=LOOK):
                     case {"ready": True}:
                         since, within, otherwise = time.monotonic(), CONNECT_WITHIN, UNREACHABLE
                     case {"total": int(total), "commits": dict(commits)}:
@@ -238,39 +221,6 @@ def _require_room(info: ModelInfo, total: int) -> None:
         raise AnalysisError(
             f"{info.name} needs {need / _MB:,.0f} MB of the disk, and {free / _MB:,.0f} are free."
         )
-
-
-@contextmanager
-def _running(module: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A module of ours in a process that may reach out; it does not outlive the block."""
-    with subprocess.Popen(
-        [sys.executable, "-m", module, *arguments],
-        cwd=_ROOT,
-        env={**os.environ, **_ENVIRONMENT},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def _lines(process: subprocess.Popen[str]) -> "queue.Queue[Any]":
-    """What a process says, as it says it; None at its end."""
-    said: queue.Queue[Any] = queue.Queue()
-
-    def read() -> None:
-        assert process.stdout
-        with suppress(ValueError):  # closed, or not JSON
-            for line in process.stdout:
-                said.put(json.loads(line))
-        said.put(None)
-
-    threading.Thread(target=read, daemon=True, name="download").start()
-    return said
 
 
 def main(arguments: list[str]) -> int:

@@ -85,6 +85,8 @@ class Server:
         self.scans: Background[CorpusScan] = Background("text", MAX_SCANS_AT_ONCE, MAX_SCANS)
         self.mosaic = OneByOne("the scores")
         self.downloads = Downloads()
+        # Held while a data set is fetched: one process of that kind is enough.
+        self.fetching = threading.Lock()
         self.rooms = Rooms(config.rooms_per_address)
         self._lock = threading.Lock()
         self._warmed_up: set[str] = set()

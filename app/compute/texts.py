@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property
 
 from analysis.errors import AnalysisError
+from analysis.heads.corpus.fetch import fetch_texts
+from analysis.heads.corpus.hub import FIELDS
 from analysis.heads.corpus.texts import SHIPPED, SHIPPED_FILE, shipped_text
+from app.compute.server import current_server
 
 # Of an uploaded file.
 MAX_TEXT_BYTES = 20 * 2**20
-# The first lines of a JSONL file in which a text is looked for by name.
-_FIELDS = ("text", "content", "body", "prompt")
 LONGEST_NAME = 60
 
 
@@ -89,6 +91,26 @@ def read_text_file(name: str, data: bytes) -> tuple[Text, str]:
     return Text(shown, tuple(parts)), said
 
 
+def fetch_text(name: str, progress: Callable[[int, int], None]) -> Text:
+    """The first texts of a data set of the hub, where this server may reach out.
+
+    `progress` may raise to cancel.
+
+    Raises:
+        AnalysisError: It may not, it fetches another one now, or as `fetch_texts`.
+    """
+    server = current_server()
+    if not server.config.downloads:
+        raise AnalysisError("This server fetches nothing from a hub. Upload the text instead.")
+    if not server.fetching.acquire(blocking=False):
+        raise AnalysisError("This server is fetching another data set. Try again in a minute.")
+    try:
+        found = fetch_texts(name, progress)
+    finally:
+        server.fetching.release()
+    return Text(f"{found.name}, its first {len(found.parts):,} texts ({found.split})", found.parts)
+
+
 def _lines(whole: str) -> tuple[list[str], list[tuple[int, str]]]:
     """The texts of a JSONL file, and what is wrong with which line."""
     parts: list[str] = []
@@ -103,7 +125,7 @@ def _lines(whole: str) -> tuple[list[str], list[tuple[int, str]]]:
             wrong.append((number, "it is not JSON"))
             continue
         if isinstance(value, dict):
-            value = next((value[field] for field in _FIELDS if field in value), None)
+            value = next((value[field] for field in FIELDS if field in value), None)
         if not isinstance(value, str) or not value.strip():
             wrong.append((number, "it holds no text"))
             continue

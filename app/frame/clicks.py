@@ -19,7 +19,12 @@ from app.links.subject import Subject
 from app.shell.navigation import streamlit_page
 
 # What a link to a page says; else that it opens the head there.
-_OPENS = {"head": "Open {}", "corpus": "Where else in text does {} act?"}
+_OPENS = {
+    "head": "Open {}",
+    "corpus": "Where else in text does {} act?",
+    "compare": "Compare {} with another head",
+    "sets": "What {} does over a set of prompts",
+}
 Rows = Sequence[Mapping[str, object]]
 
 

@@ -1,9 +1,12 @@
 """A view as an address holds it: written with its defaults left out, and read with checks."""
 
-import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from urllib.parse import quote_plus, urlencode
 
+from analysis.errors import AnalysisError
+from analysis.sets.reading import read_set
+from analysis.sets.rows import PromptSet
 from app.links.parameters import (
     BY_KEY,
     MAX_LINK_BYTES,
@@ -21,22 +24,29 @@ def link_parameters(page: str, values: Mapping[str, Value]) -> dict[str, str]:
 
     Prompts that are too long for a link are left out as well, the longest first.
     """
-    view = whole_view(page, values)
+    whole = whole_view(page, values)
+    view = dict(whole)
     prompts = sorted(PROMPTS.keys() & view.keys(), key=lambda key: len(quote_plus(view[key])))
     while prompts and (
         len(view[prompts[-1]]) > MAX_LINK_PROMPT or len(urlencode(view)) > MAX_LINK_BYTES
     ):
         del view[prompts.pop()]
-    if values.get("lines"):
+    if "lines" in whole:
         view.pop("hash", None)
         if values.get("set") == OWN_SET and "lines" not in view:
-            view["hash"] = own_hash(str(values["lines"]))
+            # Rows that cannot be read stand for nothing: their page says so.
+            with suppress(AnalysisError):
+                view["hash"] = own_set(whole["lines"]).hash
     return view
 
 
-def own_hash(lines: str) -> str:
-    """What stands for rows of a person's own in a link that has no room for them."""
-    return hashlib.sha256(lines.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+def own_set(lines: str) -> PromptSet:
+    """Rows of a person's own as a set.
+
+    Raises:
+        AnalysisError: No row can be read.
+    """
+    return read_set(lines, "your own rows")
 
 
 def whole_link(page: str, values: Mapping[str, Value]) -> dict[str, str]:

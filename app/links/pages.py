@@ -23,7 +23,7 @@ class PageInfo:
         question: What a person comes to the page for, shown under its title.
         asks: What is chosen in its sidebar.
         repeated: Why its question is best asked of repeated tokens, with which it then begins.
-        measure: What of it the page of sets measures over a set of prompts, if anything.
+        over_sets: Whether a set of prompts is an input of it too: what it measures has a mean then.
     """
 
     name: str
@@ -33,7 +33,7 @@ class PageInfo:
     question: str
     asks: Asks = "input"
     repeated: str = ""
-    measure: str = ""
+    over_sets: bool = False
 
     @property
     def file(self) -> Path:
@@ -77,7 +77,7 @@ PAGES = (
         ":material/grid_view:",
         "Look",
         "Where does each head look?",
-        measure="attention",
+        over_sets=True,
     ),
     PageInfo(
         "head",
@@ -116,7 +116,7 @@ PAGES = (
         "Which head does what?",
         repeated="On repeated tokens every score is defined, and meaning cannot stand in "
         "for position and copying.",
-        measure="score",
+        over_sets=True,
     ),
     PageInfo(
         "induction",
@@ -126,6 +126,7 @@ PAGES = (
         "Which heads continue what has been seen before?",
         repeated="On repeated tokens only a head that finds the earlier copy can predict "
         "the second half.",
+        over_sets=True,
     ),
     PageInfo(
         "roles",
@@ -165,7 +166,7 @@ PAGES = (
         ":material/stacked_bar_chart:",
         "Test",
         "Which component pushes towards which next token?",
-        measure="direct",
+        over_sets=True,
     ),
     PageInfo(
         "ablation",
@@ -175,7 +176,7 @@ PAGES = (
         "Which heads does the model need?",
         repeated="On repeated tokens the second half rests on few heads, so what breaks "
         "without them is plain.",
-        measure="ablation",
+        over_sets=True,
     ),
     PageInfo(
         "patching",
@@ -184,7 +185,7 @@ PAGES = (
         "Test",
         "Which activations bring the answer back, and along which path?",
         asks="prompts",
-        measure="patching",
+        over_sets=True,
     ),
     PageInfo(
         "circuits",
@@ -211,6 +212,7 @@ PAGES = (
         "What differs between the two?",
         repeated="On repeated tokens the stripe of an induction head is there, and gone "
         "without what it rests on.",
+        over_sets=True,
     ),
 )
 

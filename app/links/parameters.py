@@ -175,12 +175,17 @@ PROMPTS = {
 TYPED = {*PROMPTS, "answer", "foil", "token", "ids", "find", "term", "to", "of"}
 # Rows of a person's own, in place of a set that comes with the app.
 OWN_SET = "own"
-_OF_SETS = ("roles", "sets")
+_OVER_SETS = tuple(page.name for page in PAGES if page.over_sets or page.asks == "set")
+# A head's roles are those on a set.
+_WITH_SETS = (*_OVER_SETS, "head")
+_OF_PLACES = ("sets", "compare", "attention")
+_SCORED = ("sets", "compare", "finder")
+_TWO_SIDES = (*_SCORED, "attention", "induction")
 _PROFILE = choice(*PROFILE)
 _ANSWERS = ("attribution", "head", "patching")
 _TWO_HEADS = ("compare", "circuits", "composition")
-_ABLATED = ("ablation", "head", *_OF_SETS)
-_OVERVIEWS = ("mosaic", "training", "sets")
+_ABLATED = ("ablation", "head", "roles", "sets", "compare")
+_OVERVIEWS = ("mosaic", "training", *_SCORED)
 _THRESHOLD = "scores above it count as that kind of head"
 _OF_SEQUENCES = (
     *("tokens", "attention", "head", "activations", "neurons"),
@@ -189,20 +194,17 @@ _OF_SEQUENCES = (
 _REPEATED = dict.fromkeys([page.name for page in PAGES if page.repeated], "repeated")
 # Pages that pick the head that they have most to say about.
 _PICKS = dict.fromkeys(
-    (
-        *(*_TWO_HEADS, "activations", "training", "induction", "ablation", *_OF_SETS),
-        *("attention", "finder", "head", "corpus"),
-    ),
+    (*(*_TWO_HEADS, *_OVER_SETS, "activations", "training", "head", "corpus"),),
     None,
 )
-_PICKS_LAYER = dict.fromkeys((*_PICKS, "patching", "neurons", "attribution"), None)
+_PICKS_LAYER = dict.fromkeys((*_PICKS, "neurons"), None)
 PARAMETERS = (
     Parameter("model", first_model, str, "model, by its name; name@step: a checkpoint"),
     Parameter(
         "input",
         "prompt",
-        choice("prompt", "repeated"),
-        "a prompt or repeated tokens",
+        choice("prompt", "repeated", "set"),
+        "a prompt, repeated tokens, or a set of prompts where there is a mean over it",
         begins=_REPEATED,
     ),
     Parameter("prompt", DEFAULT_PROMPT, text_up_to(MAX_LINK_PROMPT), "the text of the prompt"),
@@ -268,23 +270,23 @@ PARAMETERS = (
         begins={"patching": " horse"},
         unset="",
     ),
-    Parameter("set", "indirect-object", choice(*BUILT_IN, OWN_SET), "set of prompts", _OF_SETS),
+    Parameter("set", "indirect-object", choice(*BUILT_IN, OWN_SET), "set of prompts", _WITH_SETS),
     Parameter(
         "lines",
         "",
         text_up_to(MAX_LINK_PROMPT),
         "rows of one's own set: lines, CSV, JSON",
-        _OF_SETS,
+        _WITH_SETS,
     ),
     Parameter(
-        "hash", "", content_hash, "which rows those were that a link has no room for", _OF_SETS
+        "hash", "", content_hash, "which rows those were that a link has no room for", _WITH_SETS
     ),
     Parameter(
         "rows",
         ROWS,
         whole_number(MIN_SET, MAX_SET),
         "how many prompts of the set, as far as it has them",
-        _OF_SETS,
+        _WITH_SETS,
     ),
     Parameter(
         "role", None, name_of("role", *ROLES), "role that is looked into", ("roles",), unset=""
@@ -304,18 +306,18 @@ PARAMETERS = (
         "attention",
         choice("attention", "score", "direct", "ablation", "patching"),
         "what is measured over a set",
-        ("sets",),
+        ("sets", "compare"),
     ),
-    Parameter("to", "end", text_up_to(MAX_WORD), "place that attention comes from", ("sets",)),
-    Parameter("of", "answer", text_up_to(MAX_WORD), "place that it goes to", ("sets",)),
+    Parameter("to", "end", text_up_to(MAX_WORD), "place that attention comes from", _OF_PLACES),
+    Parameter("of", "answer", text_up_to(MAX_WORD), "place that it goes to", _OF_PLACES),
     Parameter(
         "side",
         "prompt",
         choice("prompt", "corrupt", "difference"),
         "prompts, corrupt prompts, or the first less the second",
-        ("sets",),
+        _TWO_SIDES,
     ),
-    Parameter("row", 0, whole_number(0, MAX_ROWS - 1), "row that is opened, from 0", ("sets",)),
+    Parameter("row", 0, whole_number(0, MAX_ROWS - 1), "row that is opened, from 0", _OVER_SETS),
     Parameter(
         "view", "grid", choice("grid", "circuitsvis"), "how patterns are drawn", ("attention",)
     ),
@@ -534,6 +536,9 @@ PARAMETERS = (
         "prompt2", SECOND_PROMPT, text_up_to(MAX_LINK_PROMPT), "the second prompt", ("compare",)
     ),
     Parameter("model2", None, str, "the second side's model", ("compare",), unset=""),
+    Parameter(
+        "guide", "induction", choice("induction", "looks"), "which of the lessons", ("learn",)
+    ),
     Parameter("lesson", 1, whole_number(1, 8), "step of the lesson", ("learn",)),
     Parameter("answers", "", answer_list, "answers to the lesson's steps", ("learn",)),
     Parameter(

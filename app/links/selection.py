@@ -31,9 +31,15 @@ class Selection:
         return bool(self.values["bos"]) and self.info.has_bos
 
     @property
+    def over_set(self) -> bool:
+        """Whether it is about a set of prompts, and not about one input."""
+        page = page_info(self.page)
+        return page.asks == "set" or (page.over_sets and self["input"] == "set")
+
+    @property
     def input_said(self) -> str:
         """What the model is run on, in words; a long prompt is cut."""
-        if page_info(self.page).asks == "set":
+        if self.over_set:
             return f"set of prompts “{self['set']}”"
         if page_info(self.page).asks == "prompts":
             return f"clean {_said(self['clean'])}, corrupt {_said(self['corrupt'])}"

@@ -89,9 +89,10 @@ def read_session(page: str) -> tuple[dict[str, Value], list[str]]:
         state.chosen = {**typed, **chosen}
     else:
         notes = _take_changes(changed)
-    if new_address or state.page != page:
-        # A widget of another page has the same key and is not the same widget: it would start
-        # empty unless its value is set anew.
+    if new_address or state.page != page or "input" in changed:
+        # A widget of another page, or of sections for another input, has the same key and is not
+        # the same widget: it would start empty unless its value is set anew, and one that is not
+        # drawn any more would count as changed.
         forget_widgets(BY_KEY)
     _hold_on_to_prompt(page)
     state.touched = False
@@ -137,10 +138,15 @@ def write_session(selection: Selection) -> None:
     state = own_state()
     asked = {**selection.values, "model": state.missing or selection.values["model"]}
     write_link(own_link(selection.page, asked))
-    state.chosen.update({key: asked[key] for key in state.chosen})
+    state.chosen.update({key: asked[key] for key in state.chosen if not _kept(key)})
     state.shown = dict(selection.values)
     state.page = selection.page
     state.selection = selection
+
+
+def _kept(key: str) -> bool:
+    """Whether a choice outlasts pages that show something else: a set, where there is no mean."""
+    return key == "input" and own_state().chosen[key] == "set"
 
 
 def moved(selection: Selection, **values: Value) -> Selection:

@@ -14,7 +14,7 @@ METHODS = {"zero": "Zero", "mean": "Its mean", "resample": "From another text"}
 def choose_method(selection: Selection, label: str) -> str:
     """What a head's output is replaced by, and which sequence stands in for which.
 
-    Of a single sequence it says what that is set against.
+    Of a single sequence it says what that is set against; a set of prompts is its own.
     """
     bar = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
     bar.segmented_control(
@@ -35,6 +35,6 @@ def choose_method(selection: Selection, label: str) -> str:
             width=170,
         )
     method = str(selection["method"])
-    if note := calls.replacement_note(selection, method):
+    if not selection.over_set and (note := calls.replacement_note(selection, method)):
         st.caption(note)
     return method

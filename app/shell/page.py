@@ -52,7 +52,7 @@ def open_page(name: str) -> Selection:
     info, said = _model_or_first(str(values["model"]))
     values["model"] = info.name
     notes += [said] if said else []
-    notes += _fit(name, values, info)
+    notes += [*_one_input(name, values), *_fit(name, values, info)]
     selection = Selection(name, MappingProxyType(values), info)
     _settle(selection)
     bar = st.container(
@@ -98,11 +98,26 @@ def _offer_repeated(selection: Selection) -> None:
     """One step from a prompt to repeated tokens, on pages whose question is best asked of them."""
     why = page_info(selection.page).repeated
     two_prompts = selection.page == "compare" and selection["by"] == "prompt"
-    if not why or selection["input"] == "repeated" or two_prompts:
+    if not why or selection["input"] != "prompt" or two_prompts:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(linked(why), width="content")
         st.button("See it on repeated tokens", on_click=choose, kwargs={"input": "repeated"})
+
+
+def _one_input(name: str, values: dict[str, Value]) -> list[str]:
+    """Where nothing has a mean over a set, another input in its place, and a sentence that says so.
+
+    The set stays chosen for pages that have one.
+    """
+    page = page_info(name)
+    if values["input"] != "set" or page.over_sets:
+        return []
+    values["input"] = BY_KEY["input"].default_on(name)
+    if page.asks != "input":
+        return []
+    shown = "repeated tokens" if values["input"] == "repeated" else "a prompt"
+    return [f"{page.title} has no mean over a set of prompts, so this is about {shown}."]
 
 
 def _fit(page: str, values: dict[str, Value], info: ModelInfo) -> list[str]:

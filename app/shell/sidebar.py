@@ -10,12 +10,11 @@ from analysis.sets.builtin import BUILT_IN
 from analysis.sets.reading import text_of
 from app.config import settings
 from app.links.fits import longest_half
-from app.links.link import left_out, whole_link
+from app.links.link import left_out
 from app.links.pages import page_info
 from app.links.parameters import MAX_HALF, MAX_OWN_ROWS, MAX_SET, MIN_SET, OWN_SET
 from app.links.selection import Selection
 from app.links.session import choose, own_state, widget_key
-from app.shell.navigation import streamlit_page
 from app.shell.other_models import draw_other_models
 
 
@@ -31,32 +30,43 @@ def draw_sidebar(selection: Selection) -> None:
         key=widget_key(selection, "model"),
     )
     draw_other_models(lambda name: choose(model=name))
-    if asks == "input":
-        _draw_input(selection)
-    elif asks == "prompts":
-        _draw_bos(selection)
-    elif asks == "set":
+    if asks in ("input", "prompts"):
+        _choose_input(selection)
+    if selection.over_set:
         _draw_set(selection)
         _draw_bos(selection)
-    if measure := page_info(selection.page).measure:
-        st.page_link(
-            streamlit_page("sets"),
-            label="The same over a set of prompts",
-            icon=":material/list_alt:",
-            query_params=whole_link("sets", {**selection.values, "measure": measure}),
+    elif asks == "prompts":
+        _draw_bos(selection)
+    elif asks == "input":
+        _draw_input(selection)
+
+
+def _choose_input(selection: Selection) -> None:
+    page = page_info(selection.page)
+    if page.asks == "prompts":
+        kinds = {"prompt": "Two prompts"}
+        about = "Two prompts that are typed on the page"
+    else:
+        kinds = {"prompt": "Prompt", "repeated": "Repeated tokens"}
+        about = (
+            "Your own text, or random tokens repeated: only a model that can copy from its context "
+            "can predict the second half"
         )
+    if page.over_sets:
+        kinds["set"] = "Set of prompts"
+        about += "; or many prompts, with the mean over them and how sure it is"
+    shown = selection["input"] if selection["input"] in kinds else "prompt"
+    st.segmented_control(
+        "Input",
+        list(kinds),
+        format_func=kinds.__getitem__,
+        required=True,
+        key=widget_key(selection, "input", shown=shown),
+        help=f"{about}.",
+    )
 
 
 def _draw_input(selection: Selection) -> None:
-    st.segmented_control(
-        "Input",
-        ["prompt", "repeated"],
-        format_func={"prompt": "Prompt", "repeated": "Repeated tokens"}.__getitem__,
-        required=True,
-        key=widget_key(selection, "input"),
-        help="Your own text, or random tokens repeated: only a model that can copy from its "
-        "context can predict the second half.",
-    )
     if selection["input"] == "prompt":
         st.text_area("Prompt", height=160, key=widget_key(selection, "prompt"))
         _draw_bos(selection)

@@ -1,12 +1,16 @@
 """The page of texts: the shipped text at once, a visitor's own with progress, and bad files."""
 
 import time
+from dataclasses import replace
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from analysis.errors import AnalysisError
-from app.compute.texts import MAX_TEXT_BYTES, Text, read_text_file
+from analysis.heads.corpus.fetch import Fetched
+from app.compute.server import Server
+from app.compute.texts import MAX_TEXT_BYTES, Text, fetch_text, read_text_file
+from app.config import Config
 from app.sections.corpus import source
 from tests.pages.test_pages import Open, address, charts, expect_well, open_at, said
 
@@ -88,3 +92,41 @@ def test_good_lines_of_a_file_are_read_and_the_others_counted() -> None:
     assert (plain.parts, left_out) == (("One\r\n",), "")
     assert plain.digest != text.digest
     assert Text("a", ("x", "y")).digest != Text("a", ("xy",)).digest
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_data_set_is_fetched_by_its_name_where_downloads_are_allowed(
+    open_at: Open, monkeypatch: pytest.MonkeyPatch, allowed: bool
+) -> None:
+    """Without any network: what would be fetched is made here."""
+    server = Server(replace(Config(), downloads=allowed))
+    texts = ("The captain took the map. " * 60, "The boy took the lantern. " * 60)
+    monkeypatch.setattr(
+        "app.compute.texts.fetch_texts", lambda name, progress: Fetched(name, "train", texts)
+    )
+    with server.used():
+        if not allowed:
+            with pytest.raises(AnalysisError, match="fetches nothing"):
+                fetch_text("one/set", lambda done, total: None)
+            return
+        text = fetch_text("one/set", lambda done, total: None)
+        assert (text.name, text.parts) == ("one/set, its first 2 texts (train)", texts)
+        with server.fetching, pytest.raises(AnalysisError, match="another data set"):
+            fetch_text("one/set", lambda done, total: None)
+    monkeypatch.setattr("app.sections.corpus.source.current_server", lambda: server)
+    monkeypatch.setattr("app.compute.texts.current_server", lambda: server)
+    app = open_at("corpus", layer="1", head="4")
+    next(f for f in app.text_input if "Hugging Face" in f.label).set_value("one/set")
+    next(button for button in app.button if button.label == "Fetch its first texts").click().run()
+    assert named(app, "one")
+    assert not app.exception
+
+
+def test_a_server_that_fetches_nothing_offers_no_data_set(
+    open_at: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = Server(Config())
+    monkeypatch.setattr("app.sections.corpus.source.current_server", lambda: server)
+    app = open_at("corpus", layer="1", head="4")
+    expect_well(app)
+    assert not [f for f in app.text_input if "Hugging Face" in f.label]

@@ -101,7 +101,7 @@ def test_a_preset_opens_what_it_says_whatever_was_in_the_session(
 def test_a_sidebar_asks_for_what_its_page_is_about(open_at: Open, page) -> None:  # noqa: ANN001, F811
     found = asked_for(open_at(page.name))
     assert ("view.model" in found) == (page.asks != "nothing")
-    assert ("view.input" in found) == (page.asks == "input")
+    assert ("view.input" in found) == (page.asks in ("input", "prompts"))
     assert ("view.bos" in found) <= (page.asks not in ("model", "nothing"))
 
 
@@ -130,7 +130,7 @@ def test_a_head_begins_with_one_sentence_whose_numbers_lead_to_their_figures(
     assert app.subheader[0].value == "L1H4 in one sentence"
     said = sentence(app)
     assert re.match(
-        r"\*\*L1H4\*\*: an induction head, \[0\.\d\d ± 0\.\d\d\]\(#scores\) where", said
+        r"\*\*L1H4\*\*: looks like an induction head, \[0\.\d\d ± 0\.\d\d\]\(#scores\) where", said
     )
     assert "reads L0H0 most, through its keys, [0.16](#who-it-works-with)" in said
     assert "copies [67%](#what-it-writes-and-what-it-looks-for) of the vocabulary" in said

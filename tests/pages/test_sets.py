@@ -6,7 +6,7 @@ from streamlit.testing.v1 import AppTest
 
 import analysis
 from analysis.definitions import SCORES
-from app.links.link import own_hash
+from app.links.link import own_set
 from tests.pages.test_pages import Open, address, expect_well, open_at, text_of
 
 __all__ = ["open_at"]
@@ -89,7 +89,8 @@ def test_long_rows_are_in_the_link_by_their_hash(open_at: Open) -> None:
     next(area for area in app.text_area if area.label == "Rows").set_value(long).run()
     assert "Mean over" in words(app) or "nothing to measure" in words(app)
     link = address(app)
-    assert (link["set"], link["hash"]) == ("own", own_hash(long))
+    assert (link["set"], link["hash"]) == ("own", own_set(long).hash)
+    assert f"their hash is {link['hash']}" in words(app)
     assert "lines" not in link
 
 

@@ -353,6 +353,7 @@ def test_every_result_is_kept_but_for_those_with_a_reason() -> None:
         "TopHeads",  # for notebooks
         "Evidence",  # made anew of results that are kept, as is what it says
         "Passport",
+        "JudgedRole",
         "PromptPair",  # a question, as are the next five
         "Note",
         "Place",

@@ -50,6 +50,7 @@ from app.compute.calls.patching import patched_prompts as patched_prompts
 from app.compute.calls.patching import path_patching as path_patching
 from app.compute.calls.patching import prompt_pair as prompt_pair
 from app.compute.calls.roles import fitted_set as fitted_set
+from app.compute.calls.roles import known_roles as known_roles
 from app.compute.calls.roles import mean_direct_effects as mean_direct_effects
 from app.compute.calls.roles import prompt_set as prompt_set
 from app.compute.calls.roles import role_scores as role_scores

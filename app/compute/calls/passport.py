@@ -10,6 +10,7 @@ from app.compute.ask import known
 from app.compute.calls.ablation import ABLATE_HEAD
 from app.compute.calls.heads import HEAD_SCORES
 from app.compute.calls.inputs import tokens_of
+from app.compute.calls.roles import known_roles
 from app.compute.calls.weights import COMPOSITION_SCORES, OV_COPYING
 from app.compute.imports import import_all
 from app.links.selection import Selection
@@ -31,4 +32,7 @@ def passport_of(selection: Selection, head: Head) -> Passport:
     ablation = known(ABLATE_HEAD, info, tokens, head, "zero", seed=0)
     import_all()
     present = tuple(found for found in compositions if found is not None)
-    return analysis.passport_from(head, analysis.Evidence(scores, present, copying, ablation))
+    roles = known_roles(selection, head)
+    judged = roles.judged if roles else ()
+    evidence = analysis.Evidence(scores, present, copying, ablation, judged)
+    return analysis.passport_from(head, evidence)

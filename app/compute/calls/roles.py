@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 import analysis
+from analysis.definitions import ROLES
 from analysis.errors import AnalysisError
 from analysis.head import Head
 from analysis.limits import role_size
-from analysis.sets.reading import read_set
-from app.compute.ask import Progress, ask
+from app.compute.ask import Progress, ask, known
 from app.compute.calls.ablation import known_method
 from app.compute.calls.weights import in_blocks
 from app.compute.question import Question
+from app.links.link import own_set
 from app.links.parameters import OWN_SET
 from app.links.selection import Selection
 
 if TYPE_CHECKING:
+    from analysis.definitions.role import Role
     from analysis.models.info import ModelInfo
+    from analysis.passport import JudgedRole
     from analysis.roles.results import RoleScores
     from analysis.roles.verdict import Verdict
     from analysis.sets.fitted import FittedSet
@@ -39,6 +43,16 @@ ROLE_SCORES = Question(
 )
 MEAN_DIRECT_EFFECTS = Question("mean_direct_effects", lambda: analysis.mean_direct_effects)
 VERDICT = Question("verdict", lambda: analysis.verdict)
+# Heads of a role that a verdict begins with.
+GROUP = 2
+
+
+@dataclass(frozen=True)
+class KnownRoles:
+    """The roles that a head looks like: those with a verdict, and those that have none yet."""
+
+    judged: tuple[JudgedRole, ...]
+    open: tuple[Role, ...]
 
 
 def prompt_set(selection: Selection) -> PromptSet:
@@ -67,7 +81,55 @@ def _own_set(selection: Selection) -> PromptSet:
                 f"{selection['hash']}). Open the view's file that its sender saved, under Share."
             )
         raise AnalysisError("There are no rows yet. Type, paste or upload them in the sidebar.")
-    return read_set(str(selection["lines"]), "your own rows")
+    return own_set(str(selection["lines"]))
+
+
+def known_set(selection: Selection) -> PromptSet | None:
+    """The same if it can be had without a model."""
+    if selection["set"] == OWN_SET:
+        try:
+            return _own_set(selection)
+        except AnalysisError:
+            return None
+    asked = str(selection["set"])
+    options = {"count": selection["rows"], "seed": selection["seed"], "prepend_bos": selection.bos}
+    return known(PROMPT_SET, selection.info, asked, **options)
+
+
+def known_roles(selection: Selection, head: Head) -> KnownRoles | None:
+    """The roles that a head looks like on the view's set; None where that is not known yet.
+
+    Nothing is computed. The verdict is of zero ablation: of the head alone, or of the heads that
+    look most like the role with it among them.
+    """
+    info, prompts, bos = selection.info, known_set(selection), selection.bos
+    if prompts is None:
+        return None
+    seed = selection["seed"]
+    found = known(ROLE_SCORES, info, prompts, seed, prepend_bos=bos)
+    if found is None:
+        return None
+    judged: list[JudgedRole] = []
+    open_roles: list[Role] = []
+    for key, screen in found.screens.items():
+        role, value = ROLES[key], float(screen.values[head.layer, head.head])
+        if not value >= role.least:  # NaN: the set cannot show it
+            continue
+        groups = [(head,), tuple(sorted(found.screened(key, GROUP)))]
+        verdicts = [
+            known(
+                VERDICT, info, prompts, group, "zero", seed=seed, opposes=role.opposes,
+                prepend_bos=bos,
+            )
+            for group in groups
+            if head in group
+        ]  # fmt: skip
+        of_it = next((each for each in verdicts if each is not None), None)
+        if of_it is None:
+            open_roles.append(role)
+        else:
+            judged.append(analysis.JudgedRole(role, value, screen.chance, prompts.name, of_it))
+    return KnownRoles(tuple(judged), tuple(open_roles))
 
 
 def fitted_set(selection: Selection) -> FittedSet:
@@ -103,7 +165,7 @@ def verdict(
         VERDICT,
         selection.info,
         prompt_set(selection),
-        heads,
+        tuple(sorted(heads)),
         known_method(selection["method"]),
         seed=selection["seed"],
         opposes=opposes,

@@ -90,6 +90,7 @@ def _program(definitions: Sequence[Quantity], subject: Subject) -> str | None:
         if quantity.code
         and _allows(info, quantity)
         and ("set" not in quantity.needs or _of_one_length(subject))
+        and ("text" not in quantity.needs or subject.text_file is not None)
     ]
     if not known:
         return None

@@ -29,7 +29,8 @@ class CorpusView:
     @property
     def subject(self) -> Subject:
         """The head on the text."""
-        file = self.text.file or self.text.name
+        # Of several texts in one file no program here makes the same windows.
+        file = self.text.file or (self.text.name if len(self.text.parts) == 1 else None)
         return Subject(self.selection, head=self.head, text=self.text.name, text_file=file)
 
     @property

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 import streamlit as st
 
 from analysis.definitions import ABLATION, COPYING, PARTNERS
+from analysis.head import Head
 from app.compute import calls
 from app.frame.export import Exhibit, record_table
 from app.frame.frame import figure_frame, offer
 from app.frame.paper import inline_svg, paper_passport, pattern_picture
-from app.links.link import whole_link
+from app.links.parsers import Value
+from app.links.session import link_from_here
 from app.sections.head.on_input import HeadView
 from app.shell.navigation import streamlit_page
 from app.text import escape_html, markdown_text
@@ -20,6 +24,7 @@ from app.text import escape_html, markdown_text
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
 
+    from analysis.definitions.role import Role
     from analysis.passport import Claim, Passport
 
 # Where on the page each number stands, by its section's title; scores stand under "Scores".
@@ -98,16 +103,34 @@ def _draw_sentence(view: HeadView, found: Passport) -> None:
             f'width="{_SIZE}" height="{_SIZE}" style="image-rendering:pixelated">'
         )
     with row.container(width="stretch"):
-        clauses = "; ".join(map(_clause, found.claims))
+        clauses = "; ".join(_clause(view, claim) for claim in found.claims)
         st.markdown(f"**{label}**: {clauses}." if clauses else f"**{label}**")
 
 
-def _clause(claim: Claim) -> str:
-    anchor = ANCHORS.get(claim.quantity, "scores")
+def _clause(view: HeadView, claim: Claim) -> str:
+    if claim.judged:
+        heads = claim.judged.verdict.heads
+        query = urlencode(link_from_here("roles", _asked(view, claim.judged.role, heads)))
+        where = f"roles?{query}"
+    else:
+        where = f"#{ANCHORS.get(claim.quantity, 'scores')}"
     return (
-        f"{markdown_text(claim.before)}[{markdown_text(claim.number)}](#{anchor})"
+        f"{markdown_text(claim.before)}[{markdown_text(claim.number)}]({where})"
         f"{markdown_text(claim.after)}"
     )
+
+
+def _asked(view: HeadView, role: Role, heads: Sequence[Head]) -> dict[str, Value]:
+    """The view of the page of roles that judges heads, this one in focus."""
+    return {
+        **view.selection.values,
+        "role": role.key,
+        "group": ",".join(head.label for head in heads),
+        "judge": True,
+        "method": "zero",
+        "layer": view.head.layer,
+        "head": view.head.head,
+    }
 
 
 def _certainty(view: HeadView, found: Passport) -> str:
@@ -131,8 +154,21 @@ def _draw_elsewhere(view: HeadView) -> None:
     values = {**view.selection.values, "layer": view.head.layer, "head": view.head.head}
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.caption("Not measured here:", width="content")
-        for page, what in _ELSEWHERE.items():
-            st.page_link(streamlit_page(page), label=what, query_params=whole_link(page, values))
+        links = [(page, what, values) for page, what in _ELSEWHERE.items()]
+        if (roles := calls.known_roles(view.selection, view.head)) is None:
+            links.append(("roles", "which roles it looks like, and whether it matters", values))
+        else:
+            links += [
+                (
+                    "roles",
+                    f"whether it matters as “{role.name.lower()}”: test it",
+                    _asked(view, role, (view.head,)),
+                )
+                for role in roles.open
+            ]
+        for page, what, asked in links:
+            query = link_from_here(page, asked)
+            st.page_link(streamlit_page(page), label=what, query_params=query)
 
 
 def _offer(view: HeadView, found: Passport) -> None:

@@ -13,6 +13,7 @@ from analysis.head import Head
 from analysis.limits import role_size
 from app.components.progress import progress_bar
 from app.compute import calls
+from app.compute.calls.roles import GROUP
 from app.links.parsers import heads_in
 from app.links.selection import Selection
 from app.links.subject import Subject
@@ -23,9 +24,6 @@ from app.theme import Palette
 if TYPE_CHECKING:
     from analysis.roles.results import RoleScores, RoleScreen
     from analysis.sets.fitted import FittedSet
-
-# Heads of a role that a verdict begins with.
-GROUP = 2
 
 
 @dataclass(frozen=True)

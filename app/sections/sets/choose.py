@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -13,7 +14,7 @@ from app.links.selection import Selection
 from app.links.session import widget_key
 from app.links.subject import Subject
 from app.pickers.method import choose_method
-from app.sections.sets.subject import MEASURES, SIDES
+from app.sections.sets.subject import MEASURES, SIDED, SIDES
 
 if TYPE_CHECKING:
     from analysis.sets.fitted import FittedSet
@@ -22,17 +23,18 @@ if TYPE_CHECKING:
 SHOWN = 200
 
 
-def choose_measure(selection: Selection, prompts: FittedSet) -> None:
-    """What is measured of every head, and on which side."""
+def choose_measure(selection: Selection, prompts: FittedSet, fixed: Collection[str]) -> None:
+    """What is measured of every head, and on which side; less what its page has `fixed`."""
     bar = st.container(horizontal=True, vertical_alignment="bottom")
-    bar.selectbox(
-        "What is measured",
-        MEASURES,
-        format_func=MEASURES.__getitem__,
-        key=widget_key(selection, "measure"),
-        width=270,
-    )
-    if selection["measure"] == "score":
+    if "measure" not in fixed:
+        bar.selectbox(
+            "What is measured",
+            SIDED if "side" in fixed else list(MEASURES),
+            format_func=MEASURES.__getitem__,
+            key=widget_key(selection, "measure"),
+            width=270,
+        )
+    if selection["measure"] == "score" and "score" not in fixed:
         bar.selectbox(
             "Score",
             list(SCORES),
@@ -44,7 +46,7 @@ def choose_measure(selection: Selection, prompts: FittedSet) -> None:
         places = list(dict.fromkeys([*_places(prompts), selection["to"], selection["of"]]))
         for key, label in (("to", "From (destination)"), ("of", "To (source)")):
             bar.selectbox(label, places, key=widget_key(selection, key), width=190)
-    if selection["measure"] in ("attention", "score"):
+    if selection["measure"] in ("attention", "score") and "side" not in fixed:
         bar.selectbox(
             "On",
             SIDES,

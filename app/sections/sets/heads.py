@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import streamlit as st
 
-from analysis.head import Head
 from app.figures.base import head_map
 from app.figures.sets import ranked_means, row_values
 from app.frame.clicks import draw_choice, draw_head_map, open_head
@@ -30,7 +29,7 @@ def draw_map(view: SetView) -> None:
     with figure_frame(
         view.subject,
         f"{view.what}: every head",
-        f"{counted}{level}. Farthest from it: {_said(view, strongest)}.",
+        f"{counted}{level}. Farthest from it: {strongest.label} {view.said(strongest)}.",
         view.quantity,
         also=view.also,
         acts="Click a cell to see that head's prompts below.",
@@ -73,7 +72,8 @@ def draw_rows(view: SetView) -> None:
     with figure_frame(
         replace(view.subject, head=head),
         f"{head.label} on every prompt",
-        f"{_said(view, head)}; from {values.min():+.3f} to {values.max():+.3f} on single prompts.",
+        f"{head.label} {view.said(head)}; from {values.min():+.3f} to {values.max():+.3f} on "
+        "single prompts.",
         view.uncoded,
         also=view.also,
     ):
@@ -107,21 +107,9 @@ def draw_rows(view: SetView) -> None:
             prompt = view.prompts.of.rows[_shown_row(view)].prompt
             one = view.selection.with_values(input="prompt", prompt=prompt)
             open_head(one, head, "attention")
-            open_head(view.selection, head)
+            open_head(one, head)
+            open_head(view.selection.with_values(input="set", by="head"), head, "compare")
 
 
 def _shown_row(view: SetView) -> int:
     return min(int(view.selection["row"]), len(view.prompts.of.rows) - 1)
-
-
-def _said(view: SetView, head: Head) -> str:
-    """A head's mean with its interval, in words."""
-    at, spread = (head.layer, head.head), view.spread
-    mean = (
-        f"{head.label} {spread.mean[at]:+.3f}"
-        if view.signed
-        else (f"{head.label} {spread.mean[at]:.3f}")
-    )
-    if not np.isfinite(spread.low[at]):
-        return f"{mean} (one prompt, so no interval)"
-    return f"{mean} [{spread.low[at]:.3f}, {spread.high[at]:.3f}]"

@@ -43,6 +43,8 @@ SIDES = {
     "corrupt": "corrupt prompts",
     "difference": "prompts less corrupt ones",
 }
+# Taken of patterns, which both sides have.
+SIDED = ("attention", "score")
 _QUANTITIES = {
     "attention": ATTENTION_OVER_SET,
     "score": SCORE_OVER_SET,
@@ -99,7 +101,7 @@ class SetView:
     @property
     def sided(self) -> bool:
         """Whether the measure is taken of patterns, which both sides have."""
-        return self.measure in ("attention", "score")
+        return self.measure in SIDED
 
     @property
     def signed(self) -> bool:
@@ -143,8 +145,20 @@ class SetView:
         """The set."""
         return Subject(self.selection, prompts=self.prompts, method=self.selection["method"])
 
+    def said(self, head: Head) -> str:
+        """A head's mean with its interval, in words."""
+        return interval(self.spread, (head.layer, head.head), self.signed)
+
     def ranked(self, count: int) -> tuple[Head, ...]:
         """The heads whose mean is farthest from chance, or from 0."""
         size = np.abs(self.spread.mean - self.level)
         order = np.argsort(-size, axis=None, kind="stable")[:count]
         return tuple(Head(*divmod(int(index), size.shape[1])) for index in order)
+
+
+def interval(found: Spread, at: tuple[int, ...], signed: bool) -> str:
+    """A mean with its interval, in words."""
+    mean = f"{found.mean[at]:{'+' if signed else ''}.3f}"
+    if not np.isfinite(found.low[at]):
+        return f"{mean} (one prompt, so no interval)"
+    return f"{mean} [{found.low[at]:.3f}, {found.high[at]:.3f}]"
