@@ -56,6 +56,8 @@ DEFAULT_PROMPT = (
     "house by the sea. Every morning Alice went down to the sea, and every evening her father "
     "told her a story."
 )
+# Said twice, so that heads which continue what has been seen before have something to do.
+PLAYED_PROMPT = " ".join(2 * ["Silver key, grey horse, seven apples."])
 # As many tokens, but the name does not come back: what a head made of that is gone.
 SECOND_PROMPT = DEFAULT_PROMPT.replace("Every morning Alice", "Every morning Emma")
 # Characters; chat programs cut longer addresses.
@@ -191,7 +193,7 @@ _REPEATED = dict.fromkeys([page.name for page in PAGES if page.repeated], "repea
 _PICKS = dict.fromkeys(
     (
         *(*_TWO_HEADS, "activations", "training", "induction", "ablation", *_OF_SETS),
-        *("attention", "finder", "head", "corpus"),
+        *("attention", "finder", "head", "corpus", "start"),
     ),
     None,
 )
@@ -205,7 +207,13 @@ PARAMETERS = (
         "a prompt or repeated tokens",
         begins=_REPEATED,
     ),
-    Parameter("prompt", DEFAULT_PROMPT, text_up_to(MAX_LINK_PROMPT), "the text of the prompt"),
+    Parameter(
+        "prompt",
+        DEFAULT_PROMPT,
+        text_up_to(MAX_LINK_PROMPT),
+        "the text of the prompt",
+        begins={"start": PLAYED_PROMPT},
+    ),
     Parameter(
         "length",
         USUAL_HALF,

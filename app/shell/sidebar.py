@@ -21,9 +21,28 @@ from app.shell.other_models import draw_other_models
 
 def draw_sidebar(selection: Selection) -> None:
     """The pickers of model and input, as far as the page is about them."""
-    asks = page_info(selection.page).asks
-    if asks == "nothing":
+    page = page_info(selection.page)
+    if not page.has_sidebar:
         return
+    pick_model(selection)
+    if page.asks == "input":
+        _draw_input(selection)
+    elif page.asks == "prompts":
+        _draw_bos(selection)
+    elif page.asks == "set":
+        _draw_set(selection)
+        _draw_bos(selection)
+    if measure := page.measure:
+        st.page_link(
+            streamlit_page("sets"),
+            label="The same over a set of prompts",
+            icon=":material/list_alt:",
+            query_params=whole_link("sets", {**selection.values, "measure": measure}),
+        )
+
+
+def pick_model(selection: Selection) -> None:
+    """The picker of the model, and the models that are not here."""
     st.selectbox(
         "Model",
         _picker(selection.info),
@@ -31,20 +50,6 @@ def draw_sidebar(selection: Selection) -> None:
         key=widget_key(selection, "model"),
     )
     draw_other_models(lambda name: choose(model=name))
-    if asks == "input":
-        _draw_input(selection)
-    elif asks == "prompts":
-        _draw_bos(selection)
-    elif asks == "set":
-        _draw_set(selection)
-        _draw_bos(selection)
-    if measure := page_info(selection.page).measure:
-        st.page_link(
-            streamlit_page("sets"),
-            label="The same over a set of prompts",
-            icon=":material/list_alt:",
-            query_params=whole_link("sets", {**selection.values, "measure": measure}),
-        )
 
 
 def _draw_input(selection: Selection) -> None:

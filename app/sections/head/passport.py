@@ -9,9 +9,10 @@ import streamlit as st
 
 from analysis.definitions import ABLATION, COPYING, PARTNERS
 from app.compute import calls
+from app.figures.pixels import pattern_picture
 from app.frame.export import Exhibit, record_table
 from app.frame.frame import figure_frame, offer
-from app.frame.paper import inline_svg, paper_passport, pattern_picture
+from app.frame.paper import inline_svg, paper_passport
 from app.links.link import whole_link
 from app.sections.head.on_input import HeadView
 from app.shell.navigation import streamlit_page
