@@ -56,6 +56,8 @@ from .effects.ablation import ablate_heads as ablate_heads
 from .effects.ablation import ablation_sweep as ablation_sweep
 from .effects.ablation import pair_ablation as pair_ablation
 from .effects.ablation import top_heads as top_heads
+from .effects.answer import AnswerAblation as AnswerAblation
+from .effects.answer import answer_ablation as answer_ablation
 from .effects.edges import Edge as Edge
 from .effects.edges import EdgeAttribution as EdgeAttribution
 from .effects.edges import Faithfulness as Faithfulness

@@ -213,12 +213,24 @@ def expected(definition: d.Quantity, model, tokens, selection):  # noqa: ANN001,
         case d.SOURCE_ATTRIBUTION:
             ends = stats.top_ids[:, -1, 0]
             return analysis.source_attribution(model, tokens, head, end=ends).values
+        case d.ANSWER_SOURCES:
+            ends = stats.top_ids[:, -1, 0]
+            row = selection["sequence"] if tokens.batch > 1 else 0
+            ids = [one_token(selection, selection[key]) for key in ("answer", "foil")]
+            split = analysis.source_attribution(model, tokens, head, *ids, end=ends)
+            return split.values[row, 6, :7][None]
         case d.LENS:
             return analysis.logit_lens(model, tokens).end_probs
         case d.ABLATION:
             return analysis.ablation_sweep(model, tokens, method).values
         case d.TOKEN_ABLATION:
             return analysis.ablate_head(model, tokens, head, method).per_token
+        case d.ANSWER_ABLATION:
+            row = selection["sequence"] if tokens.batch > 1 else 0
+            one, answer = one_of(tokens, row), one_token(selection, selection["answer"])
+            said = int(one.ids[0, 7]) if answer is None else answer
+            foil = one_token(selection, selection["foil"])
+            return analysis.answer_ablation(model, one, [head], 6, said, foil).changes
         case d.SET_ABLATION:
             both = analysis.pair_ablation(model, tokens, [WRITER, head], method)
             together = analysis.ablate_heads(model, tokens, [WRITER, head], method).value

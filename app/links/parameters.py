@@ -170,7 +170,7 @@ def _sweep_size(info: ModelInfo) -> tuple[int, int]:
 
 # The texts that a person types, and the most characters that a file may hold of each.
 PROMPTS = {
-    **dict.fromkeys(("prompt", "prompt2", "clean", "corrupt"), MAX_CHARACTERS),
+    **dict.fromkeys(("prompt", "prompt2", "clean", "corrupt", "against"), MAX_CHARACTERS),
     "lines": MAX_OWN_ROWS,
 }
 # All that visitors type, in their own words.
@@ -275,6 +275,13 @@ PARAMETERS = (
         _ANSWERS,
         begins={"patching": " horse"},
         unset="",
+    ),
+    Parameter(
+        "against",
+        "",
+        text_up_to(MAX_LINK_PROMPT),
+        "corrupt prompt into which heads are patched",
+        ("attribution",),
     ),
     Parameter("set", "indirect-object", choice(*BUILT_IN, OWN_SET), "set of prompts", _OF_SETS),
     Parameter(

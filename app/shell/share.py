@@ -20,6 +20,7 @@ _NAMES = {
     "prompt2": "second prompt",
     "clean": "clean prompt",
     "corrupt": "corrupt prompt",
+    "against": "corrupt prompt",
     "lines": "list of rows",
 }
 

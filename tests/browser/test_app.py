@@ -68,7 +68,7 @@ def test_a_preset_opens_its_view_with_one_click(app: str, page: Page) -> None:
     expect(cards).to_have_count(len(PRESETS) + 2)
     preset = next(preset for preset in PRESETS if preset.page == "induction")
     # All of a card is its link.
-    cards.get_by_text(preset.notice).click()
+    cards.filter(has_text=preset.notice).click()
     heading(page, "Induction")
     wait_until_done(page)
     for key, value in link_parameters(preset.page, preset.values).items():
