@@ -98,6 +98,7 @@ from .heads.corpus.windows import Windows as Windows
 from .heads.corpus.windows import text_windows as text_windows
 from .heads.distances import RestingAttention as RestingAttention
 from .heads.distances import distance_profile as distance_profile
+from .heads.distances import pattern_change as pattern_change
 from .heads.distances import resting_attention as resting_attention
 from .heads.mosaic import mosaic_scores as mosaic_scores
 from .heads.scores import head_scores as head_scores

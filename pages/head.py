@@ -3,6 +3,7 @@
 from app.compute import calls
 from app.frame.clicks import open_head
 from app.frame.layout import beside
+from app.pickers.cell import cell_of
 from app.pickers.heads import telling_head
 from app.pickers.sequence import choose_sequence
 from app.sections.head import on_input as dossier
@@ -16,7 +17,7 @@ tokens = calls.tokens_of(selection)
 view = dossier.HeadView.of(selection, tokens, choose_sequence(selection, tokens))
 passport = PassportPlace.begin(view)
 
-cell = dossier.chosen_cell(view)
+cell = cell_of(selection, view.pattern)
 picture, numbers = beside("dossier", 470, 300)
 with picture:
     dossier.draw_pattern(view, cell)

@@ -43,6 +43,7 @@ def loaded(name: str) -> HeadModel:
 def view(**values) -> Selection:  # noqa: ANN003
     chosen = {p.key: p.default_on("tokens") for p in PARAMETERS}
     chosen |= {"length": 8, "batch": 3, "layer2": 0, "head2": 2, "prompt": PROMPT, "edges": 6}
+    chosen["prompt2"] = PROMPT.replace("mat", "dog")
     chosen |= values
     return Selection("induction", MappingProxyType(chosen), find_model(str(chosen["model"])))
 
@@ -199,6 +200,9 @@ def expected(definition: d.Quantity, model, tokens, selection):  # noqa: ANN001,
             return analysis.head_scores(model, tokens).course_stripe
         case d.DISTANCE_PROFILE:
             return analysis.distance_profile(patterns, tokens)
+        case d.PATTERN_CHANGE:
+            second = analysis.tokenize(model, selection["prompt2"], prepend_bos=selection["bos"])
+            return analysis.pattern_change(patterns, analysis.attention_patterns(model, second))
         case d.RESTING:
             resting = analysis.resting_attention(patterns, tokens)
             return np.stack([resting.first_half, resting.second_half])

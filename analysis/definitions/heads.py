@@ -31,6 +31,23 @@ COURSE_STRIPE = Quantity(
     axes=("layer", "head"),
     code="result = pattern.diagonal(-(S - 1), -2, -1).mean((0, -1))",
 )
+PATTERN_CHANGE = Quantity(
+    "Change of a pattern",
+    "How much of a head's attention goes elsewhere on a second prompt of as many tokens.",
+    "mean over dest >= 1 of half the sum over src of |pattern_2[dest, src] - pattern_1[dest, src]|",
+    "0 to 1; 0: the same, 1: no source is shared",
+    "total variation of two distributions",
+    function="pattern_change",
+    needs=("run", "pattern"),
+    axes=("layer", "head"),
+    code="""
+ids = tokenizer.encode(SECOND_PROMPT, add_special_tokens=False)
+second = torch.tensor([[tokenizer.bos_token_id] * PREPEND_BOS + ids])
+_, cache = model.run_with_cache(second)
+other = torch.stack([cache[f"blocks.{i}.attn.hook_pattern"] for i in range(n_layers)], 1)
+result = (other - pattern)[..., 1:, :].abs().sum(-1).mean((0, -1)) / 2  # [layer, head]
+""",
+)
 DISTANCE_PROFILE = Quantity(
     "Attention by distance",
     "How much of its attention a head puts how far back.",

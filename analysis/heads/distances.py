@@ -46,6 +46,28 @@ def distance_profile(patterns: Patterns, tokens: Tokens) -> Float[np.ndarray, "l
     return profile
 
 
+def pattern_change(one: Patterns, other: Patterns) -> Float[np.ndarray, "layer head"]:
+    """How much of each head's attention goes elsewhere in other patterns of as many tokens.
+
+    change[l, h] = mean over sequences and dest >= 1 of half the sum over src of
+    |other[dest, src] - one[dest, src]|: the total variation, 0 for the same patterns, 1 for ones
+    that share no source. The first token has only itself and is left out.
+
+    Raises:
+        AnalysisError: They are of different lengths, or of one token.
+    """
+    lengths = one.values.shape[-1], other.values.shape[-1]
+    if lengths[0] != lengths[1] or lengths[0] < 2:
+        raise AnalysisError(
+            f"These texts have {lengths[0]} and {lengths[1]} tokens; patterns are compared token "
+            "by token, so both need as many, and more than one."
+        )
+    moved = np.abs(other.values - one.values)[..., 1:, :].sum(-1) / 2
+    change = np.asarray(moved.mean((0, -1)), dtype=np.float32)
+    change.setflags(write=False)
+    return change
+
+
 def resting_attention(patterns: Patterns, tokens: Tokens) -> RestingAttention:
     """How much heads rest on the first token while nothing repeats, and while everything does.
 

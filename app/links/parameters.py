@@ -381,12 +381,17 @@ PARAMETERS = (
         "dest",
         None,
         whole_number(0, 9999),
-        "destination explained, -1: strongest",
-        ("head",),
+        "destination asked about, -1: strongest",
+        ("head", "attention"),
         unset="-1",
     ),
     Parameter(
-        "src", None, whole_number(0, 9999), "its source, -1: the strongest", ("head",), unset="-1"
+        "src",
+        None,
+        whole_number(0, 9999),
+        "its source, -1: the strongest",
+        ("head", "attention"),
+        unset="-1",
     ),
     Parameter(
         "token",
