@@ -47,22 +47,21 @@ def distance_profile(patterns: Patterns, tokens: Tokens) -> Float[np.ndarray, "l
 
 
 def pattern_change(one: Patterns, other: Patterns) -> Float[np.ndarray, "layer head"]:
-    """How much of each head's attention goes elsewhere in other patterns of as many tokens.
+    """How much of each head's attention goes elsewhere in other patterns.
 
     change[l, h] = mean over sequences and dest >= 1 of half the sum over src of
     |other[dest, src] - one[dest, src]|: the total variation, 0 for the same patterns, 1 for ones
-    that share no source. The first token has only itself and is left out.
+    that share no source. The first token has only itself and is left out, and so are positions
+    that only one of both has.
 
     Raises:
-        AnalysisError: They are of different lengths, or of one token.
+        AnalysisError: One of them has a single token.
     """
-    lengths = one.values.shape[-1], other.values.shape[-1]
-    if lengths[0] != lengths[1] or lengths[0] < 2:
-        raise AnalysisError(
-            f"These texts have {lengths[0]} and {lengths[1]} tokens; patterns are compared token "
-            "by token, so both need as many, and more than one."
-        )
-    moved = np.abs(other.values - one.values)[..., 1:, :].sum(-1) / 2
+    shared = min(one.values.shape[-1], other.values.shape[-1])
+    if shared < 2:
+        raise AnalysisError("A text of one token has nothing to look back at. Type a longer one.")
+    rows = (..., slice(1, shared), slice(shared))
+    moved = np.abs(other.values[rows] - one.values[rows]).sum(-1) / 2
     change = np.asarray(moved.mean((0, -1)), dtype=np.float32)
     change.setflags(write=False)
     return change

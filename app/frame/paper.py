@@ -22,6 +22,7 @@ _TITLE, _AXIS, _LABEL = 8 * _POINT, 7 * _POINT, 6 * _POINT
 _LINE = 1.05 * _LABEL  # nearer than this labels would touch
 # Right of the map: the colour scale, its numbers and its name.
 _SCALE = 14.0
+_CODE = 26.0  # a QR code: its modules are half a millimetre at least
 _SVG = "http://www.w3.org/2000/svg"
 _FONTS = "Helvetica, Arial, 'Liberation Sans', sans-serif"
 _STEPS = 64  # colours of the scale
@@ -111,10 +112,21 @@ def paper_grid(
     return ET.tostring(drawing, encoding="utf-8", xml_declaration=True)
 
 
-def paper_passport(pattern: np.ndarray, title: str, text: str, origin: str) -> bytes:
-    """One head's pattern [dest, src] beside what is said of it, as SVG of a page's width."""
+def paper_passport(
+    pattern: np.ndarray, title: str, text: str, origin: str, code: np.ndarray | None = None
+) -> bytes:
+    """One head's pattern [dest, src] beside what is said of it, as SVG of a page's width.
+
+    Args:
+        pattern: Attention, 0 to 1.
+        title: What is drawn.
+        text: What is said of the head.
+        origin: As for `paper_pattern`.
+        code: Modules of a QR code, which stands at the right; true: black.
+    """
     side = 40.0
-    lines, said = _broken(origin, PAGE), _broken(text, PAGE - side - 4, _TITLE)
+    coded = 0.0 if code is None else _CODE + 4
+    lines, said = _broken(origin, PAGE), _broken(text, PAGE - side - 4 - coded, _TITLE)
     top = 2.2 * _TITLE + max(len(lines), 1) * 1.3 * _AXIS
     height = top + max(side, len(said) * 1.5 * _TITLE) + 2
     drawing = _drawing(title, lines, PAGE, height)
@@ -130,7 +142,17 @@ def paper_passport(pattern: np.ndarray, title: str, text: str, origin: str) -> b
     picture.set("style", "image-rendering:pixelated")
     for i, line in enumerate(said):
         _text(drawing, line, side + 5, top + (i + 0.9) * 1.5 * _TITLE, _TITLE)
+    if code is not None:
+        _draw_code(drawing, code, PAGE - _CODE - 1.5, top)
     return ET.tostring(drawing, encoding="utf-8", xml_declaration=True)
+
+
+def _draw_code(drawing: ET.Element, code: np.ndarray, left: float, top: float) -> None:
+    module = _CODE / len(code)
+    squares = "".join(f"M{x} {y}h1v1h-1z" for y, x in np.argwhere(code))
+    path = _element(drawing, "path", d=squares, fill="#000")
+    path.set("transform", f"translate({_mm(left)} {_mm(top)}) scale({module:.4f})")
+    path.set("shape-rendering", "crispEdges")
 
 
 def grid_body(

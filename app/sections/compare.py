@@ -97,11 +97,13 @@ def choose_sides(selection: Selection) -> tuple[Side, Side]:
 def draw_changed(a: Side, b: Side) -> None:
     """Every head by how much of its attention goes elsewhere on the second prompt."""
     heads = all_heads(a.selection.info)
+    lengths = [calls.tokens_of(side.selection).length for side in (a, b)]
     with (
         figure_frame(
             Subject(a.selection),
             "Which heads changed most between the two prompts?",
-            "The share of a head's attention that goes to another token of the same place.",
+            "Place by place, the share of a head's attention that goes elsewhere on the second "
+            f"prompt: over the first {min(lengths)} places, of {lengths[0]} and {lengths[1]}.",
             PATTERN_CHANGE,
         ),
         part(),

@@ -13,9 +13,10 @@ from app.figures.pixels import pattern_picture
 from app.frame.export import Exhibit, record_table
 from app.frame.frame import figure_frame, offer
 from app.frame.paper import inline_svg, paper_passport
-from app.links.link import whole_link
+from app.links.link import link_parameters, whole_link
 from app.sections.head.on_input import HeadView
 from app.shell.navigation import streamlit_page
+from app.shell.share import qr_modules, view_link
 from app.text import escape_html, markdown_text
 
 if TYPE_CHECKING:
@@ -148,8 +149,12 @@ def _offer(view: HeadView, found: Passport) -> None:
         for claim in found.claims
     ]
 
+    values = {**view.selection.values, "layer": view.head.layer, "head": view.head.head}
+    # Made now: a file is asked for later, by nobody whose address is known.
+    code = qr_modules(view_link("head", link_parameters("head", {**values, "room": ""})))
+
     def picture(origin: str) -> bytes:
-        return paper_passport(view.pattern, _title(view), found.text, origin)
+        return paper_passport(view.pattern, _title(view), found.text, origin, code)
 
     offer(
         Exhibit(
