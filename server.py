@@ -37,7 +37,7 @@ PagesManager.uses_pages_directory = False
 # Seconds after which the server answers; until then an import would only hold it up.
 STARTED = 0.3
 # What the first page needs and takes long to import.
-AHEAD = ("pandas", "app.compute.calls", "app.sections.attention")
+AHEAD = ("pandas", "app.compute.calls", "app.sections.attention", "app.sections.start.heads")
 
 
 def _import_ahead() -> None:

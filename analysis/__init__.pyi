@@ -52,6 +52,8 @@ from .effects.ablation import ablate_heads as ablate_heads
 from .effects.ablation import ablation_sweep as ablation_sweep
 from .effects.ablation import pair_ablation as pair_ablation
 from .effects.ablation import top_heads as top_heads
+from .effects.answer import AnswerAblation as AnswerAblation
+from .effects.answer import answer_ablation as answer_ablation
 from .effects.edges import Edge as Edge
 from .effects.edges import EdgeAttribution as EdgeAttribution
 from .effects.edges import Faithfulness as Faithfulness
@@ -92,6 +94,7 @@ from .heads.corpus.windows import Windows as Windows
 from .heads.corpus.windows import text_windows as text_windows
 from .heads.distances import RestingAttention as RestingAttention
 from .heads.distances import distance_profile as distance_profile
+from .heads.distances import pattern_change as pattern_change
 from .heads.distances import resting_attention as resting_attention
 from .heads.mosaic import mosaic_scores as mosaic_scores
 from .heads.scores import head_scores as head_scores

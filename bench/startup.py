@@ -1,13 +1,15 @@
 """From the start of the process to the first attention picture in a browser.
 
-Claim: it takes no longer than `import transformer_lens` takes alone.
+Claims: on the start page it takes at most .6 of the time of `import transformer_lens` alone, and on
+the attention page no longer than that.
 
     python -m bench.startup [runs]
 
-Each run imports TransformerLens in a fresh process, then starts a fresh server and opens the
-attention page in a Chromium that is already running, as a visitor's is; the clock stops when the
-picture of a head has been drawn. Medians over the runs, which take turns; files are in the page
-cache for both.
+Each run imports TransformerLens in a fresh process, then starts a fresh server for each page and
+opens it in a Chromium that is already running, as a visitor's is; the clock stops when the picture
+of every head is on the screen. The start page brings a still picture with it, which is its first
+one; when the viewer has taken its place is said as well. Medians over the runs, which take turns;
+files are in the page cache for all.
 """
 
 from __future__ import annotations
@@ -23,6 +25,9 @@ from playwright.sync_api import Browser, sync_playwright
 from bench.visitors import free_port, served
 
 RUNS = 3
+# The page, what its first picture is, and what the viewer has drawn.
+STILL, VIEWER = "#first-picture img", "canvas"
+SHARE = {"": 0.6, "attention": 1.0}
 
 
 def import_alone() -> float:
@@ -32,41 +37,50 @@ def import_alone() -> float:
     return time.perf_counter() - start
 
 
-def first_picture(browser: Browser) -> tuple[float, float]:
-    """Seconds until a fresh server answers, and until the attention page has drawn its heads."""
+def first_picture(browser: Browser, address: str) -> tuple[float, float, float]:
+    """Seconds until a fresh server answers, a page shows heads, and its viewer has drawn them."""
     page = browser.new_context().new_page()
     start = time.perf_counter()
-    with served(free_port()) as (address, _):
+    with served(free_port()) as (server, _):
         up = time.perf_counter() - start
-        page.goto(f"{address}/attention")
-        page.locator("canvas").first.wait_for(state="visible", timeout=60_000)
+        page.goto(f"{server}/{address}", wait_until="commit")
+        page.locator(f"{STILL}, {VIEWER}").first.wait_for(state="visible", timeout=60_000)
+        shown = time.perf_counter() - start
+        page.locator(VIEWER).first.wait_for(state="visible", timeout=60_000)
         drawn = time.perf_counter() - start
         page.context.close()
-    return up, drawn
+    return up, shown, drawn
 
 
 def main(runs: int = RUNS) -> int:
-    """Print both medians."""
-    alone, pictures = [], []
+    """Print the medians."""
+    alone: list[float] = []
+    pictures: dict[str, list[tuple[float, float, float]]] = {address: [] for address in SHARE}
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium") or shutil.which("google-chrome"),
             args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
         )
-        first_picture(browser)  # both from warm files
+        first_picture(browser, "")  # all from warm files
         import_alone()
         for _ in range(runs):
             alone.append(import_alone())
-            pictures.append(first_picture(browser))
+            for address, times in pictures.items():
+                times.append(first_picture(browser, address))
         browser.close()
     imported = float(np.median(alone))
-    up, drawn = np.median(pictures, axis=0)
     print(f"import transformer_lens alone   {imported:.2f} s")
-    print(f"server answers                  {up:.2f} s")
-    print(f"first attention picture         {drawn:.2f} s")
-    holds = drawn <= imported
-    print(f"{'holds' if holds else 'FAILS'}  {drawn / imported:.2f} times the import")
-    return 0 if holds else 1
+    hold = []
+    for address, times in pictures.items():
+        up, shown, drawn = np.median(times, axis=0)
+        print(f"/{address}")
+        print(f"  server answers                {up:.2f} s")
+        print(f"  first picture                 {shown:.2f} s")
+        print(f"  viewer has drawn              {drawn:.2f} s")
+        hold.append(shown <= SHARE[address] * imported)
+        said = "holds" if hold[-1] else "FAILS"
+        print(f"  {said}  {shown / imported:.2f} times the import, at most {SHARE[address]}")
+    return 0 if all(hold) else 1
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from app.links.session import widget_key
 from app.links.subject import Subject
 from app.pickers.heads import pick_layer_and_head, telling_head
 from app.pickers.sequence import choose_sequence
-from app.sections.attention import draw_grid
+from app.sections.attention import draw_grid, draw_who_attends
 from app.sections.sets.page import draw_over_set
 from app.shell.page import open_page
 from app.shell.theme import palette
@@ -105,6 +105,7 @@ def draw_circuitsvis(selection: Selection) -> None:
 threshold = selection["threshold"]
 if selection["view"] == "grid":
     selection = draw_grid(selection, row, labels, scores)
+    draw_who_attends(selection, row, labels)
 else:
     draw_circuitsvis(selection)
 open_head(selection, Head(selection["layer"], selection["head"]))

@@ -6,7 +6,8 @@ from app.compute import calls
 from app.frame.frame import part
 from app.pickers.answer import pick_answer_and_foil
 from app.pickers.sequence import choose_sequence
-from app.sections import attribution
+from app.sections.attribution import components
+from app.sections.attribution.answer import draw_answer
 from app.sections.sets.page import draw_over_set
 from app.shell.page import open_page
 
@@ -19,13 +20,14 @@ row = choose_sequence(selection, tokens)
 pick_answer_and_foil(selection)
 
 with part():
-    view = attribution.AttributionView.of(selection, tokens, row)
-    attribution.draw_check(view)
+    view = components.AttributionView.of(selection, tokens, row)
+    draw_answer(view)
+    components.draw_check(view)
     if view.by_name:
-        attribution.draw_components(view)
+        components.draw_components(view)
     else:
-        attribution.draw_layers(view)
-        attribution.draw_layer(view)
-    attribution.draw_heads(view)
-    attribution.draw_every_position(view)
-attribution.draw_lens(selection, tokens, row)
+        components.draw_layers(view)
+        components.draw_layer(view)
+    components.draw_heads(view)
+    components.draw_every_position(view)
+components.draw_lens(selection, tokens, row)

@@ -12,7 +12,7 @@ from app.frame.export import as_rows
 from app.frame.frame import draw_table, figure_frame
 from app.links.session import choose, widget_key
 from app.pickers.sequence import choose_sequence
-from app.sections.compare import choose_sides, other_models, remark
+from app.sections.compare import choose_sides, draw_changed, other_models, remark
 from app.sections.sets.compared import draw_compared
 from app.sections.shared.pair import draw_pair
 from app.shell.page import open_page
@@ -75,6 +75,9 @@ with figure_frame(
     for column, (model, head) in zip(st.columns(2), shown, strict=False):
         with column:
             open_head(selection.with_values(model=model), head)
+
+if selection["by"] == "prompt" and selection["input"] == "prompt":
+    draw_changed(a, b)
 
 scores_a, scores_b = a.scores(), b.scores()
 ours = np.array([scores_a[name][a.head.layer, a.head.head] for name in SCORES])

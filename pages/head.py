@@ -3,10 +3,12 @@
 from app.compute import calls
 from app.frame.clicks import open_head
 from app.frame.layout import beside
+from app.pickers.cell import cell_of
 from app.pickers.heads import telling_head
 from app.pickers.sequence import choose_sequence
 from app.sections.head import on_input as dossier
 from app.sections.head import weights as dossier_weights
+from app.sections.head.contents import draw_contents
 from app.sections.head.passport import PassportPlace
 from app.shell.page import open_page
 
@@ -14,9 +16,10 @@ selection = telling_head(open_page("head"))
 dossier.choose_head(selection)
 tokens = calls.tokens_of(selection)
 view = dossier.HeadView.of(selection, tokens, choose_sequence(selection, tokens))
+draw_contents(view.head)
 passport = PassportPlace.begin(view)
 
-cell = dossier.chosen_cell(view)
+cell = cell_of(selection, view.pattern)
 picture, numbers = beside("dossier", 470, 300)
 with picture:
     dossier.draw_pattern(view, cell)

@@ -43,6 +43,7 @@ def loaded(name: str) -> HeadModel:
 def view(**values) -> Selection:  # noqa: ANN003
     chosen = {p.key: p.default_on("tokens") for p in PARAMETERS}
     chosen |= {"length": 8, "batch": 3, "layer2": 0, "head2": 2, "prompt": PROMPT, "edges": 6}
+    chosen["prompt2"] = PROMPT.replace("mat", "dog")
     chosen |= values
     return Selection("induction", MappingProxyType(chosen), find_model(str(chosen["model"])))
 
@@ -199,6 +200,9 @@ def expected(definition: d.Quantity, model, tokens, selection):  # noqa: ANN001,
             return analysis.head_scores(model, tokens).course_stripe
         case d.DISTANCE_PROFILE:
             return analysis.distance_profile(patterns, tokens)
+        case d.PATTERN_CHANGE:
+            second = analysis.tokenize(model, selection["prompt2"], prepend_bos=selection["bos"])
+            return analysis.pattern_change(patterns, analysis.attention_patterns(model, second))
         case d.RESTING:
             resting = analysis.resting_attention(patterns, tokens)
             return np.stack([resting.first_half, resting.second_half])
@@ -213,12 +217,24 @@ def expected(definition: d.Quantity, model, tokens, selection):  # noqa: ANN001,
         case d.SOURCE_ATTRIBUTION:
             ends = stats.top_ids[:, -1, 0]
             return analysis.source_attribution(model, tokens, head, end=ends).values
+        case d.ANSWER_SOURCES:
+            ends = stats.top_ids[:, -1, 0]
+            row = selection["sequence"] if tokens.batch > 1 else 0
+            ids = [one_token(selection, selection[key]) for key in ("answer", "foil")]
+            split = analysis.source_attribution(model, tokens, head, *ids, end=ends)
+            return split.values[row, 6, :7][None]
         case d.LENS:
             return analysis.logit_lens(model, tokens).end_probs
         case d.ABLATION:
             return analysis.ablation_sweep(model, tokens, method).values
         case d.TOKEN_ABLATION:
             return analysis.ablate_head(model, tokens, head, method).per_token
+        case d.ANSWER_ABLATION:
+            row = selection["sequence"] if tokens.batch > 1 else 0
+            one, answer = one_of(tokens, row), one_token(selection, selection["answer"])
+            said = int(one.ids[0, 7]) if answer is None else answer
+            foil = one_token(selection, selection["foil"])
+            return analysis.answer_ablation(model, one, [head], 6, said, foil).changes
         case d.SET_ABLATION:
             both = analysis.pair_ablation(model, tokens, [WRITER, head], method)
             together = analysis.ablate_heads(model, tokens, [WRITER, head], method).value

@@ -28,6 +28,8 @@ SAMPLES = {
     "first": Sample(_TWICE, _ROWS, (1 + 0.5 + 0.25 + 0.1) / 4),
     "duplicate": Sample(_TWICE, _ROWS, 0.2),  # of position 3 to 1
     "induction": Sample(_TWICE, _ROWS, 0.3),  # of position 3 to 2, which follows 1
+    # 0; half of 1; a quarter of 2 and three of 1; .1 of 3, .2 of 2 and .3 of 1.
+    "distance": Sample(_TWICE, _ROWS, (0 + 0.5 + 1.25 + 1.0) / 4),
     # 0, ln 2, 0 and ln 4.
     "entropy": Sample(
         _TWICE, ((1.0,), (0.5, 0.5), (0.0, 1.0, 0.0), (0.25, 0.25, 0.25, 0.25)), 0.51986

@@ -39,6 +39,37 @@ def of_each(hooks=()):  # loss at each prediction
 result = of_each(ablated([(LAYER, HEAD)])) - of_each()
 """,
 )
+ANSWER_ABLATION = Quantity(
+    "Ablation effect on an answer",
+    "How the logit of one answer changes without a head, by whatever path the head acts.",
+    "change = m with z of the head 0 at every position - m as it is; m = logit[answer] after the "
+    "destination, minus logit[foil] where there is one",
+    "logits; below 0 the head helps",
+    "ARENA 1.2, section 3.7, on one logit",
+    function="answer_ablation",
+    results=("AnswerAblation",),
+    needs=("run", "loss"),
+    code="""
+answer = tokens[ROW, DEST + 1] if ANSWER is None else ANSWER
+
+
+def towards(hooks=()):  # the answer's logit after DEST, less the foil's
+    logits = model.run_with_hooks(tokens[ROW : ROW + 1], fwd_hooks=list(hooks))[0, DEST]
+    return logits[answer] - (0 if FOIL is None else logits[FOIL])
+
+
+def silenced(layer, head):
+    def silence(z, hook):
+        z[:, :, head] = 0
+        return z
+
+    return [(z_hook(layer), silence)]
+
+
+changes = [towards(silenced(*head)) - towards() for head in zip(LAYERS, HEADS)]
+result = torch.stack(changes)  # by head
+""",
+)
 ABLATION_ESTIMATE = Quantity(
     "Estimated ablation effect",
     "What ablating a head would do if the loss were a straight line between its output and the "

@@ -31,6 +31,26 @@ COURSE_STRIPE = Quantity(
     axes=("layer", "head"),
     code="result = pattern.diagonal(-(S - 1), -2, -1).mean((0, -1))",
 )
+PATTERN_CHANGE = Quantity(
+    "Change of a pattern",
+    "How much of a head's attention goes elsewhere on a second prompt, place by place.",
+    "mean over dest >= 1, as far as both go, of half the sum over src of "
+    "|pattern_2[dest, src] - pattern_1[dest, src]|",
+    "0 to 1; 0: the same, 1: no source is shared",
+    "total variation of two distributions",
+    function="pattern_change",
+    needs=("run", "pattern"),
+    axes=("layer", "head"),
+    code="""
+ids = tokenizer.encode(SECOND_PROMPT, add_special_tokens=False)
+second = torch.tensor([[tokenizer.bos_token_id] * PREPEND_BOS + ids])
+_, cache = model.run_with_cache(second)
+other = torch.stack([cache[f"blocks.{i}.attn.hook_pattern"] for i in range(n_layers)], 1)
+n = min(other.shape[-1], pattern.shape[-1])  # places that both have
+moved = (other[..., 1:n, :n] - pattern[..., 1:n, :n]).abs().sum(-1) / 2
+result = moved.mean((0, -1))  # [layer, head]
+""",
+)
 DISTANCE_PROFILE = Quantity(
     "Attention by distance",
     "How much of its attention a head puts how far back.",

@@ -77,6 +77,26 @@ read = read_by_head(LAYER, HEAD, direction, cache)
 result = pattern_of_head * (read @ value.mT)  # [batch, dest, src]
 """,
 )
+ANSWER_SOURCES = Quantity(
+    "Heads' attribution of one answer by source token",
+    "Which tokens each head reads what it adds to one answer from.",
+    "value[head, src] = pattern[dest, src] * (v[src] W_O · W_U[:, token]) at the destination that "
+    "the answer comes after, after the final norm with its scale held fixed",
+    "logits",
+    "ARENA 1.2, section 3.4, with z = sum over src of pattern * v written out",
+    function="source_attribution",
+    results=("SourceAttribution",),
+    needs=("run", "writes", "targets"),
+    code="""
+rows = []
+for layer, head in zip(LAYERS, HEADS):
+    seen = cache[f"blocks.{layer}.attn.hook_pattern"][ROW, head, DEST, : DEST + 1]
+    values = cache[f"blocks.{layer}.attn.hook_v"][ROW, : DEST + 1]
+    value = values[:, head * values.shape[1] // n_heads]  # heads of a group share them
+    rows.append(seen * (value @ read_by_head(layer, head, direction, cache)[ROW, DEST]))
+result = torch.stack(rows)  # [head, src]
+""",
+)
 LENS = Quantity(
     "Logit lens",
     "What the model would predict if it stopped after each layer.",

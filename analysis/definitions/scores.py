@@ -53,6 +53,14 @@ def _entropy(
     return np.asarray(information.mean(-1), dtype=np.float32)
 
 
+def _distance(
+    values: Float[np.ndarray, "batch layer head dest src"],
+) -> Float[np.ndarray, "batch layer head"]:
+    places = np.arange(values.shape[-1])
+    back = np.maximum(places[:, None] - places, 0)
+    return np.asarray((values * back).sum(-1).mean(-1), dtype=np.float32)
+
+
 CURRENT = Score(
     "Current-token score",
     "Mean attention of a token to itself.",
@@ -122,4 +130,19 @@ ENTROPY = Score(
     measure=_entropy,
     needs=("run", "pattern"),
     code="result = -(pattern * pattern.clamp(min=1e-30).log()).sum(-1).mean((0, -1))",
+)
+DISTANCE = Score(
+    "Mean attention distance",
+    "How many tokens a head looks back on average; rest on the first token counts as far.",
+    "mean over dest of sum over src of pattern[dest, src] * (dest - src)",
+    "tokens",
+    "Vig and Belinkov 2019",
+    key="distance",
+    measure=_distance,
+    needs=("run", "pattern"),
+    code="""
+places = torch.arange(pattern.shape[-1])
+back = (places[:, None] - places).clamp(min=0)
+result = (pattern * back).sum(-1).mean((0, -1))
+""",
 )

@@ -46,6 +46,27 @@ def distance_profile(patterns: Patterns, tokens: Tokens) -> Float[np.ndarray, "l
     return profile
 
 
+def pattern_change(one: Patterns, other: Patterns) -> Float[np.ndarray, "layer head"]:
+    """How much of each head's attention goes elsewhere in other patterns.
+
+    change[l, h] = mean over sequences and dest >= 1 of half the sum over src of
+    |other[dest, src] - one[dest, src]|: the total variation, 0 for the same patterns, 1 for ones
+    that share no source. The first token has only itself and is left out, and so are positions
+    that only one of both has.
+
+    Raises:
+        AnalysisError: One of them has a single token.
+    """
+    shared = min(one.values.shape[-1], other.values.shape[-1])
+    if shared < 2:
+        raise AnalysisError("A text of one token has nothing to look back at. Type a longer one.")
+    rows = (..., slice(1, shared), slice(shared))
+    moved = np.abs(other.values[rows] - one.values[rows]).sum(-1) / 2
+    change = np.asarray(moved.mean((0, -1)), dtype=np.float32)
+    change.setflags(write=False)
+    return change
+
+
 def resting_attention(patterns: Patterns, tokens: Tokens) -> RestingAttention:
     """How much heads rest on the first token while nothing repeats, and while everything does.
 

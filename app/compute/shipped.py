@@ -1,7 +1,7 @@
 """What comes with a bundled model, so that a page waits for no library to be imported.
 
 That are the scores of all its heads, what these do over the text that comes with the app, and of
-the first model also what the first view shows.
+the first model also what the first views show: of the start page and of attention.
 
     python -m app.compute.shipped
 
@@ -34,10 +34,11 @@ def compute_shipped(info: ModelInfo) -> None:
     calls.read_whole(view.with_values(model=info.name), texts.shipped())
     if info == view.info:
         compute_first_view(view)
+        compute_first_view(start_view())
 
 
 def compute_first_view(selection: Selection) -> None:
-    """All that the attention page asks for at its defaults."""
+    """All that the attention page, or the start page, asks for at its defaults."""
     calls.tokens_of(selection)
     calls.scores(selection)
     calls.patterns(selection, 0, tuple(range(selection.info.n_layers)))
@@ -45,10 +46,17 @@ def compute_first_view(selection: Selection) -> None:
 
 def first_view() -> Selection:
     """The attention page as it opens, on the first model of the list."""
-    values = MappingProxyType(
-        {parameter.key: parameter.default_on("attention") for parameter in PARAMETERS}
-    )
-    return Selection("attention", values, list_models()[0])
+    return _as_it_opens("attention")
+
+
+def start_view() -> Selection:
+    """The start page as it opens, likewise."""
+    return _as_it_opens("start")
+
+
+def _as_it_opens(page: str) -> Selection:
+    values = {parameter.key: parameter.default_on(page) for parameter in PARAMETERS}
+    return Selection(page, MappingProxyType(values), list_models()[0])
 
 
 def write(info: ModelInfo) -> None:

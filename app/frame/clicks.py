@@ -87,7 +87,7 @@ def draw_head_graph(
 ) -> None:
     """A graph of heads: a click on a node opens its dossier, one on an edge sets `parameters`.
 
-    Nodes carry layer and head, edges a whole number for each parameter: more than two. An edge
+    Nodes carry layer and head, edges a whole number for each parameter: any count but two. An edge
     with another count of numbers does nothing. `rows` are the edges with their numbers.
     """
     event = _draw_clickable(figure, key, partial(_choose_numbers, parameters), rows=rows)

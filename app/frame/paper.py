@@ -3,18 +3,15 @@
 Built with the standard library, which escapes every text; nothing refers to anything outside.
 """
 
-import base64
 import math
-import struct
 import textwrap
 import unicodedata
-import zlib
 from collections.abc import Sequence
-from functools import cache
 from xml.etree import ElementTree as ET
 
 import numpy as np
 
+from app.figures.pixels import colour_at, pattern_picture
 from app.text import escape_html, numbered, short_token
 from app.theme import LIGHT, Palette
 
@@ -25,6 +22,7 @@ _TITLE, _AXIS, _LABEL = 8 * _POINT, 7 * _POINT, 6 * _POINT
 _LINE = 1.05 * _LABEL  # nearer than this labels would touch
 # Right of the map: the colour scale, its numbers and its name.
 _SCALE = 14.0
+_CODE = 26.0  # a QR code: its modules are half a millimetre at least
 _SVG = "http://www.w3.org/2000/svg"
 _FONTS = "Helvetica, Arial, 'Liberation Sans', sans-serif"
 _STEPS = 64  # colours of the scale
@@ -114,10 +112,21 @@ def paper_grid(
     return ET.tostring(drawing, encoding="utf-8", xml_declaration=True)
 
 
-def paper_passport(pattern: np.ndarray, title: str, text: str, origin: str) -> bytes:
-    """One head's pattern [dest, src] beside what is said of it, as SVG of a page's width."""
+def paper_passport(
+    pattern: np.ndarray, title: str, text: str, origin: str, code: np.ndarray | None = None
+) -> bytes:
+    """One head's pattern [dest, src] beside what is said of it, as SVG of a page's width.
+
+    Args:
+        pattern: Attention, 0 to 1.
+        title: What is drawn.
+        text: What is said of the head.
+        origin: As for `paper_pattern`.
+        code: Modules of a QR code, which stands at the right; true: black.
+    """
     side = 40.0
-    lines, said = _broken(origin, PAGE), _broken(text, PAGE - side - 4, _TITLE)
+    coded = 0.0 if code is None else _CODE + 4
+    lines, said = _broken(origin, PAGE), _broken(text, PAGE - side - 4 - coded, _TITLE)
     top = 2.2 * _TITLE + max(len(lines), 1) * 1.3 * _AXIS
     height = top + max(side, len(said) * 1.5 * _TITLE) + 2
     drawing = _drawing(title, lines, PAGE, height)
@@ -133,7 +142,17 @@ def paper_passport(pattern: np.ndarray, title: str, text: str, origin: str) -> b
     picture.set("style", "image-rendering:pixelated")
     for i, line in enumerate(said):
         _text(drawing, line, side + 5, top + (i + 0.9) * 1.5 * _TITLE, _TITLE)
+    if code is not None:
+        _draw_code(drawing, code, PAGE - _CODE - 1.5, top)
     return ET.tostring(drawing, encoding="utf-8", xml_declaration=True)
+
+
+def _draw_code(drawing: ET.Element, code: np.ndarray, left: float, top: float) -> None:
+    module = _CODE / len(code)
+    squares = "".join(f"M{x} {y}h1v1h-1z" for y, x in np.argwhere(code))
+    path = _element(drawing, "path", d=squares, fill="#000")
+    path.set("transform", f"translate({_mm(left)} {_mm(top)}) scale({module:.4f})")
+    path.set("shape-rendering", "crispEdges")
 
 
 def grid_body(
@@ -194,7 +213,7 @@ def _draw_cells(
 ) -> None:
     n, (left, top) = len(pattern), corner
     cells = _element(drawing, "g", id="cells", shape_rendering="crispEdges")
-    zero = _colour(colours, 0.5 if diverging else 0)
+    zero = colour_at(colours, 0.5 if diverging else 0)
     steps = " ".join(
         f"V{_mm(top + (i + 1) * cell)}H{_mm(left + (i + 2) * cell)}" for i in range(n - 1)
     )
@@ -203,7 +222,7 @@ def _draw_cells(
     _element(cells, "path", d=f"{outline}H{_mm(left)}Z", fill=zero)
     for dest, src in zip(*np.tril_indices(n), strict=True):
         value = float(pattern[dest, src])
-        colour = _colour(colours, (value + 1) / 2 if diverging else value)
+        colour = colour_at(colours, (value + 1) / 2 if diverging else value)
         if colour != zero:
             _element(
                 cells,
@@ -222,7 +241,7 @@ def _draw_scale(
     scale = _element(drawing, "g", id="scale", shape_rendering="crispEdges")
     step, (low, high) = height / _STEPS, (-1 if diverging else 0, 1)
     for i in range(_STEPS):
-        fill = _colour(colours, 1 - i / (_STEPS - 1))
+        fill = colour_at(colours, 1 - i / (_STEPS - 1))
         _element(
             scale, "rect", x=_mm(x), y=_mm(y + i * step), width="2", height=_mm(step), fill=fill
         )
@@ -271,45 +290,3 @@ def _width(text: str) -> float:
     """Room for a label, mm: rather too much, since fonts differ."""
     wide = sum(1.0 if unicodedata.east_asian_width(c) in "WF" else 0.6 for c in text)
     return wide * _LABEL
-
-
-def _colour(colours: Sequence[str], share: float) -> str:
-    """The colour at a share of the way along a scale."""
-    place = min(max(share, 0.0), 1.0) * (len(colours) - 1)
-    first = min(int(place), len(colours) - 2)
-    below, above = (_rgb(colour) for colour in colours[first : first + 2])
-    mixed = below + (above - below) * (place - first)
-    return "#" + "".join(f"{round(float(part)):02x}" for part in mixed)
-
-
-def _rgb(colour: str) -> np.ndarray:
-    return np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)], float)
-
-
-@cache
-def _indexed_colours(palette: Palette) -> bytes:
-    """The 256 colours of a picture: the scale, then the page's, for sources ahead of a row."""
-    scale = [_colour(palette.sequential, i / 254) for i in range(255)]
-    colours = np.array([_rgb(colour) for colour in (*scale, palette.background)], np.uint8)
-    return colours.tobytes()
-
-
-def pattern_picture(pattern: np.ndarray, palette: Palette) -> str:
-    """One pattern as a PNG of a pixel for each cell, in an address that holds all of it."""
-    n = len(pattern)
-    shades = np.where(np.tri(n, dtype=bool), np.rint(pattern * 254), 255).astype(np.uint8)
-    rows = np.concatenate([np.zeros((n, 1), np.uint8), shades], 1)  # 0: a row without a filter
-    png = b"\x89PNG\r\n\x1a\n" + b"".join(
-        (
-            _chunk(b"IHDR", struct.pack(">IIBBBBB", n, n, 8, 3, 0, 0, 0)),
-            _chunk(b"PLTE", _indexed_colours(palette)),
-            _chunk(b"IDAT", zlib.compress(rows.tobytes(), 9)),
-            _chunk(b"IEND", b""),
-        )
-    )
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    check = zlib.crc32(kind + data)
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", check)

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Literal
 
 # What a page asks of a visitor in the sidebar: a model and an input; a model and whether BOS stands
-# in front, for prompts that are typed on the page; a model and a set of prompts; a model; nothing.
-Asks = Literal["input", "prompts", "set", "model", "nothing"]
+# in front, for prompts that are typed on the page; a model and a set of prompts; a model; nothing,
+# as what it is about is chosen on the page itself; nothing at all.
+Asks = Literal["input", "prompts", "set", "model", "here", "nothing"]
 
 _FOLDER = Path(__file__).resolve().parents[2] / "pages"
 
@@ -41,13 +42,25 @@ class PageInfo:
         return _FOLDER / f"{self.name}.py"
 
     @property
+    def has_sidebar(self) -> bool:
+        """Whether anything is chosen there; without it would be an empty quarter of the screen."""
+        return self.asks not in ("here", "nothing")
+
+    @property
     def address(self) -> str:
         """The part of the link after the host."""
         return "" if self.name == "start" else self.name
 
 
 PAGES = (
-    PageInfo("start", "Headscope", ":material/visibility:", "", "", asks="model"),
+    PageInfo(
+        "start",
+        "Headscope",
+        ":material/visibility:",
+        "",
+        "What does every attention head of a language model do?",
+        asks="here",
+    ),
     PageInfo(
         "learn",
         "Learn",

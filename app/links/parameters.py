@@ -56,6 +56,8 @@ DEFAULT_PROMPT = (
     "house by the sea. Every morning Alice went down to the sea, and every evening her father "
     "told her a story."
 )
+# Said twice, so that heads which continue what has been seen before have something to do.
+PLAYED_PROMPT = " ".join(2 * ["Silver key, grey horse, seven apples."])
 # As many tokens, but the name does not come back: what a head made of that is gone.
 SECOND_PROMPT = DEFAULT_PROMPT.replace("Every morning Alice", "Every morning Emma")
 # Characters; chat programs cut longer addresses.
@@ -168,7 +170,7 @@ def _sweep_size(info: ModelInfo) -> tuple[int, int]:
 
 # The texts that a person types, and the most characters that a file may hold of each.
 PROMPTS = {
-    **dict.fromkeys(("prompt", "prompt2", "clean", "corrupt"), MAX_CHARACTERS),
+    **dict.fromkeys(("prompt", "prompt2", "clean", "corrupt", "against"), MAX_CHARACTERS),
     "lines": MAX_OWN_ROWS,
 }
 # All that visitors type, in their own words.
@@ -194,7 +196,7 @@ _OF_SEQUENCES = (
 _REPEATED = dict.fromkeys([page.name for page in PAGES if page.repeated], "repeated")
 # Pages that pick the head that they have most to say about.
 _PICKS = dict.fromkeys(
-    (*(*_TWO_HEADS, *_OVER_SETS, "activations", "training", "head", "corpus"),),
+    (*(*_TWO_HEADS, *_OVER_SETS, "activations", "training", "head", "corpus", "start"),),
     None,
 )
 _PICKS_LAYER = dict.fromkeys((*_PICKS, "neurons"), None)
@@ -207,7 +209,13 @@ PARAMETERS = (
         "a prompt, repeated tokens, or a set of prompts where there is a mean over it",
         begins=_REPEATED,
     ),
-    Parameter("prompt", DEFAULT_PROMPT, text_up_to(MAX_LINK_PROMPT), "the text of the prompt"),
+    Parameter(
+        "prompt",
+        DEFAULT_PROMPT,
+        text_up_to(MAX_LINK_PROMPT),
+        "the text of the prompt",
+        begins={"start": PLAYED_PROMPT},
+    ),
     Parameter(
         "length",
         USUAL_HALF,
@@ -269,6 +277,13 @@ PARAMETERS = (
         _ANSWERS,
         begins={"patching": " horse"},
         unset="",
+    ),
+    Parameter(
+        "against",
+        "",
+        text_up_to(MAX_LINK_PROMPT),
+        "corrupt prompt into which heads are patched",
+        ("attribution",),
     ),
     Parameter("set", "indirect-object", choice(*BUILT_IN, OWN_SET), "set of prompts", _WITH_SETS),
     Parameter(
@@ -368,12 +383,17 @@ PARAMETERS = (
         "dest",
         None,
         whole_number(0, 9999),
-        "destination explained, -1: strongest",
-        ("head",),
+        "destination asked about, -1: strongest",
+        ("head", "attention"),
         unset="-1",
     ),
     Parameter(
-        "src", None, whole_number(0, 9999), "its source, -1: the strongest", ("head",), unset="-1"
+        "src",
+        None,
+        whole_number(0, 9999),
+        "its source, -1: the strongest",
+        ("head", "attention"),
+        unset="-1",
     ),
     Parameter(
         "token",

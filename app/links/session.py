@@ -45,6 +45,7 @@ class _State:
     chosen: dict[str, Value] = field(default_factory=dict)  # what differs from a default, or did
     shown: dict[str, Value] = field(default_factory=dict)  # every value of the last run
     link: dict[str, list[str]] | None = None  # the address as we last wrote it
+    reported: set[str] = field(default_factory=set)  # what widgets have changed with this run
     page: str | None = None
     framed: bool = False  # another site shows the app and is told its address
     touched: bool = False  # `choose` was called since the last run
@@ -89,6 +90,7 @@ def read_session(page: str) -> tuple[dict[str, Value], list[str]]:
         state.chosen = {**typed, **chosen}
     else:
         notes = _take_changes(changed)
+    state.reported = set() if new_address else set(changed)
     if new_address or state.page != page or "input" in changed:
         # A widget of another page, or of sections for another input, has the same key and is not
         # the same widget: it would start empty unless its value is set anew, and one that is not
@@ -165,12 +167,14 @@ def widget_key(selection: Selection, parameter: str, shown: Value | None = None)
 
     Set in every run, not only where it differs: a browser that is slower than two runs never
     draws the first one, and would show a widget that only that one had given a value, and
-    report it, at its least value.
+    report it, at its least value. But for what the browser has just reported: told so, it would
+    take back what has been typed since.
     """
-    widget = widget_name(parameter)
+    state, widget = own_state(), widget_name(parameter)
     value = selection.values[parameter] if shown is None else shown
-    st.session_state[widget] = value
-    own_state().shown[parameter] = value
+    if parameter not in state.reported or st.session_state.get(widget) != value:
+        st.session_state[widget] = value
+    state.shown[parameter] = value
     return widget
 
 

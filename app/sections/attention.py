@@ -12,11 +12,14 @@ from analysis.definitions import PATTERN, SCORES, TARGETED
 from analysis.head import Head, all_heads
 from app.components.head_grid import HeadGridState, head_grid
 from app.compute import calls
+from app.frame.clicks import draw_linked_heads
 from app.frame.export import Exhibit, pattern_table
 from app.frame.frame import figure_frame, offer
 from app.frame.paper import grid_body, inline_svg, paper_grid, paper_pattern
 from app.links.selection import Selection
+from app.links.session import widget_key
 from app.links.subject import Subject
+from app.pickers.cell import cell_of
 from app.shell.page import move_view
 from app.shell.theme import palette
 from app.text import display_token
@@ -111,3 +114,48 @@ def draw_grid(
         at=",".join(map(str, view.tokens)),
         direction=view.direction,
     )
+
+
+def draw_who_attends(selection: Selection, sequence: int, labels: Sequence[str]) -> None:
+    """Every head by what it gives from one token to another."""
+    info = selection.info
+    heads = all_heads(info)
+    every = calls.patterns(selection, sequence, tuple(range(info.n_layers))).values[0]
+    focus = every[selection["layer"], selection["head"]]
+    dest, src = cell_of(selection, focus, _locked(selection, len(labels)))
+    names = [f"{i} {display_token(label)}" for i, label in enumerate(labels)]
+    with figure_frame(
+        Subject(selection, sequence=sequence, dest=dest, src=src),
+        "Which heads attend from this token to that one?",
+        f"Attention from {names[dest]} to {names[src]}, of every head; spread evenly it would be "
+        f"{1 / (dest + 1):.3f}.",
+        PATTERN,
+    ):
+        bar = st.container(horizontal=True)
+        for title, key, at, count in (
+            ("From (destination)", "dest", dest, len(labels)),
+            ("To (source)", "src", src, dest + 1),
+        ):
+            bar.selectbox(
+                title,
+                range(count),
+                format_func=names.__getitem__,
+                key=widget_key(selection, key, shown=at),
+                width=220,
+            )
+        values = every[:, :, dest, src]
+        ranked = sorted(heads, key=lambda head: -values[head.layer, head.head])
+        rows = [
+            {"Head": head.label, "Attention": float(values[head.layer, head.head])}
+            for head in ranked
+        ]
+        bars = st.column_config.ProgressColumn(format="%.3f", min_value=0, max_value=1)
+        draw_linked_heads(rows, ranked, "who attends", selection, {"Attention": bars})
+
+
+def _locked(selection: Selection, count: int) -> int | None:
+    """The token that is locked first, as a destination; None where none is."""
+    if selection["direction"] == "src" or not selection["at"]:
+        return None
+    first = int(selection["at"].split(",")[0])
+    return first if first < count else None

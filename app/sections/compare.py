@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
+from analysis.definitions import PATTERN_CHANGE
 from analysis.head import Head, all_heads
 from analysis.models.catalog import available_models
 from analysis.models.info import ModelInfo
 from app.components.pattern_pair import Pane
 from app.compute import calls
+from app.frame.clicks import draw_linked_heads
+from app.frame.frame import figure_frame, part
 from app.links.parameters import DEFAULT_PROMPT
 from app.links.selection import Selection
 from app.links.session import widget_key
@@ -89,6 +92,29 @@ def choose_sides(selection: Selection) -> tuple[Side, Side]:
                 return _two_prompts(selection, head)
             case _:
                 return _two_models(selection, head)
+
+
+def draw_changed(a: Side, b: Side) -> None:
+    """Every head by how much of its attention goes elsewhere on the second prompt."""
+    heads = all_heads(a.selection.info)
+    lengths = [calls.tokens_of(side.selection).length for side in (a, b)]
+    with (
+        figure_frame(
+            Subject(a.selection),
+            "Which heads changed most between the two prompts?",
+            "Place by place, the share of a head's attention that goes elsewhere on the second "
+            f"prompt: over the first {min(lengths)} places, of {lengths[0]} and {lengths[1]}.",
+            PATTERN_CHANGE,
+        ),
+        part(),
+    ):
+        change = calls.pattern_change(a.selection, b.selection)
+        ranked = sorted(heads, key=lambda head: -change[head.layer, head.head])
+        rows = [
+            {"Head": head.label, "Change": float(change[head.layer, head.head])} for head in ranked
+        ]
+        bars = st.column_config.ProgressColumn(format="%.3f", min_value=0, max_value=1)
+        draw_linked_heads(rows, ranked, "changed", a.selection, {"Change": bars})
 
 
 def remark(a: Side, b: Side) -> str:

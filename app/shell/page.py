@@ -70,8 +70,7 @@ def open_page(name: str) -> Selection:
         st.container(border=True).text(f"⚠ {note}")
     with st.container():  # in every run, so that what follows keeps its place
         _offer_repeated(selection)
-    # Where nothing is asked there is no sidebar: it would be an empty quarter of the screen.
-    aside, menu = (st.sidebar, st.sidebar) if page.asks != "nothing" else (st.container(), tools)
+    aside, menu = (st.sidebar, st.sidebar) if page.has_sidebar else (st.container(), tools)
     with st.sidebar:
         draw_sidebar(selection)
     draw_present(name, own_view(selection), _go_to_view, aside, menu)

@@ -202,6 +202,15 @@ def _draw_room(page: str, view: Link) -> None:
     st.button("Close the room", on_click=_close)
 
 
+def draw_room_door(page: str, view: Link) -> None:
+    """The way to a room of one's own, or what to do with the one that is open."""
+    if _state().key:
+        st.caption("Your room is open: its link and code are under Present.")
+        return
+    icon = ":material/co_present:"
+    st.button("Open a room", icon=icon, on_click=_open, args=(page, view), key="door")
+
+
 def _draw_held() -> None:
     """Keeps a room over a reload: its key for the browser, or the way back to presenting it."""
     state = _state()

@@ -1,10 +1,15 @@
-"""What a link shows of itself where it is posted: Open Graph tags in the page that is served.
+"""What is added to the page that every address begins with.
+
+That are Open Graph tags, which say what a link shows of itself where it is posted, and on the start
+page its first picture.
 
 A chat program that draws such a preview runs no script; it reads the tags. They name the page, the
 model and the head, and never what a person typed.
 """
 
+from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from urllib.parse import parse_qsl
 
 from starlette.datastructures import MutableHeaders
@@ -19,10 +24,11 @@ from app.links.parsers import Refused
 from app.text import display_token, escape_html
 
 _BY_ADDRESS = {page.address: page for page in PAGES}
-_OF_ALL = "See what every attention head of a language model does, from a prompt to a circuit."
 # Of a query string; a longer one is no link of ours.
 _LONGEST = 10_000
-_HEAD = b"<head>"
+_HEAD, _BODY = b"<head>", b"<body>"
+# What `app.shell.first_picture` has written.
+FIRST_PICTURE = Path(__file__).with_name("first_picture.html")
 
 
 def preview_tags(page: PageInfo, query: str, title: str) -> str:
@@ -37,7 +43,7 @@ def preview_tags(page: PageInfo, query: str, title: str) -> str:
     parts = [*([page.title] if page.name != "start" else []), *named, title]
     tags = {
         "og:title": " · ".join(parts),
-        "og:description": page.question or _OF_ALL,
+        "og:description": page.question,
         "og:site_name": title,
         "og:type": "website",
     }
@@ -72,6 +78,8 @@ def _named(query: str) -> list[str]:
 class LinkPreview:
     """ASGI middleware that puts `preview_tags` into the page that every address begins with.
 
+    The start page also gets its first picture, if the address asks for nothing else.
+
     Args:
         app: What answers.
         title: The name of this server.
@@ -79,6 +87,7 @@ class LinkPreview:
 
     def __init__(self, app: ASGIApp, title: str) -> None:
         self._app, self._title = app, title
+        self._picture = FIRST_PICTURE.read_bytes()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -92,14 +101,16 @@ class LinkPreview:
         tags = preview_tags(page, query, self._title).encode()
         # Packed, it could not be added to; it is two kilobytes.
         plain = [each for each in scope["headers"] if each[0] != b"accept-encoding"]
-        await self._app({**scope, "headers": plain}, receive, _Adding(send, tags).send)
+        picture = self._picture if page.name == "start" and not query else b""
+        adding = _Adding(send, {_HEAD: tags, _BODY: picture})
+        await self._app({**scope, "headers": plain}, receive, adding.send)
 
 
 class _Adding:
-    """Sends an answer on, with tags in it if it is a page."""
+    """Sends an answer on, with more after some of its tags if it is a page."""
 
-    def __init__(self, send: Send, tags: bytes) -> None:
-        self._send, self._tags = send, tags
+    def __init__(self, send: Send, after: Mapping[bytes, bytes]) -> None:
+        self._send, self._after = send, after
         self._start: Message | None = None  # of a page, held until its body is there
         self._body = b""
 
@@ -113,7 +124,9 @@ class _Adding:
             self._body += message.get("body", b"")
             if message.get("more_body", False):
                 return
-            body = self._body.replace(_HEAD, _HEAD + self._tags, 1)
+            body = self._body
+            for tag, more in self._after.items():
+                body = body.replace(tag, tag + more, 1)
             MutableHeaders(scope=self._start)["content-length"] = str(len(body))
             await self._send(self._start)
             await self._send({"type": "http.response.body", "body": body})

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from urllib.parse import urlencode, urlsplit
 
+import numpy as np
 import segno
 import streamlit as st
 
@@ -20,6 +21,7 @@ _NAMES = {
     "prompt2": "second prompt",
     "clean": "clean prompt",
     "corrupt": "corrupt prompt",
+    "against": "corrupt prompt",
     "lines": "list of rows",
 }
 
@@ -52,10 +54,20 @@ def iframe_code(link: str, title: str) -> str:
 @lru_cache(128)
 def qr_code(link: str) -> str | None:
     """A QR code as SVG, black on white in either theme; None if the link is too long."""
+    code = _code(link)
+    return code and str(code.svg_inline(scale=4, border=4, dark="#000", light="#fff"))
+
+
+def qr_modules(link: str) -> np.ndarray | None:
+    """The same code as its modules, true where they are black: [row, column]."""
+    code = _code(link)
+    return code and np.array([list(row) for row in code.matrix], bool)
+
+
+def _code(link: str) -> segno.QRCode | None:
     if len(link.encode()) > MAX_QR:
         return None
-    code = segno.make(link, error="l", micro=False)
-    return str(code.svg_inline(scale=4, border=4, dark="#000", light="#fff"))
+    return segno.make(link, error="l", micro=False)
 
 
 def view_file(page: str, view: Mapping[str, str]) -> bytes:

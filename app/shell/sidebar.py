@@ -20,9 +20,23 @@ from app.shell.other_models import draw_other_models
 
 def draw_sidebar(selection: Selection) -> None:
     """The pickers of model and input, as far as the page is about them."""
-    asks = page_info(selection.page).asks
-    if asks == "nothing":
+    page = page_info(selection.page)
+    if not page.has_sidebar:
         return
+    pick_model(selection)
+    if page.asks in ("input", "prompts"):
+        _choose_input(selection)
+    if selection.over_set:
+        _draw_set(selection)
+        _draw_bos(selection)
+    elif page.asks == "prompts":
+        _draw_bos(selection)
+    elif page.asks == "input":
+        _draw_input(selection)
+
+
+def pick_model(selection: Selection) -> None:
+    """The picker of the model, and the models that are not here."""
     st.selectbox(
         "Model",
         _picker(selection.info),
@@ -30,15 +44,6 @@ def draw_sidebar(selection: Selection) -> None:
         key=widget_key(selection, "model"),
     )
     draw_other_models(lambda name: choose(model=name))
-    if asks in ("input", "prompts"):
-        _choose_input(selection)
-    if selection.over_set:
-        _draw_set(selection)
-        _draw_bos(selection)
-    elif asks == "prompts":
-        _draw_bos(selection)
-    elif asks == "input":
-        _draw_input(selection)
 
 
 def _choose_input(selection: Selection) -> None:

@@ -65,6 +65,14 @@ def test_a_dossier_opens_from_its_address(app: str, page: Page) -> None:
         "Who it works with",
     ):
         heading(page, section)
+    wait_until_done(page)
+    contents = page.locator(".st-key-contents")
+    links = contents.get_by_role("link")
+    expect(links).to_have_count(8)
+    for link in links.all():
+        link.click()
+        expect(page.locator(f"h3{link.get_attribute('href')}")).to_be_in_viewport()
+        expect(contents).to_be_in_viewport()
     expect(page.get_by_text("⚠")).to_have_count(0)
     expect(page.get_by_text("Something went wrong")).to_have_count(0)
 

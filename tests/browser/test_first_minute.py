@@ -6,8 +6,8 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from app.links.pages import page_info
-from app.links.parameters import DEFAULT_PROMPT
-from tests.browser.conftest import open_from_menu, wait_until_done
+from app.links.parameters import DEFAULT_PROMPT, PLAYED_PROMPT
+from tests.browser.conftest import OpenPage, open_from_menu, wait_until_done
 from tests.browser.test_app import go, heading
 
 pytestmark = pytest.mark.browser
@@ -17,6 +17,46 @@ OWN = "Mr. Darcy met Mr. Bingley, and Mr. Bingley met Jane."
 
 def prompt_box(page: Page) -> Locator:
     return page.get_by_label("Prompt", exact=True).and_(page.locator("textarea"))
+
+
+def test_the_first_page_plays_a_text_until_somebody_types(app: str, open_page: OpenPage) -> None:
+    page = open_page()
+    go(page, app)
+    expect(page.locator("#first-picture")).to_have_count(0, timeout=60_000)
+    grid = page.locator(".hg")
+    # Token by token, from the middle of the 25; then from there again.
+    for upto in ("14", "25", "14"):
+        expect(grid).to_have_attribute("data-upto", upto, timeout=60_000)
+    expect(page.locator(".hg-token.is-ahead").first).to_be_visible()
+    prompt_box(page).press("End")
+    prompt_box(page).press_sequentially(" Grey horse")
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+    expect(page.locator(".hg-token.is-ahead")).to_have_count(0)
+    # A pause is enough; nothing has to be pressed.
+    expect(page.locator(".hg-token")).to_have_count(28, timeout=60_000)
+    expect(page).to_have_url(re.compile("Grey"))
+    prompt_box(page).press_sequentially(" ran.")
+    expect(page.locator(".hg-token")).to_have_count(30, timeout=60_000)
+    assert prompt_box(page).input_value() == f"{PLAYED_PROMPT} Grey horse ran."
+    word = page.get_by_role("button", name=re.compile("^induction: "))
+    word.hover()
+    expect(page.locator(".hg-thumb.is-lit").first).to_be_visible()
+    lit = page.locator(".hg-thumb.is-lit").count()
+    assert lit + page.locator(".hg-thumb.is-dim").count() == 16
+    expect(word).to_have_attribute("aria-label", re.compile(f"{lit} heads above"))
+    expect(grid).to_have_attribute("data-shown", "L1H1")
+
+
+def test_nothing_moves_by_itself_for_who_asks_for_less_motion(
+    app: str, open_page: OpenPage
+) -> None:
+    page = open_page(reduced_motion="reduce")
+    go(page, app)
+    play = page.get_by_role("button", name="Play")
+    expect(play).to_be_visible(timeout=60_000)
+    expect(page.locator(".hg-token.is-ahead")).to_have_count(0)
+    play.click()
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
 
 
 def type_prompt(page: Page, text: str) -> None:
@@ -39,7 +79,7 @@ def test_a_typed_prompt_goes_along_and_a_preset_opens_what_it_says(app: str, pag
     heading(page, "Second half: seen before, so predicted")
     # A preset whose values are all defaults: its link was the menu's.
     open_from_menu(page, "start")
-    page.get_by_role("link", name="Open in Attention").click()
+    page.get_by_role("link", name="A story").click()
     heading(page, "Attention")
     wait_until_done(page)
     expect(prompt_box(page)).to_have_value(DEFAULT_PROMPT)

@@ -206,6 +206,9 @@ def test_tab_visits_the_grid_once_then_picture_direction_and_text(page: Page, se
     open_grid(page, serve(APP))
     head(page, "L0H0").focus()
     page.keyboard.press("Tab")
+    for word in page.locator(".hg-word").all():
+        expect(word).to_be_focused()
+        page.keyboard.press("Tab")
     expect(page.locator(".hg-picture")).to_be_focused()
     page.keyboard.press("Tab")
     expect(page.get_by_role("button", name="destination → source")).to_be_focused()

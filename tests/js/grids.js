@@ -32,6 +32,7 @@ export function gridOf(patterns, header = {}) {
       note: "",
       height: 560,
       report: true,
+      player: "none",
       limits: { locked: 6, tokens: 16 },
       command: { number: 0, focus: "L0H0", locked: [], tokens: [], direction: "dest" },
       ...header,

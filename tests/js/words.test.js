@@ -4,7 +4,7 @@ import { test } from "node:test";
 
 import { tokenWeights } from "../../app/components/head_grid/js/grid_data.js";
 import {
-  badgesOf, cellSentence, shortNames, statusParts, thumbWords, valueText,
+  badgesOf, cellSentence, headsOfKind, shortNames, statusParts, thumbWords, valueText,
 } from "../../app/components/head_grid/js/words.js";
 import { el } from "../../app/components/js/elements.js";
 import { makePair, mapsOf } from "../../app/components/pattern_pair/js/pair_data.js";
@@ -25,13 +25,24 @@ test("a head is marked above the threshold of a score, not at it or without one"
   const one = [[1]];
   const scores = { [name]: [0.5, 0.4, null] };
   const data = gridOf([one, one, one], { scores, marks: { [name]: 0.4 } });
-  const badges = [0, 1, 2].map((head) => badgesOf(data, head));
+  const badges = badgesOf(data);
   assert.deepEqual(badges, [[{ name, short: "<", score: 0.5, kind: 0 }], [], []]);
-  assert.deepEqual(badgesOf({ ...data, marks: { [name]: -1 } }, 2), []);
+  assert.deepEqual(badgesOf({ ...data, marks: { [name]: -1 } })[2], []);
   const { spoken, tooltip } = thumbWords(data, 0, badges[0]);
   assert.equal(spoken, `Layer 0 head 0, marked ${name}, ${name} 0.50`);
   assert.equal(tooltip, `L0H0\n${name} 0.50`);
   assert.equal(thumbWords(data, 2, badges[2]).tooltip, "L0H2");
+});
+
+test("what is rare comes first, and a word leads to its strongest head", () => {
+  const one = [[1]];
+  const scores = { first: [0.9, 0.8, 0.7], induction: [0.5, 0.1, 0.6] };
+  const data = gridOf([one, one, one], { scores, marks: { first: 0.4, induction: 0.4 } });
+  const badges = badgesOf(data);
+  const names = badges.map((own) => own.map(({ name: kind }) => kind));
+  assert.deepEqual(names, [["induction", "first"], ["first"], ["induction", "first"]]);
+  assert.deepEqual(headsOfKind(badges, 1), [2, 0]);
+  assert.deepEqual(headsOfKind(badges, 2), []);
 });
 
 test("a value is read with four decimals, and what is drawn beside it", () => {

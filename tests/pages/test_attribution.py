@@ -13,7 +13,7 @@ from analysis.logits.attribution import logit_attribution
 from analysis.models.loading import load_model
 from analysis.runs.inputs import tokenize
 from app.figures import attribution as figures
-from app.sections import attribution as section
+from app.sections.attribution import components as section
 from app.text import display_token
 from tests.pages.frames import Frames, frames_of
 from tests.pages.test_ablation import press
@@ -58,7 +58,7 @@ def test_the_end_of_a_prompt_is_explained_by_the_models_own_guess(open_at: Open)
     guess = model.tokenizer.decode([int(logits.argmax())])
     shown = f"“{display_token(guess)}”, the model's own top guess for what comes next"
     assert shown in captions(app)
-    assert titles(app)[0] == "One position: after “·the”"
+    assert titles(app)[:2] == ["Who made it say this?", "One position: after “·the”"]
     assert app.slider(key="view.position").value == tokens.length - 1
     bars = re.search(r"the bars sum to (-?[0-9.]+)\.", captions(app))
     assert bars
@@ -85,7 +85,7 @@ def test_where_the_foil_comes_next_anyway_no_difference_is_drawn(open_at: Open) 
 def test_heads_are_ranked_with_sign_and_share_and_lead_to_themselves(open_at: Open) -> None:
     app = open_at("attribution", model=GELU, prompt=PROMPT, position="4")
     expect_well(app)
-    (table,) = app.main.dataframe
+    _, table = app.main.dataframe
     model = load_model(GELU)
     found = logit_attribution(model, tokenize(model, PROMPT))
     values = dict(zip(found.labels, found.values[0, 4], strict=True))
@@ -116,6 +116,7 @@ def test_many_layers_begin_with_their_totals(
 ) -> None:
     frames = frames_of("attribution", model=model, prompt=PROMPT)
     assert [frame.title for frame in frames] == [
+        "Who made it say this?",
         "One position: after “·the”",
         next(frame.title for frame in frames if frame.title.endswith(", opened")),
         "Heads, by what they add after “·the”",
@@ -154,7 +155,7 @@ def test_a_layer_is_opened_by_choice_and_by_link(open_at: Open) -> None:
     assert "Layer 0, opened" in titles(linked)
     (chart,) = [
         json.loads(c.proto.spec) for c in linked.get("plotly_chart") if "view" not in c.proto.id
-    ][1:2]
+    ][2:3]
     assert chart["data"][0]["x"] == [*(f"L0H{head}" for head in range(6)), "MLP0"]
 
 
@@ -175,3 +176,71 @@ def test_a_large_lens_is_drawn_once_it_is_asked_for(
     assert charts(app) == at_once
     app.text_area(key="view.prompt").set_value(f"{PROMPT} mat").run()
     assert charts(app) == at_once - 1
+
+
+CLEAN = "The red house and the old horse were near the river, and we all loved the red"
+CORRUPT = CLEAN.replace("red house", "old house").replace("old horse", "red horse")
+
+
+def test_who_made_it_say_this_is_tested_by_ablation_and_by_patching(open_at: Open) -> None:
+    """What a head adds is not all that it does: one of layer 0 adds nothing and is needed most."""
+    app = open_at("attribution", prompt=CLEAN, against=CORRUPT)
+    expect_well(app)
+    assert said(app) == []
+    table = app.main.dataframe[0].value
+    heads = [urlsplit(address).fragment for address in table["Head"]]
+    assert heads[:2] == ["L1H1", "L1H4"]
+    added = table.set_index(np.array(heads))
+    assert added["Reads most from"]["L1H1"] == "3 “·house”"
+    model = load_model("attn-only-2l")
+    clean, corrupt = (tokenize(model, text) for text in (CLEAN, CORRUPT))
+    (house,), (horse,) = (
+        model.tokenizer.encode(text, add_special_tokens=False) for text in (" house", " horse")
+    )
+
+    def silent(z, hook):  # noqa: ANN001, ANN202
+        z[:, :, 0] = 0
+        return z
+
+    point = "blocks.0.attn.hook_z"
+    whole = model.bridge(clean.tensor)[0, -1, house]
+    without = model.bridge.run_with_hooks(clean.tensor, fwd_hooks=[(point, silent)])[0, -1, house]
+    assert added["Without it"]["L0H0"] == pytest.approx(float(without - whole), abs=1e-3)
+    assert abs(added["Adds"]["L0H0"]) < 0.5 < abs(added["Without it"]["L0H0"])
+    kept = {}
+
+    def keep(z, hook):  # noqa: ANN001, ANN202
+        kept["z"] = z.clone()
+
+    def put(z, hook):  # noqa: ANN001, ANN202
+        z[:, :, 0] = kept["z"][:, :, 0]
+        return z
+
+    def difference(logits) -> float:  # noqa: ANN001
+        return float(logits[0, -1, house] - logits[0, -1, horse])
+
+    at_best = difference(model.bridge.run_with_hooks(clean.tensor, fwd_hooks=[(point, keep)]))
+    at_worst = difference(model.bridge(corrupt.tensor))
+    back = difference(model.bridge.run_with_hooks(corrupt.tensor, fwd_hooks=[(point, put)]))
+    share = (back - at_worst) / (at_best - at_worst)
+    assert added["Brings back"]["L0H0"] == pytest.approx(share, abs=1e-3)
+    (link,) = [each for each in app.main.get("page_link") if "every path" in each.proto.label]
+    assert parse_qs(link.proto.query_string)["corrupt"] == [CORRUPT]
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"against": CORRUPT, "position": "5"}, "choose the last position"),
+        ({"against": CLEAN}, "nothing to bring back"),
+        ({"against": "The old house"}, "tokens"),
+    ],
+)
+def test_a_corrupt_prompt_that_cannot_be_patched_into_is_one_sentence(
+    open_at: Open, values: dict[str, str], sentence: str
+) -> None:
+    app = open_at("attribution", prompt=CLEAN, **values)
+    expect_well(app)
+    assert [text for text in said(app) if sentence in text]
+    assert "Brings back" not in app.main.dataframe[0].value
+    assert app.text_area(key="view.against").value == values["against"]

@@ -7,7 +7,7 @@ import pytest
 
 from app.links.link import link_parameters, whole_link
 from app.links.pages import PAGES
-from app.links.parameters import DEFAULT_PROMPT
+from app.links.parameters import DEFAULT_PROMPT, PLAYED_PROMPT
 from app.shell.presets import PRESETS
 from tests.pages.test_pages import (  # noqa: F401 - open_at is a fixture
     Open,
@@ -83,8 +83,8 @@ def test_a_preset_opens_what_it_says_whatever_was_in_the_session(
     app = open_at("tokens", model="gelu-4l", layer="3", head="2")
     app.text_area(key="view.prompt").set_value(OWN).run()
     app.switch_page("pages/start.py").run()
-    links = [link.proto.query_string for link in app.main.get("page_link")]
-    assert all(links)
+    links = {link.proto.label: link.proto.query_string for link in app.main.get("page_link")}
+    assert links[f"**{preset.title}**"]
     for key in list(app.query_params):
         del app.query_params[key]
     for key, value in whole_link(preset.page, preset.values).items():
@@ -100,12 +100,12 @@ def test_a_preset_opens_what_it_says_whatever_was_in_the_session(
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_sidebar_asks_for_what_its_page_is_about(open_at: Open, page) -> None:  # noqa: ANN001, F811
     found = asked_for(open_at(page.name))
-    assert ("view.model" in found) == (page.asks != "nothing")
+    assert ("view.model" in found) == page.has_sidebar
     assert ("view.input" in found) == (page.asks in ("input", "prompts"))
-    assert ("view.bos" in found) <= (page.asks not in ("model", "nothing"))
+    assert ("view.bos" in found) <= (page.asks not in ("model", "here", "nothing"))
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.asks != "input"])
+@pytest.mark.parametrize("page", [page for page in PAGES if page.asks not in ("input", "here")])
 def test_what_a_page_does_not_ask_for_changes_nothing_on_it(open_at: Open, page) -> None:  # noqa: ANN001, F811
     """A prompt that cannot be read is no matter of theirs."""
     app = open_at(page.name, input="prompt", prompt=" ")
@@ -249,3 +249,29 @@ def test_controls_speak_plain_english(
     shown = " ".join([*labels, *(caption.value for caption in app.caption)])
     for jargon in ("S, tokens", "Across", "less the sum", "e-0", "e+0"):
         assert jargon not in shown
+
+
+def test_the_start_page_is_about_the_text_in_its_box(open_at: Open) -> None:  # noqa: F811
+    """Whatever the session's input is, and what is typed there goes along."""
+    app = open_at("start", input="repeated")
+    expect_well(app)
+    assert app.text_area(key="view.prompt").value == PLAYED_PROMPT
+    assert [link.proto.label for link in app.main.get("page_link")][0] == "Open L1H1"
+    app.text_area(key="view.prompt").set_value(OWN).run()
+    expect_well(app)
+    app.switch_page("pages/finder.py").run()
+    expect_well(app)
+    assert address(app)["prompt"] == OWN
+    assert app.text_area(key="view.prompt").value == OWN
+    empty = open_at("start", prompt=" ")
+    assert [text.value for text in empty.text if "no text yet" in text.value]
+    assert [link for link in empty.main.get("page_link") if "lesson" in link.proto.label]
+
+
+def test_the_model_of_the_start_page_is_chosen_in_its_card(open_at: Open) -> None:  # noqa: F811
+    app = open_at("start")
+    app.selectbox(key="view.model").set_value("gelu-4l").run()
+    expect_well(app)
+    assert address(app) == {"model": "gelu-4l"}
+    (card,) = [each for each in app.expander if each.label.startswith("The model")]
+    assert card.label == "The model: GELU, 4 layers · 4 layers of 6 heads"

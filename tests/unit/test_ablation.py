@@ -62,6 +62,13 @@ def entry_losses(model, tokens):
 
 def plain_losses(model, tokens, ablated=None, method="zero"):
     """The same for an attention-only model written out in a few lines, which know no hook."""
+    logits = plain_logits(model, tokens, ablated, method)[:, :-1]
+    following = tokens.tensor[:, 1:]
+    return functional.cross_entropy(logits.transpose(1, 2), following, reduction="none").numpy()
+
+
+def plain_logits(model, tokens, ablated=None, method="zero"):
+    """Its logits [batch, pos, d_vocab]."""
     weights = {name: value.double() for name, value in model.bridge.state_dict().items()}
     ids = tokens.tensor
     n = tokens.length
@@ -86,10 +93,7 @@ def plain_losses(model, tokens, ablated=None, method="zero"):
             weights[f"blocks.{layer}.attn.o.weight"],
             weights[f"blocks.{layer}.attn.o.bias"],
         )
-    logits = functional.linear(resid, weights["unembed.weight"], weights["unembed.bias"])
-    return functional.cross_entropy(
-        logits[:, :-1].transpose(1, 2), ids[:, 1:], reduction="none"
-    ).numpy()
+    return functional.linear(resid, weights["unembed.weight"], weights["unembed.bias"])
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from analysis.errors import AnalysisError
-from analysis.heads.distances import distance_profile, resting_attention
+from analysis.heads.distances import distance_profile, pattern_change, resting_attention
 from analysis.heads.scores import head_scores
 from analysis.models.loading import HeadModel
 from analysis.runs.inputs import Tokens, repeated_tokens, tokenize
@@ -71,3 +71,16 @@ def test_what_cannot_be_summed_up_is_refused(attention_only: HeadModel, tokens: 
     for function in (distance_profile, resting_attention):
         with pytest.raises(ValueError, match="but 2 x 17 tokens"):
             function(patterns, tokens)
+
+
+def test_a_pattern_changes_by_the_attention_that_goes_elsewhere() -> None:
+    """By hand: row 1 moves .25 of its attention, row 2 all of it; row 0 cannot."""
+    one = np.array([[1, 0, 0], [0.5, 0.5, 0], [1, 0, 0]], np.float32)
+    other = np.array([[1, 0, 0], [0.75, 0.25, 0], [0, 0.5, 0.5]], np.float32)
+    before, after = (Patterns(each[None, None, None], (0,)) for each in (one, other))
+    assert pattern_change(before, after).tolist() == [[(0.25 + 1) / 2]]
+    assert pattern_change(before, before).tolist() == [[0]]
+    shorter = Patterns(other[None, None, None, :2, :2], (0,))
+    assert pattern_change(before, shorter).tolist() == [[0.25]]
+    with pytest.raises(AnalysisError, match="one token"):
+        pattern_change(before, Patterns(one[None, None, None, :1, :1], (0,)))

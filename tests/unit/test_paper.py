@@ -7,7 +7,8 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
-from app.frame.paper import COLUMN, PAGE, grid_body, paper_grid, paper_pattern
+from app.frame.paper import COLUMN, PAGE, grid_body, paper_grid, paper_passport, paper_pattern
+from app.shell.share import qr_modules
 from app.text import short_token
 from app.theme import LIGHT
 from tests.hostile import HOSTILE
@@ -104,3 +105,23 @@ def test_the_grid_has_all_heads_their_scale_the_tokens_and_where_they_come_from(
     pictures = list(drawing.iter(f"{SVG}image"))
     assert len(pictures) == 6
     assert all(p.get("href", "").startswith("data:image/png;base64,") for p in pictures)
+
+
+def test_a_passport_has_the_code_of_its_link() -> None:
+    """Its black squares are the modules that another reading of the standard gives."""
+    link = "http://127.0.0.1:8501/head?layer=1&head=4"
+    modules = qr_modules(link)
+    assert modules is not None
+    drawing = ET.fromstring(
+        paper_passport(np.eye(4, dtype=np.float32), "L1H4", "a head", "model", modules)
+    )
+    (path,) = [each for each in drawing.iter() if each.tag.endswith("path")]
+    found = {(int(y), int(x)) for x, y in re.findall(r"M(\d+) (\d+)h", path.get("d") or "")}
+    size = len(modules)
+    assert found == {(y, x) for y in range(size) for x in range(size) if modules[y, x]}
+    # The three corners that every reader looks for.
+    for top, left in ((0, 0), (0, size - 7), (size - 7, 0)):
+        assert modules[top, left : left + 7].all() and modules[top + 3, left + 3]
+        assert not modules[top + 1, left + 1 : left + 6].any()
+    assert qr_modules("http://127.0.0.1/" + "x" * 1000) is None
+    assert b"<path" not in paper_passport(np.eye(4), "L1H4", "a head", "model")

@@ -4,11 +4,14 @@ import html
 import re
 from typing import Any
 from urllib.parse import urlencode
+from urllib.request import urlopen
 
 import pytest
+from PIL import Image
 
 from app.links.pages import PAGES, page_info
-from app.shell.preview import LinkPreview, preview_tags
+from app.shell.first_picture import first_picture
+from app.shell.preview import FIRST_PICTURE, LinkPreview, preview_tags
 from tests.hostile import HOSTILE
 from tests.loops import finish
 
@@ -25,7 +28,7 @@ def tags_of(page: str, query: str = "") -> dict[str, str]:
 def test_a_page_says_its_title_and_question(page) -> None:  # noqa: ANN001
     tags = tags_of(page.name)
     assert page.title in tags["og:title"] and tags["og:title"].count("Headscope") == 1
-    assert tags["og:description"] == page.question or page.name == "start"
+    assert tags["og:description"] == page.question
     assert tags["og:description"]
 
 
@@ -45,7 +48,7 @@ def test_hostile_links_name_nothing_of_theirs(text: str) -> None:
     assert tags_of("head", "&".join(["a=1"] * 5000))["og:title"] == "Head · Headscope"
 
 
-PAGE = b"<!doctype html><html><head><title>x</title></head></html>"
+PAGE = b"<!doctype html><html><head><title>x</title></head><body></body></html>"
 
 
 def served(path: str, kind: str = "text/html", query: bytes = b"") -> tuple[dict[str, str], bytes]:
@@ -78,3 +81,20 @@ def test_a_page_is_served_with_its_tags_and_its_length(path: str) -> None:
 def test_other_answers_stay_as_they_are() -> None:
     assert served("/static/app.js")[1] == PAGE
     assert served("/head", "application/json")[1] == PAGE
+
+
+def test_the_start_page_brings_its_first_picture_where_nothing_else_is_asked_for() -> None:
+    picture = FIRST_PICTURE.read_bytes()
+    assert b"<body>" + picture in served("/")[1]
+    for path, query in (("/", b"model=gelu-4l"), ("/attention", b""), ("/static/app.js", b"")):
+        assert b"first-picture" not in served(path, query=query)[1]
+
+
+def test_the_first_picture_is_of_what_comes_with_the_first_model() -> None:
+    """It was written by `python -m app.shell.first_picture`; no model is loaded for it."""
+    written = FIRST_PICTURE.read_text(encoding="utf-8")
+    assert written == first_picture()
+    for address in re.findall(r'"(data:[^"]+)"', written):
+        with urlopen(address) as png, Image.open(png) as image:  # noqa: S310 - holds all of it
+            assert image.size == (8 * 25 + 7, 2 * 25 + 1)
+    assert "http" not in written

@@ -60,6 +60,7 @@ VALUES = {
     "model2": "attn-only-2l",
     "clean": "one <b>clean</b>",
     "corrupt": "and one & corrupt",
+    "against": "and one more & corrupt",
     "patch": "resid_pre",
     "column": 5,
     "exact": "top",
@@ -256,7 +257,8 @@ def test_hostile_text_is_a_prompt_like_any_other_and_nothing_else(text: str) -> 
     values, notes = parse_link("attribution", link)
     assert values.get("prompt") == text
     free_text = {"prompt", "prompt2", "answer", "foil", "token", "model", "model2"}
-    free_text |= {"find", "point", "ids", "clean", "corrupt", "term", "lines", "to", "of"}
+    free_text |= {"find", "point", "ids", "clean", "corrupt", "against", "term", "lines"}
+    free_text |= {"to", "of"}
     assert set(values) <= free_text
     assert not [note for note in notes if set("\x00\x1b\u202e\u2028") & set(note)]
 

@@ -310,7 +310,7 @@ def test_what_comes_with_a_model_is_what_it_computes(
     # What heads do over a text is large, 6 MB for all models together; all else is small.
     sizes = sorted(file.stat().st_size for file in files)
     assert sizes[-1] < 3_500_000
-    assert sum(sizes[:-1]) < 100_000
+    assert sum(sizes[:-1]) < 130_000
     for question, value in computed.items():
         found = from_bytes(question, shipped_file(info.folder, question).read_bytes())
         if isinstance(value, analysis.HeadScores):  # a score may be newer than the file

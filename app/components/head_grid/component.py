@@ -12,7 +12,13 @@ from streamlit.components.v2.types import ComponentRenderer
 
 from analysis.head import Head
 from app.components.head_grid.packing import assemble, extent, rescaled_rows
-from app.components.head_grid.view import MAX_LOCKED, MAX_LOCKED_TOKENS, Exchange, HeadGridState
+from app.components.head_grid.view import (
+    MAX_LOCKED,
+    MAX_LOCKED_TOKENS,
+    Exchange,
+    HeadGridState,
+    Player,
+)
 from app.components.scripts import joined
 
 _FOLDER = Path(__file__).parent
@@ -39,6 +45,7 @@ def head_grid(
     view: HeadGridState | None = None,
     height: int = 560,
     report: bool = True,
+    player: Player = "none",
 ) -> HeadGridState:
     """All heads of one sequence as small pictures, one of them large, and the text below.
 
@@ -60,6 +67,8 @@ def head_grid(
             that is neither what it asked before nor what this function returned.
         height: Room for the grid and the large picture, in pixels.
         report: Whether the browser reports the view at all.
+        player: "ready": the text can be played token by token; "playing": that begins by itself,
+            unless the browser asks for less motion. With a player there are no settings.
 
     Returns:
         The view, checked and complete: `focus` is one of the heads.
@@ -94,6 +103,7 @@ def head_grid(
         note=shown.note,
         height=height,
         report=report,
+        player=player,
         command={"number": exchange.number, **exchange.command.to_json()},
     )
     _component()(key=key, data=payload, on_view_change=_ignore)
@@ -111,6 +121,7 @@ def grid_payload(
     note: str,
     height: int,
     report: bool,
+    player: Player = "none",
     command: Mapping[str, Any],
 ) -> bytes:
     """What the browser gets: see `packing`, and `GridHeader` in `js/grid_data.js`."""
@@ -123,6 +134,7 @@ def grid_payload(
         "note": note,
         "height": height,
         "report": report,
+        "player": player,
         "limits": {"locked": MAX_LOCKED, "tokens": MAX_LOCKED_TOKENS},
         "command": command,
     }

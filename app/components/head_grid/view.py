@@ -7,6 +7,7 @@ from typing import Any, Literal
 from analysis.head import Head
 
 Direction = Literal["dest", "src"]
+Player = Literal["none", "ready", "playing"]
 # Overlaid colours of more heads than this cannot be told apart.
 MAX_LOCKED = 6
 # The same bound for tokens keeps a link short.

@@ -2,6 +2,7 @@
 
 from app.compute.calls.ablation import ablation_estimate as ablation_estimate
 from app.compute.calls.ablation import ablation_sweep as ablation_sweep
+from app.compute.calls.ablation import answer_ablation as answer_ablation
 from app.compute.calls.ablation import head_ablation as head_ablation
 from app.compute.calls.ablation import joint_ablation as joint_ablation
 from app.compute.calls.ablation import offset_ablation as offset_ablation
@@ -28,6 +29,7 @@ from app.compute.calls.corpus import read_whole as read_whole
 from app.compute.calls.corpus import window_losses as window_losses
 from app.compute.calls.heads import distance_profile as distance_profile
 from app.compute.calls.heads import loss as loss
+from app.compute.calls.heads import pattern_change as pattern_change
 from app.compute.calls.heads import patterns as patterns
 from app.compute.calls.heads import profiles as profiles
 from app.compute.calls.heads import reference_scores as reference_scores
@@ -57,6 +59,7 @@ from app.compute.calls.roles import role_scores as role_scores
 from app.compute.calls.roles import verdict as verdict
 from app.compute.calls.tokens import logit_lens as logit_lens
 from app.compute.calls.tokens import next_token_stats as next_token_stats
+from app.compute.calls.tokens import next_tokens as next_tokens
 from app.compute.calls.tokens import single_token as single_token
 from app.compute.calls.tokens import token_labels as token_labels
 from app.compute.calls.tokens import typed_ids as typed_ids

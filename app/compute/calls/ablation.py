@@ -9,7 +9,7 @@ import analysis
 from analysis.head import Head
 from app.compute.admission import Nobody, memory_errors_said
 from app.compute.ask import Progress, ask, bytes_needed, key_of
-from app.compute.calls.inputs import of_tokens, tokens_of
+from app.compute.calls.inputs import of_sequence, of_tokens, tokens_of
 from app.compute.imports import import_all
 from app.compute.question import Question
 from app.compute.server import current_server
@@ -18,6 +18,7 @@ from app.links.selection import Selection
 
 if TYPE_CHECKING:
     from analysis.effects.ablation import HeadAblation, PairAblation, SetAblation
+    from analysis.effects.answer import AnswerAblation
     from analysis.effects.estimate import AblationEstimate
     from analysis.effects.knockout import OffsetAblation, TargetedAblation
     from analysis.effects.replacements import Method
@@ -30,6 +31,7 @@ OFFSET_ABLATION = Question("offset_ablation", lambda: analysis.offset_ablation)
 ABLATE_EACH = Question("ablate_each", lambda: analysis.ablate_each)
 ABLATE_HEAD = Question("ablate_head", lambda: analysis.ablate_head)
 TARGETED_ABLATION = Question("targeted_ablation", lambda: analysis.targeted_ablation, logits="none")
+ANSWER_ABLATION = Question("answer_ablation", lambda: analysis.answer_ablation)
 ABLATION_ESTIMATE = Question(
     "ablation_estimate", lambda: analysis.ablation_estimate, logits="slopes"
 )
@@ -89,6 +91,18 @@ def head_ablation(selection: Selection, head: Head, method: str) -> HeadAblation
     return of_tokens(
         ABLATE_HEAD, selection, head, known_method(method), seed=known_swap(selection, method)
     )
+
+
+def answer_ablation(
+    selection: Selection,
+    sequence: int,
+    heads: tuple[Head, ...],
+    dest: int,
+    answer: int,
+    foil: int | None,
+) -> AnswerAblation:
+    """What an answer's logit loses without each head, on one of the view's sequences."""
+    return of_sequence(ANSWER_ABLATION, selection, sequence, heads, dest, answer, foil)
 
 
 def targeted_ablation(selection: Selection, target: Head, progress: Progress) -> TargetedAblation:

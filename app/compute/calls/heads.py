@@ -84,6 +84,14 @@ def patterns(
     return of_sequence(ATTENTION_PATTERNS, selection, sequence, layers, without)
 
 
+def pattern_change(one: Selection, other: Selection) -> np.ndarray:
+    """How much of every head's attention goes elsewhere on another prompt, [layer, head]."""
+    layers = tuple(range(one.info.n_layers))
+    found = [patterns(view, 0, layers) for view in (one, other)]
+    import_all()
+    return analysis.pattern_change(*found)
+
+
 def scores(selection: Selection, without: tuple[Head, ...] = ()) -> HeadScores:
     """Every head's scores on the view's tokens; `without` ablates heads."""
     return of_tokens(HEAD_SCORES, selection, without=without)

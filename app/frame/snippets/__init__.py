@@ -196,6 +196,7 @@ def _constants(subject: Subject, repeated: bool) -> dict[str, object]:
         ),
         "S": selection["length"] if repeated else None,
         "PROMPT": selection["prompt"],
+        "SECOND_PROMPT": selection["prompt2"],
         "PREPEND_BOS": selection.bos,
         "TEXT_FILE": given(subject.text_file),
         "MOST_TOKENS": MAX_CORPUS_TOKENS,

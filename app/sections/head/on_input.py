@@ -34,7 +34,6 @@ from app.pickers.answer import answer_and_foil, pick_answer_and_foil
 from app.pickers.heads import pick_layer_and_head
 from app.pickers.method import METHODS, choose_method
 from app.pickers.score import not_measured
-from app.pickers.sequence import position_of
 from app.shell.theme import palette
 from app.text import display_token, markdown_text, within
 from app.theme import Palette
@@ -92,20 +91,6 @@ def choose_head(selection: Selection) -> None:
     bar.button("Previous head", on_click=step, args=(-1,), shortcut="P")
     pick_layer_and_head(bar, selection)
     bar.button("Next head", on_click=step, args=(1,), shortcut="N")
-
-
-def chosen_cell(view: HeadView) -> tuple[int, int]:
-    """The cell to explain: the link's, or the strongest one.
-
-    Attention to the first token does not count for that: most heads rest there.
-    """
-    last = len(view.labels) - 1
-    strength = np.array(view.pattern)
-    strength[1:, 0] = 0
-    strongest = int(strength[1:].max(-1).argmax()) + 1 if last else 0
-    dest = position_of(view.selection, "dest", last + 1, strongest)
-    # A source stands at its destination at the latest.
-    return dest, position_of(view.selection, "src", dest + 1, int(strength[dest].argmax()))
 
 
 def draw_pattern(view: HeadView, cell: tuple[int, int]) -> None:

@@ -12,13 +12,16 @@ import streamlit as st
 from analysis.definitions import ABLATION, COPYING, PARTNERS
 from analysis.head import Head
 from app.compute import calls
+from app.figures.pixels import pattern_picture
 from app.frame.export import Exhibit, record_table
 from app.frame.frame import figure_frame, offer
-from app.frame.paper import inline_svg, paper_passport, pattern_picture
+from app.frame.paper import inline_svg, paper_passport
+from app.links.link import link_parameters
 from app.links.parsers import Value
 from app.links.session import link_from_here
 from app.sections.head.on_input import HeadView
 from app.shell.navigation import streamlit_page
+from app.shell.share import qr_modules, view_link
 from app.text import escape_html, markdown_text
 
 if TYPE_CHECKING:
@@ -183,8 +186,12 @@ def _offer(view: HeadView, found: Passport) -> None:
         for claim in found.claims
     ]
 
+    values = {**view.selection.values, "layer": view.head.layer, "head": view.head.head}
+    # Made now: a file is asked for later, by nobody whose address is known.
+    code = qr_modules(view_link("head", link_parameters("head", {**values, "room": ""})))
+
     def picture(origin: str) -> bytes:
-        return paper_passport(view.pattern, _title(view), found.text, origin)
+        return paper_passport(view.pattern, _title(view), found.text, origin, code)
 
     offer(
         Exhibit(

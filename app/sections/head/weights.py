@@ -75,12 +75,16 @@ def draw_partners(view: HeadView) -> None:
             "reads": (written, [h for h in every if h.layer < head.layer]),
             "is read by": (read, [h for h in every if h.layer > head.layer]),
         }
-        drawn = {verb: side for verb, side in sides.items() if side[1]}
-        # A side without heads leaves its room to the other one.
-        columns = st.columns(max(len(drawn), 1))
-        for column, (verb, (scores, heads)) in zip(columns, drawn.items(), strict=False):
+        # Always two, so that nothing jumps on the way from head to head.
+        for column, (verb, (scores, heads)) in zip(st.columns(2), sides.items(), strict=True):
             with column:
                 st.markdown(f"**{head.label} {verb}**")
+                if not heads:
+                    place = (
+                        "earlier head it could read" if verb == "reads" else "later head to read it"
+                    )
+                    st.caption(f"In layer {head.layer} of {info.n_layers} there is no {place}.")
+                    continue
                 layers, numbers = [h.layer for h in heads], [h.head for h in heads]
                 figure = head_figures.partner_dots(
                     {kind: values[layers, numbers] for kind, values in scores.items()},
@@ -89,12 +93,6 @@ def draw_partners(view: HeadView) -> None:
                     view.theme,
                 )
                 draw_choice(figure, verb, ("layer", "head"))
-        for place, there in (
-            ("earlier head it could read", head.layer > 0),
-            ("later head to read it", head.layer + 1 < info.n_layers),
-        ):
-            if not there:
-                st.caption(f"In layer {head.layer} of {info.n_layers} there is no {place}.")
         st.caption(f"Random pairs score {baseline.mean:.3f} ± {baseline.std:.3f}.")
         st.caption(found["Q"].assumes)
 

@@ -16,6 +16,8 @@
  * @property {string} note What is not shown; empty if all is.
  * @property {number} height Pixels for the grid and the large picture.
  * @property {boolean} report Whether Python wants to hear of the view.
+ * @property {"none" | "ready" | "playing"} player Whether the text can be played token by token,
+ *   and whether that begins by itself; with a player there are no settings.
  * @property {{ locked: number, tokens: number }} limits Most locked heads and tokens.
  * @property {Command} command The view to open with.
  *

@@ -20,12 +20,13 @@ import { blendChannel } from "./ramps.js";
  * @param {number} head
  * @param {number} size
  * @param {Sink} sink
+ * @param {number} [upto] Destinations that are drawn: all, or the first ones.
  */
-export function drawLevels(data, head, size, sink) {
+export function drawLevels(data, head, size, sink, upto = data.n) {
   const levels = new Int16Array(size * size).fill(-1);
   const pixel = placesOf(data.n, size);
   let cell = head * data.stride;
-  for (let dest = 0; dest < data.n; dest++) {
+  for (let dest = 0; dest < upto; dest++) {
     const line = pixel[dest] * size;
     const row = head * data.n + dest;
     const first = sink === "show" ? Math.round(255 * data.first[row]) : 0;
@@ -49,11 +50,12 @@ export function drawLevels(data, head, size, sink) {
  * @param {Sink} sink
  * @param {Ramp[]} ramps One per head.
  * @param {Theme} theme
+ * @param {number} [upto] Destinations that are drawn: all, or the first ones.
  * @returns {Raster}
  */
-export function paint(data, heads, size, sink, ramps, theme) {
+export function paint(data, heads, size, sink, ramps, theme, upto = data.n) {
   const pixels = new Uint32Array(size * size);
-  const layers = heads.map((head) => drawLevels(data, head, size, sink));
+  const layers = heads.map((head) => drawLevels(data, head, size, sink, upto));
   if (layers.length === 1) paintOne(pixels, layers[0], ramps[0].pixels);
   else paintSeveral(new Uint8ClampedArray(pixels.buffer), layers, ramps, theme);
   return { size, pixels };

@@ -24,6 +24,7 @@
  * @property {number | null} head
  * @property {number | null} token
  * @property {Cell | null} cell
+ * @property {number | null} kind A word of the legend: one of the thresholds.
  *
  * @typedef {object} Settings
  * @property {string} sort A score's name; empty for the order of the payload.
@@ -34,7 +35,7 @@
  */
 
 /** @type {Readonly<Hover>} */
-export const NOTHING = { head: null, token: null, cell: null };
+export const NOTHING = { head: null, token: null, cell: null, kind: null };
 
 /**
  * What Python asks for, if that is new; else the visitor's own view, as far as it still fits.

@@ -31,17 +31,37 @@ export function shortNames(names) {
 }
 
 /**
+ * The badges of every head: of each the kind that fewest heads have first, as it says most.
+ *
  * @param {GridData} data
- * @param {number} head
- * @returns {Badge[]}
+ * @returns {Badge[][]}
  */
-export function badgesOf({ marks, scores }, head) {
+export function badgesOf({ heads, marks, scores }) {
   const names = Object.keys(marks);
   const short = shortNames(names);
-  return names.flatMap((name, kind) => {
-    const score = scores[name][head];
-    return score !== null && score > marks[name] ? [{ name, short: short[kind], score, kind }] : [];
-  });
+  const every = heads.map((_, head) =>
+    names.flatMap((name, kind) => {
+      const score = scores[name][head];
+      const marked = score !== null && score > marks[name];
+      return marked ? [{ name, short: short[kind], score, kind }] : [];
+    }),
+  );
+  const counts = names.map((_, kind) => headsOfKind(every, kind).length);
+  return every.map((badges) => badges.sort((a, b) => counts[a.kind] - counts[b.kind]));
+}
+
+/**
+ * The heads with a badge of a kind, the strongest first.
+ *
+ * @param {Badge[][]} badges By head.
+ * @param {number} kind
+ * @returns {number[]}
+ */
+export function headsOfKind(badges, kind) {
+  return badges
+    .flatMap((own, head) => own.filter((badge) => badge.kind === kind).map(({ score }) => ({ head, score })))
+    .sort((a, b) => b.score - a.score)
+    .map(({ head }) => head);
 }
 
 /**

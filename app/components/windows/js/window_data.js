@@ -56,6 +56,7 @@ export function patternsOf(header, body) {
         note: "",
         height: 0,
         report: false,
+      player: "none",
         limits: { locked: 1, tokens: 16 },
         command: { number: 0, focus: null, locked: [], tokens: [], direction: "dest" },
       },

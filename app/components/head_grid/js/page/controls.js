@@ -60,14 +60,21 @@ export class Controls {
     this.clear = toggle("Unlock all", "Let go of every locked head and token (Escape)", () =>
       grid.unlockAll(),
     );
-    this.root = el(
+    this.fields = el(
       "div",
-      { class: "hg-bar" },
+      { class: "hg-fields" },
       this.sorts.root,
       scale.root,
       sink.root,
       palette.root,
-      el("span", { class: "hg-buttons" }, overlay, this.clear),
+    );
+    this.buttons = el("span", { class: "hg-buttons" }, overlay, this.clear);
+    this.root = el(
+      "div",
+      { class: "hg-bar" },
+      this.fields,
+      grid.player.button,
+      this.buttons,
     );
   }
 
@@ -97,6 +104,8 @@ export class Controls {
     );
     this.sorts.box.value = settings.sort;
     this.sorts.root.hidden = names.length === 0;
+    // Who plays a text looks for the first time: settings would only be in the way.
+    this.fields.hidden = this.buttons.hidden = data.player !== "none";
   }
 
   draw() {

@@ -20,6 +20,7 @@ import {
 } from "../view.js";
 import { Controls } from "./controls.js";
 import { Picture } from "./picture.js";
+import { Player } from "./player.js";
 import { TextStrip } from "./text_strip.js";
 import { readTheme } from "./theme.js";
 import { Thumbs } from "./thumbs.js";
@@ -55,8 +56,10 @@ export class HeadGrid {
     const { header, start } = readHeader(bytes);
     this.data = makeData(header, readBody(bytes, start));
     this.view = adoptedView(this.data, remembered.get(this.data.key), true);
+    this.upto = this.data.n; // destinations that are drawn
 
     this.root = el("div", { class: "hg" });
+    this.player = new Player(this);
     this.controls = new Controls(this);
     this.note = el("p", { class: "hg-note", role: "note" });
     this.thumbs = new Thumbs(this);
@@ -103,8 +106,11 @@ export class HeadGrid {
     this.text.build();
     this.note.textContent = this.data.note;
     this.note.hidden = !this.data.note;
+    this.player.build();
     this.invalidate("layout");
     this.renderNow();
+    // What the address brought with it stood in for this.
+    document.getElementById("first-picture")?.remove();
   }
 
   watch() {
@@ -125,6 +131,7 @@ export class HeadGrid {
 
   destroy() {
     this.resizes.disconnect();
+    this.player.destroy();
     cancelAnimationFrame(this.frame);
     clearTimeout(this.timer);
     this.root.remove();
@@ -193,6 +200,7 @@ export class HeadGrid {
     if (JSON.stringify(this.hover) === before) return;
     this.invalidate("text");
     this.invalidate("head" in change ? "picture" : "bands");
+    if ("kind" in change) this.invalidate("marks");
   }
 
   /* ---- telling Python, and who listens */

@@ -92,10 +92,10 @@ export class Picture {
   /* ---- drawing */
 
   draw() {
-    const { data, settings, theme } = this.grid;
+    const { data, settings, theme, upto } = this.grid;
     const heads = this.grid.shownHeads();
     const ramps = heads.map((head) => this.grid.rampOf(head));
-    const { pixels, size } = paint(data, heads, this.size, settings.sink, ramps, theme);
+    const { pixels, size } = paint(data, heads, this.size, settings.sink, ramps, theme, upto);
     if (this.canvas.width !== size) this.canvas.width = this.canvas.height = size;
     penOf(this.canvas).putImageData(imageOf(pixels, size), 0, 0);
     const names = heads.map((head) => data.heads[head].label);

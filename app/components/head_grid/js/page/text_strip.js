@@ -3,7 +3,7 @@
  *
  * @import { HeadGrid } from "./grid.js"
  *
- * @typedef {Pick<HeadGrid, "data" | "view" | "hover" | "settings" | "theme" | "activeTokens" |
+ * @typedef {Pick<HeadGrid, "data" | "view" | "hover" | "settings" | "theme" | "upto" | "activeTokens" |
  *   "shownHeads" | "rampOf" | "point" | "lockToken" | "unlockAll" | "setDirection" | "renderNow" |
  *   "say">} StripHost What the text needs of what it stands in.
  */
@@ -90,6 +90,7 @@ export class TextStrip {
       token.style.background = rgb ? css(rgb) : "";
       token.style.color = rgb ? inkOn(rgb) : "";
       token.classList.toggle("is-active", active.includes(position));
+      token.classList.toggle("is-ahead", position >= this.grid.upto);
       token.classList.toggle("is-linked", cell?.dest === position || cell?.src === position);
       token.setAttribute("aria-pressed", String(view.tokens.includes(position)));
     });

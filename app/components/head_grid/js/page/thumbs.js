@@ -10,7 +10,7 @@ import {
   flowThumb, headOrder, isSplit, isTiny, sheetRatio, tableOf, tableThumb, thumbRoom,
 } from "../layout.js";
 import { enlarge, paint } from "../painting.js";
-import { badgesOf, shortNames, thumbWords } from "../words.js";
+import { badgesOf, headsOfKind, shortNames, thumbWords } from "../words.js";
 
 const FRAME_BUDGET = 10; // ms of drawing per frame, so that pointing stays smooth meanwhile
 const FIRST_BUDGET = 150; // ms at once for new data: nothing to point at yet, and frames cost too
@@ -56,7 +56,11 @@ export class Thumbs {
     // All small pictures are on one canvas behind their elements: 144 canvases took twice as long.
     this.sheet = el("canvas", { class: "hg-sheet", "aria-hidden": "true" });
     this.pen = penOf(this.sheet);
-    this.legend = el("p", { class: "hg-marks" });
+    this.legend = el("div", { class: "hg-marks", role: "group", "aria-label": "Kinds of heads" });
+    /** @type {HTMLElement[]} By kind. */
+    this.words = [];
+    /** @type {number | null} The kind whose word stays lit. */
+    this.pressed = null;
     this.root = el("section", { class: "hg-heads" }, this.list, this.legend);
     /** @type {HTMLElement[]} By head. */
     this.items = [];
@@ -82,21 +86,45 @@ export class Thumbs {
     const { data } = this.grid;
     const names = Object.keys(data.marks);
     const short = shortNames(names);
-    this.badges = data.heads.map((_, head) => badgesOf(data, head));
+    this.badges = badgesOf(data);
     this.items = data.heads.map((_, head) => this.buildItem(head));
-    this.legend.replaceChildren(
-      ...names.flatMap((name, kind) => [
-        el(
-          "span",
-          { class: "hg-mark" },
-          letterOf(short[kind], kind),
-          ` ${name} above ${data.marks[name]}`,
-        ),
-        " ",
-      ]),
-    );
+    this.pressed = null;
+    this.words = names.map((name, kind) => this.buildWord(name, short[kind], kind));
+    this.legend.replaceChildren(...this.words);
     this.legend.hidden = names.length === 0;
     this.count(0);
+  }
+
+  /**
+   * A word of the legend: pointed at or pressed, it lights up its heads.
+   *
+   * @param {string} name
+   * @param {string} short
+   * @param {number} kind
+   */
+  buildWord(name, short, kind) {
+    const { grid } = this;
+    const found = headsOfKind(this.badges, kind);
+    const said = `${found.length === 1 ? "1 head" : `${found.length} heads`} above ${grid.data.marks[name]}`;
+    const word = el(
+      "button",
+      { type: "button", class: "hg-toggle hg-word", title: said, "aria-label": `${name}: ${said}` },
+      letterOf(short, kind),
+      ` ${name} `,
+      el("small", {}, said),
+    );
+    const head = found.length ? found[0] : null;
+    for (const [event, lit] of /** @type {const} */ ([
+      ["pointerenter", true], ["focus", true], ["pointerleave", false], ["blur", false],
+    ])) {
+      word.addEventListener(event, () => grid.point(lit ? { kind, head } : { kind: null, head: null }));
+    }
+    word.addEventListener("click", () => {
+      this.pressed = this.pressed === kind ? null : kind;
+      if (head !== null) grid.setFocus(head);
+      grid.invalidate("marks");
+    });
+    return word;
   }
 
   /** @param {number} head */
@@ -227,7 +255,9 @@ export class Thumbs {
     const { data, settings, theme } = this.grid;
     const size = Math.round(this.size * this.ratio);
     const ramp = this.grid.rampOf(head);
-    const raster = paint(data, [head], Math.min(data.n, size), settings.sink, [ramp], theme);
+    const { upto } = this.grid;
+    const fine = Math.min(data.n, size);
+    const raster = paint(data, [head], fine, settings.sink, [ramp], theme, upto);
     const [x, y] = this.places[head];
     const image = imageOf(enlarge(raster, size).pixels, size);
     this.pen.putImageData(image, x * this.ratio, y * this.ratio);
@@ -243,10 +273,17 @@ export class Thumbs {
     this.grid.root.dataset.drawn = String(drawn);
   }
 
-  /** Which heads are locked, and which one is large. */
+  /** Which heads are locked, which one is large, and which a word of the legend is about. */
   drawMarks() {
     const { focus, locked } = this.grid.view;
+    const kind = this.grid.hover.kind ?? this.pressed;
+    this.words.forEach((word, at) => {
+      word.setAttribute("aria-pressed", String(at === this.pressed));
+    });
     this.items.forEach((item, head) => {
+      const lit = kind !== null && this.badges[head].some((badge) => badge.kind === kind);
+      item.classList.toggle("is-lit", lit);
+      item.classList.toggle("is-dim", kind !== null && !lit);
       item.classList.toggle("is-focus", head === focus);
       item.setAttribute("aria-selected", String(locked.includes(head)));
       item.tabIndex = head === focus ? 0 : -1;

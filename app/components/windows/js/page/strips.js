@@ -34,6 +34,7 @@ class WindowStrip {
     this.view = { focus: 0, locked: [], tokens: [header.start], direction: "dest" };
     /** @type {Hover} */
     this.hover = { ...NOTHING };
+    this.upto = data.n;
     this.theme = readTheme(page);
     this.text = new TextStrip(this);
     this.text.build();

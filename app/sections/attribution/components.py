@@ -138,12 +138,6 @@ def draw_check(view: AttributionView) -> None:
     )
 
 
-def _choose_position(view: AttributionView) -> None:
-    if len(view.towards) > 1:
-        key = widget_key(view.selection, "position", shown=view.position)
-        st.slider("Position", 0, len(view.towards) - 1, key=key)
-
-
 def _title(view: AttributionView) -> str:
     return f"One position: after “{display_token(view.labels[view.position])}”"
 
@@ -160,7 +154,6 @@ def draw_components(view: AttributionView) -> None:
         ),
         part(),
     ):
-        _choose_position(view)
         view.require_difference()
         draw(figures.attribution_bars(view.values, view.result.labels, view.theme), key="bars")
 
@@ -183,7 +176,6 @@ def draw_layers(view: AttributionView) -> None:
         ),
         part(),
     ):
-        _choose_position(view)
         view.require_difference()
         totals = view.result.by_layer
         mlp = None if totals.mlp is None else totals.mlp[0, view.position]

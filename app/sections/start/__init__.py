@@ -1,0 +1,1 @@
+"""The start page: heads at work on a text, ways on, and the model."""
