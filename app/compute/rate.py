@@ -44,3 +44,10 @@ class RateLimit:
                 f"More than {self._per_minute} new results were asked for in a minute, which is "
                 f"what {self._who} of this server gets. Wait a few seconds, then go on."
             )
+
+    def give_back(self, name: str) -> None:
+        """Take back that one was counted."""
+        with self._lock:
+            if name in self._left:
+                left, since = self._left[name]
+                self._left[name] = (min(self._per_minute, left + 1), since)

@@ -25,9 +25,10 @@ from app.links.session import (
     read_session,
     write_session,
 )
+from app.shell.follow import current_room
 from app.shell.navigation import ensure_entry_point, streamlit_page
 from app.shell.other_models import how_to_get
-from app.shell.present import current_room, draw_present, publish
+from app.shell.present import draw_code, draw_present, draw_room, publish
 from app.shell.share import UnreadableView, draw_file, draw_link, read_view_file
 from app.shell.sidebar import draw_sidebar
 from app.shell.theme import follow_theme
@@ -55,7 +56,13 @@ def open_page(name: str) -> Selection:
     notes += _fit(name, values, info)
     selection = Selection(name, MappingProxyType(values), info)
     _settle(selection)
-    bar = st.container(
+    # Always there: an element before the menu that comes or goes would shut it.
+    with st.container(key="room-place"):
+        draw_room(name, own_view(selection), go_to_view)
+    with st.container():
+        draw_code()
+    head = st.container(key="page-head")
+    bar = head.container(
         horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
     )
     bar.title(page.title, width="content")
@@ -64,18 +71,18 @@ def open_page(name: str) -> Selection:
         own_state().link_place = st.empty()
         _draw_view_link(selection)
         _draw_file(name)
-    st.caption(linked(page.question))
+    head.caption(linked(page.question))
     for note in notes:
         # Quotes what the link held: shown as text, not as markdown.
         st.container(border=True).text(f"⚠ {note}")
     with st.container():  # in every run, so that what follows keeps its place
         _offer_repeated(selection)
     # Where nothing is asked there is no sidebar: it would be an empty quarter of the screen.
-    aside, menu = (st.sidebar, st.sidebar) if page.asks != "nothing" else (st.container(), tools)
+    menu = st.sidebar if page.asks != "nothing" else tools
     with st.sidebar:
         draw_sidebar(selection)
-    draw_present(name, own_view(selection), _go_to_view, aside, menu)
-    with aside:
+    draw_present(name, own_view(selection), go_to_view, menu)
+    with st.sidebar if page.asks != "nothing" else st.container():
         follow_theme()
     return selection
 
@@ -142,7 +149,7 @@ def _settle(selection: Selection) -> None:
     publish(selection.page, own_view(selection))
 
 
-def _go_to_view(page: str, view: Mapping[str, str]) -> None:
+def go_to_view(page: str, view: Mapping[str, str]) -> None:
     """Let the next run open a view."""
     _open_next(page, {key: [text] for key, text in view.items()})
 

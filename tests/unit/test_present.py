@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 
 from app.compute.rooms import Guest, Rooms
 from app.links.link import parse_link
-from app.shell.present import MAX_LIST, MAX_VIEWS, prepared_views
+from app.shell.prepared import MAX_LIST, MAX_VIEWS, prepared_views
 from app.shell.room_routes import room_routes
 from tests.hostile import HOSTILE
 

@@ -104,6 +104,7 @@ def test_importing_the_app_reads_no_settings_and_builds_nothing(tmp_path: Path) 
 import gc, importlib, pkgutil, sys, threading
 import app
 for module in pkgutil.walk_packages(app.__path__, "app."):
+    importlib.import_module(module.name)
 from app.compute import admission, downloads, exports, loaded_models, one_by_one, rate, rooms
 from app.compute import server, shared_cache, stored, sweeps
 kinds = (
