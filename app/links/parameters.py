@@ -534,6 +534,9 @@ PARAMETERS = (
         "prompt2", SECOND_PROMPT, text_up_to(MAX_LINK_PROMPT), "the second prompt", ("compare",)
     ),
     Parameter("model2", None, str, "the second side's model", ("compare",), unset=""),
+    Parameter(
+        "guide", "induction", choice("induction", "looks"), "which of the lessons", ("learn",)
+    ),
     Parameter("lesson", 1, whole_number(1, 8), "step of the lesson", ("learn",)),
     Parameter("answers", "", answer_list, "answers to the lesson's steps", ("learn",)),
     Parameter(

@@ -5,7 +5,8 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from app.sections.lesson.steps import STEPS, Step
+from app.sections.lesson.induction.steps import STEPS
+from app.sections.lesson.lesson import Step
 from tests.browser.conftest import wait_until_done
 
 pytestmark = pytest.mark.browser

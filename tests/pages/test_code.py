@@ -105,7 +105,12 @@ LINKS: dict[str, tuple[Mapping[str, str], ...]] = {
         _PROMPT | {"by": "prompt"},
         _SMALL | {"by": "model", "sequence": "1"},
     ),
-    "learn": ({"lesson": "3", "answers": "second,L1H2"}, {"lesson": "7"}, {"lesson": "8"}),
+    "learn": (
+        {"lesson": "3", "answers": "second,L1H2"},
+        {"lesson": "7"},
+        {"lesson": "8"},
+        {"guide": "looks", "lesson": "5", "answers": "most,L3H1,alike,L3H5,cause"},
+    ),
 }
 # Slow at ten sequences of 101 tokens, so begun on fewer.
 _SLOW = ("ablation", "patching", "composition")

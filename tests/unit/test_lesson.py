@@ -1,4 +1,4 @@
-"""The lesson's checks against numbers of known meaning, and what its link may hold."""
+"""The lessons' checks against numbers of known meaning, and what its link may hold."""
 
 from dataclasses import dataclass, field
 
@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from analysis.head import Head
-from app.sections.lesson.steps import STEPS, found_head, read_answers, write_answers
+from analysis.roles.results import RoleScores, RoleScreen
+from analysis.roles.verdict import GroupTest, Word
+from analysis.roles.verdict import Verdict as RoleVerdict
+from app.links.parsers import answer_list
+from app.sections.lesson.induction.steps import STEPS, found_head
+from app.sections.lesson.lesson import read_answers, write_answers
+from app.sections.lesson.looks.steps import CASES, Case, steps_of
 
 
 @dataclass
@@ -51,10 +57,19 @@ def test_the_checks_follow_the_numbers() -> None:
 
 
 def test_answers_that_no_step_offers_are_dropped() -> None:
-    assert read_answers("") == [""] * len(STEPS)
-    assert read_answers("second,L0H3,,layer0,L9H9") == ["second", "", "", "layer0", "", "", "", ""]
-    assert read_answers(",".join("x" * 20)) == [""] * len(STEPS)
-    assert read_answers(write_answers(RIGHT)) == list(RIGHT)
+    assert read_answers("", STEPS) == [""] * len(STEPS)
+    assert read_answers("second,L0H3,,layer0,L9H9", STEPS) == [
+        "second",
+        "",
+        "",
+        "layer0",
+        "",
+        "",
+        "",
+        "",
+    ]
+    assert read_answers(",".join("x" * 20), STEPS) == [""] * len(STEPS)
+    assert read_answers(write_answers(RIGHT), STEPS) == list(RIGHT)
 
 
 def test_the_lesson_goes_on_with_a_head_that_has_the_stripe() -> None:
@@ -63,3 +78,98 @@ def test_the_lesson_goes_on_with_a_head_that_has_the_stripe() -> None:
     assert found_head(["", "L1H5"], known.induction) == Head(1, 5)
     assert found_head(["", "L1H0"], known.induction) == Head(1, 2)
     assert found_head(["", ""], known.induction) == Head(1, 2)
+
+
+# As measured with transformers alone on SmolLM2 and the indirect object: two name movers that may
+# go, and a head that lowers the repeated name, which may not.
+MOVERS, LOWERS = (Head(23, 0), Head(23, 1)), Head(23, 3)
+LOOKS = ("all", "L23H0", "alike", "L23H3", "cause", "subject", "other", "tested")
+
+
+def screened(role: str) -> RoleScreen:
+    """A screen of 30 layers of 9 heads, zero but for what was measured."""
+    values = np.zeros((30, 9))
+    if role == "name-mover":
+        values[23, 0], values[23, 1] = 0.66 * 0.85, 0.54 * 0.72
+    weights = np.full((30, 9), 1.0 if role == "negative-name-mover" else 0.0)
+    unknown = np.full((30, 9), np.nan)
+    return RoleScreen(values, 0.002, unknown, unknown, values, weights, 32)
+
+
+def judged(
+    heads: tuple[Head, ...], effect: float, others: tuple[float, ...], word: Word
+) -> RoleVerdict:
+    group = ((Head(23, 5),),) * len(others)
+    interval = (effect - 0.3, effect + 0.3)
+    by_row = np.full(32, effect)
+    again = GroupTest(heads, -1.86, (-2.1, -1.6), by_row, np.array(others), group, "cause")
+    return RoleVerdict(
+        *(heads, effect, interval, by_row, np.array(others), group, word),
+        clean=4.55,
+        clean_by_row=np.full(32, 4.55),
+        metric="logit_diff",
+        method="zero",
+        opposes=False,
+        backups=(Head(24, 4),),
+        redundancy=again,
+    )
+
+
+@dataclass
+class Measured:
+    """SmolLM2's numbers."""
+
+    case: Case = CASES[0]
+    differences: np.ndarray = field(default_factory=lambda: np.full(32, 4.55))
+    roles: RoleScores = field(
+        default_factory=lambda: RoleScores(
+            {role: screened(role) for role in ("name-mover", "negative-name-mover")}, 32
+        )
+    )
+    group: tuple[Head, ...] = MOVERS
+    of_group: RoleVerdict = field(
+        default_factory=lambda: judged(MOVERS, -0.18, (-2.5, 0.26), "correlate")
+    )
+    direct: np.ndarray = field(default_factory=lambda: np.zeros((30, 9)))
+    writer: Head = LOWERS
+    of_writer: RoleVerdict = field(
+        default_factory=lambda: judged((LOWERS,), -2.49, (-0.09, 0.26), "cause")
+    )
+    attention: dict[str, np.ndarray] = field(
+        default_factory=lambda: {
+            "answer": np.full((30, 9), 0.1),
+            "subject again": np.full((30, 9), 0.59),
+        }
+    )
+
+    def __post_init__(self) -> None:
+        self.direct[23, 3], self.direct[29, 1], self.direct[23, 0] = 2.15, 1.36, 0.94
+
+
+@pytest.mark.parametrize("number", range(len(LOOKS)))
+def test_looks_are_told_from_what_is_done(number: int) -> None:
+    step = steps_of(CASES[0])[number]
+    verdicts = {answer: step.check(answer, Measured()) for answer, _ in step.options}
+    assert [answer for answer, verdict in verdicts.items() if verdict.right] == [LOOKS[number]]
+    assert all(len(verdict.sentence) > 40 for verdict in verdicts.values())
+    said = verdicts[LOOKS[number]].sentence
+    telling = (
+        "32 of 32",
+        "0.56",
+        "-0.18",
+        "+2.15",
+        "-2.49",
+        "0.59",
+        "-1.86",
+        "correlate for L23H0",
+    )
+    assert telling[number] in said
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.model)
+def test_every_answer_of_a_lesson_fits_into_a_link(case: Case) -> None:
+    steps = steps_of(case)
+    assert len(steps) == len(STEPS)
+    for step in steps:
+        assert len({answer for answer, _ in step.options}) == len(step.options)
+        assert all(answer_list(answer) == answer for answer, _ in step.options)

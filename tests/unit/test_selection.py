@@ -99,6 +99,7 @@ VALUES = {
     "sort": "best",
     "step": 1221,
     "scale": "linear",
+    "guide": "looks",
     "lesson": 4,
     "answers": "second,L1H2,,mine",
     "room": "abcdefgh-_345678",

@@ -1,23 +1,18 @@
-"""The guided lesson as data: what each step says, asks, and answers to what was found.
+"""The lesson on one induction head as data: what its steps say, ask, and answer to it."""
 
-No Streamlit in here. The numbers come from an `Evidence`, so that the checks hold for whatever
-the model really does.
-"""
-
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 
 from analysis.head import Head
+from app.sections.lesson.lesson import Step, Verdict
 
 MODEL = "attn-only-2l"
 # S = 25: patterns of 51 tokens can be read without zooming.
 INPUT: dict[str, str | int] = {"input": "repeated", "length": 25, "batch": 10, "seed": 0}
 # The course's threshold for an induction head.
 STRIPE = 0.4
-MINUTES = 10
 
 
 class Evidence(Protocol):
@@ -54,29 +49,6 @@ class Evidence(Protocol):
     @property
     def copied(self) -> float:
         """Share of all tokens that the head's OV raises most."""
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whether an answer fits what the model does, and what there is to see."""
-
-    right: bool
-    sentence: str
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step: a figure, one thing to do, and a check.
-
-    `options` are what can be answered: what the link holds, and what the page shows for it.
-    """
-
-    title: str
-    text: str
-    task: str
-    figure: str  # name of the figure, see `app/sections/lesson/step.py`
-    options: tuple[tuple[str, str], ...]
-    check: Callable[[str, Evidence], Verdict]
 
 
 def _halves(answer: str, evidence: Evidence) -> Verdict:
@@ -198,7 +170,7 @@ def _heads(layer: int) -> tuple[tuple[str, str], ...]:
 
 
 _BANDS = (("low", "under 10 %"), ("middle", "10 to 50 %"), ("high", "over 50 %"))
-STEPS = (
+STEPS: tuple[Step[Evidence], ...] = (
     Step(
         "The model has seen this before",
         "The input is 25 random tokens, and then the same 25 again. Nobody could guess the first "
@@ -217,6 +189,7 @@ STEPS = (
         "pattern of the answer",
         _heads(1),
         _stripe,
+        pills=True,
     ),
     Step(
         "Measure it",
@@ -249,6 +222,7 @@ STEPS = (
         "pattern of the answer",
         _heads(0),
         _feeder,
+        pills=True,
     ),
     Step(
         "Cut the wire",
@@ -288,20 +262,6 @@ STEPS = (
         _explanation,
     ),
 )
-
-
-def read_answers(text: str) -> list[str]:
-    """The answer to each step, "" where there is none or none that the step offers."""
-    given = [*text.split(","), *[""] * len(STEPS)][: len(STEPS)]
-    return [
-        answer if answer in dict(step.options) else ""
-        for answer, step in zip(given, STEPS, strict=True)
-    ]
-
-
-def write_answers(answers: Sequence[str]) -> str:
-    """The answers as the link holds them."""
-    return ",".join(answers).rstrip(",")
 
 
 def found_head(answers: Sequence[str], induction: np.ndarray) -> Head:

@@ -1,9 +1,10 @@
-"""The lesson on the screen: one step's text, figure, task and feedback."""
+"""The lesson on one induction head: its numbers and its figures."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -28,21 +29,11 @@ from app.figures import circuits as circuit_figures
 from app.frame.clicks import open_head
 from app.frame.frame import draw, figure_frame
 from app.frame.layout import beside
-from app.glossary import linked
 from app.links.selection import Selection
-from app.links.session import choose
 from app.links.subject import Subject
 from app.pickers.heads import joint_heads
-from app.sections.lesson.steps import (
-    INPUT,
-    MODEL,
-    STEPS,
-    Evidence,
-    Step,
-    found_head,
-    read_answers,
-    write_answers,
-)
+from app.sections.lesson.induction.steps import INPUT, MODEL, STEPS, found_head
+from app.sections.lesson.lesson import Lesson, Step, read_answers
 from app.shell.theme import palette
 from app.shell.watching import watch
 
@@ -52,22 +43,13 @@ _HEAD_FIGURE = "pattern of the answer"
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """Where a learner is, and the numbers that the steps are checked against."""
-
-    view: Selection
-    answers: list[str]
-    number: int  # from 1
+class InductionLesson(Lesson):
+    """The lesson, and the numbers that its steps are checked against."""
 
     @property
-    def step(self) -> Step:
-        """The step on the screen."""
-        return STEPS[self.number - 1]
-
-    @property
-    def answer(self) -> str:
-        """What has been answered to it, if anything."""
-        return self.answers[self.number - 1]
+    def steps(self) -> tuple[Step[Any], ...]:
+        """All of its steps."""
+        return STEPS
 
     @cached_property
     def halves(self) -> tuple[float, float]:
@@ -113,8 +95,29 @@ class Lesson:
         """Share of all tokens that the head's OV raises most."""
         return calls.ov_copying(self.view, (self.head,)).accuracy[1]
 
+    def draw_ways_on(self) -> None:
+        """Links to the pages with the learner's head."""
+        st.markdown(f"**Go on with {self.head.label} on your own**")
+        # The pages' own S and seed.
+        view = self.view.with_values(length=50)
+        with st.container(horizontal=True):
+            for page in ("head", "induction", "ablation", "circuits", "composition"):
+                open_head(view, self.head, page)
 
-def read_lesson(selection: Selection) -> Lesson:
+    def draw_figure(self) -> None:
+        """The figure of the step on the screen."""
+        {
+            "line": _draw_line,
+            _HEAD_FIGURE: _draw_answer,
+            "scores": _draw_scores,
+            "effects": _draw_effects,
+            "wire": _draw_wire,
+            "copying": _draw_copying,
+            "composition": _draw_composition,
+        }[self.step.figure](self)
+
+
+def read_induction_lesson(selection: Selection) -> InductionLesson:
     """The lesson at the link's step, always on the same model and input.
 
     Raises:
@@ -123,83 +126,10 @@ def read_lesson(selection: Selection) -> Lesson:
     if MODEL not in [info.name for info in available_models()]:
         raise AnalysisError(f"The lesson is about {MODEL}, which is not offered here.")
     view = selection.with_values(model=MODEL, **INPUT)
-    return Lesson(view, read_answers(selection["answers"]), selection["lesson"])
+    return InductionLesson(view, read_answers(selection["answers"], STEPS), selection["lesson"])
 
 
-def draw_step(lesson: Lesson) -> None:
-    """One step: text, task, feedback, figure."""
-    step = lesson.step
-    answered = sum(bool(answer) for answer in lesson.answers)
-    st.progress(
-        lesson.number / len(STEPS),
-        text=f"Step {lesson.number} of {len(STEPS)} · {answered} answered",
-    )
-    st.subheader(step.title, anchor=False)
-    st.markdown(linked(step.text))
-    _ask(lesson)
-    if lesson.answer:
-        evidence: Evidence = lesson
-        verdict = step.check(lesson.answer, evidence)
-        if verdict.right:
-            st.success(linked(verdict.sentence), icon=":material/check:")
-        else:
-            st.info(linked(verdict.sentence), icon=":material/search:")
-    _draw_figure(lesson)
-    _draw_steps(lesson)
-
-
-def draw_ways_on(lesson: Lesson) -> None:
-    """Links to the pages with the learner's head."""
-    st.markdown(f"**Go on with {lesson.head.label} on your own**")
-    # The pages' own S and seed.
-    view = lesson.view.with_values(length=50)
-    with st.container(horizontal=True):
-        for page in ("head", "induction", "ablation", "circuits", "composition"):
-            open_head(view, lesson.head, page)
-
-
-def _ask(lesson: Lesson) -> None:
-    step, key = lesson.step, f"lesson answer {lesson.number}"
-    options = dict(step.options)
-    st.session_state[key] = lesson.answer or None
-
-    def take() -> None:
-        answers = list(lesson.answers)
-        answers[lesson.number - 1] = st.session_state[key] or ""
-        choose(answers=write_answers(answers))
-
-    if step.figure == _HEAD_FIGURE:
-        st.pills(step.task, list(options), key=key, on_change=take)
-    else:
-        st.radio(step.task, list(options), format_func=options.__getitem__, key=key, on_change=take)
-
-
-def _draw_steps(lesson: Lesson) -> None:
-    with st.container(horizontal=True):
-        if lesson.number > 1:
-            st.button("Back", on_click=choose, kwargs={"lesson": lesson.number - 1})
-        if lesson.number < len(STEPS):
-            st.button(
-                "Next step" if lesson.answer else "Skip this step",
-                type="primary" if lesson.answer else "secondary",
-                on_click=choose,
-                kwargs={"lesson": lesson.number + 1},
-            )
-
-
-def _draw_figure(lesson: Lesson) -> None:
-    {
-        "line": _draw_line,
-        _HEAD_FIGURE: _draw_answer,
-        "scores": _draw_scores,
-        "effects": _draw_effects,
-        "wire": _draw_wire,
-        "copying": _draw_copying,
-        "composition": _draw_composition,
-    }[lesson.step.figure](lesson)
-
-
-def _draw_line(lesson: Lesson) -> None:
+def _draw_line(lesson: InductionLesson) -> None:
     tokens = calls.tokens_of(lesson.view)
     stats = calls.next_token_stats(lesson.view)
     with figure_frame(
@@ -215,11 +145,11 @@ def _draw_line(lesson: Lesson) -> None:
         )
 
 
-def _draw_answer(lesson: Lesson) -> None:
+def _draw_answer(lesson: InductionLesson) -> None:
     _draw_pattern(lesson, Head.parse(lesson.answer or lesson.step.options[0][0]))
 
 
-def _draw_pattern(lesson: Lesson, head: Head, without: tuple[Head, ...] = ()) -> None:
+def _draw_pattern(lesson: InductionLesson, head: Head, without: tuple[Head, ...] = ()) -> None:
     tokens = calls.tokens_of(lesson.view)
     pattern = calls.patterns(lesson.view, 0, (head.layer,), without).values[0, 0, head.head]
     title = f"Pattern of {head.label}" + "".join(f" without {other.label}" for other in without)
@@ -233,7 +163,7 @@ def _draw_pattern(lesson: Lesson, head: Head, without: tuple[Head, ...] = ()) ->
         draw(figures.pattern_map(pattern, tokens.labels[0], palette()), key=title)
 
 
-def _draw_scores(lesson: Lesson) -> None:
+def _draw_scores(lesson: InductionLesson) -> None:
     with figure_frame(
         Subject(lesson.view),
         "Induction score of every head",
@@ -248,7 +178,7 @@ def _draw_scores(lesson: Lesson) -> None:
         )
 
 
-def _draw_effects(lesson: Lesson) -> None:
+def _draw_effects(lesson: InductionLesson) -> None:
     if not lesson.answer:
         _draw_pattern(lesson, lesson.head)
         return
@@ -265,7 +195,7 @@ def _draw_effects(lesson: Lesson) -> None:
         )
 
 
-def _draw_wire(lesson: Lesson) -> None:
+def _draw_wire(lesson: InductionLesson) -> None:
     if not lesson.answer:
         _draw_pattern(lesson, lesson.head)
         return
@@ -274,7 +204,7 @@ def _draw_wire(lesson: Lesson) -> None:
             _draw_pattern(lesson, lesson.head, without)
 
 
-def _draw_copying(lesson: Lesson) -> None:
+def _draw_copying(lesson: InductionLesson) -> None:
     together = joint_heads(lesson.view.with_values(heads=None))
     found = [calls.ov_copying(lesson.view, heads) for heads in ((lesson.head,), together)]
     with figure_frame(
@@ -288,7 +218,7 @@ def _draw_copying(lesson: Lesson) -> None:
         draw(circuit_figures.copying_bars(names, accuracy, palette()), key="lesson-copying")
 
 
-def _draw_composition(lesson: Lesson) -> None:
+def _draw_composition(lesson: InductionLesson) -> None:
     head = lesson.head
     with figure_frame(
         Subject(lesson.view.with_values(kind="K"), head=head, on_input=False),
