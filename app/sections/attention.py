@@ -12,12 +12,14 @@ from analysis.definitions import PATTERN, SCORES, TARGETED
 from analysis.head import Head, all_heads
 from app.components.head_grid import HeadGridState, head_grid
 from app.compute import calls
+from app.figures.large import HEIGHT
 from app.frame.export import Exhibit, pattern_table
 from app.frame.frame import figure_frame, offer
 from app.frame.paper import grid_body, inline_svg, paper_grid, paper_pattern
 from app.links.selection import Selection
 from app.links.subject import Subject
 from app.shell.page import move_view
+from app.shell.room import own_room
 from app.shell.theme import palette
 from app.text import display_token
 
@@ -92,6 +94,7 @@ def draw_grid(
             every,
             [display_token(label) for label in labels],
             key="head-grid",
+            height=HEIGHT if own_room().stage else 560,
             scores=known,
             marks={name: selection["threshold"] for name in TARGETED if name in known},
             view=HeadGridState(
