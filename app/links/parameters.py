@@ -1,5 +1,6 @@
 """The one table of what a link may hold."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -91,7 +92,7 @@ class Parameter:
         default: Its value where the link does not say, or what tells it while the server runs;
             None: not chosen, the page picks.
         parse: Reads it from text, or refuses.
-        meaning: What it is, for the documentation.
+        meaning: What it is; what comes before a colon or a comma names it in sentences.
         pages: The pages that it concerns; empty: every page.
         begins: Its default on pages where that is another one, or what tells it for a model.
         unset: What stands for None in a link; links of every age hold it.
@@ -106,6 +107,12 @@ class Parameter:
     begins: Mapping[str, Value | Callable[[ModelInfo], Value]] = field(default_factory=dict)
     unset: str | None = None
     fits: Fit | None = None
+
+    @property
+    def said(self) -> str:
+        """What it is called at the beginning of a sentence."""
+        name = re.split("[:;,(]", self.meaning)[0]
+        return name[:1].upper() + name[1:]
 
     def default_on(self, page: str, model: Value = None) -> Value:
         """What it is on a page unless the link says otherwise.
@@ -181,7 +188,7 @@ _ANSWERS = ("attribution", "head", "patching")
 _TWO_HEADS = ("compare", "circuits", "composition")
 _ABLATED = ("ablation", "head", *_OF_SETS)
 _OVERVIEWS = ("mosaic", "training", "sets")
-_THRESHOLD = "scores above it count as that kind of head"
+_THRESHOLD = "threshold, above which a score counts as that kind of head"
 _OF_SEQUENCES = (
     *("tokens", "attention", "head", "activations", "neurons"),
     *("induction", "attribution", "composition", "compare"),
@@ -202,7 +209,7 @@ PARAMETERS = (
         "input",
         "prompt",
         choice("prompt", "repeated"),
-        "a prompt or repeated tokens",
+        "input: a prompt or repeated tokens",
         begins=_REPEATED,
     ),
     Parameter("prompt", DEFAULT_PROMPT, text_up_to(MAX_LINK_PROMPT), "the text of the prompt"),
@@ -210,7 +217,7 @@ PARAMETERS = (
         "length",
         USUAL_HALF,
         whole_number(MIN_HALF, MAX_HALF),
-        "S, tokens in the half that is repeated",
+        "tokens in the half that is repeated, S",
         begins={"ablation": _sweep_half},
         fits=HALF,
     ),
@@ -223,7 +230,7 @@ PARAMETERS = (
         fits=BATCH,
     ),
     Parameter("seed", 0, whole_number(0, MAX_SEED), "seed of the repeated tokens"),
-    Parameter("bos", True, switch, "1 puts the BOS token in front of the prompt"),
+    Parameter("bos", True, switch, "BOS token in front of the prompt: 1 or 0"),
     Parameter(
         "layer",
         0,
@@ -263,7 +270,7 @@ PARAMETERS = (
         "foil",
         None,
         text_up_to(MAX_WORD),
-        "token it is compared with",
+        "foil, the token it is compared with",
         _ANSWERS,
         begins={"patching": " horse"},
         unset="",
@@ -298,7 +305,7 @@ PARAMETERS = (
         unset="",
         fits=HeadsOf("judge"),
     ),
-    Parameter("judge", False, switch, "1 runs the verdict", ("roles",)),
+    Parameter("judge", False, switch, "verdict: 1 runs it", ("roles",)),
     Parameter(
         "measure",
         "attention",
@@ -307,12 +314,12 @@ PARAMETERS = (
         ("sets",),
     ),
     Parameter("to", "end", text_up_to(MAX_WORD), "place that attention comes from", ("sets",)),
-    Parameter("of", "answer", text_up_to(MAX_WORD), "place that it goes to", ("sets",)),
+    Parameter("of", "answer", text_up_to(MAX_WORD), "place that attention goes to", ("sets",)),
     Parameter(
         "side",
         "prompt",
         choice("prompt", "corrupt", "difference"),
-        "prompts, corrupt prompts, or the first less the second",
+        "side of the set: prompts, corrupt prompts, or the first less the second",
         ("sets",),
     ),
     Parameter("row", 0, whole_number(0, MAX_ROWS - 1), "row that is opened, from 0", ("sets",)),
@@ -327,7 +334,7 @@ PARAMETERS = (
         "direction",
         "dest",
         choice("dest", "src"),
-        "dest: what a token attends to; src: what attends to it",
+        "direction: dest, what a token attends to; src, what attends to it",
         ("attention",),
     ),
     Parameter(
@@ -371,7 +378,12 @@ PARAMETERS = (
         unset="-1",
     ),
     Parameter(
-        "src", None, whole_number(0, 9999), "its source, -1: the strongest", ("head",), unset="-1"
+        "src",
+        None,
+        whole_number(0, 9999),
+        "source explained, -1: the strongest",
+        ("head",),
+        unset="-1",
     ),
     Parameter(
         "token",
@@ -397,7 +409,13 @@ PARAMETERS = (
         "how many tokens the OV heatmap shows",
         ("circuits",),
     ),
-    Parameter("draw", 0, whole_number(0, MAX_SEED), "which tokens it shows: a seed", ("circuits",)),
+    Parameter(
+        "draw",
+        0,
+        whole_number(0, MAX_SEED),
+        "seed of the tokens that the OV heatmap shows",
+        ("circuits",),
+    ),
     Parameter("kind", "K", choice("Q", "K", "V"), "what a head reads with", ("composition",)),
     Parameter(
         "pairs", 8, whole_number(1, MAX_PAIRS), "pairs of heads in the graph", ("composition",)
@@ -414,11 +432,11 @@ PARAMETERS = (
         "readers",
         None,
         whole_number(0, 999),
-        "layer whose heads are its columns; else those that stand out",
+        "layer whose heads are the columns of all pairs; else those that stand out",
         ("composition",),
         fits=LAYER,
     ),
-    Parameter("stripes", False, switch, "1 adds every induction head", ("composition",)),
+    Parameter("stripes", False, switch, "stripes: 1 adds every induction head", ("composition",)),
     Parameter(
         "qpart",
         None,
@@ -483,7 +501,13 @@ PARAMETERS = (
         unset="-1",
         fits=LAYER,
     ),
-    Parameter("measured", False, switch, "1 adds copying and the ablation effect", ("finder",)),
+    Parameter(
+        "measured",
+        False,
+        switch,
+        "measured scores: 1 adds copying and the ablation effect",
+        ("finder",),
+    ),
     Parameter("x", "previous", _PROFILE, "score along the horizontal axis", ("finder",)),
     Parameter("y", "induction", _PROFILE, "score along the vertical axis", ("finder",)),
     Parameter("score", "induction", choice(*SCORES), "score that is shown", _OVERVIEWS),
@@ -549,10 +573,18 @@ PARAMETERS = (
     Parameter("room", "", room_code, "room of a presenter that is followed"),
     Parameter("term", "", text_up_to(60), "word that the glossary is searched for", ("glossary",)),
     Parameter(
-        "clean", CLEAN_PROMPT, text_up_to(MAX_LINK_PROMPT), "prompt with the answer", ("patching",)
+        "clean",
+        CLEAN_PROMPT,
+        text_up_to(MAX_LINK_PROMPT),
+        "clean prompt, with the answer",
+        ("patching",),
     ),
     Parameter(
-        "corrupt", CORRUPT_PROMPT, text_up_to(MAX_LINK_PROMPT), "prompt without it", ("patching",)
+        "corrupt",
+        CORRUPT_PROMPT,
+        text_up_to(MAX_LINK_PROMPT),
+        "corrupt prompt, without it",
+        ("patching",),
     ),
     Parameter(
         "patch",
@@ -582,8 +614,14 @@ PARAMETERS = (
         unset="",
         fits=HeadsOf("follow paths to"),
     ),
-    Parameter("into", "k", choice("q", "k", "v"), "which of its inputs", ("patching",)),
-    Parameter("paths", False, switch, "1 patches every path into it", ("patching",)),
+    Parameter(
+        "into",
+        "k",
+        choice("q", "k", "v"),
+        "which inputs of the head at the end of the paths",
+        ("patching",),
+    ),
+    Parameter("paths", False, switch, "paths: 1 patches every path into it", ("patching",)),
     Parameter(
         "edges",
         None,

@@ -33,7 +33,7 @@ from app.shell.share import UnreadableView, draw_file, draw_link, read_view_file
 from app.shell.sidebar import draw_sidebar
 from app.shell.theme import follow_theme
 from app.shell.uploads import forget_upload
-from app.text import display_token
+from app.text import display_text
 
 _LONGEST_NAME = 100
 # What can be the name of a model's folder, or of a checkpoint of it.
@@ -94,7 +94,7 @@ def _model_or_first(asked: str) -> tuple[ModelInfo, str]:
     except AnalysisError as refusal:
         own_state().missing = asked if _NAME.fullmatch(asked) else ""
         shown = list_models()[0]
-        named = display_token(asked[:_LONGEST_NAME])
+        named = display_text(asked[:_LONGEST_NAME])
         how = how_to_get(asked) or refusal
         return shown, f"The model “{named}” of the link is not here. {how} This is {shown.title}."
     own_state().missing = ""

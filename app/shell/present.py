@@ -108,7 +108,15 @@ def draw_present(page: str, view: Link, go: Go, menu: DeltaGenerator) -> None:
         if not state.key:
             _draw_add(page, view)
         st.file_uploader("A list as a file", type=["txt", "json"], max_upload_size=1, key=_FILE)
-        st.text_area("Prepared views, one link a line", key=_LIST, max_chars=MAX_LIST)
+
+        def keep_list() -> None:
+            state.listed = str(st.session_state[_LIST])
+
+        # Set in every run: a widget of another page has the same key and would start empty.
+        st.session_state[_LIST] = state.listed
+        st.text_area(
+            "Prepared views, one link a line", key=_LIST, max_chars=MAX_LIST, on_change=keep_list
+        )
         for note in _listed_views()[1]:
             st.caption(note)
         st.button("Start presenting", on_click=_start, args=(go,), type="primary")
@@ -178,14 +186,13 @@ def _draw_add(page: str, view: Link) -> None:
     """Puts the view on the screen at the end of the list."""
 
     def add() -> None:
-        listed = str(st.session_state.get(_LIST, "")).strip()
-        lines = [*([listed] if listed else []), view_link(page, view)]
-        text = "\n".join(lines)
+        state = own_room()
+        text = f"{state.listed.strip()}\n{view_link(page, view)}".strip()
         views, notes = prepared_views(text)
         if notes:
-            own_room().refused = f"This view could not be added. {notes[-1]}"
+            state.refused = f"This view could not be added. {notes[-1]}"
             return
-        st.session_state[_LIST] = text
+        state.listed = text
         st.toast(f"View {len(views)} of the list")
 
     st.button("Add this view", on_click=add, icon=":material/playlist_add:")
@@ -203,7 +210,7 @@ def _start(go: Go) -> None:
 def _listed_views() -> tuple[list[tuple[str, dict[str, str]]], list[str]]:
     file = st.session_state.get(_FILE)
     if file is None:
-        return prepared_views(str(st.session_state.get(_LIST, "")))
+        return prepared_views(str(st.session_state.get(_LIST) or own_room().listed))
     try:
         return prepared_views(file.getvalue().decode("utf-8-sig"))
     except UnicodeDecodeError:

@@ -35,6 +35,7 @@ class RoomState:
     seen: int = 0  # version of the room's view that was last taken
     taken: tuple[str, Link] | None = None  # the view as it was taken
     stage: bool = False  # presenter mode
+    listed: str = ""  # prepared views as they were typed, a link a line
     views: list[tuple[str, Link]] = field(default_factory=list)
     place: int = 0
     refused: str = ""  # on top of the next page

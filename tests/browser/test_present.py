@@ -133,8 +133,11 @@ def test_a_presenter_who_reloads_or_opens_an_address_is_followed(
     second.close()
     # Nobody else is offered the room.
     expect(follower.get_by_role("button", name="Go on presenting")).to_have_count(0)
+    wait_until_done(follower)
+    follower.get_by_role("button", name="Leave the room").click()
+    expect(follower.get_by_text("Following the presenter.")).to_have_count(0)
     presenter.get_by_role("button", name="Close the room").click()
-    expect(follower.get_by_text("That room is closed.")).to_be_visible(timeout=60_000)
+    expect(presenter.locator(".st-key-room-bar")).to_have_count(0)
 
 
 def test_the_code_is_shown_to_the_last_row_and_a_view_is_added(app: str, page: Page) -> None:
@@ -184,3 +187,68 @@ def test_a_file_that_is_no_list_is_refused_in_a_sentence(app: str, page: Page) -
     give("picture.png", b"/head")
     expect(page.get_by_text(re.compile("files are not allowed"))).to_be_visible()
     expect(page.get_by_role("button", name="Start presenting")).to_be_visible()
+
+
+# Texts on the screen that are smaller than so many pixels: nobody in the last row could read them.
+_SMALL = """least => {
+  const found = [];
+  const look = root => {
+    for (const element of root.querySelectorAll("*")) {
+      if (element.shadowRoot) look(element.shadowRoot);
+      const own = [...element.childNodes].some(n => n.nodeType === 3 && n.data.trim());
+      const box = element.getBoundingClientRect();
+      const style = getComputedStyle(element);
+      const seen = box.width && box.height && box.bottom > 0 && box.top < innerHeight
+        && style.visibility !== "hidden" && style.display !== "none" && style.opacity !== "0";
+      if (own && seen && !element.closest("style, script, [aria-live], [role=status]")
+          && parseFloat(style.fontSize) < least)
+        found.push(`${element.textContent.slice(0, 40)} ${style.fontSize}`);
+    }
+  };
+  look(document.querySelector("[data-testid=stMain]"));
+  return found;
+}"""
+
+
+def test_presenter_mode_fills_a_screen_and_shows_what_is_pointed_at(
+    app: str, open_page: OpenPage
+) -> None:
+    presenter = open_page(viewport={"width": 1920, "height": 1080})
+    follower = open_page(viewport={"width": 390, "height": 844})
+    presenter.goto(f"{app}/attention")
+    picture = presenter.locator(".hg-picture")
+    expect(picture).to_be_visible(timeout=60_000)
+    wait_until_done(presenter)
+    letters = _open_room(presenter)
+    follower.goto(f"{app}/join")
+    wait_until_done(follower)
+    _join(follower, letters)
+    expect(follower).to_have_url(re.compile("/attention"), timeout=60_000)
+    presenter.get_by_role("button", name="Presenter mode").click()
+    foot = presenter.locator(".st-key-stage")
+    expect(foot).to_be_visible()
+    expect(presenter.get_by_role("button", name="Export").first).to_be_hidden()
+    wait_until_done(presenter)
+    # Once the grid has taken its new height.
+    expect(presenter.locator(".hg-rows span").first).to_have_css("font-size", "24px")
+    wide, low = picture.bounding_box(), foot.bounding_box()
+    assert wide and low
+    assert wide["y"] >= 0 and wide["y"] + wide["height"] <= low["y"]
+    assert wide["height"] >= 600
+    frame = presenter.locator("[data-testid=stMainBlockContainer]").bounding_box()
+    assert frame and frame["width"] == 1920
+    assert presenter.evaluate(_SMALL, 24) == []
+
+    expect(follower.locator(".hg-picture")).to_be_visible(timeout=60_000)
+    expect(follower.get_by_text("Following the presenter.")).to_be_visible()
+    wait_until_done(follower)
+    picture.hover(position={"x": wide["width"] // 4, "y": wide["height"] * 3 // 4})
+    read = presenter.locator(".hg-readout")
+    expect(read).to_contain_text("dest")
+    cell = read.locator("p").first.inner_text()
+    expect(follower.locator(".hs-pointed")).to_be_visible(timeout=60_000)
+    expect(follower.locator(".hg-readout p").first).to_have_text(re.sub(r"\s+", "", cell))
+    foot.hover()
+    expect(follower.locator(".hs-pointed")).to_be_hidden(timeout=60_000)
+    presenter.get_by_role("button", name="End presenter mode").click()
+    expect(presenter.get_by_test_id("stSidebar")).to_be_visible()
