@@ -50,6 +50,7 @@ def draw_lesson(selection: Selection) -> None:
     st.segmented_control(
         "Lesson",
         list(GUIDES),
+        label_visibility="collapsed",
         format_func=lambda key: GUIDES[key].title,
         required=True,
         key=widget_key(selection, "guide"),

@@ -42,9 +42,9 @@ from app.text import markdown_text
 # Seconds to wait for the effects of all heads; they take a few.
 _PATIENCE = 60.0
 # Pixels: a step's figure and what it asks are on one screen of 900.
-HEIGHT = 500
+HEIGHT = 460
 # Two beside each other have longer headings.
-HEIGHT_OF_TWO = 440
+HEIGHT_OF_TWO = 400
 
 
 @dataclass(frozen=True)
