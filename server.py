@@ -19,6 +19,7 @@ from app.shell.headers import SecurityHeaders
 from app.shell.hosts import HostCheck, answered_names
 from app.shell.preview import LinkPreview
 from app.shell.room_routes import room_routes
+from app.shell.tabs import TabLimit
 from app.shell.uploads import UploadLimits, forget_downloads
 
 try:
@@ -59,6 +60,7 @@ app = App(
     routes=room_routes(server.rooms),
     middleware=[
         Middleware(HostCheck, names=answered_names(server.config.hosts)),
+        Middleware(TabLimit),
         Middleware(SecurityHeaders, origins=server.config.embed_origins),
         Middleware(UploadLimits),
         Middleware(LinkPreview, title=server.config.title),

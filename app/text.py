@@ -36,6 +36,11 @@ def display_token(token: str) -> str:
     return f"◌{shown}" if shown and unicodedata.category(shown[0]).startswith("M") else shown
 
 
+def display_text(text: str) -> str:
+    """Text that somebody has typed, as one visible line: as a token, but its spaces are spaces."""
+    return " ".join(map(display_token, text.split(" ")))
+
+
 def numbered(tokens: Sequence[str]) -> list[str]:
     """Tokens made visible, each with its position."""
     return [f"{i} {display_token(token)}" for i, token in enumerate(tokens)]

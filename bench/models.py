@@ -28,9 +28,9 @@ from analysis.models.info import ModelInfo
 from analysis.models.loading import HeadModel, load_model, load_tokenizer
 from analysis.runs.inputs import repeated_tokens
 from analysis.runs.predictions import next_token_stats
-from app.compute.admission import Nobody
 from app.compute.loaded_models import LoadedModels
 from app.compute.memory import return_memory
+from app.compute.visitor import Nobody
 
 RANDOM = "gpt2-small-random"
 NAMES = ("attn-only-2l", "gelu-4l", "SmolLM2-135M-Instruct", RANDOM)

@@ -10,6 +10,7 @@ from app.figures import base as figures
 from app.frame.clicks import open_head
 from app.frame.export import Exhibit, framed_body, pattern_table
 from app.frame.frame import draw, draw_table, figure_frame, offer
+from app.frame.layout import controls
 from app.frame.paper import paper_pattern
 from app.links.selection import Selection
 from app.links.session import widget_key
@@ -31,14 +32,15 @@ selection = telling_head(selection)
 info, theme = selection.info, palette()
 tokens = calls.tokens_of(selection)
 scores = calls.scores(selection)
-st.segmented_control(
-    "View",
-    ["grid", "circuitsvis"],
-    format_func={"grid": "All heads", "circuitsvis": "One layer in CircuitsVis"}.__getitem__,
-    required=True,
-    key=widget_key(selection, "view"),
-)
-row = choose_sequence(selection, tokens)
+with controls():
+    st.segmented_control(
+        "View",
+        ["grid", "circuitsvis"],
+        format_func={"grid": "All heads", "circuitsvis": "One layer in CircuitsVis"}.__getitem__,
+        required=True,
+        key=widget_key(selection, "view"),
+    )
+    row = choose_sequence(selection, tokens)
 labels = tokens.labels[row]
 
 

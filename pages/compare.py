@@ -10,6 +10,7 @@ from app.compute import calls
 from app.frame.clicks import open_head
 from app.frame.export import as_rows
 from app.frame.frame import draw_table, figure_frame
+from app.frame.layout import controls
 from app.links.session import choose, widget_key
 from app.pickers.sequence import choose_sequence
 from app.sections.compare import choose_sides, draw_changed, other_models, remark
@@ -39,27 +40,28 @@ if selection.over_set:
     st.stop()
 tokens = calls.tokens_of(selection)
 by = widget_key(selection, "by")
-st.segmented_control(
-    "What differs",
-    list(CHOICES),
-    format_func=CHOICES.__getitem__,
-    required=True,
-    key=by,
-    on_change=begin_with_prompts,
-    args=(by,),
-)
-if selection["model2"] and selection["model2"] not in [m.name for m in other_models(selection)]:
-    st.text("⚠ The link's second model is not here, or is the first one again.")
-if selection["by"] == "model" and not other_models(selection):
-    st.info(
-        f"There is no second model yet: {markdown_text(selection.info.title)} is the only one "
-        "here. Compare two heads or two prompts of it instead."
+with controls():
+    st.segmented_control(
+        "What differs",
+        list(CHOICES),
+        format_func=CHOICES.__getitem__,
+        required=True,
+        key=by,
+        on_change=begin_with_prompts,
+        args=(by,),
     )
-    st.stop()
-a, b = choose_sides(selection)
-if note := remark(a, b):
-    st.caption(note)
-row = choose_sequence(selection, tokens)
+    if selection["model2"] and selection["model2"] not in [m.name for m in other_models(selection)]:
+        st.text("⚠ The link's second model is not here, or is the first one again.")
+    if selection["by"] == "model" and not other_models(selection):
+        st.info(
+            f"There is no second model yet: {markdown_text(selection.info.title)} is the only one "
+            "here. Compare two heads or two prompts of it instead."
+        )
+        st.stop()
+    a, b = choose_sides(selection)
+    if note := remark(a, b):
+        st.caption(note)
+    row = choose_sequence(selection, tokens)
 
 subject = replace(a.subject, sequence=row, second=replace(b.subject, sequence=row))
 with figure_frame(

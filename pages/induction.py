@@ -16,6 +16,7 @@ from app.compute import calls
 from app.figures import base as figures
 from app.frame.clicks import draw_head_map, open_head
 from app.frame.frame import draw, draw_table, figure_frame
+from app.frame.layout import controls
 from app.links.session import widget_key
 from app.links.subject import Subject
 from app.pickers.heads import focus_head
@@ -31,7 +32,8 @@ if selection.over_set:
     st.stop()
 theme = palette()
 tokens = calls.tokens_of(selection)
-row = choose_sequence(selection, tokens)
+with controls():
+    row = choose_sequence(selection, tokens)
 stats = calls.next_token_stats(selection)
 scores = calls.scores(selection)
 focus = focus_head(selection)

@@ -3,26 +3,23 @@
 The line is fair: whose network address has used least lately is next, of one address the visitor
 who has; what is used is counted in seconds. Long work gives way between its pieces.
 
-No Streamlit in here: whoever asks hands over a `Visitor`, which knows how to show a place in the
-queue and whether it is still there.
+No Streamlit in here: whoever asks hands over a `Visitor`.
 """
 
 import math
 import threading
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
 
-from analysis.errors import AnalysisError, out_of_memory
+from analysis.errors import AnalysisError
+from app.compute.refusals import TryAgain
+from app.compute.visitor import MAX_VISITORS, Clock, Visitor
 
-Clock = Callable[[], float]
 # Seconds between two looks of a visitor who waits.
 LOOK = 0.25
-# Visitors whose budget is remembered; who was away longest has a full one again anyway.
-MAX_VISITORS = 10_000
 # Share of the latest computation in the average that the next of its kind is expected to take.
 _RECENT = 0.2
 # Seconds that a computation is expected to take of which nothing is known.
@@ -31,94 +28,6 @@ _USUAL = 0.5
 HALF_LIFE = 60.0
 # Seconds that work must have used more than who waits before it gives way: changing has a price.
 _AHEAD = 0.5
-
-
-class TryAgain(AnalysisError):
-    """A refusal that says how busy the server is now, and nothing about what was asked."""
-
-
-class NoMemory(TryAgain):
-    """The machine had no memory left for something: true of all who wait for it now."""
-
-
-@contextmanager
-def memory_errors_said() -> Iterator[None]:
-    """Say in a sentence that there was no memory.
-
-    Raises:
-        NoMemory: In place of what Python or PyTorch raises for it.
-    """
-    try:
-        yield
-    except Exception as error:
-        if not out_of_memory(error):
-            raise
-        # Without its frames, which hold what took the memory.
-        raise NoMemory(
-            "There was not enough memory for this. Try again in a minute; a shorter text, fewer "
-            "sequences or a smaller model take less."
-        ) from error.with_traceback(None)
-
-
-class Visitor(Protocol):
-    """Whoever asks for a computation; its methods may raise to leave."""
-
-    @property
-    def name(self) -> str | None:
-        """What tells this visitor from others; None: nobody, who lets all others go first."""
-
-    @property
-    def address(self) -> str | None:
-        """Where the visitor's requests come from, as far as that is known."""
-
-    def check(self) -> None:
-        """Called now and then while this visitor waits."""
-
-    def waits(self, place: int, seconds: float) -> None:
-        """`place` computations come first (1: the next one); about so many seconds are left."""
-
-    def enters(self) -> None:
-        """The wait is over, one way or the other."""
-
-    def starts(self, what: str) -> None:
-        """What `what` says begins, here or in a thread that is awaited; not told twice."""
-
-    def ends(self) -> None:
-        """It is over, or never began; may raise, so nothing that was found may depend on it."""
-
-    def steps_aside(self) -> None:
-        """From here on this visitor waits, for a turn or an answer; may be told again."""
-
-    def comes_back(self) -> None:
-        """The answer is there, and what was going on goes on; may wait, and raise to leave."""
-
-
-class Nobody:
-    """Work that no page waits for, such as a sweep in the background."""
-
-    name: str | None = None
-    address: str | None = None
-
-    def check(self) -> None:
-        """Nobody cannot leave."""
-
-    def waits(self, place: int, seconds: float) -> None:
-        """Nobody reads it."""
-
-    def enters(self) -> None:
-        """Nothing was shown."""
-
-    def starts(self, what: str) -> None:
-        """Nobody reads it."""
-
-    def ends(self) -> None:
-        """Nothing was shown."""
-
-    def steps_aside(self) -> None:
-        """Nothing is going on."""
-
-    def comes_back(self) -> None:
-        """Nothing was going on."""
 
 
 class Used:
@@ -451,41 +360,3 @@ class Admission:
             if place in self._running:
                 return
         self._wait_in_line(place, visitor, key=None)
-
-
-class RateLimit:
-    """So many computations a minute for each name; what was not used adds up to one minute's.
-
-    Args:
-        per_minute: How many; 0: no limit.
-        who: Who they are for, for the refusal.
-        clock: Seconds, for tests.
-    """
-
-    def __init__(self, per_minute: int, who: str = "each visitor", clock: Clock = time.monotonic):
-        self._per_minute, self._who, self._clock = per_minute, who, clock
-        self._lock = threading.Lock()
-        # What each visitor had left, and when; who took last stands at the end.
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
-
-    def take(self, name: str) -> None:
-        """Count one computation.
-
-        Raises:
-            TryAgain: There are none left.
-        """
-        if not self._per_minute:
-            return
-        now = self._clock()
-        with self._lock:
-            left, since = self._left.pop(name, (float(self._per_minute), now))
-            left = min(self._per_minute, left + (now - since) * self._per_minute / 60)
-            enough = left >= 1
-            self._left[name] = (left - 1 if enough else left, now)
-            if len(self._left) > MAX_VISITORS:
-                self._left.popitem(last=False)
-        if not enough:
-            raise TryAgain(
-                f"More than {self._per_minute} new results were asked for in a minute, which is "
-                f"what {self._who} of this server gets. Wait a few seconds, then go on."
-            )

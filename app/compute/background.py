@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 from typing import Generic, Literal, Protocol, TypeVar
 
 from analysis.errors import AnalysisError
-from app.compute.admission import TryAgain, Used
+from app.compute.admission import Used
+from app.compute.refusals import TryAgain
 
 _log = logging.getLogger("headscope")
 

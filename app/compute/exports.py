@@ -10,7 +10,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from app.compute.admission import LOOK, Admission, Nobody, TryAgain
+from app.compute.admission import LOOK, Admission
+from app.compute.refusals import TryAgain
+from app.compute.visitor import Nobody
 
 _MB = 2**20
 PER_VISITOR, PER_ADDRESS, IN_ALL = 96 * _MB, 160 * _MB, 256 * _MB

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 
 from analysis.errors import AnalysisError
 from analysis.models.info import ModelInfo
-from app.compute.admission import LOOK, TryAgain, Visitor
+from app.compute.admission import LOOK
 from app.compute.memory import return_memory
+from app.compute.refusals import TryAgain
 from app.compute.shared_cache import SharedCache
+from app.compute.visitor import Visitor
 
 if TYPE_CHECKING:
     from analysis.models.loading import HeadModel

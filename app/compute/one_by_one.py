@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from analysis.errors import AnalysisError
-from app.compute.admission import TryAgain
+from app.compute.refusals import TryAgain
 
 if TYPE_CHECKING:
     from analysis.models.info import ModelInfo

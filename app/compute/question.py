@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Concatenate, Generic, Literal, ParamSpec, TypeVar
 
-from app.compute.admission import memory_errors_said
 from app.compute.imports import import_all
+from app.compute.refusals import memory_errors_said
 
 if TYPE_CHECKING:
     from analysis.models.info import ModelInfo

@@ -1,8 +1,9 @@
 """Rooms in which a presenter's view is followed: who may move one, and what it shows now.
 
-No Streamlit in here. A room is found by its code, which the join link holds, and moved only with
-its key, which only the presenter's session and browser hold. Who follows is a session that has
-joined; a browser that asks under any other name is told nothing and takes no place.
+No Streamlit in here. A room is found by its code, which the join link holds, or by its letters,
+which are short enough to be typed and guessed at slowly; it is moved only with its key, which only
+the presenter's session and browser hold. Who follows is a session that has joined; a browser that
+asks under any other name is told nothing and takes no place.
 """
 
 import secrets
@@ -10,8 +11,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+
+from app.compute.rate import RateLimit
+from app.compute.refusals import TryAgain
 
 MAX_ROOMS = 200
 # In one room, and those of one network address: a lecture behind one leaves places for others.
@@ -26,6 +30,14 @@ AWAY = 600.0
 GONE = 10.0
 # 96 bits: no one finds a room by trying.
 _CODE_BYTES, _KEY_BYTES = 12, 32
+# Of a room's letters: no vowels, which would make words, and none that looks like another one or
+# like a digit. 2.5 million codes, of which an address may type so many wrong ones in a minute.
+LETTERS, LONG = "BCDFGHJKMNPQRSTVWXZ", 5
+WRONG = 10
+# Questions of a room whose votes are kept, and options of each.
+MAX_POLLS, MAX_OPTIONS = 16, 16
+# Characters of what a presenter points at, and seconds between two such places.
+MAX_POINTED, POINT_EVERY = 200, 0.1
 View = tuple[str, Mapping[str, str]]  # page, and the values of its link
 
 
@@ -40,6 +52,17 @@ class Shown:
     version: int
     page: str
     view: Mapping[str, str]
+    pointed: str = ""  # at what of it, as the presenter's browser says
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A room that somebody goes on presenting: how it is found and moved, and what is prepared."""
+
+    code: str
+    key: str
+    views: tuple[View, ...]
+    stage: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,15 +87,27 @@ class _Follower:
 
 
 @dataclass(slots=True)
+class _Poll:
+    options: tuple[str, ...]
+    votes: dict[str, str] = field(default_factory=dict)  # by name of who follows
+
+
+@dataclass(slots=True)
 class _Room:
     code: str
+    letters: str
     host: Guest
     opened: float
     used: float
     shown: Shown
     there: float  # when its host was last
+    former: str = ""  # the key before this one, which may still be what a browser has kept
     prepared: tuple[View, ...] = ()
+    stage: bool = False  # whether its presenter is in presenter mode
+    pointed_at: float = -POINT_EVERY  # when
     followers: dict[str, _Follower] = field(default_factory=dict)  # by name
+    polls: dict[str, _Poll] = field(default_factory=dict)  # by question
+    asked: str = ""  # the question now
 
     def present(self, now: float) -> list[_Follower]:
         """Those who follow now."""
@@ -92,6 +127,8 @@ class Rooms:
         self._lock = threading.Lock()
         self._by_key: dict[str, _Room] = {}
         self._by_code: dict[str, str] = {}  # code: key
+        self._by_letters: dict[str, str] = {}  # letters: code
+        self._guesses = RateLimit(WRONG, clock=clock)
 
     def open(self, page: str, view: Mapping[str, str], host: Guest) -> tuple[str, str]:
         """A new room: its code for followers, and the key that moves it.
@@ -109,9 +146,40 @@ class Rooms:
                 self._remove(key)
             self._make_room(host, now)
             code, key = secrets.token_urlsafe(_CODE_BYTES), secrets.token_urlsafe(_KEY_BYTES)
-            self._by_key[key] = _Room(code, host, now, now, shown, now)
-            self._by_code[code] = key
+            letters = self._free_letters()
+            self._by_key[key] = _Room(code, letters, host, now, now, shown, now)
+            self._by_code[code], self._by_letters[letters] = key, code
             return code, key
+
+    def letters(self, key: str) -> str:
+        """What is typed to find the room; empty if it is closed."""
+        with self._lock:
+            room = self._open_room(key)
+            return room.letters if room else ""
+
+    def find(self, typed: str, guest: Guest) -> str:
+        """The code of the room with these letters, written in any case and with gaps.
+
+        Raises:
+            RoomError: There is none, or too many wrong ones came from that address.
+        """
+        letters = "".join(sign for sign in typed.upper()[: 4 * LONG] if sign in LETTERS)
+        where = guest.address or ""
+        try:
+            self._guesses.take(where)
+        except TryAgain:
+            raise RoomError(
+                "Too many codes that no room has were typed from your network address. Wait a "
+                "minute, or open the room's link."
+            ) from None
+        with self._lock:
+            code = self._by_letters.get(letters, "")
+            if self._open_room(self._by_code.get(code, "")) is None:
+                raise RoomError(
+                    f"No room has that code. It is {LONG} letters, on the presenter's screen."
+                )
+        self._guesses.give_back(where)
+        return code
 
     def show(self, key: str, page: str, view: Mapping[str, str]) -> bool:
         """Move the room to a view; whether it is still open."""
@@ -159,26 +227,91 @@ class Rooms:
             follower.seen = room.used = now
             return room.shown
 
-    def prepare(self, key: str, views: Sequence[View]) -> None:
-        """Remember the views that its presenter steps through, should they have to come back."""
-        with self._lock:
-            if room := self._open_room(key):
-                room.prepared = tuple(views)
+    def point(self, key: str, at: str) -> bool:
+        """Show what its presenter points at, or nothing; whether the room is still open.
 
-    def take_over(self, key: str, host: Guest) -> tuple[str, str, tuple[View, ...]] | None:
-        """Move the room from here on: its code, a new key, and its prepared views.
-
-        The old key moves nothing any more: of two tabs of one presenter only one is followed.
+        What is too long, or comes too soon after the last one, is left out.
         """
+        with self._lock:
+            room, now = self._open_room(key), self._clock()
+            if room is None:
+                return False
+            if len(at) <= MAX_POINTED and now - room.pointed_at >= POINT_EVERY:
+                room.pointed_at = now
+                room.shown = replace(room.shown, pointed=at)
+            return True
+
+    def ask(self, key: str, question: str, options: Sequence[str]) -> dict[str, int]:
+        """Let who follows vote on a question, the latest of the room: the votes so far by option.
+
+        Raises:
+            RoomError: There are too many options.
+        """
+        if len(options) > MAX_OPTIONS:
+            raise RoomError(f"A question has at most {MAX_OPTIONS} options.")
         with self._lock:
             room = self._open_room(key)
             if room is None:
+                return dict.fromkeys(options, 0)
+            poll = room.polls.pop(question, None)
+            if poll is None or poll.options != tuple(options):
+                poll = _Poll(tuple(options))
+            room.polls[question], room.asked = poll, question
+            if len(room.polls) > MAX_POLLS:
+                del room.polls[next(iter(room.polls))]
+            given = Counter(what for who, what in poll.votes.items() if who in room.followers)
+            return {option: given[option] for option in options}
+
+    def vote(self, code: str, name: str, question: str, option: str) -> None:
+        """The vote of a follower, who has one and may change it.
+
+        Raises:
+            RoomError: There is no such room, follower, question now, or option.
+        """
+        with self._lock:
+            room = self._found(code)
+            if name not in room.followers:
+                raise RoomError("A room's questions are for who has joined it.")
+            poll = room.polls.get(question)
+            if poll is None or room.asked != question or option not in poll.options:
+                raise RoomError("The presenter does not ask that now.")
+            poll.votes[name] = option
+            # Who has gone for long is forgotten, and so is their vote, before a room grows.
+            if len(poll.votes) > 2 * MAX_FOLLOWERS:
+                poll.votes = {
+                    who: what for who, what in poll.votes.items() if who in room.followers
+                }
+
+    def prepare(self, key: str, views: Sequence[View], stage: bool = False) -> None:
+        """Remember what its presenter steps through, should they have to come back."""
+        with self._lock:
+            if room := self._open_room(key):
+                room.prepared, room.stage = tuple(views), stage
+
+    def take_over(self, key: str, host: Guest, if_left: bool = False) -> Held | None:
+        """Move the room from here on, with a new key; None if that cannot be.
+
+        The old key moves nothing any more: of two tabs of one presenter only one is followed.
+
+        Args:
+            key: The key so far.
+            host: Who presents from here on.
+            if_left: Only where the tab that presented is gone.
+        """
+        with self._lock:
+            room = self._open_room(key)
+            if room is None and if_left and key:
+                # Of whoever loads pages faster than their browser keeps keys.
+                key = next((k for k, each in self._by_key.items() if each.former == key), "")
+                room = self._open_room(key)
+            if room is None or (if_left and room.host.is_there()):
                 return None
             new = secrets.token_urlsafe(_KEY_BYTES)
             self._by_key[new] = self._by_key.pop(key)
+            room.former = key
             room.host, room.there = host, self._clock()
             self._by_code[room.code] = new
-            return room.code, new, room.prepared
+            return Held(room.code, new, room.prepared, room.stage)
 
     def followers(self, key: str) -> int | None:
         """How many follow now; None if the room is closed."""
@@ -196,6 +329,12 @@ class Rooms:
         """The presenter ends it."""
         with self._lock:
             self._remove(key)
+
+    def _free_letters(self) -> str:
+        while True:
+            letters = "".join(secrets.choice(LETTERS) for _ in range(LONG))
+            if letters not in self._by_letters:
+                return letters
 
     def _open_room(self, key: str) -> _Room | None:
         self._close_old(self._clock())
@@ -265,7 +404,7 @@ class Rooms:
 
     def _remove(self, key: str) -> None:
         if room := self._by_key.pop(key, None):
-            del self._by_code[room.code]
+            del self._by_code[room.code], self._by_letters[room.letters]
 
 
 def _shown(version: int, page: str, view: Mapping[str, str]) -> Shown:

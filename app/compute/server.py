@@ -12,17 +12,20 @@ from typing import TYPE_CHECKING
 import analysis
 from analysis.models.catalog import find_model
 from analysis.models.info import machine_memory
-from app.compute.admission import Admission, Nobody, RateLimit, Visitor, memory_errors_said
+from app.compute.admission import Admission
 from app.compute.background import Background
 from app.compute.downloads import Downloads
 from app.compute.exports import Exports
 from app.compute.imports import import_all
 from app.compute.loaded_models import LoadedModels
 from app.compute.one_by_one import OneByOne
+from app.compute.rate import RateLimit
+from app.compute.refusals import memory_errors_said
 from app.compute.rooms import Rooms
 from app.compute.shared_cache import SharedCache, nbytes
 from app.compute.stored import open_folder
 from app.compute.sweeps import Sweeps
+from app.compute.visitor import Nobody, Visitor
 from app.config import Config, settings
 
 if TYPE_CHECKING:

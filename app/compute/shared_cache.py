@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import numpy as np
 from cachetools import LRUCache
 
-from app.compute.admission import LOOK, NoMemory, TryAgain
+from app.compute.admission import LOOK
+from app.compute.refusals import NoMemory, TryAgain
 
 Value = TypeVar("Value")
 # Bytes of an array beside its numbers.

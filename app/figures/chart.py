@@ -106,6 +106,12 @@ class Chart(go.Figure):
         """Change the vertical axis."""
         return self.update_layout(yaxis=properties)
 
+    def update_annotations(self, **properties: Any) -> Self:
+        """Change every text that stands beside the traces."""
+        for annotation in self._look.get("annotations", []):
+            _merge(annotation, properties)
+        return self
+
     def _add(self, kind: str, properties: Mapping[str, Any]) -> Self:
         self._traces.append(_merge({}, properties) | {"type": kind})
         return self

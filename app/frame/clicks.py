@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from analysis.head import Head
-from app.frame.frame import CHART, offer_figure, offer_rows
+from app.frame.frame import CHART, offer_figure, offer_rows, staged
 from app.links.link import left_out, whole_link
 from app.links.parsers import Value
 from app.links.selection import Selection
@@ -64,7 +64,9 @@ def _draw_clickable(
             act(numbers)
 
     offer_figure(figure, key, paper, rows=rows)
-    return st.plotly_chart(figure, key=key, config=CHART, on_select=take, selection_mode="points")
+    return st.plotly_chart(
+        staged(figure), key=key, config=CHART, on_select=take, selection_mode="points"
+    )
 
 
 def draw_choice(
@@ -103,7 +105,7 @@ def draw_heads_to_open(
     """
     offer_figure(figure, key, subject=subject)
     event = st.plotly_chart(
-        figure, key=key, config=CHART, on_select="rerun", selection_mode="points"
+        staged(figure), key=key, config=CHART, on_select="rerun", selection_mode="points"
     )
     _open_clicked(selection, event)
 

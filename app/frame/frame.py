@@ -17,6 +17,7 @@ import streamlit as st
 
 from analysis.definitions import Quantity
 from analysis.errors import AnalysisError
+from app.figures.large import enlarged
 from app.frame.export import (
     Exhibit,
     Frame,
@@ -31,6 +32,7 @@ from app.frame.layout import METRIC
 from app.frame.snippets import snippet
 from app.glossary import glossary_link, linked
 from app.links.subject import Subject
+from app.shell.room import own_room
 from app.shell.theme import palette
 from app.text import markdown_text
 
@@ -138,7 +140,12 @@ def offer(exhibit: Exhibit) -> None:
 def draw(figure: go.Figure, key: str, paper: Callable[[str], bytes] | None = None) -> None:
     """A Plotly figure at full width; `paper` draws it for print."""
     offer_figure(figure, key, paper)
-    st.plotly_chart(figure, key=key, config=CHART)
+    st.plotly_chart(staged(figure), key=key, config=CHART)
+
+
+def staged(figure: go.Figure) -> go.Figure:
+    """A figure as it is shown: larger in presenter mode."""
+    return enlarged(figure) if own_room().stage else figure
 
 
 def draw_wide(figure: go.Figure, key: str, least: int) -> None:
@@ -153,7 +160,7 @@ def draw_wide(figure: go.Figure, key: str, least: int) -> None:
         f".st-key-{around}>*{{min-width:{least}px;direction:ltr}}</style>"
     )
     with st.container(key=around):
-        st.plotly_chart(figure, key=key, config=CHART)
+        st.plotly_chart(staged(figure), key=key, config=CHART)
 
 
 def draw_table(

@@ -7,6 +7,11 @@ from streamlit.delta_generator import DeltaGenerator
 METRIC = 185
 
 
+def controls() -> DeltaGenerator:
+    """Where a page's choices stand, which presenter mode leaves out."""
+    return st.container(key="page-controls")
+
+
 def beside(key: str, *widths: int) -> list[DeltaGenerator]:
     """Containers in line, at least so many pixels wide each; what does not fit goes below.
 

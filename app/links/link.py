@@ -16,7 +16,7 @@ from app.links.parameters import (
     PROMPTS,
 )
 from app.links.parsers import Refused, Value, text_up_to
-from app.text import display_token
+from app.text import display_text, display_token
 
 
 def link_parameters(page: str, values: Mapping[str, Value]) -> dict[str, str]:
@@ -101,12 +101,14 @@ def parse_link(
             long = from_file and key in PROMPTS
             values[key] = (text_up_to(PROMPTS[key]) if long else parameter.read)(texts[-1])
         except Refused as refusal:
-            shown = display_token(texts[-1][:40])
+            shown = display_text(texts[-1][:40])
             default = parameter.default_on(page, link.get("model", [None])[-1])
             instead = "it is left out"
             if default not in (None, ""):
-                instead = f"this is {key} {display_token(parameter.text(default)[:40])}"
-            notes.append(f"{key} in the link is “{shown}”, {refusal}; {instead}.")
+                instead = f"this is {display_text(parameter.text(default)[:40])}"
+            notes.append(f"{parameter.said}: “{shown}” in the link is {refusal}; {instead}.")
         if len(texts) > 1:
-            notes.append(f"{key} stands {len(texts)} times in the link; the last one counts.")
+            notes.append(
+                f"{parameter.said}: it stands {len(texts)} times in the link; the last counts."
+            )
     return values, notes

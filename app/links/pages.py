@@ -78,6 +78,14 @@ PAGES = (
         asks="nothing",
     ),
     PageInfo(
+        "join",
+        "Join",
+        ":material/group_add:",
+        "Learn",
+        "Which room do you want to follow?",
+        asks="nothing",
+    ),
+    PageInfo(
         "tokens",
         "Tokens",
         ":material/match_word:",

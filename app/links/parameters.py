@@ -1,5 +1,6 @@
 """The one table of what a link may hold."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -93,7 +94,7 @@ class Parameter:
         default: Its value where the link does not say, or what tells it while the server runs;
             None: not chosen, the page picks.
         parse: Reads it from text, or refuses.
-        meaning: What it is, for the documentation.
+        meaning: What it is; what comes before a colon or a comma names it in sentences.
         pages: The pages that it concerns; empty: every page.
         begins: Its default on pages where that is another one, or what tells it for a model.
         unset: What stands for None in a link; links of every age hold it.
@@ -108,6 +109,12 @@ class Parameter:
     begins: Mapping[str, Value | Callable[[ModelInfo], Value]] = field(default_factory=dict)
     unset: str | None = None
     fits: Fit | None = None
+
+    @property
+    def said(self) -> str:
+        """What it is called at the beginning of a sentence."""
+        name = re.split("[:;,(]", self.meaning)[0]
+        return name[:1].upper() + name[1:]
 
     def default_on(self, page: str, model: Value = None) -> Value:
         """What it is on a page unless the link says otherwise.
@@ -188,7 +195,7 @@ _ANSWERS = ("attribution", "head", "patching")
 _TWO_HEADS = ("compare", "circuits", "composition")
 _ABLATED = ("ablation", "head", "roles", "sets", "compare")
 _OVERVIEWS = ("mosaic", "training", *_SCORED)
-_THRESHOLD = "scores above it count as that kind of head"
+_THRESHOLD = "threshold, above which a score counts as that kind of head"
 _OF_SEQUENCES = (
     *("tokens", "attention", "head", "activations", "neurons"),
     *("induction", "attribution", "composition", "compare"),
@@ -206,7 +213,7 @@ PARAMETERS = (
         "input",
         "prompt",
         choice("prompt", "repeated", "set"),
-        "a prompt, repeated tokens, or a set of prompts where there is a mean over it",
+        "input: a prompt, repeated tokens, or a set of prompts where there is a mean over it",
         begins=_REPEATED,
     ),
     Parameter(
@@ -220,7 +227,7 @@ PARAMETERS = (
         "length",
         USUAL_HALF,
         whole_number(MIN_HALF, MAX_HALF),
-        "S, tokens in the half that is repeated",
+        "tokens in the half that is repeated, S",
         begins={"ablation": _sweep_half},
         fits=HALF,
     ),
@@ -233,7 +240,7 @@ PARAMETERS = (
         fits=BATCH,
     ),
     Parameter("seed", 0, whole_number(0, MAX_SEED), "seed of the repeated tokens"),
-    Parameter("bos", True, switch, "1 puts the BOS token in front of the prompt"),
+    Parameter("bos", True, switch, "BOS token in front of the prompt: 1 or 0"),
     Parameter(
         "layer",
         0,
@@ -273,7 +280,7 @@ PARAMETERS = (
         "foil",
         None,
         text_up_to(MAX_WORD),
-        "token it is compared with",
+        "foil, the token it is compared with",
         _ANSWERS,
         begins={"patching": " horse"},
         unset="",
@@ -315,7 +322,7 @@ PARAMETERS = (
         unset="",
         fits=HeadsOf("judge"),
     ),
-    Parameter("judge", False, switch, "1 runs the verdict", ("roles",)),
+    Parameter("judge", False, switch, "verdict: 1 runs it", ("roles",)),
     Parameter(
         "measure",
         "attention",
@@ -324,12 +331,12 @@ PARAMETERS = (
         ("sets", "compare"),
     ),
     Parameter("to", "end", text_up_to(MAX_WORD), "place that attention comes from", _OF_PLACES),
-    Parameter("of", "answer", text_up_to(MAX_WORD), "place that it goes to", _OF_PLACES),
+    Parameter("of", "answer", text_up_to(MAX_WORD), "place that attention goes to", _OF_PLACES),
     Parameter(
         "side",
         "prompt",
         choice("prompt", "corrupt", "difference"),
-        "prompts, corrupt prompts, or the first less the second",
+        "side of the set: prompts, corrupt prompts, or the first less the second",
         _TWO_SIDES,
     ),
     Parameter("row", 0, whole_number(0, MAX_ROWS - 1), "row that is opened, from 0", _OVER_SETS),
@@ -344,7 +351,7 @@ PARAMETERS = (
         "direction",
         "dest",
         choice("dest", "src"),
-        "dest: what a token attends to; src: what attends to it",
+        "direction: dest, what a token attends to; src, what attends to it",
         ("attention",),
     ),
     Parameter(
@@ -391,7 +398,7 @@ PARAMETERS = (
         "src",
         None,
         whole_number(0, 9999),
-        "its source, -1: the strongest",
+        "source explained, -1: the strongest",
         ("head", "attention"),
         unset="-1",
     ),
@@ -419,7 +426,13 @@ PARAMETERS = (
         "how many tokens the OV heatmap shows",
         ("circuits",),
     ),
-    Parameter("draw", 0, whole_number(0, MAX_SEED), "which tokens it shows: a seed", ("circuits",)),
+    Parameter(
+        "draw",
+        0,
+        whole_number(0, MAX_SEED),
+        "seed of the tokens that the OV heatmap shows",
+        ("circuits",),
+    ),
     Parameter("kind", "K", choice("Q", "K", "V"), "what a head reads with", ("composition",)),
     Parameter(
         "pairs", 8, whole_number(1, MAX_PAIRS), "pairs of heads in the graph", ("composition",)
@@ -436,11 +449,11 @@ PARAMETERS = (
         "readers",
         None,
         whole_number(0, 999),
-        "layer whose heads are its columns; else those that stand out",
+        "layer whose heads are the columns of all pairs; else those that stand out",
         ("composition",),
         fits=LAYER,
     ),
-    Parameter("stripes", False, switch, "1 adds every induction head", ("composition",)),
+    Parameter("stripes", False, switch, "stripes: 1 adds every induction head", ("composition",)),
     Parameter(
         "qpart",
         None,
@@ -505,7 +518,13 @@ PARAMETERS = (
         unset="-1",
         fits=LAYER,
     ),
-    Parameter("measured", False, switch, "1 adds copying and the ablation effect", ("finder",)),
+    Parameter(
+        "measured",
+        False,
+        switch,
+        "measured scores: 1 adds copying and the ablation effect",
+        ("finder",),
+    ),
     Parameter("x", "previous", _PROFILE, "score along the horizontal axis", ("finder",)),
     Parameter("y", "induction", _PROFILE, "score along the vertical axis", ("finder",)),
     Parameter("score", "induction", choice(*SCORES), "score that is shown", _OVERVIEWS),
@@ -571,10 +590,18 @@ PARAMETERS = (
     Parameter("room", "", room_code, "room of a presenter that is followed"),
     Parameter("term", "", text_up_to(60), "word that the glossary is searched for", ("glossary",)),
     Parameter(
-        "clean", CLEAN_PROMPT, text_up_to(MAX_LINK_PROMPT), "prompt with the answer", ("patching",)
+        "clean",
+        CLEAN_PROMPT,
+        text_up_to(MAX_LINK_PROMPT),
+        "clean prompt, with the answer",
+        ("patching",),
     ),
     Parameter(
-        "corrupt", CORRUPT_PROMPT, text_up_to(MAX_LINK_PROMPT), "prompt without it", ("patching",)
+        "corrupt",
+        CORRUPT_PROMPT,
+        text_up_to(MAX_LINK_PROMPT),
+        "corrupt prompt, without it",
+        ("patching",),
     ),
     Parameter(
         "patch",
@@ -604,8 +631,14 @@ PARAMETERS = (
         unset="",
         fits=HeadsOf("follow paths to"),
     ),
-    Parameter("into", "k", choice("q", "k", "v"), "which of its inputs", ("patching",)),
-    Parameter("paths", False, switch, "1 patches every path into it", ("patching",)),
+    Parameter(
+        "into",
+        "k",
+        choice("q", "k", "v"),
+        "which inputs of the head at the end of the paths",
+        ("patching",),
+    ),
+    Parameter("paths", False, switch, "paths: 1 patches every path into it", ("patching",)),
     Parameter(
         "edges",
         None,

@@ -9,7 +9,7 @@ from analysis.models.catalog import available_models, find_model
 from analysis.models.info import ModelInfo
 from app.links.pages import page_info
 from app.links.parsers import Value
-from app.text import display_token
+from app.text import display_text
 
 _LONGEST_SAID = 120
 
@@ -55,8 +55,7 @@ class Selection:
 
 
 def _said(prompt: str) -> str:
-    # A space is told from nothing by the words around it.
-    text = " ".join(map(display_token, prompt.split(" ")))
+    text = display_text(prompt)
     cut = text if len(text) <= _LONGEST_SAID else f"{text[:_LONGEST_SAID]}…"
     return f"prompt “{cut}”"
 

@@ -18,7 +18,7 @@ from app.links.link import link_parameters, parse_link, whole_link, whole_view
 from app.links.parameters import BY_KEY, PARAMETERS, PROMPTS, TYPED
 from app.links.parsers import Refused, Value, text_up_to
 from app.links.selection import Selection
-from app.text import display_token
+from app.text import display_text
 
 STATE = "headscope.selection"
 # Characters of a prompt that is too long to read and stays for its writer to shorten.
@@ -121,8 +121,8 @@ def _take_changes(changed: Mapping[str, Value]) -> list[str]:
             read = text_up_to(MAX_KEPT) if key in PROMPTS else parameter.read
             chosen[key] = read(parameter.text(value))
         except Refused as refusal:
-            shown = display_token(parameter.text(value)[:40])
-            notes.append(f"{key} cannot be “{shown}”, {refusal}; it stays as it was.")
+            shown = display_text(parameter.text(value)[:40])
+            notes.append(f"{parameter.said}: “{shown}” is {refusal}; it stays as it was.")
             forget_widgets([key])
     _hold_on_to_prompt(page)
     return notes

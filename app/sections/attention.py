@@ -12,6 +12,7 @@ from analysis.definitions import PATTERN, SCORES, TARGETED
 from analysis.head import Head, all_heads
 from app.components.head_grid import HeadGridState, head_grid
 from app.compute import calls
+from app.figures.large import HEIGHT
 from app.frame.clicks import draw_linked_heads
 from app.frame.export import Exhibit, pattern_table
 from app.frame.frame import figure_frame, offer
@@ -21,6 +22,7 @@ from app.links.session import widget_key
 from app.links.subject import Subject
 from app.pickers.cell import cell_of
 from app.shell.page import move_view
+from app.shell.room import own_room
 from app.shell.theme import palette
 from app.text import display_token
 
@@ -95,6 +97,7 @@ def draw_grid(
             every,
             [display_token(label) for label in labels],
             key="head-grid",
+            height=HEIGHT if own_room().stage else 560,
             scores=known,
             marks={name: selection["threshold"] for name in TARGETED if name in known},
             view=HeadGridState(

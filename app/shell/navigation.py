@@ -16,7 +16,7 @@ from app.compute.server import current_server
 from app.links.pages import PAGES, page_info
 from app.links.session import chosen_values, own_link, own_state, write_link
 from app.shell.visitors import recognise_visitors
-from app.text import display_token
+from app.text import display_text
 
 _log = logging.getLogger("headscope")
 # For every page; Streamlit puts it where it takes no room.
@@ -74,7 +74,7 @@ def _guess_page(shown: str) -> None:
         return
     if near := get_close_matches(asked.lower(), addresses, 1):
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
-            said = f"⚠ There is no page “{display_token(asked[:40])}”. Did you mean this one?"
+            said = f"⚠ There is no page “{display_text(asked[:40])}”. Did you mean this one?"
             st.text(said, width="content")
             st.page_link(streamlit_page(addresses[near[0]]))
 

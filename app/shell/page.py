@@ -25,14 +25,15 @@ from app.links.session import (
     read_session,
     write_session,
 )
+from app.shell.follow import current_room
 from app.shell.navigation import ensure_entry_point, streamlit_page
 from app.shell.other_models import how_to_get
-from app.shell.present import current_room, draw_present, publish
+from app.shell.present import draw_code, draw_present, draw_room, publish
 from app.shell.share import UnreadableView, draw_file, draw_link, read_view_file
 from app.shell.sidebar import draw_sidebar
 from app.shell.theme import follow_theme
 from app.shell.uploads import forget_upload
-from app.text import display_token
+from app.text import display_text
 
 _LONGEST_NAME = 100
 # What can be the name of a model's folder, or of a checkpoint of it.
@@ -55,7 +56,13 @@ def open_page(name: str) -> Selection:
     notes += [*_one_input(name, values), *_fit(name, values, info)]
     selection = Selection(name, MappingProxyType(values), info)
     _settle(selection)
-    bar = st.container(
+    # Always there: an element before the menu that comes or goes would shut it.
+    with st.container(key="room-place"):
+        draw_room(name, own_view(selection), go_to_view)
+    with st.container():
+        draw_code()
+    head = st.container(key="page-head")
+    bar = head.container(
         horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
     )
     bar.title(page.title, width="content")
@@ -64,7 +71,7 @@ def open_page(name: str) -> Selection:
         own_state().link_place = st.empty()
         _draw_view_link(selection)
         _draw_file(name)
-    st.caption(linked(page.question))
+    head.caption(linked(page.question))
     for note in notes:
         # Quotes what the link held: shown as text, not as markdown.
         st.container(border=True).text(f"⚠ {note}")
@@ -73,7 +80,7 @@ def open_page(name: str) -> Selection:
     aside, menu = (st.sidebar, st.sidebar) if page.has_sidebar else (st.container(), tools)
     with st.sidebar:
         draw_sidebar(selection)
-    draw_present(name, own_view(selection), _go_to_view, aside, menu)
+    draw_present(name, own_view(selection), go_to_view, menu)
     with aside:
         follow_theme()
     return selection
@@ -86,7 +93,7 @@ def _model_or_first(asked: str) -> tuple[ModelInfo, str]:
     except AnalysisError as refusal:
         own_state().missing = asked if _NAME.fullmatch(asked) else ""
         shown = list_models()[0]
-        named = display_token(asked[:_LONGEST_NAME])
+        named = display_text(asked[:_LONGEST_NAME])
         how = how_to_get(asked) or refusal
         return shown, f"The model “{named}” of the link is not here. {how} This is {shown.title}."
     own_state().missing = ""
@@ -156,7 +163,7 @@ def _settle(selection: Selection) -> None:
     publish(selection.page, own_view(selection))
 
 
-def _go_to_view(page: str, view: Mapping[str, str]) -> None:
+def go_to_view(page: str, view: Mapping[str, str]) -> None:
     """Let the next run open a view."""
     _open_next(page, {key: [text] for key, text in view.items()})
 

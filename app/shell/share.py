@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from io import BytesIO
 from urllib.parse import urlencode, urlsplit
 
 import numpy as np
@@ -53,9 +54,12 @@ def iframe_code(link: str, title: str) -> str:
 
 @lru_cache(128)
 def qr_code(link: str) -> str | None:
-    """A QR code as SVG, black on white in either theme; None if the link is too long."""
-    code = _code(link)
-    return code and str(code.svg_inline(scale=4, border=4, dark="#000", light="#fff"))
+    """A QR code as SVG of any size, black on white; None if the link is too long."""
+    if (code := _code(link)) is None:
+        return None
+    drawn = BytesIO()
+    code.save(drawn, "svg", border=4, dark="#000", light="#fff", omitsize=True, xmldecl=False)
+    return drawn.getvalue().decode()
 
 
 def qr_modules(link: str) -> np.ndarray | None:

@@ -12,9 +12,11 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from app.components.progress import PATIENCE
 from app.compute.address import network_address
-from app.compute.admission import Nobody, TryAgain, Turn
+from app.compute.admission import Turn
 from app.compute.exports import Taker
+from app.compute.refusals import TryAgain
 from app.compute.server import current_server
+from app.compute.visitor import Nobody
 from app.text import markdown_text
 
 _VISITOR = "headscope.visitor"

@@ -77,13 +77,22 @@ test("bands reach the diagonal, and frames are large enough to be seen", () => {
 
 test("panes stand in line where there is room, and name tokens where they can be read", () => {
   const wide = paneLayout(1200, 3, 100);
-  assert.deepEqual(wide, { columns: 3, named: true, side: 66, size: 322, foot: 66 });
+  assert.deepEqual(wide, { columns: 3, named: true, side: 66, size: 322, foot: 66, scale: 1 });
   const few = paneLayout(500, 3, 64);
-  assert.deepEqual(few, { columns: 2, named: true, side: 66, size: 175, foot: 66 });
+  assert.deepEqual(few, { columns: 2, named: true, side: 66, size: 175, foot: 66, scale: 1 });
   const many = paneLayout(500, 3, 65);
-  assert.deepEqual(many, { columns: 2, named: false, side: 22, size: 219, foot: 24 });
+  assert.deepEqual(many, { columns: 2, named: false, side: 22, size: 219, foot: 24, scale: 1 });
   assert.equal(paneLayout(100, 2, 5).size, 80);
   assert.deepEqual([labelStep(14, true), labelStep(5, true), labelStep(14, false)], [1, 3, 2]);
+});
+
+test("twice the type takes twice the room beside a picture, and half the labels", () => {
+  const { side, size, foot, scale } = paneLayout(1900, 3, 50, 2);
+  assert.deepEqual({ side, size, foot, scale }, { side: 132, size: 489, foot: 132, scale: 2 });
+  assert.deepEqual([labelStep(14, true, 2), labelStep(14, false, 2)], [2, 4]);
+  const large = pictureSize(30, 900, 800, 300, 1, 24);
+  assert.deepEqual([large.named, large.gutter], [false, 73]); // rows of 24 px have no room
+  assert.equal(pictureSize(20, 900, 800, 300, 1, 24).named, true);
 });
 
 test("a cell's frame and lines meet in its middle", () => {

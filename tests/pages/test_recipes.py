@@ -126,6 +126,6 @@ run(app)
 assert "No head rests that much." in words(app) and "Heads at rest" not in FRAMES
 app = open_page("resting", least="2", **REPEATED)
 assert app.slider(key="view.least").value == 0.0
-assert "least in the link is" in words(app)
+assert "Least attention at rest shown: " in words(app)
 """,
 }

@@ -12,11 +12,14 @@ from analysis.errors import AnalysisError
 from analysis.models.catalog import list_models
 from analysis.models.info import ModelInfo
 from analysis.tokens import Tokens
-from app.compute import admission
-from app.compute.admission import Admission, Nobody, RateLimit, TryAgain
+from app.compute import admission, rate
+from app.compute.admission import Admission
 from app.compute.ask import ask
 from app.compute.question import Question
+from app.compute.rate import RateLimit
+from app.compute.refusals import TryAgain
 from app.compute.server import Server
+from app.compute.visitor import Nobody
 from app.config import Config
 
 
@@ -326,7 +329,7 @@ def test_a_visitor_has_a_budget_that_fills_up_again() -> None:
 
 
 def test_only_so_many_visitors_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(admission, "MAX_VISITORS", 2)
+    monkeypatch.setattr(rate, "MAX_VISITORS", 2)
     limit = RateLimit(1, clock=lambda: 0.0)
     for name in ("a", "b", "c"):
         limit.take(name)

@@ -12,8 +12,9 @@ from streamlit.runtime.memory_media_file_storage import MemoryMediaFileStorage
 import server
 from analysis.errors import AnalysisError
 from app.compute import exports
-from app.compute.admission import Admission, TryAgain
+from app.compute.admission import Admission
 from app.compute.exports import Exports, Taker
+from app.compute.refusals import TryAgain
 from app.frame.export import bytes_needed, pattern_table, to_csv, to_json
 from app.shell.uploads import forget_downloads
 from tests.unit.test_export import ABOUT

@@ -10,7 +10,9 @@ import pytest
 
 from analysis.errors import AnalysisError
 from app.compute import admission
-from app.compute.admission import HALF_LIFE, Admission, Nobody, TryAgain
+from app.compute.admission import HALF_LIFE, Admission
+from app.compute.refusals import TryAgain
+from app.compute.visitor import Nobody
 from tests.unit.test_admission import until
 
 

@@ -11,11 +11,11 @@ from analysis.errors import AnalysisError
 from analysis.models.catalog import list_models
 from analysis.models.info import ModelInfo
 from app.compute import admission, loaded_models, shared_cache
-from app.compute.admission import Nobody
 from app.compute.ask import ask
 from app.compute.loaded_models import LoadedModels
 from app.compute.question import Question
 from app.compute.server import Server
+from app.compute.visitor import Nobody
 from app.config import Config
 
 INFOS = tuple(list_models()[:2])

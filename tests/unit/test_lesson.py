@@ -1,6 +1,7 @@
 """The lessons' checks against numbers of known meaning, and what its link may hold."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,9 +11,12 @@ from analysis.roles.results import RoleScores, RoleScreen
 from analysis.roles.verdict import GroupTest, Word
 from analysis.roles.verdict import Verdict as RoleVerdict
 from app.links.parsers import answer_list
-from app.sections.lesson.induction.steps import STEPS, found_head
-from app.sections.lesson.lesson import read_answers, write_answers
+from app.sections.lesson.induction.steps import SETTINGS, Setting, found_head
+from app.sections.lesson.induction.steps import steps_of as induction_steps
+from app.sections.lesson.lesson import SHOWN, Lesson, Step, read_answers, write_answers
 from app.sections.lesson.looks.steps import CASES, Case, steps_of
+
+STEPS = induction_steps(SETTINGS[0])
 
 
 @dataclass
@@ -53,21 +57,17 @@ def test_the_checks_follow_the_numbers() -> None:
     other.effects[1, 2] = 20
     assert STEPS[3].check("mine", other).right
     assert STEPS[5].check("stays", other).right
+    other.stripe_without = 0.3
+    assert STEPS[5].check("weaker", other).right
+    other.previous[0, 5] = 0.5
+    assert "L0H5 look one back too" in STEPS[5].check("weaker", other).sentence
     assert STEPS[6].check("low", other).right
 
 
 def test_answers_that_no_step_offers_are_dropped() -> None:
     assert read_answers("", STEPS) == [""] * len(STEPS)
-    assert read_answers("second,L0H3,,layer0,L9H9", STEPS) == [
-        "second",
-        "",
-        "",
-        "layer0",
-        "",
-        "",
-        "",
-        "",
-    ]
+    read = read_answers("second,L0H3,shown,layer0,L9H9", STEPS)
+    assert read == ["second", "", "shown", "layer0", "", "", "", ""]
     assert read_answers(",".join("x" * 20), STEPS) == [""] * len(STEPS)
     assert read_answers(write_answers(RIGHT), STEPS) == list(RIGHT)
 
@@ -75,9 +75,75 @@ def test_answers_that_no_step_offers_are_dropped() -> None:
 def test_the_lesson_goes_on_with_a_head_that_has_the_stripe() -> None:
     known = Known()
     known.induction[1, 5] = 0.6
-    assert found_head(["", "L1H5"], known.induction) == Head(1, 5)
-    assert found_head(["", "L1H0"], known.induction) == Head(1, 2)
-    assert found_head(["", ""], known.induction) == Head(1, 2)
+    assert found_head(["", "L1H5"], known.induction, 1) == Head(1, 5)
+    for answer in ("L1H0", "", SHOWN):
+        assert found_head(["", answer], known.induction, 1) == Head(1, 2)
+
+
+@dataclass(frozen=True)
+class KnownLesson(Lesson):
+    """The lesson on the model above, without a screen."""
+
+    known: Known
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return "known"
+
+    @property
+    def steps(self) -> tuple[Step[Any], ...]:
+        """The steps."""
+        return STEPS
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.known, name)
+
+    def draw_figure(self) -> None:
+        """There is none."""
+
+    def draw_ways_on(self) -> None:
+        """There are none."""
+
+
+def _lesson(*answers: str, number: int = 1) -> KnownLesson:
+    return KnownLesson(None, read_answers(",".join(answers), STEPS), number, Known())
+
+
+@pytest.mark.parametrize("number", range(1, len(STEPS) + 1))
+def test_only_a_right_answer_or_being_shown_solves_a_step(number: int) -> None:
+    before, right = RIGHT[: number - 1], RIGHT[number - 1]
+    for answer, _ in STEPS[number - 1].options:
+        assert _lesson(*before, answer, number=number).solved() == (answer == right)
+    assert not _lesson(*before, number=number).solved()
+    shown = _lesson(*before, SHOWN, number=number)
+    assert shown.solved()
+    assert shown.solution()[0] == dict(STEPS[number - 1].options)[right]
+
+
+def test_what_is_said_to_a_right_answer_is_true_of_one_that_was_shown_too() -> None:
+    """After the map was shown the page said "You saw that coming"."""
+    for number in range(1, len(STEPS) + 1):
+        said = _lesson(*RIGHT).solution(number)[1]
+        assert not {"Yes", "Right", "You", "you"} & set(said.replace(":", "").split())
+
+
+def test_steps_that_are_open_are_told() -> None:
+    assert _lesson("second", "L1H0", "", SHOWN).open_steps() == [2, 3, 5, 6, 7, 8]
+    assert _lesson(*RIGHT).open_steps() == []
+    assert _lesson("second", "L1H2", number=2).solution()[0] == "L1H2"
+    assert _lesson("second", number=3).with_answer(SHOWN) == "second,,shown"
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.model)
+def test_steps_name_the_layers_and_heads_of_their_model(setting: Setting) -> None:
+    steps = induction_steps(setting)
+    assert [label for label, _ in steps[1].options] == [
+        f"L{setting.layer}H{head}" for head in range(setting.heads)
+    ]
+    assert {Head.parse(label).layer for label, _ in steps[4].options} == {setting.before}
+    assert f"{setting.layers * setting.heads} heads" in steps[3].text
+    assert all(len(answer) <= 8 for step in steps for answer, _ in step.options)
 
 
 # As measured with transformers alone on SmolLM2 and the indirect object: two name movers that may

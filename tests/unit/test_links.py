@@ -14,7 +14,7 @@ from app.links.link import link_parameters, parse_link
 from app.links.pages import PAGES, page_info
 from app.links.parameters import PARAMETERS, TYPED, Parameter
 from app.links.parsers import Refused, Value
-from app.shell.present import prepared_views
+from app.shell.prepared import prepared_views
 from tests.links import hostile_query
 
 EACH = 120

@@ -11,8 +11,8 @@ from analysis.errors import AnalysisError
 from analysis.models.catalog import find_model
 from analysis.models.info import ModelInfo
 from analysis.models.loading import HeadModel, load_model
-from app.compute.admission import Nobody
 from app.compute.loaded_models import LoadedModels
+from app.compute.visitor import Nobody
 
 SMALL = find_model("attn-only-2l")
 

@@ -11,8 +11,8 @@ import pytest
 from analysis.errors import AnalysisError
 from analysis.limits import mosaic_size
 from analysis.models.catalog import list_models
-from app.compute.admission import TryAgain
 from app.compute.one_by_one import OneByOne
+from app.compute.refusals import TryAgain
 
 INFOS = list_models()[:2]
 FIRST, SECOND = (info.name for info in INFOS)

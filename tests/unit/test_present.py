@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 
 from app.compute.rooms import Guest, Rooms
 from app.links.link import parse_link
-from app.shell.present import MAX_LIST, MAX_VIEWS, prepared_views
+from app.shell.prepared import MAX_LIST, MAX_VIEWS, prepared_views
 from app.shell.room_routes import room_routes
 from tests.hostile import HOSTILE
 
@@ -49,7 +49,7 @@ def test_a_hostile_value_in_a_list_is_checked_as_in_a_link(text: str) -> None:
     assert (page, notes) == ("head", [])
     values, refused = parse_link(page, {key: [value] for key, value in view.items()})
     assert "layer" not in values
-    assert [note for note in refused if note.startswith("layer in the link is")]
+    assert [note for note in refused if note.startswith("Layer of the head in focus: ")]
 
 
 def test_lists_are_bounded() -> None:

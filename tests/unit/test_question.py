@@ -9,9 +9,9 @@ import torch
 
 from analysis.models.catalog import find_model
 from app.compute import calls
-from app.compute.admission import NoMemory
 from app.compute.ask import bytes_needed
 from app.compute.question import Question
+from app.compute.refusals import NoMemory
 from app.config import Config
 
 QUESTIONS = {

@@ -5,6 +5,7 @@ import pytest
 from app.compute import rooms
 from app.compute.rooms import Guest, RoomError, Rooms
 from app.links.parsers import is_code
+from tests.hostile import HOSTILE
 
 
 class Clock:
@@ -50,18 +51,19 @@ def test_the_code_neither_moves_nor_closes_a_room() -> None:
 def test_who_takes_a_room_over_moves_it_alone() -> None:
     all_rooms = Rooms()
     code, old = all_rooms.open("head", {}, Guest("host"))
-    all_rooms.prepare(old, [("tokens", {"seed": "3"})])
+    all_rooms.prepare(old, [("tokens", {"seed": "3"})], stage=True)
     taken = all_rooms.take_over(old, Guest("host"))
     assert taken
-    assert (taken[0], taken[2]) == (code, (("tokens", {"seed": "3"}),))
+    assert taken.code == code and taken.stage
+    assert taken.views == (("tokens", {"seed": "3"}),)
     assert not all_rooms.show(old, "tokens", {})
     assert (
         all_rooms.take_over(old, Guest("host")) is all_rooms.take_over(code, Guest("host")) is None
     )
     all_rooms.close(old)
-    assert all_rooms.show(taken[1], "tokens", {})
+    assert all_rooms.show(taken.key, "tokens", {})
     assert all_rooms.follow(code, Guest("a")).version == 2
-    all_rooms.close(taken[1])
+    all_rooms.close(taken.key)
     with pytest.raises(RoomError, match="closed"):
         all_rooms.follow(code, Guest("a"))
 
@@ -230,3 +232,116 @@ def test_codes_are_long_and_differ() -> None:
     assert len({text for pair in opened for text in pair}) == 40
     assert all(len(key) >= 40 for _, key in opened)
     assert not is_code("../../etc/passwd")
+
+
+def test_a_room_is_found_by_letters_that_cannot_be_mistaken() -> None:
+    all_rooms = Rooms()
+    code, key = all_rooms.open("head", {}, Guest("host"))
+    letters = all_rooms.letters(key)
+    assert len(letters) == 5
+    assert not set(letters) - set("BCDFGHJKMNPQRSTVWXZ")
+    for typed in (letters, letters.lower(), f" {letters[:2]}-{letters[2:]} "):
+        assert all_rooms.find(typed, Guest("a")) == code
+    all_rooms.close(key)
+    with pytest.raises(RoomError, match="No room has that code"):
+        all_rooms.find(letters, Guest("a"))
+    assert all_rooms.letters(key) == ""
+
+
+def test_codes_are_guessed_at_slowly_from_one_address_and_a_class_gets_in() -> None:
+    clock = Clock()
+    all_rooms = Rooms(clock=clock)
+    code, key = all_rooms.open("head", {}, Guest("host"))
+    letters = all_rooms.letters(key)
+    for number in range(40):  # a right one costs nothing
+        assert all_rooms.find(letters, Guest(f"pupil {number}", "192.0.2.1")) == code
+    for wrong in [*HOSTILE, *("bcdfg" for _ in range(rooms.WRONG))][: rooms.WRONG]:
+        with pytest.raises(RoomError, match="No room has that code"):
+            all_rooms.find(wrong, Guest("a", "192.0.2.1"))
+    # Not even the right one: whether it is right is what a guess is to find out.
+    with pytest.raises(RoomError, match="Too many codes"):
+        all_rooms.find(letters, Guest("b", "192.0.2.1"))
+    assert all_rooms.find(letters, Guest("c", "192.0.2.2")) == code
+    clock.now = 60 / rooms.WRONG + 1
+    assert all_rooms.find(letters, Guest("b", "192.0.2.1")) == code
+
+
+def test_who_follows_has_one_vote_on_what_is_asked_now() -> None:
+    all_rooms = Rooms()
+    code, key = all_rooms.open("learn", {}, Guest("host"))
+    for name in ("a", "b", "c"):
+        all_rooms.follow(code, Guest(name))
+    assert all_rooms.ask(key, "step 1", ("yes", "no")) == {"yes": 0, "no": 0}
+    for name, option in (("a", "no"), ("a", "yes"), ("b", "yes"), ("c", "no")):
+        all_rooms.vote(code, name, "step 1", option)
+    assert all_rooms.ask(key, "step 1", ("yes", "no")) == {"yes": 2, "no": 1}
+    for name, question, option in (
+        ("stranger", "step 1", "yes"),
+        ("a", "step 2", "yes"),
+        ("a", "step 1", "maybe"),
+    ):
+        with pytest.raises(RoomError):
+            all_rooms.vote(code, name, question, option)
+    all_rooms.leave(code, "c")
+    assert all_rooms.ask(key, "step 1", ("yes", "no")) == {"yes": 2, "no": 0}
+    # Back from the next question the votes are still there; on other options they are none.
+    all_rooms.ask(key, "step 2", ("yes", "no"))
+    with pytest.raises(RoomError, match="does not ask"):
+        all_rooms.vote(code, "a", "step 1", "no")
+    assert all_rooms.ask(key, "step 1", ("yes", "no"))["yes"] == 2
+    assert all_rooms.ask(key, "step 1", ("yes", "never")) == {"yes": 0, "never": 0}
+    all_rooms.close(key)
+    assert all_rooms.ask(key, "step 1", ("yes",)) == {"yes": 0}
+
+
+def test_questions_and_votes_are_bounded() -> None:
+    all_rooms = Rooms()
+    code, key = all_rooms.open("learn", {}, Guest("host"))
+    with pytest.raises(RoomError, match="at most 16 options"):
+        all_rooms.ask(key, "step 1", [str(i) for i in range(17)])
+    for number in range(100):
+        all_rooms.ask(key, f"step {number}", ("yes",))
+    assert len(all_rooms._by_key[key].polls) == rooms.MAX_POLLS
+    for number in range(3 * rooms.MAX_FOLLOWERS):
+        all_rooms.follow(code, Guest(f"tab {number}"))
+        all_rooms.vote(code, f"tab {number}", "step 99", "yes")
+        all_rooms.leave(code, f"tab {number}")
+    assert len(all_rooms._by_key[key].polls["step 99"].votes) <= 2 * rooms.MAX_FOLLOWERS
+    assert all_rooms.ask(key, "step 99", ("yes",)) == {"yes": 0}
+
+
+def test_what_is_pointed_at_is_shown_at_a_bounded_rate_until_the_view_changes() -> None:
+    clock = Clock()
+    all_rooms = Rooms(clock=clock)
+    code, key = all_rooms.open("head", {}, Guest("host"))
+    all_rooms.follow(code, Guest("a"))
+    assert all_rooms.point(key, "here")
+    assert all_rooms.point(key, "too soon")
+    assert all_rooms.look(code, "a").pointed == "here"
+    clock.now = 1
+    assert all_rooms.point(key, "x" * (rooms.MAX_POINTED + 1))
+    assert all_rooms.look(code, "a").pointed == "here"
+    assert all_rooms.look(code, "a").version == 1
+    assert not all_rooms.point(code, "there")
+    all_rooms.show(key, "tokens", {})
+    assert all_rooms.look(code, "a").pointed == ""
+
+
+def test_a_room_is_taken_over_unasked_only_where_its_tab_is_gone() -> None:
+    here = [True]
+    all_rooms = Rooms()
+    code, key = all_rooms.open("head", {}, Guest("host", None, lambda: here[0]))
+    assert all_rooms.take_over(key, Guest("second tab"), if_left=True) is None
+    assert all_rooms.show(key, "tokens", {})
+    here[0] = False
+    held = all_rooms.take_over(key, Guest("after a reload"), if_left=True)
+    assert held and held.code == code and held.key != key
+    # A second reload, before the browser has kept the new key.
+    assert not all_rooms.show(key, "head", {})
+    assert all_rooms.take_over(key, Guest("again")) is None
+    assert all_rooms.take_over(key, Guest("again"), if_left=True) is None  # that tab is there
+    code, first = all_rooms.open("head", {}, Guest("host 2", None, lambda: False))
+    second = all_rooms.take_over(first, Guest("again", None, lambda: False), if_left=True)
+    third = all_rooms.take_over(first, Guest("once more"), if_left=True)
+    assert second and third and third.code == code
+    assert all_rooms.take_over(first, Guest("and again"), if_left=True) is None

@@ -1,5 +1,6 @@
 """What a link may hold: parsing, bounds, defaults, and the way back."""
 
+import re
 from urllib.parse import urlencode
 
 import pytest
@@ -10,7 +11,7 @@ from analysis.models.catalog import find_model
 from app.links import session
 from app.links.link import left_out, link_parameters, parse_link
 from app.links.pages import PAGES
-from app.links.parameters import BY_KEY, MAX_LINK_PROMPT, PARAMETERS
+from app.links.parameters import BY_KEY, MAX_LINK_PROMPT, PARAMETERS, Parameter
 from tests.hostile import HOSTILE
 
 PAGE_NAMES = [page.name for page in PAGES]
@@ -294,3 +295,16 @@ def test_what_a_widget_reports_is_checked_like_a_link(monkeypatch):
     # Whoever types a prompt has chosen a prompt.
     kept = {"batch": 4, "threshold": 0.15, "prompt": changed["prompt"], "input": "prompt"}
     assert state.chosen == {"seed": 3, **kept}
+
+
+@pytest.mark.parametrize("parameter", PARAMETERS, ids=lambda parameter: parameter.key)
+def test_what_is_refused_is_named_in_words_with_its_spaces(parameter: Parameter) -> None:
+    if parameter.key == "model":  # by any name: whether it is here is said by the page
+        return
+    wrong = "a wrong value " * 2000
+    page = parameter.pages[0] if parameter.pages else "tokens"
+    values, notes = parse_link(page, {parameter.key: [wrong]})
+    if parameter.key in values:  # any text will do
+        return
+    assert notes[0].startswith(f"{parameter.said}: “a wrong value a wrong value ")
+    assert not re.search(r"[_·=]|\b(qpart|layer2|prompt2|bos)\b", notes[0].partition("”")[0])

@@ -12,12 +12,13 @@ import pytest
 from analysis.errors import AnalysisError
 from analysis.models.catalog import list_models
 from app.compute import calls, server
-from app.compute.admission import Nobody, TryAgain
 from app.compute.ask import ask
 from app.compute.engine import check_said
 from app.compute.question import Question
+from app.compute.refusals import TryAgain
 from app.compute.rooms import Guest, RoomError
 from app.compute.server import Server, current_server, install
+from app.compute.visitor import Nobody
 from app.config import Config
 from tests.views import view
 
@@ -104,10 +105,10 @@ import gc, importlib, pkgutil, sys, threading
 import app
 for module in pkgutil.walk_packages(app.__path__, "app."):
     importlib.import_module(module.name)
-from app.compute import admission, downloads, exports, loaded_models, one_by_one, rooms, server
-from app.compute import shared_cache, stored, sweeps
+from app.compute import admission, downloads, exports, loaded_models, one_by_one, rate, rooms
+from app.compute import server, shared_cache, stored, sweeps
 kinds = (
-    server.Server, admission.Admission, admission.RateLimit, downloads.Downloads, exports.Exports,
+    server.Server, admission.Admission, rate.RateLimit, downloads.Downloads, exports.Exports,
     loaded_models.LoadedModels, one_by_one.OneByOne, rooms.Rooms, shared_cache.SharedCache,
     stored.ResultFolder, sweeps.Sweeps,
 )

@@ -15,7 +15,7 @@ import pytest
 
 from analysis.effects.edges import Edge, EdgeAttribution, Reader
 from analysis.head import Head
-from app.compute.admission import NoMemory, TryAgain
+from app.compute.refusals import NoMemory, TryAgain
 from app.compute.shared_cache import SharedCache, nbytes
 
 

@@ -17,7 +17,7 @@ from analysis.errors import AnalysisError
 from analysis.head import Head
 from analysis.runs.inputs import tokenize
 from app.compute import background as background_module
-from app.compute.admission import TryAgain
+from app.compute.refusals import TryAgain
 from app.compute.sweeps import SharedSweep, Snapshot, Sweeps, SweepWork
 from tests.conftest import make_model
 from tests.unit.test_forward import hooks_on

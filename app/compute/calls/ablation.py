@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, cast
 
 import analysis
 from analysis.head import Head
-from app.compute.admission import Nobody, memory_errors_said
 from app.compute.ask import Progress, ask, bytes_needed, key_of
 from app.compute.calls.inputs import of_sequence, of_tokens, tokens_of
 from app.compute.imports import import_all
 from app.compute.question import Question
+from app.compute.refusals import memory_errors_said
 from app.compute.server import current_server
 from app.compute.sweeps import SharedSweep, SweepWork
+from app.compute.visitor import Nobody
 from app.links.selection import Selection
 
 if TYPE_CHECKING:

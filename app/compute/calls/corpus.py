@@ -11,7 +11,6 @@ import numpy as np
 import analysis
 from analysis.head import Head
 from analysis.limits import WINDOW
-from app.compute.admission import Nobody
 from app.compute.ask import Progress, ask, bytes_needed, key_of, known_by, remember
 from app.compute.background import Shared, Step
 from app.compute.calls.ablation import ABLATE_HEAD
@@ -19,6 +18,7 @@ from app.compute.imports import import_all
 from app.compute.question import Question
 from app.compute.server import current_server
 from app.compute.texts import Text
+from app.compute.visitor import Nobody
 from app.links.selection import Selection
 
 if TYPE_CHECKING:

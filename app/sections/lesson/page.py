@@ -1,4 +1,4 @@
-"""A lesson on the screen: which one, one step's text and task, feedback, and its figure."""
+"""A lesson on the screen: which one, a step's text, task, feedback and figure; what was found."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,12 +6,15 @@ from dataclasses import dataclass
 import streamlit as st
 
 from app.compute.server import current_server
+from app.frame.layout import beside
 from app.glossary import linked
 from app.links.selection import Selection
 from app.links.session import choose, widget_key
 from app.sections.lesson.induction.lesson import read_induction_lesson
-from app.sections.lesson.lesson import Lesson, write_answers
+from app.sections.lesson.lesson import SHOWN, Lesson
 from app.sections.lesson.looks.lesson import read_looks_lesson
+from app.sections.lesson.poll import draw_tally, draw_vote, votes_here
+from app.text import markdown_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,7 @@ def draw_lesson(selection: Selection) -> None:
     st.segmented_control(
         "Lesson",
         list(GUIDES),
+        label_visibility="collapsed",
         format_func=lambda key: GUIDES[key].title,
         required=True,
         key=widget_key(selection, "guide"),
@@ -62,55 +66,95 @@ def draw_lesson(selection: Selection) -> None:
             "The link keeps your place and your answers."
         )
     _draw_step(lesson)
-    if lesson.number == len(lesson.steps):
+    if lesson.is_last and lesson.solved():
+        _draw_findings(lesson)
         lesson.draw_ways_on()
 
 
 def _draw_step(lesson: Lesson) -> None:
-    """One step: text, task, feedback, figure."""
-    step = lesson.step
-    answered = sum(bool(answer) for answer in lesson.answers)
-    st.progress(
-        lesson.number / len(lesson.steps),
-        text=f"Step {lesson.number} of {len(lesson.steps)} · {answered} answered",
-    )
-    st.subheader(step.title, anchor=False)
-    st.markdown(linked(step.text))
-    _ask(lesson)
-    if lesson.answer:
-        verdict = step.check(lesson.answer, lesson)
-        if verdict.right:
-            st.success(linked(verdict.sentence), icon=":material/check:")
+    """One step: what it says and asks beside its figure."""
+    step, total = lesson.step, len(lesson.steps)
+    st.progress(lesson.number / total, text=f"Step {lesson.number} of {total}")
+    asked, shown = beside("lesson", 340, 560)
+    with asked:
+        st.subheader(step.title, anchor=False)
+        st.markdown(linked(step.text))
+        if votes_here():
+            draw_vote(lesson)
         else:
-            st.info(linked(verdict.sentence), icon=":material/search:")
-    lesson.draw_figure()
-    _draw_steps(lesson)
+            _ask(lesson)
+        _draw_feedback(lesson)
+        draw_tally(lesson)
+        _draw_buttons(lesson)
+    with shown:
+        lesson.draw_figure()
+
+
+def _draw_findings(lesson: Lesson) -> None:
+    """What was found, step by step, once the last one is solved."""
+    st.subheader("What you have found", anchor=False)
+    if left := lesson.open_steps():
+        st.caption("These steps are still open:")
+        with st.container(horizontal=True):
+            for number in left:
+                st.button(
+                    f"{number}. {lesson.steps[number - 1].title}",
+                    on_click=choose,
+                    kwargs={"lesson": number},
+                )
+        return
+    found = [
+        f"{number}. **{step.title}** · {linked(lesson.solution(number)[1])}"
+        for number, step in enumerate(lesson.steps, start=1)
+    ]
+    st.markdown("\n".join(found))
+    if shown := sum(answer == SHOWN for answer in lesson.answers):
+        st.caption(f"{len(found) - shown} of {len(found)} by yourself, {shown} shown.")
 
 
 def _ask(lesson: Lesson) -> None:
     step, key = lesson.step, f"lesson answer {lesson.number}"
     options = dict(step.options)
-    st.session_state[key] = lesson.answer or None
+    st.session_state[key] = lesson.answer if lesson.answer in options else None
 
     def take() -> None:
-        answers = list(lesson.answers)
-        answers[lesson.number - 1] = st.session_state[key] or ""
-        choose(answers=write_answers(answers))
+        choose(answers=lesson.with_answer(st.session_state[key] or ""))
 
-    if step.pills:
-        st.pills(step.task, list(options), key=key, on_change=take)
-    else:
-        st.radio(step.task, list(options), format_func=options.__getitem__, key=key, on_change=take)
+    draw = st.pills if step.pills else st.radio
+    draw(
+        step.task,
+        list(options),
+        format_func=options.__getitem__,
+        key=key,
+        on_change=take,
+        # What is known is no longer asked; a figure that is browsed stays one.
+        disabled=lesson.solved() and not step.pills,
+    )
 
 
-def _draw_steps(lesson: Lesson) -> None:
+def _draw_feedback(lesson: Lesson) -> None:
+    if lesson.answer == SHOWN:
+        label, sentence = lesson.solution()
+        st.info(f"**{markdown_text(label)}.** {linked(sentence)}", icon=":material/visibility:")
+    elif lesson.answer:
+        verdict = lesson.step.check(lesson.answer, lesson)
+        if verdict.right:
+            st.success(linked(verdict.sentence), icon=":material/check:")
+        else:
+            st.info(linked(verdict.sentence), icon=":material/search:")
+
+
+def _draw_buttons(lesson: Lesson) -> None:
     with st.container(horizontal=True):
         if lesson.number > 1:
             st.button("Back", on_click=choose, kwargs={"lesson": lesson.number - 1})
-        if lesson.number < len(lesson.steps):
+        if not lesson.solved():
+            st.button("Show me", on_click=choose, kwargs={"answers": lesson.with_answer(SHOWN)})
+        if not lesson.is_last:
             st.button(
-                "Next step" if lesson.answer else "Skip this step",
-                type="primary" if lesson.answer else "secondary",
+                "Next step",
+                type="primary",
                 on_click=choose,
                 kwargs={"lesson": lesson.number + 1},
+                disabled=not lesson.solved(),
             )

@@ -5,7 +5,9 @@ import streamlit as st
 from app.links.link import whole_link
 from app.links.selection import Selection
 from app.links.session import own_view
+from app.shell.follow import draw_join
 from app.shell.navigation import streamlit_page
+from app.shell.page import go_to_view
 from app.shell.present import draw_room_door
 from app.shell.presets import PRESETS
 
@@ -25,10 +27,8 @@ def draw_doors(selection: Selection) -> None:
             st.write(text)
     with room.container(border=True, height="stretch"):
         draw_room_door("start", own_view(selection))
-        st.write(
-            "Whoever has its link sees the view that you are at. To join one, open the link that "
-            "its presenter shows."
-        )
+        st.write("Whoever types its letters sees the view that you are at. Or join one:")
+        draw_join(go_to_view)
 
 
 def draw_presets() -> None:

@@ -120,12 +120,13 @@ export function sheetRatio(height, ratio) {
  * @param {number} height Height for both.
  * @param {number} longest Room that the longest label needs.
  * @param {number} ratio Device pixels per CSS pixel.
+ * @param {number} [type] Size of the axes' type.
  * @returns {PictureSize}
  */
-export function pictureSize(n, room, height, longest, ratio) {
-  const wanted = Math.min(96, longest);
-  const named = Math.min(room - wanted, height - wanted) / n >= LABEL_PITCH;
-  const gutter = named ? wanted : 34;
+export function pictureSize(n, room, height, longest, ratio, type = LABEL_PITCH) {
+  const wanted = Math.min(9 * type - 3, longest);
+  const named = Math.min(room - wanted, height - wanted) / n >= type;
+  const gutter = named ? wanted : 3 * type + 1;
   const free = Math.max(64, Math.min(room - gutter, height - gutter));
   // Whole device pixels per cell keep every cell the same size; longer texts share pixels.
   const perCell = Math.floor((free * ratio) / n);

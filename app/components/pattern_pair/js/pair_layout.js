@@ -12,15 +12,16 @@ const GAP = 18; // px between panes
  * @param {number} width
  * @param {number} count Of maps.
  * @param {number} longest Most tokens of a map.
+ * @param {number} [scale] Of the type.
  */
-export function paneLayout(width, count, longest) {
+export function paneLayout(width, count, longest, scale = 1) {
   const columns = width >= WIDE ? count : 2;
   const room = (width - GAP * (columns - 1)) / columns;
   // Where room is short, numbers stand on the axes and the readout names the tokens.
   const named = room > 300 || (longest <= FEW && room > 200);
-  const side = named ? SIDE : NUMBERS.side;
-  const size = Math.max(80, Math.min(Math.floor(room - side), 460));
-  return { columns, named, side, size, foot: named ? FOOT : NUMBERS.foot };
+  const side = scale * (named ? SIDE : NUMBERS.side);
+  const size = Math.max(80, Math.min(Math.floor(room - side), 460 * scale));
+  return { columns, named, side, size, scale, foot: scale * (named ? FOOT : NUMBERS.foot) };
 }
 
 /**
@@ -28,9 +29,10 @@ export function paneLayout(width, count, longest) {
  *
  * @param {number} pitch
  * @param {boolean} named
+ * @param {number} [scale] Of the type.
  */
-export function labelStep(pitch, named) {
-  return Math.max(1, Math.ceil((named ? TICK : 2 * TICK) / pitch));
+export function labelStep(pitch, named, scale = 1) {
+  return Math.max(1, Math.ceil((scale * (named ? TICK : 2 * TICK)) / pitch));
 }
 
 /**

@@ -21,7 +21,7 @@ from analysis.definitions import (
 )
 from analysis.errors import AnalysisError
 from analysis.head import Head
-from analysis.models.catalog import available_models
+from analysis.models.catalog import available_models, find_model
 from app.compute import calls
 from app.figures import ablation as ablation_figures
 from app.figures import base as figures
@@ -30,26 +30,38 @@ from app.frame.clicks import open_head
 from app.frame.frame import draw, figure_frame
 from app.frame.layout import beside
 from app.links.selection import Selection
+from app.links.session import choose
 from app.links.subject import Subject
 from app.pickers.heads import joint_heads
-from app.sections.lesson.induction.steps import INPUT, MODEL, STEPS, found_head
-from app.sections.lesson.lesson import Lesson, Step, read_answers
+from app.sections.lesson.induction.steps import INPUT, SETTINGS, Setting, found_head, steps_of
+from app.sections.lesson.lesson import SHOWN, Lesson, Step, read_answers
 from app.shell.theme import palette
 from app.shell.watching import watch
+from app.text import markdown_text
 
-# Seconds to wait for the effects of 16 heads; they take one or two.
+# Seconds to wait for the effects of all heads; they take a few.
 _PATIENCE = 60.0
-_HEAD_FIGURE = "pattern of the answer"
+# Pixels: a step's figure and what it asks are on one screen of 900.
+HEIGHT = 460
+# Two beside each other have longer headings.
+HEIGHT_OF_TWO = 400
 
 
 @dataclass(frozen=True)
 class InductionLesson(Lesson):
     """The lesson, and the numbers that its steps are checked against."""
 
+    setting: Setting
+
+    @property
+    def name(self) -> str:
+        """What tells it from other lessons."""
+        return f"induction {self.setting.model}"
+
     @property
     def steps(self) -> tuple[Step[Any], ...]:
         """All of its steps."""
-        return STEPS
+        return steps_of(self.setting)
 
     @cached_property
     def halves(self) -> tuple[float, float]:
@@ -77,12 +89,13 @@ class InductionLesson(Lesson):
     @cached_property
     def head(self) -> Head:
         """The head that the learner has found."""
-        return found_head(self.answers, self.induction)
+        return found_head(self.answers, self.induction, self.setting.layer)
 
     @cached_property
     def feeder(self) -> Head:
-        """The strongest previous-token head of layer 0."""
-        return Head(0, int(self.previous[0].argmax()))
+        """The strongest previous-token head of the layer that feeds it."""
+        before = self.setting.before
+        return Head(before, int(self.previous[before].argmax()))
 
     @cached_property
     def stripe_without(self) -> float:
@@ -96,19 +109,28 @@ class InductionLesson(Lesson):
         return calls.ov_copying(self.view, (self.head,)).accuracy[1]
 
     def draw_ways_on(self) -> None:
-        """Links to the pages with the learner's head."""
-        st.markdown(f"**Go on with {self.head.label} on your own**")
+        """Links to the pages with the learner's head, and the same lesson on the other model."""
+        head, view = self.head, self.view
+        st.markdown(f"**Go on with {head.label} on your own**")
         # The pages' own S and seed.
-        view = self.view.with_values(length=50)
+        own = view.with_values(length=50)
         with st.container(horizontal=True):
             for page in ("head", "induction", "ablation", "circuits", "composition"):
-                open_head(view, self.head, page)
+                open_head(own, head, page)
+        for name in _offered():
+            if name != view.info.name:
+                st.button(
+                    f"The same lesson on {markdown_text(find_model(name).title)}",
+                    icon=":material/school:",
+                    on_click=choose,
+                    kwargs={"model": name, "lesson": 1, "answers": ""},
+                )
 
     def draw_figure(self) -> None:
         """The figure of the step on the screen."""
         {
             "line": _draw_line,
-            _HEAD_FIGURE: _draw_answer,
+            "pattern of the answer": _draw_answer,
             "scores": _draw_scores,
             "effects": _draw_effects,
             "wire": _draw_wire,
@@ -118,15 +140,24 @@ class InductionLesson(Lesson):
 
 
 def read_induction_lesson(selection: Selection) -> InductionLesson:
-    """The lesson at the link's step, always on the same model and input.
+    """The lesson at the link's step, on the link's model where it can be about that.
 
     Raises:
-        AnalysisError: This instance does not offer the model.
+        AnalysisError: This instance offers no model that it could be about.
     """
-    if MODEL not in [info.name for info in available_models()]:
-        raise AnalysisError(f"The lesson is about {MODEL}, which is not offered here.")
-    view = selection.with_values(model=MODEL, **INPUT)
-    return InductionLesson(view, read_answers(selection["answers"], STEPS), selection["lesson"])
+    known = _offered()
+    if not known:
+        names = " or ".join(setting.model for setting in SETTINGS)
+        raise AnalysisError(f"The lesson is about {names}, and neither is offered here.")
+    setting = known.get(selection.info.name) or next(iter(known.values()))
+    view = selection.with_values(model=setting.model, **INPUT)
+    answers = read_answers(selection["answers"], steps_of(setting))
+    return InductionLesson(view, answers, selection["lesson"], setting)
+
+
+def _offered() -> dict[str, Setting]:
+    here = [info.name for info in available_models()]
+    return {setting.model: setting for setting in SETTINGS if setting.model in here}
 
 
 def _draw_line(lesson: InductionLesson) -> None:
@@ -146,10 +177,14 @@ def _draw_line(lesson: InductionLesson) -> None:
 
 
 def _draw_answer(lesson: InductionLesson) -> None:
-    _draw_pattern(lesson, Head.parse(lesson.answer or lesson.step.options[0][0]))
+    """The head that is looked at: the one chosen, or the right one where it was shown."""
+    label = lesson.solution()[0] if lesson.answer == SHOWN else lesson.answer
+    _draw_pattern(lesson, Head.parse(label or lesson.step.options[0][0]))
 
 
-def _draw_pattern(lesson: InductionLesson, head: Head, without: tuple[Head, ...] = ()) -> None:
+def _draw_pattern(
+    lesson: InductionLesson, head: Head, without: tuple[Head, ...] = (), height: int = HEIGHT
+) -> None:
     tokens = calls.tokens_of(lesson.view)
     pattern = calls.patterns(lesson.view, 0, (head.layer,), without).values[0, 0, head.head]
     title = f"Pattern of {head.label}" + "".join(f" without {other.label}" for other in without)
@@ -160,7 +195,9 @@ def _draw_pattern(lesson: InductionLesson, head: Head, without: tuple[Head, ...]
         PATTERN,
         acts="Hover for both.",
     ):
-        draw(figures.pattern_map(pattern, tokens.labels[0], palette()), key=title)
+        figure = figures.pattern_map(pattern, tokens.labels[0], palette())
+        figure.update_layout(height=height)
+        draw(figure, key=title)
 
 
 def _draw_scores(lesson: InductionLesson) -> None:
@@ -172,14 +209,18 @@ def _draw_scores(lesson: InductionLesson) -> None:
     ):
         draw(
             figures.head_map(
-                lesson.induction, palette(), unit="induction score", top=1, focus=lesson.head
+                lesson.induction,
+                palette(),
+                unit="induction score",
+                top=1,
+                focus=lesson.head,
             ),
             key="lesson-scores",
         )
 
 
 def _draw_effects(lesson: InductionLesson) -> None:
-    if not lesson.answer:
+    if not lesson.solved():
         _draw_pattern(lesson, lesson.head)
         return
     with figure_frame(
@@ -196,38 +237,40 @@ def _draw_effects(lesson: InductionLesson) -> None:
 
 
 def _draw_wire(lesson: InductionLesson) -> None:
-    if not lesson.answer:
+    if not lesson.solved():
         _draw_pattern(lesson, lesson.head)
         return
-    for place, without in zip(beside("lesson-wire", 360, 360), ((), (lesson.feeder,)), strict=True):
+    for place, without in zip(beside("lesson-wire", 300, 300), ((), (lesson.feeder,)), strict=True):
         with place:
-            _draw_pattern(lesson, lesson.head, without)
+            _draw_pattern(lesson, lesson.head, without, HEIGHT_OF_TWO)
 
 
 def _draw_copying(lesson: InductionLesson) -> None:
     together = joint_heads(lesson.view.with_values(heads=None))
+    names = ", ".join(head.label for head in together)
     found = [calls.ov_copying(lesson.view, heads) for heads in ((lesson.head,), together)]
     with figure_frame(
         Subject(lesson.view, heads=together, on_input=False),
         "Tokens that the OV circuit copies",
-        f"{lesson.head.label} by itself, and {', '.join(head.label for head in together)} jointly.",
+        f"{lesson.head.label} by itself, and {names} jointly.",
         COPYING,
     ):
-        names = [lesson.head.label, "together"]
+        bars = [lesson.head.label, "together"]
         accuracy = {k: [result.accuracy[k] for result in found] for k in found[0].k}
-        draw(circuit_figures.copying_bars(names, accuracy, palette()), key="lesson-copying")
+        draw(circuit_figures.copying_bars(bars, accuracy, palette()), key="lesson-copying")
 
 
 def _draw_composition(lesson: InductionLesson) -> None:
-    head = lesson.head
+    head, composition = lesson.head, calls.composition(lesson.view, "K")
     with figure_frame(
         Subject(lesson.view.with_values(kind="K"), head=head, on_input=False),
         f"What the keys of {head.label} read",
-        "K-composition score with each head of the layer before; random weights give about 0.06.",
+        "K-composition score with each earlier head; random weights give about "
+        f"{composition.baseline.mean:.2f}.",
         PARTNERS,
         also=(COMPOSITION,),
     ):
-        values = calls.composition(lesson.view, "K").values[: head.layer, :, head.layer, head.head]
+        values = composition.values[: head.layer, :, head.layer, head.head]
         draw(
             figures.head_map(values, palette(), unit="K-composition", focus=lesson.feeder),
             key="lesson-composition",

@@ -50,6 +50,11 @@ class LooksLesson(Lesson):
     case: Case
 
     @property
+    def name(self) -> str:
+        """What tells it from other lessons."""
+        return f"looks {self.case.model}"
+
+    @property
     def steps(self) -> tuple[Step[Any], ...]:
         """All of its steps."""
         return steps_of(self.case)
@@ -184,7 +189,7 @@ def _draw_screen(lesson: LooksLesson) -> None:
                 palette(),
                 unit="Screen",
                 top=1,
-                focus=lesson.group[0] if lesson.answer and lesson.group else None,
+                focus=lesson.group[0] if lesson.solved() and lesson.group else None,
             ),
             key="looks-screen",
         )
@@ -204,7 +209,7 @@ def _draw_test(
 
 
 def _draw_group(lesson: LooksLesson) -> None:
-    if not lesson.answer:
+    if not lesson.solved():
         _draw_screen(lesson)
         return
     title = f"Without {joined(lesson.group)}"
@@ -224,14 +229,14 @@ def _draw_direct(lesson: LooksLesson) -> None:
                 palette(),
                 unit="logits",
                 diverging=True,
-                focus=lesson.writer if lesson.answer else None,
+                focus=lesson.writer if lesson.solved() else None,
             ),
             key="looks-direct",
         )
 
 
 def _draw_writer(lesson: LooksLesson) -> None:
-    if not lesson.answer:
+    if not lesson.solved():
         _draw_direct(lesson)
         return
     _draw_test(lesson, lesson.of_writer, f"Without {lesson.writer.label}", VERDICT, "looks-writer")
@@ -265,7 +270,7 @@ def _draw_attention(lesson: LooksLesson) -> None:
 def _draw_backups(lesson: LooksLesson) -> None:
     again = lesson.of_group.redundancy
     title = f"Without {joined(lesson.group)}"
-    if not lesson.answer or again is None:
+    if not lesson.solved() or again is None:
         _draw_test(lesson, lesson.of_group, title, VERDICT, "looks-group")
         return
     title += f", where {joined(lesson.of_group.backups)} are gone already"

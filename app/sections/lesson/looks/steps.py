@@ -131,7 +131,7 @@ def _done(answer: str, evidence: Evidence) -> Verdict:
     numbers = f"on {right} of {rows} prompts, and the mean difference is {differences.mean():+.2f}"
     truth = "all" if right == rows else "most" if right / rows >= MOST else "half"
     if answer == truth:
-        return Verdict(True, f"Yes: the answer is ahead {numbers}. There is something to explain.")
+        return Verdict(True, f"The answer is ahead {numbers}. There is something to explain.")
     return Verdict(False, f"Count the bars above 0: the answer is ahead {numbers}.")
 
 
@@ -143,7 +143,7 @@ def _looks(answer: str, evidence: Evidence) -> Verdict:
     if head == best:
         return Verdict(
             True,
-            f"Yes: {said}, and {chance}. Many would write “{called}” beside it.",
+            f"{said}, and {chance}. Many would write “{called}” beside it.",
         )
     most = f"{best.label} {screen.values[best.layer, best.head]:.2f}"
     return Verdict(False, f"{said}; {most}, more than any other of these, and {chance}.")
@@ -154,10 +154,12 @@ def _of_group(answer: str, evidence: Evidence) -> Verdict:
     names = joined(evidence.group)
     if answer == _WORDS[found.word]:
         return Verdict(
-            True, f"Yes: without {names} it is {effect_said(found)}. The word is {found.word}."
+            True, f"Without {names} it is {effect_said(found)}. The word is {found.word}."
         )
     return Verdict(
-        False, f"Look at the figure: without {names} it is {effect_said(found)}: a {found.word}."
+        False,
+        f"Not without {names}. To look at the right place is one thing, to be needed for what "
+        "comes of it another: would ten random groups of heads be missed less?",
     )
 
 
@@ -170,7 +172,7 @@ def _writes(answer: str, evidence: Evidence) -> Verdict:
             for h in evidence.group
             if h != writer
         )
-        return Verdict(True, f"Yes: {said}" + (f"; {group}." if group else "."))
+        return Verdict(True, f"{said}" + (f"; {group}." if group else "."))
     most = f"{writer.label} {evidence.direct[writer.layer, writer.head]:+.2f}"
     return Verdict(False, f"{said}; {most}. Look for the deepest blue among these.")
 
@@ -180,13 +182,13 @@ def _of_writer(answer: str, evidence: Evidence) -> Verdict:
     if answer == _WORDS[found.word]:
         return Verdict(
             True,
-            f"Yes: without {evidence.writer.label} it is {effect_said(found)}. The word is "
+            f"Without {evidence.writer.label} it is {effect_said(found)}. The word is "
             f"{found.word}.",
         )
     return Verdict(
         False,
-        f"Look where the diamond stands beside the dots: without {evidence.writer.label} it is "
-        f"{effect_said(found)}: a {found.word}.",
+        f"Not without {evidence.writer.label}. It adds more to the answer than the others do: "
+        "would ten random heads be missed as much?",
     )
 
 
@@ -210,7 +212,7 @@ def _where(answer: str, evidence: Evidence) -> Verdict:
         f"the word itself is among the five that it {does} most."
     )
     if answer == truth:
-        return Verdict(True, f"Yes: {numbers}. {writes}")
+        return Verdict(True, f"{writer.label} has {numbers}. {writes}")
     return Verdict(False, f"{writer.label} has {numbers}. {writes}")
 
 
@@ -226,8 +228,11 @@ def _covered(answer: str, evidence: Evidence) -> Verdict:
             f"those on both sides it is {effect_said(again)}: a {again.word}."
         )
     if answer == truth:
-        return Verdict(True, f"Right. {said}")
-    return Verdict(False, f"Not here. {said}")
+        return Verdict(True, said)
+    return Verdict(
+        False,
+        "Not here. Think of what the heads that add more meanwhile would do to the difference.",
+    )
 
 
 def _sentence(answer: str, evidence: Evidence) -> Verdict:
@@ -305,7 +310,7 @@ def steps_of(case: Case) -> tuple[Step[Evidence], ...]:
             "Predict, then see",
             f"To look like it is not to do it. So {those} will be taken out (zero ablation), and "
             "beside that ten groups of as many other heads of the same layers, drawn at random. "
-            "The figure comes with your answer.",
+            "The figure comes when you know.",
             "What happens to the logit difference without "
             + (f"the {case.count} {called}s?" if case.count > 1 else f"that {called}?"),
             "group",

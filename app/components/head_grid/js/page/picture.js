@@ -61,14 +61,16 @@ export class Picture {
     const shown = labels.map((label) => label.slice(0, 40));
     // The font may still be loading, and the one in its place is narrower.
     const longest = 1.1 * widestText(shown, this.rows) + 10;
-    const place = pictureSize(n, this.root.clientWidth, height, longest, devicePixelRatio);
+    const type = parseFloat(getComputedStyle(this.rows).fontSize);
+    const width = this.root.clientWidth;
+    const place = pictureSize(n, width, height, longest, devicePixelRatio, type);
     this.side = place.side;
     this.size = place.size;
     this.stage.style.setProperty("--hg-side", `${place.side}px`);
     this.stage.style.setProperty("--hg-gutter", `${place.gutter}px`);
     this.stage.classList.toggle("is-named", place.named);
     const pitch = place.side / n;
-    const step = place.named ? 1 : tickStep(pitch, 32);
+    const step = place.named ? 1 : tickStep(pitch, 3 * type);
     for (const axis of [this.rows, this.columns]) {
       axis.replaceChildren(...this.ticks(step, pitch, place.named));
     }

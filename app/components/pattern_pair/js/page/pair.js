@@ -68,7 +68,7 @@ export class PatternPair {
   layOut(width) {
     this.width = width;
     const longest = Math.max(...this.maps.map(({ map }) => map.n));
-    const layout = paneLayout(width, this.maps.length, longest);
+    const layout = paneLayout(width, this.maps.length, longest, this.maps[0].scale());
     this.panes.style.gridTemplateColumns = `repeat(${layout.columns}, minmax(0, 1fr))`;
     for (const pane of this.maps) pane.layOut(layout);
     this.mark();

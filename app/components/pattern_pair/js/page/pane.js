@@ -10,6 +10,8 @@ import { paintMap } from "../pair_colours.js";
 import { labelStep, marksOf, tokenAt } from "../pair_layout.js";
 import { cut } from "../pair_words.js";
 
+const USUAL_TYPE = 11; // px
+
 export class MapPane {
   /** @param {PatternMap} map */
   constructor(map) {
@@ -50,8 +52,13 @@ export class MapPane {
     );
   }
 
+  /** How much larger the type of the axes is than usual, as in presenter mode. */
+  scale() {
+    return parseFloat(getComputedStyle(this.rows).fontSize) / USUAL_TYPE;
+  }
+
   /** @param {ReturnType<typeof import("../pair_layout.js").paneLayout>} layout */
-  layOut({ size, side, foot, named }) {
+  layOut({ size, side, foot, named, scale }) {
     this.size = size;
     this.root.style.width = `${side + size}px`;
     this.picture.style.width = this.picture.style.height = `${size}px`;
@@ -63,20 +70,21 @@ export class MapPane {
     this.rows.style.height = `${size}px`;
     this.columns.classList.toggle("pp-numbers", !named);
     this.columns.style.height = `${foot}px`;
-    this.rows.replaceChildren(...this.ticks(named, "top", 0));
-    this.columns.replaceChildren(...this.ticks(named, "left", side));
+    this.rows.replaceChildren(...this.ticks(named, "top", 0, scale));
+    this.columns.replaceChildren(...this.ticks(named, "left", side, scale));
   }
 
   /**
    * @param {boolean} named
    * @param {"top" | "left"} edge
    * @param {number} start
+   * @param {number} scale
    */
-  ticks(named, edge, start) {
+  ticks(named, edge, start, scale) {
     const { labels, n } = this.map;
     const pitch = this.size / n;
     const ticks = [];
-    for (let i = 0; i < n; i += labelStep(pitch, named)) {
+    for (let i = 0; i < n; i += labelStep(pitch, named, scale)) {
       const tick = el("span", {}, named ? cut(labels[i]) : String(i));
       tick.style[edge] = `${start + (i + 0.5) * pitch}px`;
       ticks.push(tick);
