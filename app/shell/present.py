@@ -72,11 +72,13 @@ def draw_room(page: str, view: Link, go: Go) -> None:
                 st.button("Presenter mode", on_click=_start, args=(go,))
                 st.button("Close the room", on_click=close_room)
     elif (key := kept_key()) and rooms().letters(key):
+
+        def go_on() -> None:
+            take_over(key, page, view)
+
         with st.container(key="room-away", horizontal=True):
             st.markdown("Another tab presents your room.", width="content")
-            st.button(
-                "Go on presenting", on_click=take_over, args=(key, page, view), type="primary"
-            )
+            st.button("Go on presenting", on_click=go_on, type="primary")
             st.button("Close the room", on_click=rooms().close, args=(key,))
     if state.stage:
         _draw_stage(go)

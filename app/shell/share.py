@@ -65,7 +65,7 @@ def qr_code(link: str) -> str | None:
 def qr_modules(link: str) -> np.ndarray | None:
     """The same code as its modules, true where they are black: [row, column]."""
     code = _code(link)
-    return code and np.array([list(row) for row in code.matrix], bool)
+    return None if code is None else np.array([list(row) for row in code.matrix], bool)
 
 
 def _code(link: str) -> segno.QRCode | None:

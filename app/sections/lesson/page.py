@@ -120,7 +120,7 @@ def _ask(lesson: Lesson) -> None:
     def take() -> None:
         choose(answers=lesson.with_answer(st.session_state[key] or ""))
 
-    draw = st.pills if step.pills else st.radio
+    draw: Callable[..., object] = st.pills if step.pills else st.radio
     draw(
         step.task,
         list(options),
