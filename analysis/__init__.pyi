@@ -66,6 +66,8 @@ from .effects.estimate import AblationEstimate as AblationEstimate
 from .effects.estimate import ablation_estimate as ablation_estimate
 from .effects.groups import GroupMetrics as GroupMetrics
 from .effects.groups import group_metrics as group_metrics
+from .effects.intervene import Intervened as Intervened
+from .effects.intervene import intervene as intervene
 from .effects.knockout import OffsetAblation as OffsetAblation
 from .effects.knockout import TargetedAblation as TargetedAblation
 from .effects.knockout import keep_only as keep_only

@@ -187,6 +187,13 @@ PAGES = (
         measure="patching",
     ),
     PageInfo(
+        "intervene",
+        "Intervene",
+        ":material/tune:",
+        "Test",
+        "What changes if I change this head?",
+    ),
+    PageInfo(
         "circuits",
         "Circuits",
         ":material/schema:",

@@ -45,6 +45,7 @@ from app.links.parsers import (
     head_list_or_none,
     name_of,
     position_list,
+    recipe_or_none,
     room_code,
     switch,
     text_up_to,
@@ -177,21 +178,22 @@ TYPED = {*PROMPTS, "answer", "foil", "token", "ids", "find", "term", "to", "of"}
 OWN_SET = "own"
 _OF_SETS = ("roles", "sets")
 _PROFILE = choice(*PROFILE)
-_ANSWERS = ("attribution", "head", "patching")
+_ANSWERS = ("attribution", "head", "patching", "intervene")
 _TWO_HEADS = ("compare", "circuits", "composition")
 _ABLATED = ("ablation", "head", *_OF_SETS)
+_SWAPPED = (*_ABLATED, "intervene")
 _OVERVIEWS = ("mosaic", "training", "sets")
 _THRESHOLD = "scores above it count as that kind of head"
 _OF_SEQUENCES = (
     *("tokens", "attention", "head", "activations", "neurons"),
-    *("induction", "attribution", "composition", "compare"),
+    *("induction", "attribution", "composition", "compare", "intervene"),
 )
 _REPEATED = dict.fromkeys([page.name for page in PAGES if page.repeated], "repeated")
 # Pages that pick the head that they have most to say about.
 _PICKS = dict.fromkeys(
     (
         *(*_TWO_HEADS, "activations", "training", "induction", "ablation", *_OF_SETS),
-        *("attention", "finder", "head", "corpus"),
+        *("attention", "finder", "head", "corpus", "intervene"),
     ),
     None,
 )
@@ -338,7 +340,7 @@ PARAMETERS = (
         0,
         whole_number(0, MAX_SEED),
         "which sequence stands in for which in resample ablation: a seed",
-        _ABLATED,
+        _SWAPPED,
     ),
     Parameter(
         "together",
@@ -367,11 +369,16 @@ PARAMETERS = (
         None,
         whole_number(0, 9999),
         "destination explained, -1: strongest",
-        ("head",),
+        ("head", "intervene"),
         unset="-1",
     ),
     Parameter(
-        "src", None, whole_number(0, 9999), "its source, -1: the strongest", ("head",), unset="-1"
+        "src",
+        None,
+        whole_number(0, 9999),
+        "its source, -1: the strongest",
+        ("head", "intervene"),
+        unset="-1",
     ),
     Parameter(
         "token",
@@ -531,7 +538,19 @@ PARAMETERS = (
         fits=SECOND_HEAD,
     ),
     Parameter(
-        "prompt2", SECOND_PROMPT, text_up_to(MAX_LINK_PROMPT), "the second prompt", ("compare",)
+        "prompt2",
+        SECOND_PROMPT,
+        text_up_to(MAX_LINK_PROMPT),
+        "the second prompt",
+        ("compare", "intervene"),
+    ),
+    Parameter(
+        "recipe",
+        None,
+        recipe_or_none,
+        "interventions in their order, such as L0H1x0_L1H4q5k2; none: no step",
+        ("intervene",),
+        unset="",
     ),
     Parameter("model2", None, str, "the second side's model", ("compare",), unset=""),
     Parameter("lesson", 1, whole_number(1, 8), "step of the lesson", ("learn",)),

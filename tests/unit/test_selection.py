@@ -57,6 +57,7 @@ VALUES = {
     "layer2": 0,
     "head2": 7,
     "prompt2": "<i>another</i> & one",
+    "recipe": "L0H1x0.5_off-L1H2q5k3",
     "model2": "attn-only-2l",
     "clean": "one <b>clean</b>",
     "corrupt": "and one & corrupt",

@@ -36,6 +36,7 @@ from app.compute.calls.heads import scores as scores
 from app.compute.calls.heads import similar_heads as similar_heads
 from app.compute.calls.inputs import one_sequence as one_sequence
 from app.compute.calls.inputs import tokens_of as tokens_of
+from app.compute.calls.intervene import intervened as intervened
 from app.compute.calls.mosaic import model_scores as model_scores
 from app.compute.calls.mosaic import mosaic as mosaic
 from app.compute.calls.passport import passport_of as passport_of
@@ -56,6 +57,7 @@ from app.compute.calls.roles import role_scores as role_scores
 from app.compute.calls.roles import verdict as verdict
 from app.compute.calls.tokens import logit_lens as logit_lens
 from app.compute.calls.tokens import next_token_stats as next_token_stats
+from app.compute.calls.tokens import next_tokens as next_tokens
 from app.compute.calls.tokens import single_token as single_token
 from app.compute.calls.tokens import token_labels as token_labels
 from app.compute.calls.tokens import typed_ids as typed_ids
