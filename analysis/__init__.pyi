@@ -85,6 +85,8 @@ from .effects.patching import attribution_patching as attribution_patching
 from .effects.patching import path_patching as path_patching
 from .effects.patching import prompt_pair as prompt_pair
 from .effects.replacements import replacement_note as replacement_note
+from .effects.writing import Written as Written
+from .effects.writing import write_on as write_on
 from .errors import AnalysisError as AnalysisError
 from .head import Head as Head
 from .heads.corpus.results import CorpusScan as CorpusScan

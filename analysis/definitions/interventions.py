@@ -82,3 +82,14 @@ RECIPE_DIFFERENCE = Quantity(
 result = torch.stack([logits[0, -1, ANSWER] - logits[0, -1, FOIL] for logits in (clean, edited)])
 """,
 )
+WRITTEN = Quantity(
+    "Writing on",
+    "What the model writes after the prompt, as it is and with the recipe, and how likely each of "
+    "the tokens written with the recipe was on the same text without it.",
+    "at temperature 0 the likeliest token, else the token in whose share of softmax(logits / "
+    "temperature) the i-th number of the seed falls; p of each token with and without the recipe",
+    "probability, 0 to 1",
+    "sampling by inversion; this project",
+    function="write_on",
+    results=("Written",),
+)

@@ -1,7 +1,7 @@
 """A prompt run as it is and with a recipe of interventions, side by side."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -112,9 +112,8 @@ def intervene(
             raise AnalysisError(f"Token id {token:,} is not in the vocabulary of {model.name}.")
     steps = [listed.step for listed in parse_recipe(recipe) if listed.on]
     require_steps(model.info, steps, tokens.length, second.length if second else None)
-    clean = _recorded(model, tokens)
-    runs = _Hooks(model, tokens, second, seed)
-    hooks = runs.of(steps)
+    clean = recorded(model, tokens)
+    hooks = StepHooks(model, tokens, second, seed).of(steps)
     moved = np.zeros((model.n_layers, model.n_heads), np.float32)
     patterns = [clean.kept[_pattern(focus.layer)][0, focus.head]] * 2
 
@@ -130,7 +129,7 @@ def intervene(
 
     stream = clean.stream[-1]
     if steps:
-        first = min(_layer(step) for step in steps)
+        first = min(first_layer(step) for step in steps)
         watched = [(_pattern(layer), compare(layer)) for layer in range(first, model.n_layers)]
         stream = continued(model, clean, first, [*hooks, *watched])
         if not torch.isfinite(stream).all():
@@ -156,13 +155,20 @@ def intervene(
 
 
 @dataclass(frozen=True)
-class _Hooks:
-    """Makes hooks of steps."""
+class StepHooks:
+    """Makes hooks of steps, for one prompt and what is written behind it.
+
+    What names positions is of the prompt. `room` is how many tokens may follow it. Steps that name
+    no position act from `begin` to before `stop`.
+    """
 
     model: HeadModel
     tokens: Tokens
     second: Tokens | None
     seed: int
+    room: int = 0
+    begin: int = 0
+    stop: int | None = None
 
     def of(self, steps: Sequence[Step]) -> list[tuple[str, Hook]]:
         """One hook for each step, in their order."""
@@ -187,11 +193,14 @@ class _Hooks:
         """The hook point of a step, and what it does there in place."""
         match step:
             case Dial(head, factor):
-                return _z(head), lambda z: z[:, :, head.head].mul_(factor)
+                return _z(head), lambda z: z[:, self.span, head.head].mul_(factor)
             case Swap(head, method):
-                other = reference_z(self.model, self.tokens, method, self.seed)[head.layer]
+                other = reference_z(self.model, self._longest, method, self.seed)[head.layer]
                 assert other is not None  # one sequence has no others to be set against
-                return _z(head), lambda z: z[:, :, head.head].copy_(other[:, head.head])
+                its_z = other[:, head.head]
+                return _z(head), lambda z: z[:, self.span, head.head].copy_(
+                    its_z[: z.shape[1]][self.span]
+                )
             case Look(head, dest, src):
 
                 def look(pattern: Tensor) -> None:
@@ -205,17 +214,33 @@ class _Hooks:
                 )
             case Borrow(head):
                 its = self._of_second(_pattern(head.layer))[:, head.head]
-                return _pattern(head.layer), lambda pattern: pattern[:, head.head].copy_(its)
+                n = its.shape[-1]
+                return _pattern(head.layer), (
+                    lambda pattern: pattern[:, head.head, :n, :n].copy_(its)
+                )
             case Fire(layer, neuron, value):
-                return f"blocks.{layer}.mlp.hook_post", lambda acts: acts[..., neuron].fill_(value)
+                return f"blocks.{layer}.mlp.hook_post", (
+                    lambda acts: acts[:, self.span, neuron].fill_(value)
+                )
             case Patch(layer, position):
                 its = self._of_second(_entering(layer))[:, position]
                 return _entering(layer), lambda stream: stream[:, position].copy_(its)
             case Steer(layer, factor):
-                own = _recorded(self.model, self.tokens).stream[layer][:, -1]
+                own = recorded(self.model, self.tokens).stream[layer][:, -1]
                 added = factor * (self._of_second(_entering(layer))[:, -1] - own)
-                behind = int(self.tokens.has_bos)
-                return _entering(layer), lambda stream: stream[:, behind:].add_(added[:, None])
+                span = slice(max(self.begin, int(self.tokens.has_bos)), self.stop)
+                return _entering(layer), lambda stream: stream[:, span].add_(added[:, None])
+
+    @property
+    def span(self) -> slice:
+        """Where steps act that name no position."""
+        return slice(self.begin, self.stop)
+
+    @property
+    def _longest(self) -> Tokens:
+        """The prompt with room behind it: what stands there is not looked at."""
+        ids = np.pad(self.tokens.ids, ((0, 0), (0, self.room)))
+        return replace(self.tokens, ids=ids, labels=((*self.tokens.labels[0], *[""] * self.room),))
 
     def _of_second(self, point: str) -> Tensor:
         assert self.second is not None  # `require_steps` has seen to it
@@ -234,11 +259,12 @@ def _entering(layer: int) -> str:
     return f"blocks.{layer}.hook_resid_pre"
 
 
-def _layer(step: Step) -> int:
+def first_layer(step: Step) -> int:
+    """The first layer that a step changes."""
     return step.head.layer if isinstance(step, Dial | Swap | Look | Weigh | Borrow) else step.layer
 
 
-def _recorded(model: HeadModel, tokens: Tokens) -> Recording:
+def recorded(model: HeadModel, tokens: Tokens) -> Recording:
     """The run as it is: of each model the last one stays for the next recipe."""
     known = _LAST.get(model)
     if known is None or not torch.equal(known.ids, tokens.tensor):

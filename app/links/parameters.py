@@ -69,6 +69,7 @@ MAX_JOINT = 8  # heads taken together; more bars than these cannot be told apart
 MIN_SAMPLE, MAX_SAMPLE = 10, 200
 MAX_PAIRS = 40
 MAX_IDS = 200
+MAX_NEW = 200  # tokens that are written
 MAX_WORD = 40  # of one token, or of a search
 MAX_KEPT = 300
 MAX_EDGES = 80
@@ -551,6 +552,27 @@ PARAMETERS = (
         "interventions in their order, such as L0H1x0_L1H4q5k2; none: no step",
         ("intervene",),
         unset="",
+    ),
+    Parameter(
+        "write",
+        0,
+        whole_number(0, MAX_NEW),
+        "how many tokens are written after the prompt",
+        ("intervene",),
+    ),
+    Parameter(
+        "temperature",
+        0.0,
+        decimal_number(0, 2),
+        "0: the likeliest token; above it tokens are drawn",
+        ("intervene",),
+    ),
+    Parameter(
+        "acts",
+        "both",
+        choice("both", "prompt", "written"),
+        "where the recipe acts while more is written",
+        ("intervene",),
     ),
     Parameter("model2", None, str, "the second side's model", ("compare",), unset=""),
     Parameter("lesson", 1, whole_number(1, 8), "step of the lesson", ("learn",)),

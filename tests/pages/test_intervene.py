@@ -79,3 +79,13 @@ def test_steps_that_set_the_same_numbers_are_said_to(open_at: Open) -> None:
     said = [each.value for each in app.caption if "order counts" in each.value]
     assert len(said) == 1
     assert "L0H0" in said[0]
+
+
+def test_the_model_writes_on_with_and_without_the_recipe(open_at: Open) -> None:
+    app = open_at("intervene", prompt=PROMPT, recipe="L0H0x0_L1H4x2")
+    assert any(each.value == "Nothing is written yet." for each in app.caption)
+    clicked(app, "write more")
+    assert app.query_params["write"] == "20"
+    assert not app.exception
+    shown = [each.value for each in app.caption]
+    assert any("They part at new token" in text for text in shown)

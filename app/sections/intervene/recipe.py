@@ -47,7 +47,7 @@ _OF_SECOND = (Borrow, Patch, Steer)
 
 def draw_recipe(bench: Bench) -> None:
     """Every step of the recipe, and what can be added."""
-    st.subheader("Recipe", anchor=False)
+    st.markdown("#### Recipe")
     if not bench.steps:
         st.caption("No step yet: both runs are the same. Add one, or click a cell of the pattern.")
     for index, listed in enumerate(bench.steps):
