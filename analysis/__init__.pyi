@@ -64,6 +64,8 @@ from .effects.estimate import AblationEstimate as AblationEstimate
 from .effects.estimate import ablation_estimate as ablation_estimate
 from .effects.groups import GroupMetrics as GroupMetrics
 from .effects.groups import group_metrics as group_metrics
+from .effects.intervene import Intervened as Intervened
+from .effects.intervene import intervene as intervene
 from .effects.knockout import OffsetAblation as OffsetAblation
 from .effects.knockout import TargetedAblation as TargetedAblation
 from .effects.knockout import keep_only as keep_only
@@ -81,6 +83,8 @@ from .effects.patching import attribution_patching as attribution_patching
 from .effects.patching import path_patching as path_patching
 from .effects.patching import prompt_pair as prompt_pair
 from .effects.replacements import replacement_note as replacement_note
+from .effects.writing import Written as Written
+from .effects.writing import write_on as write_on
 from .errors import AnalysisError as AnalysisError
 from .head import Head as Head
 from .heads.corpus.results import CorpusScan as CorpusScan

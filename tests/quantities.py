@@ -15,6 +15,7 @@ import torch
 import analysis
 from analysis import definitions as d
 from analysis.definitions.role import Role, Rows
+from analysis.effects.recipe import parse_recipe
 from analysis.head import Head
 from analysis.heads.corpus.texts import shipped_text
 from analysis.models.catalog import BUNDLED, find_model
@@ -30,6 +31,8 @@ from app.links.subject import Subject
 PROMPT = 'The cat sat.\nThe cat """ sat on the mat\' \u202e'
 CHOSEN, WRITER = Head(1, 3), Head(0, 2)
 KEPT = "L0H2,L1H3"
+RECIPE = "L0H2x0.5_L1H3q4k2_L0H1-mean_R1x0.5"
+STEPS = tuple(listed.step for listed in parse_recipe(RECIPE))
 # Those of a set of prompts are compared with their figures in `tests/pages`.
 CODED = [quantity for quantity in d.QUANTITIES if quantity.code and "set" not in quantity.needs]
 
@@ -68,6 +71,7 @@ def about(definition: d.Quantity, selection: Selection) -> Subject:
         activation="z" if "pair" in definition.needs else "blocks.1.attn.hook_q",
         column=CHOSEN.head,
         step=1221,
+        steps=STEPS if "recipe" in definition.needs else (),
         text="the beginning of a novel",
         text_file=str(beginning(selection.info.n_ctx)),
     )
@@ -169,6 +173,8 @@ def expected(definition: d.Quantity, model, tokens, selection):  # noqa: ANN001,
     method = selection["method"]
     if "text" in definition.needs:
         return on_text(definition, model)
+    if "recipe" in definition.needs:
+        return by_hand(definition, model, tokens, selection)
     match definition:
         case d.TOKENS:
             return tokens.ids
@@ -363,6 +369,37 @@ def expected(definition: d.Quantity, model, tokens, selection):  # noqa: ANN001,
                 found = analysis.attribution_patching(model, pair, ["z"])["z"]
                 return [found.clean, found.corrupt]
             return restored(analysis.attribution_patching(model, pair, ["z"])["z"])
+
+
+def by_hand(definition, model, tokens, selection):  # noqa: ANN001, ANN201
+    """What a recipe does to one sequence."""
+    ids = [
+        model.tokenizer.encode(selection[k], add_special_tokens=False)[0]
+        for k in ("answer", "foil")
+    ]
+    second = analysis.tokenize(model, selection["prompt2"])
+    row = selection["sequence"] if tokens.batch > 1 else 0
+    found = analysis.intervene(
+        model,
+        one_of(tokens, row),
+        RECIPE,
+        CHOSEN,
+        second=second,
+        answer=ids[0],
+        foil=ids[1],
+        seed=selection["swap"],
+    )
+    match definition:
+        case d.NEXT_WITH_RECIPE:
+            return found.probs[:, np.argsort(found.ids)]
+        case d.LOSS_WITH_RECIPE:
+            return found.log_probs[0] - found.log_probs[1]
+        case d.MOVED_ATTENTION:
+            return found.moved
+        case d.EDITED_PATTERN:
+            return found.patterns
+        case _:
+            return found.difference
 
 
 def restored(found):  # noqa: ANN001, ANN201

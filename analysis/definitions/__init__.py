@@ -10,6 +10,7 @@ from analysis.definitions import (
     corpus,
     effects,
     heads,
+    interventions,
     logits,
     patching,
     runs,
@@ -23,6 +24,7 @@ from analysis.definitions.effects import *  # noqa: F403
 from analysis.definitions.effects import ABLATION
 from analysis.definitions.heads import *  # noqa: F403
 from analysis.definitions.heads import SCORES
+from analysis.definitions.interventions import *  # noqa: F403
 from analysis.definitions.logits import *  # noqa: F403
 from analysis.definitions.patching import *  # noqa: F403
 from analysis.definitions.quantity import Quantity as Quantity
@@ -35,7 +37,18 @@ from analysis.definitions.sets import *  # noqa: F403
 QUANTITIES: tuple[Quantity, ...] = (
     *(
         quantity
-        for family in (runs, scores, heads, corpus, logits, effects, patching, circuits, sets)
+        for family in (
+            runs,
+            scores,
+            heads,
+            corpus,
+            logits,
+            effects,
+            patching,
+            interventions,
+            circuits,
+            sets,
+        )
         for quantity in registered(family)
     ),
     *ROLES.values(),

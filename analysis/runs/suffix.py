@@ -16,7 +16,7 @@ from transformer_lens.model_bridge.sources.native import NativeAttention
 from analysis.errors import out_of_memory
 from analysis.limits import positions_at_once
 from analysis.models.loading import HeadModel
-from analysis.runs.forward import Hook, run
+from analysis.runs.forward import Hook, run, run_without_logits
 
 # Rounding between two ways of batching, in nats; measured 1e-6 on tiny models, 2e-5 on deep ones.
 TOLERANCE = 1e-4
@@ -390,19 +390,25 @@ def _unembed(
     positions: Tensor,
     read: Read,
 ) -> Float[Tensor, "case batch entry"]:
-    bridge = model.bridge
     batch = stream.shape[1]
     at_once = positions_at_once(batch, model.d_vocab)
     found = []
     for some in stream.split(max(1, at_once // len(positions))):
         parts = []
         for part, at in zip(some.split(at_once, 2), positions.split(at_once), strict=True):
-            logits = bridge.unembed(bridge.ln_final(part.flatten(0, 1)))
-            if (cap := bridge.cfg.output_logits_soft_cap) > 0:  # Gemma 2 bends its logits
-                logits = cap * (logits / cap).tanh()
+            logits = _logits(model, part.flatten(0, 1))
             parts.append(read(logits.unflatten(0, (len(some), batch)), at))
         found.append(torch.cat(parts, -1))
     return torch.cat(found)
+
+
+def _logits(
+    model: HeadModel, stream: Float[Tensor, "row entry d_model"]
+) -> Float[Tensor, "row entry d_vocab"]:
+    bridge = model.bridge
+    logits: Tensor = bridge.unembed(bridge.ln_final(stream))
+    cap = bridge.cfg.output_logits_soft_cap
+    return cap * (logits / cap).tanh() if cap > 0 else logits  # Gemma 2 bends its logits
 
 
 def _without_cache(value: Any) -> Any:
@@ -427,3 +433,41 @@ def _tiled(value: Any, times: int, batch: int) -> Any:
     if isinstance(value, Tensor) and value.dim() > 1 and value.shape[0] == batch > 1:
         return value.repeat(times, *[1] * (value.dim() - 1))
     return value
+
+
+def continued(
+    model: HeadModel, recording: Recording, layer: int, hooks: Sequence[tuple[str, Hook]]
+) -> Float[Tensor, "batch pos d_model"]:
+    """The recorded run with hooks, from the first layer that they change: the last block's output.
+
+    Where suffix runs have not been seen to be exact for the model, all layers are run.
+    """
+    if not runs_suffixes(model):
+        last = f"blocks.{model.n_layers - 1}.hook_resid_post"
+        return run_without_logits(model, recording.ids, [last], hooks)[last]
+    stream = recording.stream[layer]
+    with model.lock, torch.inference_mode(), model.bridge.hooks(fwd_hooks=list(hooks)):
+        for each in range(layer, model.n_layers):
+            args, kwargs = _arguments(recording, each, 1)
+            stream = model.bridge.blocks[each](stream, *args, **kwargs)
+            stream = stream[0] if isinstance(stream, tuple) else stream
+    return stream
+
+
+def unembedded(
+    model: HeadModel,
+    stream: Float[Tensor, "batch pos d_model"],
+    positions: Int[Tensor, " entry"],
+    read: Read,
+) -> Float[Tensor, "batch entry"]:
+    """What `read` makes of the logits at some positions, a few of them at a time."""
+    with model.lock, torch.inference_mode():
+        return _unembed(model, stream[None, :, positions], positions, read)[0]
+
+
+def last_logits(
+    model: HeadModel, stream: Float[Tensor, "batch pos d_model"]
+) -> Float[Tensor, "batch d_vocab"]:
+    """The logits at the last position."""
+    with model.lock, torch.inference_mode():
+        return _logits(model, stream[:, -1:])[:, 0]

@@ -209,6 +209,13 @@ PAGES = (
         over_sets=True,
     ),
     PageInfo(
+        "intervene",
+        "Intervene",
+        ":material/tune:",
+        "Test",
+        "What changes if I change this head?",
+    ),
+    PageInfo(
         "circuits",
         "Circuits",
         ":material/schema:",

@@ -46,6 +46,7 @@ from app.links.parsers import (
     head_list_or_none,
     name_of,
     position_list,
+    recipe_or_none,
     room_code,
     switch,
     text_up_to,
@@ -71,6 +72,7 @@ MAX_JOINT = 8  # heads taken together; more bars than these cannot be told apart
 MIN_SAMPLE, MAX_SAMPLE = 10, 200
 MAX_PAIRS = 40
 MAX_IDS = 200
+MAX_NEW = 200  # tokens that are written
 MAX_WORD = 40  # of one token, or of a search
 MAX_KEPT = 300
 MAX_EDGES = 80
@@ -191,19 +193,23 @@ _OF_PLACES = ("sets", "compare", "attention")
 _SCORED = ("sets", "compare", "finder")
 _TWO_SIDES = (*_SCORED, "attention", "induction")
 _PROFILE = choice(*PROFILE)
-_ANSWERS = ("attribution", "head", "patching")
+_ANSWERS = ("attribution", "head", "patching", "intervene")
 _TWO_HEADS = ("compare", "circuits", "composition")
 _ABLATED = ("ablation", "head", "roles", "sets", "compare")
+_SWAPPED = (*_ABLATED, "intervene")
 _OVERVIEWS = ("mosaic", "training", *_SCORED)
 _THRESHOLD = "threshold, above which a score counts as that kind of head"
 _OF_SEQUENCES = (
     *("tokens", "attention", "head", "activations", "neurons"),
-    *("induction", "attribution", "composition", "compare"),
+    *("induction", "attribution", "composition", "compare", "intervene"),
 )
 _REPEATED = dict.fromkeys([page.name for page in PAGES if page.repeated], "repeated")
 # Pages that pick the head that they have most to say about.
 _PICKS = dict.fromkeys(
-    (*(*_TWO_HEADS, *_OVER_SETS, "activations", "training", "head", "corpus", "start"),),
+    (
+        *(*_TWO_HEADS, *_OVER_SETS, "activations", "training", "head", "corpus", "start"),
+        "intervene",
+    ),
     None,
 )
 _PICKS_LAYER = dict.fromkeys((*_PICKS, "neurons"), None)
@@ -362,7 +368,7 @@ PARAMETERS = (
         0,
         whole_number(0, MAX_SEED),
         "which sequence stands in for which in resample ablation: a seed",
-        _ABLATED,
+        _SWAPPED,
     ),
     Parameter(
         "together",
@@ -391,7 +397,7 @@ PARAMETERS = (
         None,
         whole_number(0, 9999),
         "destination asked about, -1: strongest",
-        ("head", "attention"),
+        ("head", "attention", "intervene"),
         unset="-1",
     ),
     Parameter(
@@ -399,7 +405,7 @@ PARAMETERS = (
         None,
         whole_number(0, 9999),
         "source explained, -1: the strongest",
-        ("head", "attention"),
+        ("head", "attention", "intervene"),
         unset="-1",
     ),
     Parameter(
@@ -572,7 +578,40 @@ PARAMETERS = (
         fits=SECOND_HEAD,
     ),
     Parameter(
-        "prompt2", SECOND_PROMPT, text_up_to(MAX_LINK_PROMPT), "the second prompt", ("compare",)
+        "prompt2",
+        SECOND_PROMPT,
+        text_up_to(MAX_LINK_PROMPT),
+        "the second prompt",
+        ("compare", "intervene"),
+    ),
+    Parameter(
+        "recipe",
+        None,
+        recipe_or_none,
+        "recipe: interventions in their order, such as L0H1x0_L1H4q5k2; none: no step",
+        ("intervene",),
+        unset="",
+    ),
+    Parameter(
+        "write",
+        0,
+        whole_number(0, MAX_NEW),
+        "number of tokens that are written after the prompt",
+        ("intervene",),
+    ),
+    Parameter(
+        "temperature",
+        0.0,
+        decimal_number(0, 2),
+        "temperature: 0 takes the likeliest token, above it tokens are drawn",
+        ("intervene",),
+    ),
+    Parameter(
+        "acts",
+        "both",
+        choice("both", "prompt", "written"),
+        "place where the recipe acts, while more is written",
+        ("intervene",),
     ),
     Parameter("model2", None, str, "the second side's model", ("compare",), unset=""),
     Parameter(

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Callable
 
+from analysis.effects.recipe import parse_recipe, recipe_text
+from analysis.errors import AnalysisError
 from analysis.head import Head
 from analysis.models.catalog import list_models
 
@@ -10,6 +12,9 @@ from analysis.models.catalog import list_models
 Value = str | int | float | bool | None
 # Of a list of heads that the page picks where it is empty: none at all.
 NO_HEAD = "none"
+# The same of a recipe.
+NO_STEP = "none"
+MAX_RECIPE = 800
 ALL_FAMILIES = "all"
 
 
@@ -98,6 +103,18 @@ def head_list_or_none(most: int) -> Callable[[str], str]:
     """The same, or the word for none of them."""
     heads = head_list(most)
     return lambda text: text if text == NO_HEAD else heads(text)
+
+
+def recipe_or_none(text: str) -> str:
+    """Steps of a recipe, or the word for none of them."""
+    if text == NO_STEP:
+        return text
+    if len(text) > MAX_RECIPE:
+        raise Refused(f"longer than {MAX_RECIPE} characters")
+    try:
+        return recipe_text(parse_recipe(text))
+    except AnalysisError:
+        raise Refused("not a recipe such as L0H1x0_L1H4q5k2") from None
 
 
 def position_list(most: int) -> Callable[[str], str]:

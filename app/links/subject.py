@@ -10,6 +10,7 @@ from app.links.selection import Selection
 from app.text import display_token
 
 if TYPE_CHECKING:
+    from analysis.effects.recipe import Step
     from analysis.sets.fitted import FittedSet
 
 # Heads that a name lists; more are counted.
@@ -49,6 +50,7 @@ class Subject:
         text_file: Where that is, for code: beside the notebook, or in the app's repository.
         on_input: Whether the input says anything about it; False for weights alone.
         second: The other side of a comparison.
+        steps: Interventions that are made.
     """
 
     selection: Selection
@@ -76,6 +78,7 @@ class Subject:
     text_file: str | None = None
     on_input: bool = True
     second: Subject | None = None
+    steps: tuple[Step, ...] = ()
 
     @property
     def name(self) -> str:
@@ -116,4 +119,6 @@ class Subject:
             parts.append(f"sequence {self.sequence}")
         if self.name:
             parts.append(self.name)
+        if self.steps:
+            parts.append(f"recipe {'_'.join(step.text for step in self.steps)}")
         return " · ".join(parts)

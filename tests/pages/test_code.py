@@ -33,6 +33,11 @@ LINKS: dict[str, tuple[Mapping[str, str], ...]] = {
         _PROMPT | {"layer": "1", "head": "2", "dest": "6", "src": "2", "token": " the"},
         _SMALL | {"layer": "0", "head": "5", "answer": " house", "foil": " sea"},
     ),
+    "intervene": (
+        _PROMPT | {"layer": "1", "head": "4", "recipe": "L0H0x0.5_L1H4q6k2_off-L0H1x0_L1H3q5k1x0"},
+        _PROMPT | {"recipe": "L0H2-mean_L0H3-resample_R1x0.5", "swap": "3", "prompt2": "A cat."},
+        _SMALL | {"sequence": "1", "recipe": "none", "answer": " house", "foil": " sea"},
+    ),
     "activations": (
         _SMALL | {"point": "q", "layer": "1", "head": "3", "sequence": "1"},
         {"point": "resid_post", "layer": "0"},

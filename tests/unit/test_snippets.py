@@ -15,13 +15,13 @@ from tests.quantities import CODED, KEPT, PROMPT, expected, loaded, run, shown, 
 @pytest.mark.parametrize("source", ["repeated", "prompt"])
 def test_a_snippet_gives_the_numbers_of_the_page(definition, source):
     needs = definition.needs
-    if source == "prompt" and not {"run", "pair"} & set(needs):
+    if source == "prompt" and not {"run", "pair", "recipe"} & set(needs):
         pytest.skip("it does not depend on the input")
     if source == "prompt" and "repeated" in needs:
         pytest.skip("it is about repeated tokens")
     with_neurons = definition in (d.NEURON_ACTIVATION, d.NEURON_PEAKS, d.NEURON_TOKENS)
     model_name = "gelu-4l" if with_neurons or source == "prompt" else "attn-only-2l"
-    pair = {"answer": " house", "foil": " horse"} if "pair" in needs else {}
+    pair = {"answer": " house", "foil": " horse"} if {"pair", "recipe"} & set(needs) else {}
     selection = view(
         input=source,
         model=model_name,
@@ -48,6 +48,7 @@ def test_a_snippet_gives_the_numbers_of_the_page(definition, source):
 # Quantities that a page shows and no snippet gives, with the reason.
 WITHOUT_CODE: dict[d.Quantity, str] = {
     d.ROLE_SCREENS: "the largest of many screens",
+    d.WRITTEN: "a loop of forward passes; every token of it is the next token of a longer prompt",
     d.REDUNDANCY: "backups are searched for; without them it is the verdict's",
     d.DIRECT_EFFECT: "attribution at the end of every prompt, whose code is that quantity's",
     d.SCORE_OVER_SET: "the page takes the code of the score that is chosen",

@@ -64,13 +64,18 @@ def patched_prompts(selection: Selection) -> tuple[Tokens, Tokens]:
         ask(TOKENIZE, selection.info, selection[name], prepend_bos=bos)
         for name in ("clean", "corrupt")
     ]
-    longest = int((MAX_PATTERN_NUMBERS / (info.n_layers * info.n_heads)) ** 0.5)
+    longest = longest_patterns(info)
     if max(prompt.length for prompt in prompts) > longest:
         raise AnalysisError(
             f"A prompt has more than {longest} tokens, the most that are patched in "
             f"{info.name}. Shorten both."
         )
     return prompts[0], prompts[1]
+
+
+def longest_patterns(info: ModelInfo) -> int:
+    """The most tokens of which the patterns of all heads are held at once."""
+    return int((MAX_PATTERN_NUMBERS / (info.n_layers * info.n_heads)) ** 0.5)
 
 
 def prompt_pair(

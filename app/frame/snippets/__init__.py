@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from analysis.definitions import Quantity
+from analysis.effects.recipe import Swap
 from analysis.errors import AnalysisError
 from analysis.limits import MAX_CORPUS_TOKENS, WINDOW
 from analysis.models.capabilities import (
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 _ORDER = (
     *("set", "difference", "text", "run", "pair", "between", "pattern", "score", "loss", "ablate"),
-    *("usual", "cut"),
+    *("usual", "cut", "recipe"),
     *("patched", "matrices", "norm", "writes", "reads", "edges", "weights", "unembedding"),
     *("embedding", "compared", "parts", "targets", "readout"),
 )
@@ -224,6 +225,8 @@ def _constants(subject: Subject, repeated: bool) -> dict[str, object]:
         "CLEAN": selection["clean"],
         "CORRUPT": selection["corrupt"],
         "INTO": selection["into"],
+        "RECIPE": [step.listed for step in subject.steps],
+        "BEHIND_BOS": selection["input"] == "repeated" or selection.bos,
         "OFFSETS": sorted({int(at) for at in selection["offsets"].split(",") if at}),
         "PROMPTS": _ABSENT
         if prompts is None
@@ -275,6 +278,9 @@ def _part(need: str, subject: Subject) -> str:
             return parts.USUAL[single]
         case "cut":
             return parts.CUTS[single]
+        case "recipe":
+            swaps = any(isinstance(step, Swap) for step in subject.steps)
+            return parts.RECIPE.format(swap=parts.RECIPE_SWAP if swaps else "")
         case "between":
             return parts.BETWEEN
         case "edges":

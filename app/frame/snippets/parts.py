@@ -119,7 +119,7 @@ text = Path("analysis/effects/reference.txt").read_text("utf-8")
 reference = torch.tensor(tokenizer.encode(text, add_special_tokens=False))
 begins = int(tokens[0, 0] == tokenizer.bos_token_id)
 at = torch.arange(10)[:, None] * len(reference) // 10 + torch.arange(tokens.shape[1] - begins)
-stretches = torch.cat([tokens[:, :begins].expand(10, -1), reference[at % len(reference)]], 1)
+stretches = torch.cat([tokens[:1, :begins].expand(10, -1), reference[at % len(reference)]], 1)
 _, elsewhere = model.run_with_cache(
     stretches, names_filter=lambda name: name.endswith(("hook_z", "hook_v"))
 )
@@ -562,4 +562,63 @@ for layer in range(1, n_layers):
                 if writer[0] < layer:
                     reader = (layer, head, part)
                     edges[writer, reader] = float((changes[writer] * before).sum())
+"""
+
+# The step of a recipe that needs the reference text.
+RECIPE_SWAP = """    if kind == "swap":  # z of the reference text in its place
+        head, method = at
+        others = elsewhere[f"blocks.{layer}.attn.hook_z"][:, :, head]
+        one = int(np.random.default_rng(SWAP).integers(10))
+        activation[:, :, head] = others.mean(0) if method == "mean" else others[one]"""
+
+# One prompt as it is and with a recipe; `RECIPE` lists steps as (kind, layer, ...).
+RECIPE = """
+tokens = tokens[ROW : ROW + 1]
+encoded = tokenizer.encode(SECOND_PROMPT, add_special_tokens=False)
+second = torch.tensor([[tokenizer.bos_token_id] * PREPEND_BOS + encoded])
+clean, clean_cache = model.run_with_cache(tokens)
+if any(kind in ("borrow", "patch", "steer") for kind, *_ in RECIPE):
+    _, second_cache = model.run_with_cache(second)
+
+
+def change(kind, layer, at, activation):  # one step, in place
+    if kind == "dial":  # the head's z times a factor
+        head, factor = at
+        activation[:, :, head] *= factor
+    if kind == "look":  # from dest at src alone
+        head, dest, src = at
+        activation[:, head, dest] = 0
+        activation[:, head, dest, src] = 1
+    if kind == "weigh":
+        head, dest, src, weight = at
+        activation[:, head, dest, src] = weight
+    if kind == "borrow":  # the pattern of the second prompt
+        activation[:, at[0]] = second_cache[f"blocks.{{layer}}.attn.hook_pattern"][:, at[0]]
+    if kind == "fire":
+        neuron, value = at
+        activation[..., neuron] = value
+    if kind == "patch":  # the stream of the second prompt
+        activation[:, at[0]] = second_cache[f"blocks.{{layer}}.hook_resid_pre"][:, at[0]]
+    if kind == "steer":  # at every position behind BOS
+        name = f"blocks.{{layer}}.hook_resid_pre"
+        apart = second_cache[name][:, -1] - clean_cache[name][:, -1]
+        activation[:, int(BEHIND_BOS) :] += at[0] * apart[:, None]
+{swap}
+
+POINTS = {{"fire": "mlp.hook_post", "dial": "attn.hook_z", "swap": "attn.hook_z"}}
+POINTS |= dict.fromkeys(("look", "weigh", "borrow"), "attn.hook_pattern")
+POINTS |= dict.fromkeys(("patch", "steer"), "hook_resid_pre")
+
+
+def hook_of(kind, layer, *at):
+    def edit(activation, hook):
+        activation = activation.clone()
+        change(kind, layer, at, activation)
+        return activation
+
+    return f"blocks.{{layer}}.{{POINTS[kind]}}", edit
+
+
+with model.hooks(fwd_hooks=[hook_of(*step) for step in RECIPE]):
+    edited, edited_cache = model.run_with_cache(tokens)
 """

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import streamlit as st
 
@@ -120,7 +121,7 @@ def _ask(lesson: Lesson) -> None:
     def take() -> None:
         choose(answers=lesson.with_answer(st.session_state[key] or ""))
 
-    draw: Callable[..., object] = st.pills if step.pills else st.radio
+    draw: Any = st.pills if step.pills else st.radio
     draw(
         step.task,
         list(options),

@@ -1,0 +1,395 @@
+"""What is done to a model by hand: a list of steps that a link can hold.
+
+Free of torch, so that a page can read and show a recipe before anything is run.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Literal
+
+from analysis.errors import AnalysisError
+from analysis.head import Head, require_heads
+from analysis.models.info import ModelInfo
+
+MAX_STEPS = 20
+LEAST_DIAL, MOST_DIAL = -1.0, 2.0
+MOST_ADDED = 10.0  # times a direction
+MOST_FIRED = 100.0  # of a neuron
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """z of a head times a factor: 1 leaves it, 0 is zero ablation, -1 turns it round."""
+
+    head: Head
+    factor: float
+
+    @property
+    def text(self) -> str:
+        """As a recipe holds it."""
+        return f"{self.head.label}x{self.factor:g}"
+
+    @property
+    def listed(self) -> tuple[object, ...]:
+        """As code holds it."""
+        return ("dial", self.head.layer, self.head.head, self.factor)
+
+    @property
+    def said(self) -> str:
+        """What it does, in words."""
+        return f"output of {self.head.label} times {self.factor:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """z of a head replaced, as `analysis.effects.replacements` replaces it."""
+
+    head: Head
+    method: Literal["mean", "resample"]
+
+    @property
+    def text(self) -> str:
+        """As a recipe holds it."""
+        return f"{self.head.label}-{self.method}"
+
+    @property
+    def listed(self) -> tuple[object, ...]:
+        """As code holds it."""
+        return ("swap", self.head.layer, self.head.head, self.method)
+
+    @property
+    def said(self) -> str:
+        """What it does, in words."""
+        what = "its mean over" if self.method == "mean" else "that on one of the stretches of"
+        return f"output of {self.head.label} replaced by {what} the reference text"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A head looks from one destination at one source alone."""
+
+    head: Head
+    dest: int
+    src: int
+
+    @property
+    def text(self) -> str:
+        """As a recipe holds it."""
+        return f"{self.head.label}q{self.dest}k{self.src}"
+
+    @property
+    def listed(self) -> tuple[object, ...]:
+        """As code holds it."""
+        return ("look", self.head.layer, self.head.head, self.dest, self.src)
+
+    @property
+    def said(self) -> str:
+        """What it does, in words."""
+        return f"{self.head.label} looks from position {self.dest} only at position {self.src}"
+
+
+@dataclass(frozen=True, slots=True)
+class Weigh:
+    """One cell of a head's pattern set to a weight; the row is not made to sum to 1 again."""
+
+    head: Head
+    dest: int
+    src: int
+    weight: float
+
+    @property
+    def text(self) -> str:
+        """As a recipe holds it."""
+        return f"{self.head.label}q{self.dest}k{self.src}x{self.weight:g}"
+
+    @property
+    def listed(self) -> tuple[object, ...]:
+        """As code holds it."""
+        return ("weigh", self.head.layer, self.head.head, self.dest, self.src, self.weight)
+
+    @property
+    def said(self) -> str:
+        """What it does, in words."""
+        where = f"{self.head.label} from position {self.dest} to position {self.src}"
+        return f"attention of {where} set to {self.weight:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Borrow:
+    """A head attends as it does on the second prompt."""
+
+    head: Head
+
+    @property
+    def text(self) -> str:
+        """As a recipe holds it."""
+        return f"{self.head.label}-borrow"
+
+    @property
+    def listed(self) -> tuple[object, ...]:
+        """As code holds it."""
+        return ("borrow", self.head.layer, self.head.head)
+
+    @property
+    def said(self) -> str:
+        """What it does, in words."""
+        return f"{self.head.label} attends as on the second prompt"
+
+
+@dataclass(frozen=True, slots=True)
+class Fire:
+    """A neuron is set to a value at every position."""
+
+    layer: int
+    neuron: int
+    value: float
+
+    @property
+    def text(self) -> str:
+        """As a recipe holds it."""
+        return f"L{self.layer}N{self.neuron}x{self.value:g}"
+
+    @property
+    def listed(self) -> tuple[object, ...]:
+        """As code holds it."""
+        return ("fire", self.layer, self.neuron, self.value)
+
+    @property
+    def said(self) -> str:
+        """What it does, in words."""
+        return f"neuron L{self.layer}N{self.neuron} set to {self.value:g} everywhere"
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """What enters a layer at a position is taken from the second prompt."""
+
+    layer: int
+    position: int
+
+    @property
+    def text(self) -> str:
+        """As a recipe holds it."""
+        return f"R{self.layer}p{self.position}"
+
+    @property
+    def listed(self) -> tuple[object, ...]:
+        """As code holds it."""
+        return ("patch", self.layer, self.position)
+
+    @property
+    def said(self) -> str:
+        """What it does, in words."""
+        return (
+            f"stream into layer {self.layer} at position {self.position} taken from the second "
+            "prompt"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Steer:
+    """The difference of two prompts is added to what enters a layer.
+
+    It is that of the last positions, second less first, and is added at every position behind BOS.
+    """
+
+    layer: int
+    factor: float
+
+    @property
+    def text(self) -> str:
+        """As a recipe holds it."""
+        return f"R{self.layer}x{self.factor:g}"
+
+    @property
+    def listed(self) -> tuple[object, ...]:
+        """As code holds it."""
+        return ("steer", self.layer, self.factor)
+
+    @property
+    def said(self) -> str:
+        """What it does, in words."""
+        return (
+            f"stream into layer {self.layer} moved by {self.factor:g} times second prompt less "
+            "first"
+        )
+
+
+Step = Dial | Swap | Look | Weigh | Borrow | Fire | Patch | Steer
+# Before a step that is listed and not made.
+_OFF = "off-"
+_BETWEEN = "_"
+_NUMBER = r"(-?\d{1,3}(?:\.\d{1,4})?)"
+_INDEX = r"(\d{1,6})"
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A step of a recipe, and whether it is made."""
+
+    step: Step
+    on: bool = True
+
+    @property
+    def text(self) -> str:
+        """As a recipe holds it."""
+        return self.step.text if self.on else _OFF + self.step.text
+
+
+def parse_recipe(text: str) -> tuple[Listed, ...]:
+    """The steps of a recipe, in order.
+
+    `L1H4x0.5` dials a head, `L1H4-mean` and `L1H4-resample` swap its output, `L1H4q5k2` makes it
+    look from position 5 at position 2 alone, `L1H4q5k2x0.3` sets one cell, `L1H4-borrow` takes its
+    pattern of the second prompt, `L2N130x4` sets a neuron, `R3p5` patches the stream into layer 3
+    at position 5, `R3x0.8` steers it. `off-` before a step leaves it out; `_` stands between steps.
+
+    Raises:
+        AnalysisError: A step that reads like none of these, a number out of range, or more than
+            `MAX_STEPS` steps.
+    """
+    parts = [part for part in text.split(_BETWEEN) if part]
+    if len(parts) > MAX_STEPS:
+        raise AnalysisError(
+            f"The recipe has {len(parts)} steps; at most {MAX_STEPS} are possible. Remove some."
+        )
+    return tuple(
+        Listed(_parsed(part.removeprefix(_OFF)), not part.startswith(_OFF)) for part in parts
+    )
+
+
+def recipe_text(steps: Sequence[Listed]) -> str:
+    """The recipe as a link holds it; `parse_recipe` reads it again."""
+    return _BETWEEN.join(listed.text for listed in steps)
+
+
+def _parsed(part: str) -> Step:
+    head = rf"L{_INDEX}H{_INDEX}"
+    if found := re.fullmatch(rf"{head}x{_NUMBER}", part, re.ASCII):
+        factor = _within(found[3], LEAST_DIAL, MOST_DIAL, "A head is dialled")
+        return Dial(Head(int(found[1]), int(found[2])), factor)
+    if found := re.fullmatch(rf"{head}-(mean|resample|borrow)", part, re.ASCII):
+        of = Head(int(found[1]), int(found[2]))
+        if found[3] == "borrow":
+            return Borrow(of)
+        return Swap(of, "mean" if found[3] == "mean" else "resample")
+    if found := re.fullmatch(rf"{head}q{_INDEX}k{_INDEX}(?:x{_NUMBER})?", part, re.ASCII):
+        of, dest, src = Head(int(found[1]), int(found[2])), int(found[3]), int(found[4])
+        if found[5] is None:
+            return Look(of, dest, src)
+        return Weigh(of, dest, src, _within(found[5], 0.0, 1.0, "A cell is set"))
+    if found := re.fullmatch(rf"L{_INDEX}N{_INDEX}x{_NUMBER}", part, re.ASCII):
+        value = _within(found[3], -MOST_FIRED, MOST_FIRED, "A neuron is set")
+        return Fire(int(found[1]), int(found[2]), value)
+    if found := re.fullmatch(rf"R{_INDEX}p{_INDEX}", part, re.ASCII):
+        return Patch(int(found[1]), int(found[2]))
+    if found := re.fullmatch(rf"R{_INDEX}x{_NUMBER}", part, re.ASCII):
+        factor = _within(found[2], -MOST_ADDED, MOST_ADDED, "A direction is added")
+        return Steer(int(found[1]), factor)
+    raise AnalysisError(
+        f"“{part[:40]}” is no step of a recipe. A step reads like L1H4x0.5, L1H4-mean, L1H4q5k2, "
+        "L2N130x4, R3p5 or R3x0.8."
+    )
+
+
+def _within(text: str, least: float, most: float, doing: str) -> float:
+    value = float(text) + 0.0  # -0 is 0
+    if not least <= value <= most:
+        raise AnalysisError(f"{doing} to {least:g} … {most:g}, not {value:g}.")
+    return value
+
+
+def require_steps(info: ModelInfo, steps: Sequence[Step], length: int, second: int | None) -> None:
+    """Refuse steps that a model or its prompts have no place for.
+
+    Args:
+        info: The model.
+        steps: The steps that are made.
+        length: Tokens of the prompt.
+        second: Tokens of the second prompt; None without one.
+
+    Raises:
+        AnalysisError: A layer, head, neuron or position that is not there, a head that would look
+            ahead, or a second prompt that is missing or has another number of tokens.
+    """
+    for step in steps:
+        match step:
+            case Dial(head) | Swap(head) | Borrow(head):
+                require_heads(info, head)
+            case Look(head, dest, src) | Weigh(head, dest, src):
+                require_heads(info, head)
+                _require_position(max(dest, src), length)
+                if src > dest:
+                    raise AnalysisError(
+                        f"{head.label} cannot look from position {dest} ahead to {src}. Choose a "
+                        "source up to the destination."
+                    )
+            case Fire(layer, neuron):
+                _require_layer(info, layer)
+                if neuron >= info.d_mlp:
+                    raise AnalysisError(
+                        f"Neuron {neuron} was asked for; {info.name} has {info.d_mlp} in a layer."
+                    )
+            case Patch(layer, position):
+                _require_layer(info, layer)
+                _require_position(position, length)
+            case Steer(layer):
+                _require_layer(info, layer)
+        if isinstance(step, Borrow | Patch | Steer):
+            _require_second(step, length, second)
+
+
+def _require_layer(info: ModelInfo, layer: int) -> None:
+    if layer >= info.n_layers:
+        raise AnalysisError(
+            f"Layer {layer} was asked for; {info.name} has layers 0 to {info.n_layers - 1}."
+        )
+
+
+def _require_position(position: int, length: int) -> None:
+    if position >= length:
+        raise AnalysisError(
+            f"Position {position} was asked for; the prompt has positions 0 to {length - 1}."
+        )
+
+
+def _require_second(step: Borrow | Patch | Steer, length: int, second: int | None) -> None:
+    if second is None:
+        raise AnalysisError(f"“{step.said}” needs a second prompt. Type one.")
+    if second != length and not isinstance(step, Steer):
+        raise AnalysisError(
+            f"“{step.said}” needs a second prompt of as many tokens: the first has {length}, the "
+            f"second {second}. Change one of them."
+        )
+
+
+def clashes(steps: Sequence[Step]) -> Iterator[tuple[Step, Step]]:
+    """Pairs of steps whose order changes what the model does: they set the same numbers.
+
+    All other steps commute: those of one head's output or of one stream that only scale or only
+    add, and those of different places, since a model computes these in its own order.
+    """
+    for first, second in combinations(steps, 2):
+        if first != second and _clash(first, second):
+            yield first, second
+
+
+def _clash(first: Step, second: Step) -> bool:
+    match first, second:
+        case (Dial(), Dial()) | (Steer(), Steer()) | (Patch(), Patch()):
+            return False
+        case (Dial(a) | Swap(a), Dial(b) | Swap(b)):
+            return a == b
+        case (Borrow(a), Look(b) | Weigh(b)) | (Look(a) | Weigh(a), Borrow(b)):
+            return a == b
+        case (Weigh(a, dest, src), Weigh(b, its_dest, its_src)):
+            return (a, dest, src) == (b, its_dest, its_src)
+        case (Look(a, dest) | Weigh(a, dest), Look(b, its_dest) | Weigh(b, its_dest)):
+            return (a, dest) == (b, its_dest)
+        case (Fire(layer, neuron), Fire(its_layer, its_neuron)):
+            return (layer, neuron) == (its_layer, its_neuron)
+        case (Patch(layer), Steer(its_layer)) | (Steer(layer), Patch(its_layer)):
+            return layer == its_layer
+    return False

@@ -1,0 +1,1 @@
+"""Interventions by hand: the recipe, and what it does."""

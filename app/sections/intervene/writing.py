@@ -1,0 +1,129 @@
+"""What the model writes on with and without the recipe, one above the other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from analysis.definitions import WRITTEN
+from app.components.chips import Chip, chips_html
+from app.compute import calls
+from app.frame.export import as_rows
+from app.frame.frame import figure_frame, offer_rows
+from app.links.parameters import MAX_NEW
+from app.links.session import choose, widget_key
+from app.sections.intervene.subject import Bench
+from app.sections.shared.cancel import cancellable
+from app.shell.theme import palette
+from app.text import display_token, markdown_text
+
+if TYPE_CHECKING:
+    from analysis.effects.writing import Written
+
+ACTS = {"both": "everywhere", "prompt": "on the prompt alone", "written": "on new tokens alone"}
+USUAL = 20
+# A token counts as raised by the recipe from so many times its probability on.
+RAISED = 2.0
+
+
+def draw_writing(bench: Bench) -> None:
+    """Both continuations, once they are asked for.
+
+    Raises:
+        AnalysisError: The recipe has no place in this model or prompt, or it is too much work.
+    """
+    selection = bench.selection
+    subject = bench.subject()
+    with figure_frame(
+        subject,
+        "What it writes",
+        "The text goes on from the input, as it is and with the recipe. Marked are tokens that the "
+        f"recipe made at least {RAISED:g} times as likely, on the same text.",
+        WRITTEN,
+        acts="Point at a token for its probabilities.",
+    ):
+        bar = st.container(horizontal=True, vertical_alignment="bottom")
+        bar.number_input(
+            "Temperature",
+            0.0,
+            2.0,
+            step=0.1,
+            key=widget_key(selection, "temperature"),
+            help="0 takes the likeliest token each time; above it tokens are drawn with the seed.",
+            width=150,
+        )
+        bar.number_input("Seed of the draw", 0, key=widget_key(selection, "seed"), width=150)
+        bar.selectbox(
+            "The recipe acts",
+            list(ACTS),
+            format_func=ACTS.__getitem__,
+            key=widget_key(selection, "acts"),
+            help="Steps that name tokens, or take a pattern or stream there, are of the prompt.",
+            width=220,
+        )
+        count = selection["write"]
+        more = min(max(2 * count, USUAL), MAX_NEW)
+        bar.button(
+            f"Write {more} tokens", on_click=choose, kwargs={"write": more}, key="write more"
+        )
+        if not count:
+            st.caption("Nothing is written yet.")
+            return
+        with cancellable("Writing", write=0) as progress:
+            found = calls.written(subject, bench.tokens, progress)
+        _draw_texts(found)
+
+
+def _draw_texts(found: Written) -> None:
+    at = found.differs_at
+    before, after = found.probs
+    theme = palette()
+    st.caption("As it is")
+    st.html(
+        chips_html(
+            [
+                Chip(label, highlighted=False, card=(), heading=f"new token {i}")
+                for i, label in enumerate(found.clean_labels)
+            ],
+            theme,
+        )
+    )
+    st.caption("With the recipe")
+    st.html(
+        chips_html(
+            [
+                Chip(
+                    label,
+                    bool(after[i] >= RAISED * before[i]),
+                    [("without", f"{before[i]:.3f}"), ("with the recipe", f"{after[i]:.3f}")],
+                    heading=f"new token {i}",
+                )
+                for i, label in enumerate(found.edited_labels)
+            ],
+            theme,
+        )
+    )
+    if at is None:
+        st.caption("Both texts are the same.")
+    else:
+        labels = [
+            display_token(side[at]) if at < len(side) else "the end"
+            for side in (found.clean_labels, found.edited_labels)
+        ]
+        st.caption(
+            markdown_text(
+                f"They part at new token {at}: “{labels[0]}” as it is, “{labels[1]}” with the "
+                "recipe."
+            )
+        )
+    offer_rows(
+        as_rows(
+            {
+                "Token with the recipe": [display_token(label) for label in found.edited_labels],
+                "Probability without it": before.tolist(),
+                "Probability with it": after.tolist(),
+            }
+        ),
+        "written",
+    )
