@@ -148,6 +148,33 @@ OTHERS: dict[str, dict[str, Any]] = {
     },
 }
 
+# Large in one way each, and tiny in every other.
+LARGE = {
+    "wide-vocabulary": {
+        **LLAMA,
+        "vocab_size": 262_144,
+        "hidden_size": 16,
+        "num_hidden_layers": 2,
+        "max_position_embeddings": 256,
+    },
+    "many-heads": {
+        **LLAMA,
+        "hidden_size": 64,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "head_dim": 2,
+        "max_position_embeddings": 256,
+    },
+    "many-neurons": {
+        **LLAMA,
+        "hidden_size": 96,
+        "intermediate_size": 1024,
+        "num_hidden_layers": 24,
+        "max_position_embeddings": 256,
+    },
+}
+
 
 def save(
     root: Path,

@@ -1,0 +1,172 @@
+"""What admission is told of a computation's memory, beside what it takes.
+
+Measured on models that are large in one way each: a vocabulary of 262,144 in front of 16 numbers,
+32 x 32 heads, many layers of neurons.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import analysis
+from analysis.errors import AnalysisError
+from analysis.head import Head, all_heads
+from analysis.models import catalog
+from analysis.models.loading import HeadModel
+from analysis.sets.rows import PromptRow, PromptSet
+from app.compute.ask import bytes_of
+from app.compute.memory import return_memory
+from bench.memory import peak_of
+from tests.model_folders import LARGE, save
+from tests.unit.test_question import QUESTIONS
+
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self/clear_refs").exists(), reason="peaks are read from Linux"
+)
+Asked = tuple[tuple[Any, ...], dict[str, Any]]
+# Beside a large vocabulary, which all are measured with: what keeps patterns, parts or edges of
+# many heads, and what keeps neurons of many layers.
+OF_HEADS = (
+    "head_scores",
+    "resting_attention",
+    "attention_patterns",
+    "k_composition",
+    "ablation_estimate",
+    "edge_attribution",
+    "pair_faithfulness",
+)
+OF_NEURONS = ("ablate_head", "ablation_estimate", "attribution_patching", "neuron_peaks")
+MEASURED = [
+    *(("wide-vocabulary", name) for name in QUESTIONS),
+    *(("many-heads", name) for name in OF_HEADS),
+    *(("many-neurons", name) for name in OF_NEURONS),
+]
+PROMPT = "The cat sat on the mat. The dog sat on the log. " * 2
+ROWS = tuple(
+    PromptRow(f"The {a} {b} sat on", answer=" the", foil=" cat", corrupt=f"The {b} {a} sat on")
+    for a in "ab"
+    for b in "ef"
+)
+WRITER, READER = Head(0, 1), Head(1, 2)
+
+
+def cases(model: HeadModel) -> dict[str, Asked]:
+    """By question, what pages ask; all of it small enough to be quick."""
+    rows = analysis.repeated_tokens(model, 10, 3)
+    one = analysis.tokenize(model, PROMPT)
+    sides = (analysis.tokenize(model, f"The {x} sat on the mat. The dog") for x in ("cat", "dog"))
+    pair = analysis.prompt_pair(model, *sides, 5, 9)
+    prompts = PromptSet("rows", ROWS)
+    edges = analysis.edge_attribution(model, rows).edges[:5]
+    pair_edges = analysis.pair_edge_attribution(model, pair).edges[:5]
+    some = tuple(all_heads(model.info))[::40][:8]
+    cells = ((0, 1), (1, 0))
+    return {
+        "tokenize": ((PROMPT,), {}),
+        "repeated_tokens": ((10, 3, 0), {}),
+        "paired_tokens": ((5, 3, 0), {}),
+        "prompt_set": (("greater-than",), {"count": 8, "seed": 0}),
+        "fit_set": ((prompts, True), {}),
+        "text_windows": ((PROMPT, 16), {}),
+        "next_token_stats": ((rows,), {}),
+        "logit_lens": ((one,), {}),
+        "logit_attribution": ((one,), {"targets": None, "foils": None, "end": 7}),
+        "source_attribution": ((one, READER), {"targets": None, "foils": None, "end": 7}),
+        "score_split": ((one, READER, 6, 3, 0), {}),
+        "k_composition": ((rows, 1, 2), {}),
+        "head_scores": ((rows,), {"without": ()}),
+        "distance_profile": ((rows,), {}),
+        "resting_attention": ((rows,), {}),
+        "keep_only": ((rows, some), {}),
+        "attention_patterns": ((one, tuple(range(model.n_layers)), ()), {}),
+        "mosaic_scores": ((), {}),
+        "ablate_heads": ((rows, some, "mean"), {"seed": 0}),
+        "pair_ablation": ((rows, some[:3], "mean"), {"seed": 0}),
+        "offset_ablation": ((rows, 1, ((0,),)), {}),
+        "ablate_each": ((rows, some, "mean"), {"seed": 0, "scored_only": True}),
+        "ablate_head": ((rows, READER, "mean"), {"seed": 0}),
+        "targeted_ablation": ((rows, READER), {}),
+        "answer_ablation": ((one, some[:3], 9, 5, 9), {}),
+        "intervene": ((one, "L0H1x0", READER), {"second": None, "seed": 0}),
+        "write_on": ((one, "L0H1x0", 2), {"seed": 0}),
+        "ablation_estimate": ((rows, "mean"), {"seed": 0}),
+        "prompt_pair": ((pair.clean, pair.corrupt), {"answer": 5, "foil": 9}),
+        "attribution_patching": ((pair,), {}),
+        "activation_patching": ((pair, "z", cells), {}),
+        "path_patching": ((pair, Head(1, 0), "k"), {}),
+        "edge_attribution": ((rows,), {}),
+        "faithfulness": ((rows, edges), {}),
+        "pair_edge_attribution": ((pair,), {}),
+        "pair_faithfulness": ((pair, pair_edges), {}),
+        "parameters": ((), {}),
+        "hook_points": ((), {}),
+        "promoted_tokens": ((1, 2), {}),
+        "activation": ((one, "blocks.1.attn.hook_pattern"), {}),
+        "head_weight": ((READER, "W_Q"), {}),
+        "verify_pattern": ((one, 1), {}),
+        "neuron_peaks": ((one,), {"skip_first": True}),
+        "neuron_activations": ((one, 1), {}),
+        "score_by_row": ((prompts, "induction", "prompt", True), {}),
+        "attention_by_row": ((prompts, "end", "start", "prompt", True), {}),
+        "direct_by_row": ((prompts, True), {}),
+        "ablation_by_row": ((prompts, "zero"), {"seed": 0, "prepend_bos": True}),
+        "patching_by_row": ((prompts, True), {}),
+        "role_scores": ((prompts, 0), {"prepend_bos": True}),
+        "mean_direct_effects": ((prompts,), {"prepend_bos": True}),
+        "verdict": ((prompts, some[:2], "zero"), {"seed": 0, "prepend_bos": True}),
+        "ov_copying": (((READER,),), {}),
+        "ov_sample": (((READER,),), {"size": 200, "seed": 0}),
+        "ov_eigenvalues": ((), {}),
+        "ov_top_tokens": ((READER, 5), {}),
+        "qk_preferences": ((READER, 5), {}),
+        "ov_svd": ((READER,), {"n": 2, "top": 10}),
+        "factored_matrix_facts": ((), {}),
+        "time_factored": ((READER,), {"rows": 64, "repeats": 2}),
+        "previous_token_circuit": ((0, 1), {}),
+        "k_composition_circuit": ((WRITER, READER), {}),
+        "composition_scores": (("K",), {}),
+    }
+
+
+@pytest.fixture(scope="module")
+def asked(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[HeadModel, dict[str, Asked]]]:
+    """A model, and what it is asked."""
+    root = tmp_path_factory.mktemp("large")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HEADSCOPE_MODELS", str(root))
+        save(root, request.param, LARGE[request.param])
+        catalog.refresh()
+        model = analysis.load_model(request.param, device="cpu")
+        yield model, cases(model)
+    catalog.refresh()
+
+
+@pytest.mark.parametrize(("asked", "name"), MEASURED, indirect=["asked"])
+def test_no_more_memory_is_taken_than_was_told(
+    asked: tuple[HeadModel, dict[str, Asked]], name: str
+) -> None:
+    """Four at once that take more than they told would bring a server down."""
+    model, every = asked
+    arguments, options = every[name]
+    question = QUESTIONS[name]
+
+    told = bytes_of(question, model.info, (*arguments, *options.items()))
+
+    def answer() -> None:
+        try:
+            found = question(model, *arguments, **options)
+        except AnalysisError:  # such as circuits of queries and keys that turn
+            return
+        if name == "ablate_each":  # it comes bit by bit
+            list(found)
+
+    def taken() -> int:
+        return_memory()
+        return peak_of(answer)
+
+    # Where memory is short, pages of the process that come back count too.
+    assert any(taken() <= told for _ in range(3))
