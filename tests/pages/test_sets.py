@@ -82,7 +82,7 @@ def test_every_kind_of_bad_row_is_a_sentence_beside_the_good_ones(open_at: Open)
         "Line 8 has 4 cells for 3 columns",
         "Mean over 3 prompts (2 of the set",
     ):
-        assert said in words(app)
+        assert said in text_of(words(app))
 
 
 def test_what_a_set_lacks_is_said_and_the_rows_stay(open_at: Open) -> None:
