@@ -66,6 +66,25 @@ def test_a_bad_row_is_named_and_the_others_are_used(open_at: Open) -> None:
     assert "Mean over 2 prompts" in words(app)
 
 
+def test_every_kind_of_bad_row_is_a_sentence_beside_the_good_ones(open_at: Open) -> None:
+    rows = (
+        *("prompt,answer,foil", "The old cat sat by the old,cat,house", "=1+1|cmd the,dog,cat"),
+        *("The old cat sat by the old,cat,house", "One day the dog,incomprehensibilities,cat"),
+        *("One day the cat,dog, dog", "שלום עולם \u202eabc the,cat,dog", "a,b,c,d"),
+    )
+    app = open_at("sets", set="own", lines="\n".join(rows), measure="ablation")
+    expect_well(app)
+    for said in (
+        "begins as a formula does",
+        "Line 4 repeats line 2",
+        "Row 3 is left out: “incomprehensibilities” is",
+        "are the same token",
+        "Line 8 has 4 cells for 3 columns",
+        "Mean over 3 prompts (2 of the set",
+    ):
+        assert said in text_of(words(app))
+
+
 def test_what_a_set_lacks_is_said_and_the_rows_stay(open_at: Open) -> None:
     plain = "One day the cat sat\nA house by the sea"
     app = open_at("sets", set="own", lines=plain, measure="direct")
