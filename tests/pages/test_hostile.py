@@ -27,7 +27,18 @@ __all__ = ["open_at"]
 ENOUGH = 200
 # Pages that draw no tokens of the input; names, and what a link holds, they do.
 WITHOUT_TOKENS = (
-    *("start", "learn", "glossary", "finder", "mosaic", "training", "roles", "sets", "corpus"),
+    *(
+        "start",
+        "learn",
+        "glossary",
+        "join",
+        "finder",
+        "mosaic",
+        "training",
+        "roles",
+        "sets",
+        "corpus",
+    ),
 )
 # What the other pages need to draw at least so many tokens, in prompts that are drawn quickly.
 SHORTER, LONGER = (SEPARATOR.join(parts) for parts in (list(PARTS)[:2], list(PARTS)[2:]))

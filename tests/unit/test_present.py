@@ -1,5 +1,6 @@
 """Lists of prepared views, bounded and of this app only; what a follower may ask."""
 
+import json
 from urllib.parse import urlencode
 
 import pytest
@@ -9,7 +10,7 @@ from starlette.testclient import TestClient
 from app.compute.rooms import Guest, Rooms
 from app.links.link import parse_link
 from app.shell.prepared import MAX_LIST, MAX_VIEWS, prepared_views
-from app.shell.room_routes import room_routes
+from app.shell.room_routes import pointed, room_routes
 from tests.hostile import HOSTILE
 
 
@@ -101,3 +102,52 @@ def test_only_a_room_s_key_is_kept_and_no_script_reads_it() -> None:
     # What another site could send unasked.
     assert client.get("/room-key").status_code == 405
     assert client.post("/room-key", data={"X-Room-Key": key}).status_code == 410
+
+
+PLACE = {"figure": "head-grid", "part": 0, "x": 0.25, "y": 0.123456}
+
+
+def test_what_a_presenter_points_at_is_told_to_followers_made_anew() -> None:
+    rooms = Rooms()
+    client = TestClient(Starlette(routes=room_routes(rooms)))
+    code, key = rooms.open("head", {}, Guest("host"))
+    rooms.follow(code, Guest("a"))
+    asked = {"code": code, "who": "a"}
+    assert "X-Room-Pointed" not in client.get("/room-version", params=asked).headers
+    sent = json.dumps({**PLACE, "more": "<script>"})
+    assert (
+        client.post("/room-pointer", content=sent, headers={"X-Room-Key": key}).status_code == 204
+    )
+    told = json.loads(client.get("/room-version", params=asked).headers["X-Room-Pointed"])
+    assert told == {**PLACE, "y": 0.1235}
+    for wrong in (code, "", "x"):  # only the presenter points
+        answer = client.post("/room-pointer", content=sent, headers={"X-Room-Key": wrong})
+        assert answer.status_code == 410
+    assert client.get("/room-pointer").status_code == 405
+    answer = client.post("/room-pointer", content=b"x" * 10_000, headers={"X-Room-Key": key})
+    assert answer.status_code == 413
+    answer = client.post("/room-pointer", content=b"[" * 300, headers={"X-Room-Key": key})
+    assert answer.status_code == 422
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_nothing_hostile_is_pointed_at(text: str) -> None:
+    for name in PLACE:
+        body = json.dumps({**PLACE, name: text}).encode()
+        found = pointed(body)
+        assert found is None or json.loads(found)["figure"] == text
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"x": -0.1}, {"y": 1.01}, {"x": float("nan")}, {"x": True}, {"part": 1.0}, {"part": True}]
+    + [{"part": -1}, {"part": 100}, {"figure": ""}, {"figure": "a" * 81}, {"figure": "a b"}]
+    + [{"figure": ["a"]}, {"x": None}, {"y": "0.5"}],
+)
+def test_a_place_that_is_none_is_refused(change: dict[str, object]) -> None:
+    assert pointed(json.dumps({**PLACE, **change}).encode()) is None
+
+
+def test_nowhere_is_a_place_too() -> None:
+    assert pointed(b"") == ""
+    assert pointed(b"null") is pointed(b"\xff") is pointed(b"{}") is None

@@ -155,7 +155,7 @@ def test_a_sweep_over_a_large_model_begins_with_few_tokens(monkeypatch: pytest.M
     assert link_parameters("ablation", {**large, "batch": 10}) == {**large, "batch": "10"}
     assert link_parameters("ablation", {**small, "batch": 10}) == {}
     notes = parse_link("ablation", {"model": ["gelu-4l"], "batch": ["x"]})[1]
-    assert "this is batch 5." in notes[0]
+    assert "this is 5." in notes[0]
 
 
 def test_fewer_sequences_and_then_a_shorter_half_make_a_sweep_short() -> None:
@@ -252,7 +252,7 @@ def test_a_bad_value_falls_back_and_is_said_in_one_sentence(key: str, text: str)
     values, notes = parse_link(page, {key: [text]})
     assert key not in values
     assert len(notes) == 1
-    assert key in notes[0]
+    assert notes[0].startswith(f"{BY_KEY[key].said}: ")
     assert len(notes[0]) < 250
 
 
@@ -294,7 +294,8 @@ def test_what_a_widget_reports_is_checked_like_a_link(monkeypatch):
         "prompt": "the sea " * 10_000,
     }
     notes = session._take_changes(changed)
-    assert [note.split()[0] for note in notes] == list(changed)[:6]
+    said = [f"{BY_KEY[key].said}: " for key in changed][:6]
+    assert all(note.startswith(name) for note, name in zip(notes, said, strict=True))
     assert all(note.isprintable() and note.endswith("it stays as it was.") for note in notes)
     # Whoever types a prompt has chosen a prompt.
     kept = {"batch": 4, "threshold": 0.15, "prompt": changed["prompt"], "input": "prompt"}

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from app.compute.server import current_server
-from app.frame.layout import beside
+from app.frame.layout import beside, controls
 from app.glossary import linked
 from app.links.selection import Selection
 from app.links.session import choose, widget_key
@@ -48,7 +48,7 @@ GUIDES = {
 
 def draw_lesson(selection: Selection) -> None:
     """The link's lesson at the link's step."""
-    st.segmented_control(
+    controls().segmented_control(
         "Lesson",
         list(GUIDES),
         label_visibility="collapsed",
