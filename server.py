@@ -20,6 +20,7 @@ from app.shell.hosts import HostCheck, answered_names
 from app.shell.preview import LinkPreview
 from app.shell.room_routes import room_routes
 from app.shell.tabs import TabLimit
+from app.shell.unknown_pages import UnknownPages
 from app.shell.uploads import UploadLimits, forget_downloads
 
 try:
@@ -63,6 +64,7 @@ app = App(
         Middleware(TabLimit),
         Middleware(SecurityHeaders, origins=server.config.embed_origins),
         Middleware(UploadLimits),
+        Middleware(UnknownPages),
         Middleware(LinkPreview, title=server.config.title),
     ],
 )

@@ -6,8 +6,10 @@ from analysis.definitions import CHANCE, SCORES
 from analysis.models.catalog import available_models
 from app.compute import calls
 from app.frame.frame import figure_frame
+from app.links.session import choose
 from app.pickers.score import choose_score
 from app.sections.mosaic import choose_models, draw_models, of_model
+from app.shell.other_models import draw_other_models
 from app.shell.page import open_page
 from app.text import display_token
 
@@ -17,6 +19,7 @@ name = SCORES[selection["score"]].name
 with st.container(horizontal=True):
     choose_score(selection)
     infos = choose_models(selection, available_models())
+draw_other_models(lambda name: choose(model=name))
 if not infos:
     st.text(f"No model of the family {display_token(selection['family'])} is on this machine.")
     st.stop()

@@ -7,13 +7,11 @@ import numpy as np
 import plotly.graph_objects as go
 
 from analysis.head import Head
-from app.figures.base import finish, some_ticks
+from app.figures.base import BAR_TICKS, finish, some_ticks
 from app.figures.chart import Chart
 from app.text import plotly_text, short_token
 from app.theme import Palette
 
-# Names of tokens along an axis that stay apart on a wide screen, turned on their side.
-_TICKS = 60
 _POINTS = np.linspace(0, np.pi, 25)
 _WIDEST = 7.0  # pixels of the strongest arc
 
@@ -103,7 +101,7 @@ def text_arcs(
         tickangle=-60,
         showgrid=False,
         zeroline=False,
-        **some_ticks(named, _TICKS),
+        **some_ticks(named, BAR_TICKS),
     )
     figure.update_yaxes(
         range=[-0.06 * highest, 1.18 * highest], visible=False, showgrid=False, zeroline=False

@@ -15,6 +15,8 @@ from app.theme import Palette
 
 _FONT = 13
 PATTERN_HEIGHT = 520
+# Tokens below bars that stay apart, turned, on a narrow screen.
+BAR_TICKS = 24
 
 
 def head_map(
@@ -277,6 +279,8 @@ def effect_line(
             )
     # The names of the halves would widen the axis on a narrow screen.
     figure.update_xaxes(title="Position the prediction is made at", range=[-0.5, len(effect) - 0.5])
+    if labels is not None:
+        figure.update_xaxes(tickangle=-60, **token_ticks(labels[: len(effect)], BAR_TICKS))
     figure.update_yaxes(title="Loss increase (nats)", zerolinecolor=palette.muted)
     return finish(figure, height=340, top=44 if half_length is not None else 20)
 

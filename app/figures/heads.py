@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 
 from analysis.head import Head
 from app.figures.base import (
+    BAR_TICKS,
     add_click_targets,
     attribution_bars,
     bars_by_position,
@@ -15,6 +16,7 @@ from app.figures.base import (
     largest,
     outline_cell,
     pattern_map,
+    token_ticks,
 )
 from app.figures.chart import Chart
 from app.text import display_token, plotly_text
@@ -81,7 +83,9 @@ def position_bars(
         for i, (here, goal) in enumerate(zip(at, towards, strict=True))
     ]
     figure = bars_by_position(values, hover, "%{customdata}: %{y:+.3f} logits", palette)
-    figure.update_xaxes(title="Position the prediction is made at")
+    figure.update_xaxes(
+        title="Position the prediction is made at", tickangle=-60, **token_ticks(at, BAR_TICKS)
+    )
     figure.update_yaxes(title="Logits", zerolinecolor=palette.muted)
     return finish(figure, height=300)
 

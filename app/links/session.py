@@ -12,6 +12,9 @@ from types import MappingProxyType
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.state.common import user_key_from_element_id
+from streamlit.runtime.state.session_state import Serialized
 
 from analysis.limits import MAX_CHARACTERS
 from app.links.link import link_parameters, parse_link, whole_link, whole_view
@@ -96,11 +99,34 @@ def read_session(page: str) -> tuple[dict[str, Value], list[str]]:
         # the same widget: it would start empty unless its value is set anew, and one that is not
         # drawn any more would count as changed.
         forget_widgets(BY_KEY)
+    if state.page is None:
+        now = chosen_values(page)
+        still = _still_shown()
+        notes += _take_changes({key: text for key, text in still.items() if text != now[key]})
     _hold_on_to_prompt(page)
     state.touched = False
     notes += state.remarks
     state.remarks = []
     return chosen_values(page), notes
+
+
+def _still_shown() -> dict[str, Value]:
+    """What a browser has in the fields for texts as a session begins, by parameter.
+
+    A new one has nothing. One whose session is gone, as after a restart of the server, sends what
+    stands in its fields with the next change: what was typed is not lost with the session.
+    Streamlit reads none of it before the fields are drawn, and then it would be overwritten.
+    """
+    context = get_script_run_ctx()
+    assert context, "asked outside of a run"
+    sent = context.session_state._state._new_widget_state.states
+    fields = {widget_name(key): key for key in TYPED}
+    found: dict[str, Value] = {}
+    for identity, state in sent.items():
+        key = fields.get(user_key_from_element_id(identity) or "")
+        if key and isinstance(state, Serialized) and state.value.HasField("string_value"):
+            found[key] = state.value.string_value
+    return found
 
 
 def _take_changes(changed: Mapping[str, Value]) -> list[str]:

@@ -45,7 +45,8 @@ def security_headers(framed_by: str = "'self'") -> dict[str, str]:
         "base-uri": "'self'",
         "form-action": "'none'",
         "object-src": "'none'",
-        "frame-ancestors": framed_by,
+        # A wildcard stands for addresses of the web alone: slides opened from a disk are none.
+        **({} if framed_by == "*" else {"frame-ancestors": framed_by}),
     }
     return {
         "Content-Security-Policy": "; ".join(f"{name} {what}" for name, what in policy.items()),

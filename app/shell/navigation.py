@@ -15,6 +15,7 @@ from analysis.errors import AnalysisError
 from app.compute.server import current_server
 from app.links.pages import PAGES, page_info
 from app.links.session import chosen_values, own_link, own_state, write_link
+from app.shell.unknown_pages import ASKED
 from app.shell.visitors import recognise_visitors
 from app.text import display_text
 
@@ -68,7 +69,8 @@ def run_selected_page() -> None:
 
 def _guess_page(shown: str) -> None:
     """Where an address is nearly that of a page, that page; a proxy's folder is like none."""
-    asked = urlsplit(st.context.url or "").path.rpartition("/")[2]
+    # Where the app's own server has not led them to the start page, the address is as it was.
+    asked = st.query_params.get(ASKED) or urlsplit(st.context.url or "").path.rpartition("/")[2]
     addresses = {page.address: page.name for page in PAGES if page.address}
     if shown or asked in addresses:
         return

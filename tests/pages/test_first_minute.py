@@ -4,6 +4,7 @@ import html
 import re
 
 import pytest
+from streamlit.runtime.state import SafeSessionState, SessionState
 
 from app.links.link import link_parameters, whole_link
 from app.links.pages import PAGES
@@ -275,3 +276,16 @@ def test_the_model_of_the_start_page_is_chosen_in_its_card(open_at: Open) -> Non
     assert address(app) == {"model": "gelu-4l"}
     (card,) = [each for each in app.expander if each.label.startswith("The model")]
     assert card.label == "The model: GELU, 4 layers · 4 layers of 6 heads"
+
+
+def test_what_is_typed_is_not_lost_with_the_session(open_at: Open) -> None:  # noqa: F811
+    """A restarted server knows the browser's fields only by what it sends with the change."""
+    app = open_at("tokens")
+    app.text_area(key="view.prompt").set_value(OWN)
+    app.session_state = SafeSessionState(SessionState(), lambda: None)
+    app.run()
+    expect_well(app)
+    assert app.text_area(key="view.prompt").value == OWN
+    assert address(app) == {"prompt": OWN}
+    # Who comes new brings nothing.
+    assert open_at("tokens").text_area(key="view.prompt").value == DEFAULT_PROMPT

@@ -9,6 +9,7 @@ from analysis.head import Head
 from app.components.chips import Chip, chips_html
 from app.components.circuitsvis import MAX_CELLS, attention_heads, heads_that_fit, script
 from app.figures import base as figures
+from app.figures.heads import position_bars
 from app.text import display_token
 from app.theme import DARK, LIGHT
 from tests.hostile import HOSTILE
@@ -147,3 +148,17 @@ def test_chips_hold_no_markup_from_tokens(palette) -> None:  # noqa: ANN001
     for tag in ("script", "img", "svg", "iframe", "b>"):
         assert f"<{tag}" not in html
     assert html.count('class="hs-chip"') == len(HOSTILE)
+
+
+def test_bars_by_position_carry_tokens_as_far_as_there_is_room() -> None:
+    values = np.linspace(-1, 1, 40)
+    words = [f"word{i}" for i in range(41)]
+    for figure in (
+        figures.effect_line(values, words, None, LIGHT),
+        position_bars(values, words[:40], words[1:], LIGHT),
+    ):
+        axis = figure.layout.xaxis
+        assert list(axis.tickvals) == list(range(0, 40, 2))
+        assert list(axis.ticktext) == [f"word{i}" for i in range(0, 40, 2)]
+    # Several sequences have other tokens each.
+    assert figures.effect_line(values, None, 20, LIGHT).layout.xaxis.tickvals is None
