@@ -1,13 +1,10 @@
 /**
  * Hands on what is typed into the prompt on this page once its writer pauses, as if they had
  * pressed the keys for it: Streamlit waits for these.
- *
- * @import { ComponentArguments } from "../components/js/mount.js"
  */
 
 const PAUSE = 700; // ms
 
-/** @param {ComponentArguments<undefined>} component */
 export default function typeAlong() {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
