@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from analysis.definitions import WRITTEN
+from analysis.limits import MAX_SEED
 from app.components.chips import Chip, chips_html
 from app.compute import calls
 from app.frame.export import as_rows
@@ -53,7 +54,10 @@ def draw_writing(bench: Bench) -> None:
             help="0 takes the likeliest token each time; above it tokens are drawn with the seed.",
             width=150,
         )
-        bar.number_input("Seed of the draw", 0, key=widget_key(selection, "seed"), width=150)
+        if selection["input"] == "prompt":  # that of repeated tokens is in the sidebar
+            bar.number_input(
+                "Seed", 0, MAX_SEED, step=1, key=widget_key(selection, "seed"), width=150
+            )
         bar.selectbox(
             "The recipe acts",
             list(ACTS),
