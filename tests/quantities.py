@@ -373,10 +373,7 @@ def expected(definition: d.Quantity, model, tokens, selection):  # noqa: ANN001,
 
 def by_hand(definition, model, tokens, selection):  # noqa: ANN001, ANN201
     """What a recipe does to one sequence."""
-    ids = [
-        model.tokenizer.encode(selection[k], add_special_tokens=False)[0]
-        for k in ("answer", "foil")
-    ]
+    ids = [one_token(selection, selection[key]) for key in ("answer", "foil")]
     second = analysis.tokenize(model, selection["prompt2"])
     row = selection["sequence"] if tokens.batch > 1 else 0
     found = analysis.intervene(

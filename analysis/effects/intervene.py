@@ -28,10 +28,10 @@ from analysis.errors import AnalysisError
 from analysis.head import Head, require_heads
 from analysis.models.capabilities import require_mlps, require_pattern_edits
 from analysis.models.loading import HeadModel
-from analysis.runs.forward import Hook, run_without_logits
+from analysis.runs.forward import Hook, next_token_log_probs, run_without_logits
 from analysis.runs.inputs import Tokens, token_texts
 from analysis.runs.predictions import top_by_id
-from analysis.runs.suffix import Recording, continued, last_logits, record, unembedded
+from analysis.runs.suffix import Recording, continued, record
 
 # Next tokens that are listed of each of the two runs.
 LISTED = 10
@@ -127,27 +127,27 @@ def intervene(
 
         return note
 
-    stream = clean.stream[-1]
+    logits = clean.logits
     if steps:
         first = min(first_layer(step) for step in steps)
         watched = [(_pattern(layer), compare(layer)) for layer in range(first, model.n_layers)]
-        stream = continued(model, clean, first, [*hooks, *watched])
-        if not torch.isfinite(stream).all():
+        logits = continued(model, clean, first, [*hooks, *watched])
+        if not torch.isfinite(logits).all():
             raise AnalysisError(
-                "With this recipe some activations are not finite (NaN or infinite). Take smaller "
+                "With this recipe some logits are not finite (NaN or infinite). Take smaller "
                 "numbers."
             )
-    sides = [_read(model, tokens, each) for each in (clean.stream[-1], stream)]
-    ids = _likeliest(torch.stack([logits for _, logits in sides]))
-    probs = torch.stack([logits.log_softmax(-1)[ids].exp() for _, logits in sides])
+    log_probs = [next_token_log_probs(each, tokens.tensor)[0] for each in (clean.logits, logits)]
+    last = torch.stack([clean.logits[0, -1], logits[0, -1]])
+    ids = _likeliest(last)
     asked = answer is not None and foil is not None
     return Intervened(
         ids=to_numpy(ids),
         labels=token_texts(model.tokenizer, ids.tolist()),
-        probs=to_numpy(probs),
-        log_probs=np.stack([to_numpy(log_probs) for log_probs, _ in sides]),
+        probs=to_numpy(last.log_softmax(-1)[:, ids].exp()),
+        log_probs=np.stack([to_numpy(each) for each in log_probs]),
         difference=np.array(
-            [float(logits[answer] - logits[foil]) if asked else np.nan for _, logits in sides]
+            [float(each[answer] - each[foil]) if asked else np.nan for each in last]
         ),
         moved=moved,
         patterns=np.stack([to_numpy(pattern) for pattern in patterns]),
@@ -278,21 +278,6 @@ def recorded(model: HeadModel, tokens: Tokens) -> Recording:
 
 # Keyed by the loaded model itself, which may be one of several of the same name.
 _LAST: WeakKeyDictionary[HeadModel, Recording] = WeakKeyDictionary()
-
-
-def _read(
-    model: HeadModel, tokens: Tokens, stream: Float[Tensor, "batch pos d_model"]
-) -> tuple[Float[Tensor, " predicted"], Float[Tensor, " d_vocab"]]:
-    """Log-probabilities of the tokens that came, and the logits of the next one."""
-    following = tokens.tensor[:, 1:]
-
-    def came(logits: Tensor, at: Tensor) -> Tensor:
-        ids = following[:, at.cpu()].to(logits.device)
-        # Not logit - logsumexp: rounding of large logits would leave probabilities above 1.
-        return logits.log_softmax(-1).gather(-1, ids[None, ..., None])[..., 0]
-
-    log_probs = unembedded(model, stream, torch.arange(tokens.length - 1), came)[0]
-    return log_probs, last_logits(model, stream)[0]
 
 
 def _likeliest(logits: Float[Tensor, "side=2 d_vocab"]) -> Int[Tensor, " listed"]:

@@ -16,7 +16,7 @@ from analysis.errors import AnalysisError
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import Hook, run
 from analysis.runs.inputs import Tokens, token_texts
-from analysis.runs.suffix import continued, last_logits, record
+from analysis.runs.suffix import continued, record
 
 # Where a recipe acts: on the prompt, on what is written, or on both.
 Acts = Literal["both", "prompt", "written"]
@@ -156,7 +156,7 @@ def _both(
     before = recording.logits[0, -1]
     if not hooks:
         return before, before
-    return before, last_logits(model, continued(model, recording, first, hooks))[0]
+    return before, continued(model, recording, first, hooks)[0, -1]
 
 
 def _next(logits: Float[Tensor, " d_vocab"], temperature: float, drawn: float) -> int:

@@ -83,7 +83,7 @@ class _ShortformerModel(NativeModel):
         position_ids: Int[Tensor, "batch pos"] | None = None,
         inputs_embeds: Float[Tensor, "batch pos d_model"] | None = None,
         **_: Any,
-    ) -> Float[Tensor, "batch pos d_vocab"]:
+    ) -> Float[Tensor, "batch read d_vocab"]:
         stream = self.tok_embed(input_ids) if inputs_embeds is None else inputs_embeds
         if position_ids is None:
             position_ids = torch.arange(stream.shape[1], device=stream.device)

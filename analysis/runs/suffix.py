@@ -16,7 +16,7 @@ from transformer_lens.model_bridge.sources.native import NativeAttention
 from analysis.errors import out_of_memory
 from analysis.limits import positions_at_once
 from analysis.models.loading import HeadModel
-from analysis.runs.forward import Hook, run, run_without_logits
+from analysis.runs.forward import Hook, run
 
 # Rounding between two ways of batching, in nats; measured 1e-6 on tiny models, 2e-5 on deep ones.
 TOLERANCE = 1e-4
@@ -437,37 +437,17 @@ def _tiled(value: Any, times: int, batch: int) -> Any:
 
 def continued(
     model: HeadModel, recording: Recording, layer: int, hooks: Sequence[tuple[str, Hook]]
-) -> Float[Tensor, "batch pos d_model"]:
-    """The recorded run with hooks, from the first layer that they change: the last block's output.
+) -> Float[Tensor, "batch pos d_vocab"]:
+    """The logits of the recorded run with hooks, from the first layer that they change.
 
     Where suffix runs have not been seen to be exact for the model, all layers are run.
     """
     if not runs_suffixes(model):
-        last = f"blocks.{model.n_layers - 1}.hook_resid_post"
-        return run_without_logits(model, recording.ids, [last], hooks)[last]
+        return run(model, recording.ids, hooks=hooks)[0]
     stream = recording.stream[layer]
     with model.lock, torch.inference_mode(), model.bridge.hooks(fwd_hooks=list(hooks)):
         for each in range(layer, model.n_layers):
             args, kwargs = _arguments(recording, each, 1)
             stream = model.bridge.blocks[each](stream, *args, **kwargs)
             stream = stream[0] if isinstance(stream, tuple) else stream
-    return stream
-
-
-def unembedded(
-    model: HeadModel,
-    stream: Float[Tensor, "batch pos d_model"],
-    positions: Int[Tensor, " entry"],
-    read: Read,
-) -> Float[Tensor, "batch entry"]:
-    """What `read` makes of the logits at some positions, a few of them at a time."""
-    with model.lock, torch.inference_mode():
-        return _unembed(model, stream[None, :, positions], positions, read)[0]
-
-
-def last_logits(
-    model: HeadModel, stream: Float[Tensor, "batch pos d_model"]
-) -> Float[Tensor, "batch d_vocab"]:
-    """The logits at the last position."""
-    with model.lock, torch.inference_mode():
-        return _logits(model, stream[:, -1:])[:, 0]
+        return _logits(model, stream)

@@ -101,8 +101,10 @@ def read_session(page: str) -> tuple[dict[str, Value], list[str]]:
         forget_widgets(BY_KEY)
     if state.page is None:
         now = chosen_values(page)
-        still = _still_shown()
-        notes += _take_changes({key: text for key, text in still.items() if text != now[key]})
+        still = {key: text for key, text in _still_shown().items() if text != now[key]}
+        if still:
+            state.page = page
+            notes += _take_changes(still)
     _hold_on_to_prompt(page)
     state.touched = False
     notes += state.remarks

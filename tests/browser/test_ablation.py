@@ -108,7 +108,7 @@ def test_nothing_of_the_new_sections_is_cut_off(app: str, open_page: OpenPage, t
 def test_the_lens_shows_tokens_with_their_guesses(app: str, page: Page) -> None:
     go(page, f"{app}/attribution?prompt=The+cat+sat.+The+cat")
     heading(page, "Logit lens: the top guess after each layer")
-    lens = page.locator(".js-plotly-plot").nth(2)
+    lens = page.locator(".js-plotly-plot").filter(has_text="after L1")
     lens.scroll_into_view_if_needed()
     expect(lens.get_by_text("after L1")).to_be_visible()
     rows = lens.locator(".ytick text").count()

@@ -11,6 +11,7 @@ __all__ = ["open_at"]
 
 # Frames in which nothing is drawn on the defaults: numbers alone, or work that is asked for first.
 WITHOUT_FIGURE = {
+    "intervene": {"What it writes"},
     "roles": {"Does it matter? L1H0, L0H1"},
     "ablation": {
         "Where the estimate is wrong",

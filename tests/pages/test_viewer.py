@@ -9,7 +9,16 @@ from analysis.head import Head
 from analysis.models.catalog import available_models
 from analysis.models.loading import load_model
 from analysis.runs.inputs import repeated_tokens
-from tests.pages.test_pages import Open, address, charts, expect_well, open_at, said, text_of
+from tests.pages.test_pages import (
+    Open,
+    address,
+    charts,
+    expect_well,
+    open_at,
+    said,
+    score_table,
+    text_of,
+)
 
 __all__ = ["open_at"]
 
@@ -102,7 +111,7 @@ def test_heads_and_tokens_that_are_not_there_are_said_and_leave_the_link(open_at
 def test_two_prompts_show_a_difference_at_first_look(open_at: Open) -> None:
     """A head that does the same on both would be an empty difference map."""
     app = open_at("compare", by="prompt", input="prompt")
-    scores = app.main.dataframe[0].value.set_index("Score")
+    scores = score_table(app).set_index("Score")
     assert scores.loc["Induction score", "B − A"] < -0.02
 
 

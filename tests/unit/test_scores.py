@@ -415,6 +415,9 @@ def test_logits_of_a_large_vocabulary_are_never_there_for_all_sequences(monkeypa
     one = 4 * tokens.length * model.d_vocab
     with largest_tensor() as watch:
         head_scores(model, tokens)
+    assert max(watch.sizes) < one
+    with largest_tensor() as watch:
+        keep_only(model, tokens, kept)
     assert max(watch.sizes) == tokens.batch * one
     monkeypatch.setattr(limits, "MAX_LOGIT_BYTES", 2 * one)
     with largest_tensor() as watch:

@@ -64,20 +64,6 @@ def model(
     catalog.refresh()
 
 
-def _view(model: HeadModel, source: str, method: str, **pair: str) -> Selection:
-    clean = {"clean": "The cat sat on the mat.", "corrupt": "The dog sat on the log."}
-    return view(
-        model=model.name,
-        input=source,
-        method=method,
-        keep=KEPT,
-        sequence=1,
-        offsets="7,0",
-        **clean,
-        **pair,
-    )
-
-
 @pytest.mark.parametrize("source", ["repeated", "prompt"])
 def test_every_quantity_has_code_that_gives_its_numbers_or_is_refused(
     model: HeadModel, source: str
@@ -92,7 +78,8 @@ def test_every_quantity_has_code_that_gives_its_numbers_or_is_refused(
     for definition in CODED:
         if (source == "prompt" and "repeated" in definition.needs) or "history" in definition.needs:
             continue  # only bundled models have a history
-        pair = {"answer": " house", "foil": " mat"} if "pair" in definition.needs else {}
+        needs_two = {"pair", "recipe"} & set(definition.needs)
+        pair = {"answer": " house", "foil": " mat"} if needs_two else {}
         selection = _view(model, source, **pair)
         found = run(definition, selection)
         try:

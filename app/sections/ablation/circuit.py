@@ -12,7 +12,7 @@ from app.frame.frame import Metric, figure_frame, part
 from app.links.selection import Selection
 from app.links.subject import Subject
 from app.sections.ablation.subject import AblationView, asked_for
-from app.sections.shared.circuit import draw_circuit
+from app.sections.shared.circuit import STEPS, draw_circuit
 
 if TYPE_CHECKING:
     from analysis.effects.edges import Faithfulness
@@ -37,6 +37,8 @@ def draw_input_circuit(view: AblationView) -> None:
         ) as frame,
         part(),
     ):
+        # Until it is found, Code is about as many as are tried first.
+        frame.narrow(edges=selection["edges"] or STEPS[0])
         if not asked_for(view, "Find the circuit", PASSES * selection.info.n_layers):
             return
         draw_circuit(

@@ -49,7 +49,7 @@ export function fromOklab([L, a, b]) {
  */
 export function inkOn(rgb) {
   const [r, g, b] = rgb.map(toLinear);
-  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.3 ? "#10131a" : "#ffffff";
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.179 ? "#000000" : "#ffffff";
 }
 
 /**
