@@ -89,8 +89,11 @@ def open_page(browser: Browser, visitors: list[BrowserContext]) -> Iterator[Open
             problems.append(f"request to {url}")
 
     def check_console(message: Any) -> None:
-        # At the address of a page Streamlit first looks for its server below that address.
-        if message.type == "error" and "/_stcore/" not in message.location["url"]:
+        # At the address of a page Streamlit first looks for its server below that address. A room
+        # that has closed is told by an answer that a browser writes into its console.
+        address = message.location["url"]
+        closed = "/room-" in address and "410 (Gone)" in message.text
+        if message.type == "error" and "/_stcore/" not in address and not closed:
             problems.append(f"console: {message.text}")
 
     def open_one(**options: Any) -> Page:
