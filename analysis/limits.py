@@ -15,6 +15,8 @@ LOGITS_AT_ONCE = 2**23
 MAX_SEED = 2**32 - 1
 # Read of a text by windows: some minutes for a model of a hundred million parameters.
 MAX_CORPUS_TOKENS = 200_000
+MAX_WRITTEN = 200  # tokens that a model writes on
+MAX_TEMPERATURE = 2.0
 # Of one core of 2023: measured on sweeps over the heads of SmolLM2.
 OPERATIONS_A_SECOND = 1e11
 # An exact ablation of every head that nobody has asked for. On a core that other programs share it

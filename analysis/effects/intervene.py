@@ -1,6 +1,6 @@
 """A prompt run as it is and with a recipe of interventions, side by side."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
@@ -15,13 +15,13 @@ from analysis.effects.recipe import (
     Dial,
     Fire,
     Look,
+    OfSecond,
     Patch,
     Steer,
     Step,
     Swap,
     Weigh,
-    parse_recipe,
-    require_steps,
+    steps_to_make,
 )
 from analysis.effects.replacements import reference_z
 from analysis.errors import AnalysisError
@@ -110,8 +110,7 @@ def intervene(
     for token in (answer, foil):
         if token is not None and not 0 <= token < model.d_vocab:
             raise AnalysisError(f"Token id {token:,} is not in the vocabulary of {model.name}.")
-    steps = [listed.step for listed in parse_recipe(recipe) if listed.on]
-    require_steps(model.info, steps, tokens.length, second.length if second else None)
+    steps = steps_to_make(model.info, recipe, tokens.length, second.length if second else None)
     clean = recorded(model, tokens)
     hooks = StepHooks(model, tokens, second, seed).of(steps)
     moved = np.zeros((model.n_layers, model.n_heads), np.float32)
@@ -176,10 +175,11 @@ class StepHooks:
             require_pattern_edits(self.model.info)
         if any(isinstance(step, Fire) for step in steps):
             require_mlps(self.model.info)
-        return [self._hook(step) for step in steps]
+        of_second = self._of_second(steps)
+        return [self._hook(step, of_second) for step in steps]
 
-    def _hook(self, step: Step) -> tuple[str, Hook]:
-        point, change = self._change(step)
+    def _hook(self, step: Step, of_second: Mapping[str, Tensor]) -> tuple[str, Hook]:
+        point, change = self._change(step, of_second)
 
         def edit(activation: Tensor, hook: object) -> Tensor:
             # On a clone: an edit in place would also reach whatever shares this memory.
@@ -189,7 +189,7 @@ class StepHooks:
 
         return point, edit
 
-    def _change(self, step: Step) -> tuple[str, Change]:
+    def _change(self, step: Step, of_second: Mapping[str, Tensor]) -> tuple[str, Change]:
         """The hook point of a step, and what it does there in place."""
         match step:
             case Dial(head, factor):
@@ -213,7 +213,7 @@ class StepHooks:
                     lambda pattern: pattern[:, head.head, dest, src].fill_(weight)
                 )
             case Borrow(head):
-                its = self._of_second(_pattern(head.layer))[:, head.head]
+                its = of_second[_pattern(head.layer)][:, head.head]
                 n = its.shape[-1]
                 return _pattern(head.layer), (
                     lambda pattern: pattern[:, head.head, :n, :n].copy_(its)
@@ -223,11 +223,11 @@ class StepHooks:
                     lambda acts: acts[:, self.span, neuron].fill_(value)
                 )
             case Patch(layer, position):
-                its = self._of_second(_entering(layer))[:, position]
+                its = of_second[_entering(layer)][:, position]
                 return _entering(layer), lambda stream: stream[:, position].copy_(its)
             case Steer(layer, factor):
                 own = recorded(self.model, self.tokens).stream[layer][:, -1]
-                added = factor * (self._of_second(_entering(layer))[:, -1] - own)
+                added = factor * (of_second[_entering(layer)][:, -1] - own)
                 span = slice(max(self.begin, int(self.tokens.has_bos)), self.stop)
                 return _entering(layer), lambda stream: stream[:, span].add_(added[:, None])
 
@@ -242,9 +242,17 @@ class StepHooks:
         ids = np.pad(self.tokens.ids, ((0, 0), (0, self.room)))
         return replace(self.tokens, ids=ids, labels=((*self.tokens.labels[0], *[""] * self.room),))
 
-    def _of_second(self, point: str) -> Tensor:
-        assert self.second is not None  # `require_steps` has seen to it
-        return run_without_logits(self.model, self.second.tensor, [point])[point]
+    def _of_second(self, steps: Sequence[Step]) -> dict[str, Tensor]:
+        """What steps take of the second prompt, from one run of it."""
+        points = {
+            _pattern(step.head.layer) if isinstance(step, Borrow) else _entering(step.layer)
+            for step in steps
+            if isinstance(step, OfSecond)
+        }
+        if not points:
+            return {}
+        assert self.second is not None  # `steps_to_make` has seen to it
+        return run_without_logits(self.model, self.second.tensor, sorted(points))
 
 
 def _z(head: Head) -> str:

@@ -4,10 +4,10 @@ Free of torch, so that a page can read and show a recipe before anything is run.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Literal
+from typing import Literal, get_args
 
 from analysis.errors import AnalysisError
 from analysis.head import Head, require_heads
@@ -218,6 +218,11 @@ class Steer:
 
 
 Step = Dial | Swap | Look | Weigh | Borrow | Fire | Patch | Steer
+# Those that take something of the second prompt.
+OfSecond = Borrow | Patch | Steer
+# Where a recipe acts while more is written: on the prompt, on what is written, or on both.
+Acts = Literal["both", "prompt", "written"]
+ACTS: tuple[Acts, ...] = get_args(Acts)
 # Before a step that is listed and not made.
 _OFF = "off-"
 _BETWEEN = "_"
@@ -260,9 +265,26 @@ def parse_recipe(text: str) -> tuple[Listed, ...]:
     )
 
 
-def recipe_text(steps: Sequence[Listed]) -> str:
+def recipe_text(steps: Iterable[Listed | Step]) -> str:
     """The recipe as a link holds it; `parse_recipe` reads it again."""
-    return _BETWEEN.join(listed.text for listed in steps)
+    return _BETWEEN.join(step.text for step in steps)
+
+
+def steps_to_make(info: ModelInfo, recipe: str, length: int, second: int | None) -> list[Step]:
+    """The steps of a recipe that are switched on, seen to have a place.
+
+    Args:
+        info: The model.
+        recipe: As `parse_recipe` reads it.
+        length: Tokens of the prompt.
+        second: Tokens of the second prompt; None without one.
+
+    Raises:
+        AnalysisError: As `parse_recipe` and `require_steps`.
+    """
+    steps = [listed.step for listed in parse_recipe(recipe) if listed.on]
+    require_steps(info, steps, length, second)
+    return steps
 
 
 def _parsed(part: str) -> Step:
@@ -337,7 +359,7 @@ def require_steps(info: ModelInfo, steps: Sequence[Step], length: int, second: i
                 _require_position(position, length)
             case Steer(layer):
                 _require_layer(info, layer)
-        if isinstance(step, Borrow | Patch | Steer):
+        if isinstance(step, OfSecond):
             _require_second(step, length, second)
 
 
@@ -355,7 +377,7 @@ def _require_position(position: int, length: int) -> None:
         )
 
 
-def _require_second(step: Borrow | Patch | Steer, length: int, second: int | None) -> None:
+def _require_second(step: OfSecond, length: int, second: int | None) -> None:
     if second is None:
         raise AnalysisError(f"“{step.said}” needs a second prompt. Type one.")
     if second != length and not isinstance(step, Steer):

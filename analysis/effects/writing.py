@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -11,18 +10,14 @@ from torch import Tensor
 
 from analysis.arrays import freeze, to_numpy
 from analysis.effects.intervene import StepHooks, first_layer
-from analysis.effects.recipe import Borrow, Look, Patch, Step, Weigh, parse_recipe, require_steps
+from analysis.effects.recipe import Acts, Borrow, Look, Patch, Step, Weigh, steps_to_make
 from analysis.errors import AnalysisError
+from analysis.limits import MAX_TEMPERATURE, MAX_WRITTEN
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import Hook, run
 from analysis.runs.inputs import Tokens, token_texts
 from analysis.runs.suffix import continued, record
 
-# Where a recipe acts: on the prompt, on what is written, or on both.
-Acts = Literal["both", "prompt", "written"]
-ACTS: tuple[Acts, ...] = get_args(Acts)
-MAX_WRITTEN = 200
-MAX_TEMPERATURE = 2.0
 _IN_PROMPT = (Look, Weigh, Borrow, Patch)
 Progress = Callable[[int, int], None]
 
@@ -100,8 +95,7 @@ def write_on(
             f"{tokens.length} tokens and {count} more are beyond the {model.n_ctx} that "
             f"{model.name} takes. Write fewer, or shorten the prompt."
         )
-    steps = [listed.step for listed in parse_recipe(recipe) if listed.on]
-    require_steps(model.info, steps, tokens.length, second.length if second else None)
+    steps = steps_to_make(model.info, recipe, tokens.length, second.length if second else None)
     hooks, first = _acting(model, tokens, steps, second, seed, count, acts)
     drawn = np.random.default_rng([seed, 2]).random(count)
     end = model.tokenizer.eos_token_id

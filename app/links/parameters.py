@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from analysis.definitions import PROFILE, ROLES, SCORES
+from analysis.effects.recipe import ACTS
 from analysis.errors import AnalysisError
 from analysis.heads.corpus.results import ORDERS
 from analysis.limits import (
@@ -12,6 +13,8 @@ from analysis.limits import (
     MAX_CHARACTERS,
     MAX_ROWS,
     MAX_SEED,
+    MAX_TEMPERATURE,
+    MAX_WRITTEN,
     MIN_HALF,
     USUAL_BATCH,
     USUAL_HALF,
@@ -72,7 +75,6 @@ MAX_JOINT = 8  # heads taken together; more bars than these cannot be told apart
 MIN_SAMPLE, MAX_SAMPLE = 10, 200
 MAX_PAIRS = 40
 MAX_IDS = 200
-MAX_NEW = 200  # tokens that are written
 MAX_WORD = 40  # of one token, or of a search
 MAX_KEPT = 300
 MAX_EDGES = 80
@@ -595,21 +597,21 @@ PARAMETERS = (
     Parameter(
         "write",
         0,
-        whole_number(0, MAX_NEW),
+        whole_number(0, MAX_WRITTEN),
         "number of tokens that are written after the prompt",
         ("intervene",),
     ),
     Parameter(
         "temperature",
         0.0,
-        decimal_number(0, 2),
+        decimal_number(0, MAX_TEMPERATURE),
         "temperature: 0 takes the likeliest token, above it tokens are drawn",
         ("intervene",),
     ),
     Parameter(
         "acts",
         "both",
-        choice("both", "prompt", "written"),
+        choice(*ACTS),
         "place where the recipe acts, while more is written",
         ("intervene",),
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from analysis.effects.recipe import recipe_text
 from analysis.head import Head
 from app.links.selection import Selection
 from app.text import display_token
@@ -120,5 +121,5 @@ class Subject:
         if self.name:
             parts.append(self.name)
         if self.steps:
-            parts.append(f"recipe {'_'.join(step.text for step in self.steps)}")
+            parts.append(f"recipe {recipe_text(self.steps)}")
         return " · ".join(parts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import analysis
-from analysis.effects.recipe import Borrow, Patch, Steer
+from analysis.effects.recipe import OfSecond, recipe_text
 from analysis.errors import AnalysisError
 from app.compute.ask import Progress, ask
 from app.compute.calls.inputs import TOKENIZE
@@ -47,7 +47,7 @@ def intervened(subject: Subject, tokens: Tokens) -> Intervened:
         INTERVENE,
         selection.info,
         tokens,
-        _recipe(subject),
+        recipe_text(subject.steps),
         head,
         second=_second(subject),
         answer=subject.answer,
@@ -75,7 +75,7 @@ def written(subject: Subject, tokens: Tokens, progress: Progress) -> Written:
         WRITE_ON,
         selection.info,
         tokens,
-        _recipe(subject),
+        recipe_text(subject.steps),
         count,
         temperature=float(selection["temperature"]),
         seed=selection["seed"],
@@ -85,13 +85,9 @@ def written(subject: Subject, tokens: Tokens, progress: Progress) -> Written:
     )
 
 
-def _recipe(subject: Subject) -> str:
-    return "_".join(step.text for step in subject.steps)
-
-
 def _second(subject: Subject) -> Tokens | None:
     """The tokens of the second prompt, where a step takes something of it."""
     selection = subject.selection
-    if not any(isinstance(step, Borrow | Patch | Steer) for step in subject.steps):
+    if not any(isinstance(step, OfSecond) for step in subject.steps):
         return None
     return ask(TOKENIZE, selection.info, selection["prompt2"], prepend_bos=selection.bos)

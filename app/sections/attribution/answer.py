@@ -13,6 +13,7 @@ from analysis.definitions import ANSWER_ABLATION, ANSWER_SOURCES, ATTRIBUTION, P
 from analysis.errors import AnalysisError
 from app.compute import calls
 from app.figures.arcs import Arc, text_arcs
+from app.figures.patching import restored
 from app.frame.clicks import draw_head_graph, draw_linked_heads
 from app.frame.frame import figure_frame, part
 from app.links.link import whole_link
@@ -186,7 +187,7 @@ def _patched(
     pair = calls.prompt_pair(pairs, clean, corrupt, answer, foil)
     cells = tuple((head.layer, head.head) for head in heads)
     found = calls.activation_patching(pairs, pair, "z", cells)
-    shown = found.effects if found.no_share else found.values
+    shown = restored(found)
     texts = calls.token_labels(view.selection, np.array([[answer], [foil]]))
     named = [f"“{display_token(row[0])}”" for row in texts]
     st.caption(

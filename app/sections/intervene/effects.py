@@ -41,7 +41,7 @@ def draw_effects(bench: Bench) -> None:
     Raises:
         AnalysisError: The recipe has no place in this model or prompt.
     """
-    subject = bench.subject()
+    subject = bench.subject
     found = calls.intervened(subject, bench.tokens)
     _draw_answer(bench, subject, found)
     _draw_losses(bench, subject, found)

@@ -18,6 +18,7 @@ from analysis.effects.recipe import (
     Fire,
     Listed,
     Look,
+    OfSecond,
     Patch,
     Steer,
     Step,
@@ -42,7 +43,6 @@ KINDS = (
     "Take the stream at a token from the second prompt",
     "Move the stream towards the second prompt",
 )
-_OF_SECOND = (Borrow, Patch, Steer)
 
 
 def draw_recipe(bench: Bench) -> None:
@@ -63,7 +63,7 @@ def draw_recipe(bench: Bench) -> None:
         _draw_adder(bench)
     if bench.steps:
         bar.button("Start over", on_click=set_steps, args=((),))
-    if any(isinstance(listed.step, _OF_SECOND) for listed in bench.steps):
+    if any(isinstance(listed.step, OfSecond) for listed in bench.steps):
         st.text_area("Second prompt", height=80, key=widget_key(bench.selection, "prompt2"))
 
 

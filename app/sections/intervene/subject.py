@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from analysis.effects.recipe import Dial, Listed, parse_recipe, recipe_text
@@ -52,6 +53,7 @@ class Bench:
         """The tokens."""
         return tuple(self.tokens.labels[0])
 
+    @cached_property
     def subject(self) -> Subject:
         """What its figures are about.
 

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from analysis.definitions import WRITTEN
-from analysis.limits import MAX_SEED
+from analysis.limits import MAX_SEED, MAX_TEMPERATURE, MAX_WRITTEN
 from app.components.chips import Chip, chips_html
 from app.compute import calls
 from app.frame.export import as_rows
 from app.frame.frame import figure_frame, offer_rows
-from app.links.parameters import MAX_NEW
 from app.links.session import choose, widget_key
 from app.sections.intervene.subject import Bench
 from app.sections.shared.cancel import cancellable
@@ -35,7 +34,7 @@ def draw_writing(bench: Bench) -> None:
         AnalysisError: The recipe has no place in this model or prompt, or it is too much work.
     """
     selection = bench.selection
-    subject = bench.subject()
+    subject = bench.subject
     with figure_frame(
         subject,
         "What it writes",
@@ -48,7 +47,7 @@ def draw_writing(bench: Bench) -> None:
         bar.number_input(
             "Temperature",
             0.0,
-            2.0,
+            MAX_TEMPERATURE,
             step=0.1,
             key=widget_key(selection, "temperature"),
             help="0 takes the likeliest token each time; above it tokens are drawn with the seed.",
@@ -67,7 +66,7 @@ def draw_writing(bench: Bench) -> None:
             width=220,
         )
         count = selection["write"]
-        more = min(max(2 * count, USUAL), MAX_NEW)
+        more = min(max(2 * count, USUAL), MAX_WRITTEN)
         bar.button(
             f"Write {more} tokens", on_click=choose, kwargs={"write": more}, key="write more"
         )
