@@ -60,6 +60,14 @@ def steps(recipe: str) -> list[Step]:
     ]
 
 
+def follow(recipe: str, folder: Path) -> Path:
+    """A copy of the repository in which a recipe has been followed."""
+    copy_repository(folder)
+    for step in steps(recipe):
+        step.follow(folder)
+    return folder
+
+
 def commands(recipe: str) -> Iterator[str]:
     """What a recipe says to run, as it stands there."""
     for block in _COMMANDS.findall(_section(recipe)):
@@ -102,3 +110,11 @@ def run(folder: Path, *arguments: str) -> str:
 def python(folder: Path, *arguments: str) -> str:
     """The same for Python."""
     return run(folder, sys.executable, *arguments)
+
+
+def script(folder: Path, code: str) -> str:
+    """The same for lines of Python, which end whatever the app still does in the background.
+
+    A thread that torch is busy in when the interpreter ends would abort the process.
+    """
+    return python(folder, "-c", f"{code}\nimport os, sys\nsys.stdout.flush()\nos._exit(0)\n")

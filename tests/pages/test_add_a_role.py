@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.recipes import copy_repository, python, run, run_tests, steps
+from tests.recipes import follow, run, run_tests, script, steps
 
 RECIPE = "Add a role"
 BIN = Path(sys.executable).parent
@@ -14,11 +14,7 @@ BIN = Path(sys.executable).parent
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The repository with the example of the recipe in it."""
-    folder = tmp_path_factory.mktemp("copy")
-    copy_repository(folder)
-    for step in steps(RECIPE):
-        step.follow(folder)
-    return folder
+    return follow(RECIPE, tmp_path_factory.mktemp("copy"))
 
 
 def test_the_recipe_is_one_new_file(copy: Path) -> None:
@@ -34,7 +30,7 @@ def test_the_tests_that_the_recipe_names_pass(copy: Path) -> None:
 
 
 def test_the_new_role_is_screened_and_judged(copy: Path) -> None:
-    python(copy, "-c", PAGES)
+    script(copy, PAGES)
 
 
 PAGES = """

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.recipes import copy_repository, python, run_tests, steps
+from tests.recipes import follow, python, run_tests, script, steps
 
 RECIPE = "Add a score"
 
@@ -12,11 +12,7 @@ RECIPE = "Add a score"
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The repository with the example of the recipe in it."""
-    folder = tmp_path_factory.mktemp("copy")
-    copy_repository(folder)
-    for step in steps(RECIPE):
-        step.follow(folder)
-    return folder
+    return follow(RECIPE, tmp_path_factory.mktemp("copy"))
 
 
 def test_the_recipe_touches_two_files() -> None:
@@ -33,7 +29,7 @@ def test_the_tests_of_the_new_score_pass(copy: Path) -> None:
 
 def test_the_new_score_is_on_every_page(copy: Path) -> None:
     """In one process: libraries are imported once."""
-    python(copy, "-c", PAGES)
+    script(copy, PAGES)
 
 
 PAGES = """

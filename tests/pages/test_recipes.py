@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.recipes import commands, copy_repository, python, run, run_tests, steps
+from tests.recipes import commands, copy_repository, run, run_tests, script, steps
 
 PAGE, FIGURE, PARAMETER = "Add a page", "Add a figure", "Add a parameter to links"
 IN_ORDER = (PAGE, FIGURE, PARAMETER)  # each goes on with the example of the one before
@@ -46,7 +46,7 @@ def test_the_tests_that_a_recipe_names_pass(followed) -> None:  # noqa: ANN001
 
 def test_what_a_recipe_promises_is_on_the_page(followed) -> None:  # noqa: ANN001
     recipe, folder = followed
-    python(folder, "-c", BEGIN + SHOWN[recipe])
+    script(folder, BEGIN + SHOWN[recipe])
 
 
 BEGIN = """
