@@ -10,20 +10,22 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from analysis.arrays import freeze, to_numpy
-from analysis.effects.recipe import (
+from analysis.effects.recipe import steps_to_make
+from analysis.effects.replacements import reference_z
+from analysis.effects.steps import (
+    OF_PROMPT,
     Borrow,
     Dial,
     Fire,
     Look,
     OfSecond,
     Patch,
+    Push,
     Steer,
     Step,
     Swap,
     Weigh,
-    steps_to_make,
 )
-from analysis.effects.replacements import reference_z
 from analysis.errors import AnalysisError
 from analysis.head import Head, require_heads
 from analysis.models.capabilities import require_mlps, require_pattern_edits
@@ -153,12 +155,13 @@ def intervene(
     )
 
 
-@dataclass(frozen=True)
+@dataclass
 class StepHooks:
     """Makes hooks of steps, for one prompt and what is written behind it.
 
     What names positions is of the prompt. `room` is how many tokens may follow it. Steps that name
-    no position act from `begin` to before `stop`.
+    no position act from `begin` to before `stop`. `at` is the position of the first token that is
+    run, and may be set anew before each run: those before it are known by their keys and values.
     """
 
     model: HeadModel
@@ -168,6 +171,7 @@ class StepHooks:
     room: int = 0
     begin: int = 0
     stop: int | None = None
+    at: int = 0
 
     def of(self, steps: Sequence[Step]) -> list[tuple[str, Hook]]:
         """One hook for each step, in their order."""
@@ -181,7 +185,9 @@ class StepHooks:
     def _hook(self, step: Step, of_second: Mapping[str, Tensor]) -> tuple[str, Hook]:
         point, change = self._change(step, of_second)
 
-        def edit(activation: Tensor, hook: object) -> Tensor:
+        def edit(activation: Tensor, hook: object) -> Tensor | None:
+            if self.at and isinstance(step, OF_PROMPT):
+                return None  # what it changes has been run
             # On a clone: an edit in place would also reach whatever shares this memory.
             edited = activation.clone()
             change(edited)
@@ -199,8 +205,13 @@ class StepHooks:
                 assert other is not None  # one sequence has no others to be set against
                 its_z = other[:, head.head]
                 return _z(head), lambda z: z[:, self.span, head.head].copy_(
-                    its_z[: z.shape[1]][self.span]
+                    its_z[self.at :][: z.shape[1]][self.span]
                 )
+            case Push(head, src, factor):
+                values = self._values(head.layer)[0, src]
+                # Of the head's group, where several heads share their values.
+                added_z = factor * values[head.head * len(values) // self.model.n_heads]
+                return _z(head), lambda z: z[:, self._behind_bos, head.head].add_(added_z)
             case Look(head, dest, src):
 
                 def look(pattern: Tensor) -> None:
@@ -228,13 +239,28 @@ class StepHooks:
             case Steer(layer, factor):
                 own = recorded(self.model, self.tokens).stream[layer][:, -1]
                 added = factor * (of_second[_entering(layer)][:, -1] - own)
-                span = slice(max(self.begin, int(self.tokens.has_bos)), self.stop)
-                return _entering(layer), lambda stream: stream[:, span].add_(added[:, None])
+                return _entering(layer), (
+                    lambda stream: stream[:, self._behind_bos].add_(added[:, None])
+                )
 
     @property
     def span(self) -> slice:
-        """Where steps act that name no position."""
-        return slice(self.begin, self.stop)
+        """Where steps act that name no position, in what is run."""
+        return self._from(self.begin)
+
+    @property
+    def _behind_bos(self) -> slice:
+        """The same for what is added, which BOS is spared."""
+        return self._from(max(self.begin, int(self.tokens.has_bos)))
+
+    def _from(self, begin: int) -> slice:
+        stop = None if self.stop is None else max(self.stop - self.at, 0)
+        return slice(max(begin - self.at, 0), stop)
+
+    def _values(self, layer: int) -> Float[Tensor, "batch pos kv_head d_head"]:
+        """What a layer moves from each position of the prompt, in the run as it is."""
+        point = f"blocks.{layer}.attn.hook_v"
+        return run_without_logits(self.model, self.tokens.tensor, [point])[point]
 
     @property
     def _longest(self) -> Tokens:
@@ -269,7 +295,7 @@ def _entering(layer: int) -> str:
 
 def first_layer(step: Step) -> int:
     """The first layer that a step changes."""
-    return step.head.layer if isinstance(step, Dial | Swap | Look | Weigh | Borrow) else step.layer
+    return step.layer if isinstance(step, Fire | Patch | Steer) else step.head.layer
 
 
 def recorded(model: HeadModel, tokens: Tokens) -> Recording:

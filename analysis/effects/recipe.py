@@ -9,217 +9,28 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal, get_args
 
+from analysis.effects.steps import (
+    LEAST_DIAL,
+    MOST_ADDED,
+    MOST_DIAL,
+    MOST_FIRED,
+    Borrow,
+    Dial,
+    Fire,
+    Look,
+    OfSecond,
+    Patch,
+    Push,
+    Steer,
+    Step,
+    Swap,
+    Weigh,
+)
 from analysis.errors import AnalysisError
 from analysis.head import Head, require_heads
 from analysis.models.info import ModelInfo
 
 MAX_STEPS = 20
-LEAST_DIAL, MOST_DIAL = -1.0, 2.0
-MOST_ADDED = 10.0  # times a direction
-MOST_FIRED = 100.0  # of a neuron
-
-
-@dataclass(frozen=True, slots=True)
-class Dial:
-    """z of a head times a factor: 1 leaves it, 0 is zero ablation, -1 turns it round."""
-
-    head: Head
-    factor: float
-
-    @property
-    def text(self) -> str:
-        """As a recipe holds it."""
-        return f"{self.head.label}x{self.factor:g}"
-
-    @property
-    def listed(self) -> tuple[object, ...]:
-        """As code holds it."""
-        return ("dial", self.head.layer, self.head.head, self.factor)
-
-    @property
-    def said(self) -> str:
-        """What it does, in words."""
-        return f"output of {self.head.label} times {self.factor:g}"
-
-
-@dataclass(frozen=True, slots=True)
-class Swap:
-    """z of a head replaced, as `analysis.effects.replacements` replaces it."""
-
-    head: Head
-    method: Literal["mean", "resample"]
-
-    @property
-    def text(self) -> str:
-        """As a recipe holds it."""
-        return f"{self.head.label}-{self.method}"
-
-    @property
-    def listed(self) -> tuple[object, ...]:
-        """As code holds it."""
-        return ("swap", self.head.layer, self.head.head, self.method)
-
-    @property
-    def said(self) -> str:
-        """What it does, in words."""
-        what = "its mean over" if self.method == "mean" else "that on one of the stretches of"
-        return f"output of {self.head.label} replaced by {what} the reference text"
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """A head looks from one destination at one source alone."""
-
-    head: Head
-    dest: int
-    src: int
-
-    @property
-    def text(self) -> str:
-        """As a recipe holds it."""
-        return f"{self.head.label}q{self.dest}k{self.src}"
-
-    @property
-    def listed(self) -> tuple[object, ...]:
-        """As code holds it."""
-        return ("look", self.head.layer, self.head.head, self.dest, self.src)
-
-    @property
-    def said(self) -> str:
-        """What it does, in words."""
-        return f"{self.head.label} looks from position {self.dest} only at position {self.src}"
-
-
-@dataclass(frozen=True, slots=True)
-class Weigh:
-    """One cell of a head's pattern set to a weight; the row is not made to sum to 1 again."""
-
-    head: Head
-    dest: int
-    src: int
-    weight: float
-
-    @property
-    def text(self) -> str:
-        """As a recipe holds it."""
-        return f"{self.head.label}q{self.dest}k{self.src}x{self.weight:g}"
-
-    @property
-    def listed(self) -> tuple[object, ...]:
-        """As code holds it."""
-        return ("weigh", self.head.layer, self.head.head, self.dest, self.src, self.weight)
-
-    @property
-    def said(self) -> str:
-        """What it does, in words."""
-        where = f"{self.head.label} from position {self.dest} to position {self.src}"
-        return f"attention of {where} set to {self.weight:g}"
-
-
-@dataclass(frozen=True, slots=True)
-class Borrow:
-    """A head attends as it does on the second prompt."""
-
-    head: Head
-
-    @property
-    def text(self) -> str:
-        """As a recipe holds it."""
-        return f"{self.head.label}-borrow"
-
-    @property
-    def listed(self) -> tuple[object, ...]:
-        """As code holds it."""
-        return ("borrow", self.head.layer, self.head.head)
-
-    @property
-    def said(self) -> str:
-        """What it does, in words."""
-        return f"{self.head.label} attends as on the second prompt"
-
-
-@dataclass(frozen=True, slots=True)
-class Fire:
-    """A neuron is set to a value at every position."""
-
-    layer: int
-    neuron: int
-    value: float
-
-    @property
-    def text(self) -> str:
-        """As a recipe holds it."""
-        return f"L{self.layer}N{self.neuron}x{self.value:g}"
-
-    @property
-    def listed(self) -> tuple[object, ...]:
-        """As code holds it."""
-        return ("fire", self.layer, self.neuron, self.value)
-
-    @property
-    def said(self) -> str:
-        """What it does, in words."""
-        return f"neuron L{self.layer}N{self.neuron} set to {self.value:g} everywhere"
-
-
-@dataclass(frozen=True, slots=True)
-class Patch:
-    """What enters a layer at a position is taken from the second prompt."""
-
-    layer: int
-    position: int
-
-    @property
-    def text(self) -> str:
-        """As a recipe holds it."""
-        return f"R{self.layer}p{self.position}"
-
-    @property
-    def listed(self) -> tuple[object, ...]:
-        """As code holds it."""
-        return ("patch", self.layer, self.position)
-
-    @property
-    def said(self) -> str:
-        """What it does, in words."""
-        return (
-            f"stream into layer {self.layer} at position {self.position} taken from the second "
-            "prompt"
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Steer:
-    """The difference of two prompts is added to what enters a layer.
-
-    It is that of the last positions, second less first, and is added at every position behind BOS.
-    """
-
-    layer: int
-    factor: float
-
-    @property
-    def text(self) -> str:
-        """As a recipe holds it."""
-        return f"R{self.layer}x{self.factor:g}"
-
-    @property
-    def listed(self) -> tuple[object, ...]:
-        """As code holds it."""
-        return ("steer", self.layer, self.factor)
-
-    @property
-    def said(self) -> str:
-        """What it does, in words."""
-        return (
-            f"stream into layer {self.layer} moved by {self.factor:g} times second prompt less "
-            "first"
-        )
-
-
-Step = Dial | Swap | Look | Weigh | Borrow | Fire | Patch | Steer
-# Those that take something of the second prompt.
-OfSecond = Borrow | Patch | Steer
 # Where a recipe acts while more is written: on the prompt, on what is written, or on both.
 Acts = Literal["both", "prompt", "written"]
 ACTS: tuple[Acts, ...] = get_args(Acts)
@@ -246,7 +57,8 @@ class Listed:
 def parse_recipe(text: str) -> tuple[Listed, ...]:
     """The steps of a recipe, in order.
 
-    `L1H4x0.5` dials a head, `L1H4-mean` and `L1H4-resample` swap its output, `L1H4q5k2` makes it
+    `L1H4x0.5` dials a head, `L1H4-mean` and `L1H4-resample` swap its output, `L1H4v2x0.8` adds
+    what it writes from position 2, `L1H4q5k2` makes it
     look from position 5 at position 2 alone, `L1H4q5k2x0.3` sets one cell, `L1H4-borrow` takes its
     pattern of the second prompt, `L2N130x4` sets a neuron, `R3p5` patches the stream into layer 3
     at position 5, `R3x0.8` steers it. `off-` before a step leaves it out; `_` stands between steps.
@@ -297,6 +109,9 @@ def _parsed(part: str) -> Step:
         if found[3] == "borrow":
             return Borrow(of)
         return Swap(of, "mean" if found[3] == "mean" else "resample")
+    if found := re.fullmatch(rf"{head}v{_INDEX}x{_NUMBER}", part, re.ASCII):
+        factor = _within(found[4], -MOST_ADDED, MOST_ADDED, "What a head writes is added")
+        return Push(Head(int(found[1]), int(found[2])), int(found[3]), factor)
     if found := re.fullmatch(rf"{head}q{_INDEX}k{_INDEX}(?:x{_NUMBER})?", part, re.ASCII):
         of, dest, src = Head(int(found[1]), int(found[2])), int(found[3]), int(found[4])
         if found[5] is None:
@@ -340,6 +155,9 @@ def require_steps(info: ModelInfo, steps: Sequence[Step], length: int, second: i
         match step:
             case Dial(head) | Swap(head) | Borrow(head):
                 require_heads(info, head)
+            case Push(head, src):
+                require_heads(info, head)
+                _require_position(src, length)
             case Look(head, dest, src) | Weigh(head, dest, src):
                 require_heads(info, head)
                 _require_position(max(dest, src), length)
@@ -400,9 +218,9 @@ def clashes(steps: Sequence[Step]) -> Iterator[tuple[Step, Step]]:
 
 def _clash(first: Step, second: Step) -> bool:
     match first, second:
-        case (Dial(), Dial()) | (Steer(), Steer()) | (Patch(), Patch()):
+        case (Dial(), Dial()) | (Push(), Push()) | (Steer(), Steer()) | (Patch(), Patch()):
             return False
-        case (Dial(a) | Swap(a), Dial(b) | Swap(b)):
+        case (Dial(a) | Swap(a) | Push(a), Dial(b) | Swap(b) | Push(b)):
             return a == b
         case (Borrow(a), Look(b) | Weigh(b)) | (Look(a) | Weigh(a), Borrow(b)):
             return a == b

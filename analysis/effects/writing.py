@@ -9,16 +9,16 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from analysis.arrays import freeze, to_numpy
-from analysis.effects.intervene import StepHooks, first_layer
-from analysis.effects.recipe import Acts, Borrow, Look, Patch, Step, Weigh, steps_to_make
+from analysis.effects.intervene import StepHooks
+from analysis.effects.recipe import Acts, steps_to_make
+from analysis.effects.steps import OF_PROMPT
 from analysis.errors import AnalysisError
 from analysis.limits import MAX_TEMPERATURE, MAX_WRITTEN
 from analysis.models.loading import HeadModel
-from analysis.runs.forward import Hook, run
+from analysis.runs.forward import Hook
 from analysis.runs.inputs import Tokens, token_texts
-from analysis.runs.suffix import continued, record
+from analysis.runs.onward import Onward
 
-_IN_PROMPT = (Look, Weigh, Borrow, Patch)
 Progress = Callable[[int, int], None]
 
 
@@ -38,6 +38,11 @@ class Written:
 
     def __post_init__(self) -> None:
         freeze(self, "clean", "edited", "probs")
+
+    @property
+    def count(self) -> int:
+        """Tokens of the longer one: how many have to be asked for to have both."""
+        return max(len(self.clean), len(self.edited))
 
     @property
     def differs_at(self) -> int | None:
@@ -60,6 +65,7 @@ def write_on(
     acts: Acts = "both",
     second: Tokens | None = None,
     progress: Progress | None = None,
+    told: Callable[[Written], None] | None = None,
 ) -> Written:
     """Let a model write on, without and with a recipe.
 
@@ -67,7 +73,7 @@ def write_on(
     the one in whose share of softmax(logits / temperature), tokens in the order of their ids, falls
     the i-th number that `seed` draws: the same number for both continuations, so that they differ
     only where the recipe changes what is likely. A continuation ends early at the end-of-text
-    token. Every token is written by a whole forward pass, so no number depends on a cache.
+    token. The first tokens are the same however many are asked for.
 
     Args:
         model: The model.
@@ -79,6 +85,7 @@ def write_on(
         acts: Where the recipe acts. Steps that name positions or take a pattern are of the prompt.
         second: The second prompt, for steps that take something of it.
         progress: Told how many tokens of how many are written; may raise to end it.
+        told: Told just before what is written by then.
 
     Raises:
         AnalysisError: As `analysis.effects.intervene.intervene`; a count or temperature out of
@@ -96,61 +103,89 @@ def write_on(
             f"{model.name} takes. Write fewer, or shorten the prompt."
         )
     steps = steps_to_make(model.info, recipe, tokens.length, second.length if second else None)
-    hooks, first = _acting(model, tokens, steps, second, seed, count, acts)
+    acting = [step for step in steps if acts != "written" or not isinstance(step, OF_PROMPT)]
+    made = StepHooks(
+        model,
+        tokens,
+        second,
+        seed,
+        # Of any continuation, so that what resamples is the same in a shorter one.
+        room=min(MAX_WRITTEN, model.n_ctx - tokens.length),
+        begin=tokens.length if acts == "written" else 0,
+        stop=tokens.length if acts == "prompt" else None,
+    )
+    writer = _Writer(model, tokens, made, made.of(acting), temperature)
     drawn = np.random.default_rng([seed, 2]).random(count)
-    end = model.tokenizer.eos_token_id
-    clean = edited = tokens.tensor
-    probs: list[tuple[float, float]] = []
     for index in range(count):
-        # Until they differ, the run as it is serves both.
-        together = clean.shape == edited.shape and torch.equal(clean, edited)
-        if int(edited[0, -1]) != end or not index:
-            before, after = _both(model, edited, hooks, first)
-            chosen = _next(after, temperature, drawn[index])
-            probs.append((float(before.softmax(-1)[chosen]), float(after.softmax(-1)[chosen])))
-            edited = torch.cat([edited, torch.tensor([[chosen]])], 1)
-        if int(clean[0, -1]) != end or not index:
-            as_it_is = before if together else run(model, clean)[0][0, -1]
-            chosen = _next(as_it_is, temperature, drawn[index])
-            clean = torch.cat([clean, torch.tensor([[chosen]])], 1)
+        writer.write(drawn[index])
+        if told is not None:
+            told(writer.written)
         if progress is not None:
             progress(index + 1, count)
-    new = [to_numpy(ids[0, tokens.length :]) for ids in (clean, edited)]
-    return Written(
-        clean=new[0],
-        edited=new[1],
-        clean_labels=token_texts(model.tokenizer, new[0].tolist()),
-        edited_labels=token_texts(model.tokenizer, new[1].tolist()),
-        probs=np.array(probs).T,
-    )
+    return writer.written
 
 
-def _acting(
-    model: HeadModel,
-    tokens: Tokens,
-    steps: Sequence[Step],
-    second: Tokens | None,
-    seed: int,
-    room: int,
-    acts: Acts,
-) -> tuple[list[tuple[str, Hook]], int]:
-    """The hooks of the steps that act, and the first layer that they change."""
-    begin = tokens.length if acts == "written" else 0
-    stop = tokens.length if acts == "prompt" else None
-    acting = [step for step in steps if acts != "written" or not isinstance(step, _IN_PROMPT)]
-    hooks = StepHooks(model, tokens, second, seed, room, begin, stop).of(acting)
-    return hooks, min((first_layer(step) for step in acting), default=model.n_layers)
+class _Writer:
+    """Both continuations as they grow."""
+
+    def __init__(
+        self,
+        model: HeadModel,
+        tokens: Tokens,
+        made: StepHooks,
+        hooks: Sequence[tuple[str, Hook]],
+        temperature: float,
+    ):
+        self._model, self._tokens, self._temperature = model, tokens, temperature
+        self._made, self._hooks = made, hooks
+        self._clean = self._edited = tokens.tensor
+        # The first text as it is; the second with the recipe, and as it is.
+        self._alone, self._with, self._without = (Onward(model) for _ in range(3))
+        self._probs: list[tuple[float, float]] = []
+
+    def write(self, drawn: float) -> None:
+        """One more token of either text that has not ended."""
+        # Until they differ, the run as it is serves both.
+        together = torch.equal(self._clean, self._edited)
+        before: Tensor | None = None
+        if self._goes_on(self._edited):
+            before = after = self._without.last_logits(self._edited)
+            if self._hooks:
+                self._made.at = self._with.at
+                after = self._with.last_logits(self._edited, self._hooks)
+            chosen = _next(after, self._temperature, drawn)
+            self._probs.append(
+                (float(before.softmax(-1)[chosen]), float(after.softmax(-1)[chosen]))
+            )
+            edited = _longer(self._edited, chosen)
+        else:
+            edited = self._edited
+        if self._goes_on(self._clean):
+            if not together or before is None:
+                before = self._alone.last_logits(self._clean)
+            self._clean = _longer(self._clean, _next(before, self._temperature, drawn))
+        self._edited = edited
+
+    def _goes_on(self, ids: Int[Tensor, "1 pos"]) -> bool:
+        return ids.shape[1] == self._tokens.length or (
+            int(ids[0, -1]) != self._model.tokenizer.eos_token_id
+        )
+
+    @property
+    def written(self) -> Written:
+        """What is written by now."""
+        new = [to_numpy(ids[0, self._tokens.length :]) for ids in (self._clean, self._edited)]
+        return Written(
+            clean=new[0],
+            edited=new[1],
+            clean_labels=token_texts(self._model.tokenizer, new[0].tolist()),
+            edited_labels=token_texts(self._model.tokenizer, new[1].tolist()),
+            probs=np.array(self._probs).T,
+        )
 
 
-def _both(
-    model: HeadModel, ids: Int[Tensor, "1 pos"], hooks: Sequence[tuple[str, Hook]], first: int
-) -> tuple[Float[Tensor, " d_vocab"], Float[Tensor, " d_vocab"]]:
-    """The next token's logits, without and with hooks."""
-    recording = record(model, ids)
-    before = recording.logits[0, -1]
-    if not hooks:
-        return before, before
-    return before, continued(model, recording, first, hooks)[0, -1]
+def _longer(ids: Int[Tensor, "1 pos"], chosen: int) -> Int[Tensor, "1 longer"]:
+    return torch.cat([ids, torch.tensor([[chosen]])], 1)
 
 
 def _next(logits: Float[Tensor, " d_vocab"], temperature: float, drawn: float) -> int:

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from transformers import Cache
 
 from analysis.errors import AnalysisError
 from analysis.head import Head
@@ -26,6 +28,7 @@ def run(
     hooks: Sequence[tuple[str, Hook]] = (),
     around: AbstractContextManager[object] | None = None,
     positions: Int[Tensor, " entry"] | None = None,
+    keys: Cache | None = None,
 ) -> tuple[Float[Tensor, "batch entry d_vocab"], dict[str, Tensor]]:
     """One forward pass under the model's lock.
 
@@ -38,6 +41,7 @@ def run(
         around: Entered once the lock is held, left before it is given back.
         positions: Those whose logits are wanted; of a large vocabulary all take far more than the
             rest of a run.
+        keys: Keys and values of all tokens before `ids`, to which those of `ids` are added.
 
     Returns:
         Logits, and the captured activations by name. The tensors are this caller's own.
@@ -48,11 +52,13 @@ def run(
     """
     _require_fitting(model, ids)
     kept: dict[str, Tensor] = {}
+    onward: dict[str, Any] = {} if keys is None else {"past_key_values": keys, "use_cache": True}
     with model.lock, torch.inference_mode(), around or nullcontext():
         logits = model.bridge.run_with_hooks(
             ids.to(model.bridge.cfg.device),
             return_type="logits",
             fwd_hooks=[*hooks, *_captures(capture, kept), *_only(positions)],
+            **onward,
         )
     # A NaN makes every sum one; whatever is made of such logits would be no number either.
     if not torch.isfinite(logits.sum()) and not torch.isfinite(logits).all():

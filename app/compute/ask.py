@@ -26,6 +26,8 @@ R = TypeVar("R")
 Progress = Callable[[int, int], None]
 # Tokens of a set that are run at once, as `analysis.sets.metrics.parts` has it.
 PART_TOKENS = 2048
+# Options by which a computation tells what it does: they say nothing about its answer.
+WATCHING = ("progress", "told")
 # Part of every key: raise it when a definition in `analysis` changes what a number means.
 DEFINITION_VERSION = 2
 
@@ -34,7 +36,7 @@ def ask(question: Question[P, R], info: ModelInfo, *arguments: P.args, **options
     """The answer of a model: what is remembered costs nothing; what is not is counted and awaited.
 
     Meanwhile the visitor is told what is done, unless the computation shows its own `progress`,
-    which says nothing about the answer and is no part of what is remembered.
+    which says nothing about the answer, as all of `WATCHING`, and is no part of what is remembered.
     """
     server, asked = current_server(), _asked(*arguments, **options)
     who, key = server.visitor(), key_of(question.name, info, asked)
@@ -88,6 +90,13 @@ def known_by(key: Hashable, info: ModelInfo) -> Any:
     return found
 
 
+def remember_answer(
+    question: Question[P, R], value: R, info: ModelInfo, *arguments: P.args, **options: P.kwargs
+) -> None:
+    """Keep what has been found on the way as the answer to a question of its own."""
+    current_server().results.put(key_of(question.name, info, _asked(*arguments, **options)), value)
+
+
 def remember(key: Hashable, value: Any) -> None:
     """Keep what has been worked out in the background, as if it had been asked for."""
     server = current_server()
@@ -115,8 +124,8 @@ def _giving_way(turn: Turn, progress: Any) -> Progress:
 
 def _asked(*arguments: Any, **options: Any) -> tuple[Any, ...]:
     """All of a request that can change its answer."""
-    options.pop("progress", None)
-    return (*arguments, *sorted(options.items()))
+    known = {name: value for name, value in options.items() if name not in WATCHING}
+    return (*arguments, *sorted(known.items()))
 
 
 def _doing(info: ModelInfo, asked: tuple[Any, ...]) -> str:

@@ -81,11 +81,20 @@ class SharedCache:
             raise
         with self._lock:
             del self._in_flight[key]
-            # A value above the bound is returned and not kept.
-            if size <= self._values.maxsize:
-                self._values[key] = value, size
+            self._keep(key, value, size)
         mine.set_result(value)
         return value
+
+    def put(self, key: Hashable, value: Any) -> None:
+        """Remember what was found in another way, without waiting for who may compute it."""
+        size = self._size_of(value)
+        with self._lock:
+            self._keep(key, value, size)
+
+    def _keep(self, key: Hashable, value: Any, size: int) -> None:
+        # A value above the bound is not kept.
+        if size <= self._values.maxsize:
+            self._values[key] = value, size
 
     def look(self, key: Hashable) -> Any:
         """What is remembered of `key`, without waiting for anybody; None where nothing is."""

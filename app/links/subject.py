@@ -11,7 +11,7 @@ from app.links.selection import Selection
 from app.text import display_token
 
 if TYPE_CHECKING:
-    from analysis.effects.recipe import Step
+    from analysis.effects.steps import Step
     from analysis.sets.fitted import FittedSet
 
 # Heads that a name lists; more are counted.

@@ -8,20 +8,8 @@ import torch
 
 from analysis.effects.ablation import ablate_head
 from analysis.effects.intervene import intervene
-from analysis.effects.recipe import (
-    Borrow,
-    Dial,
-    Fire,
-    Listed,
-    Look,
-    Patch,
-    Steer,
-    Swap,
-    Weigh,
-    clashes,
-    parse_recipe,
-    recipe_text,
-)
+from analysis.effects.recipe import Listed, clashes, parse_recipe, recipe_text
+from analysis.effects.steps import Borrow, Dial, Fire, Look, Patch, Push, Steer, Swap, Weigh
 from analysis.errors import AnalysisError
 from analysis.head import Head
 from analysis.runs.forward import run
@@ -184,14 +172,26 @@ def test_what_is_taken_of_a_second_prompt_is_a_patch(architecture):
         assert np.abs(expected - found.log_probs[0]).max() > 1e-4
 
 
+@pytest.mark.parametrize("architecture", ["native", "gpt2", "llama", "gemma2"])
+def test_a_head_pushed_at_one_source_alone_looks_there_alone(architecture):
+    model = tiny(architecture)
+    top = Head(model.n_layers - 1, 2)  # nothing later mixes positions
+    looking = "_".join(f"{top.label}q{dest}k1" for dest in range(1, 6))
+    looked = tried(model, looking)
+    pushed = tried(model, f"{top.label}x0_{top.label}v1x1")
+    np.testing.assert_allclose(pushed.log_probs[1][1:], looked.log_probs[1][1:], atol=2e-5)
+    assert np.abs(pushed.log_probs[1] - pushed.log_probs[0]).max() > 1e-4
+
+
 def test_steering_leaves_bos_alone(attention_only):
     tokens = some_tokens(FIRST)
     behind = type(tokens)(tokens.ids, tokens.labels, None, has_bos=True)
     second = some_tokens(SECOND)
-    everywhere = intervene(attention_only, tokens, "R1x2", HEAD, second=second)
-    found = intervene(attention_only, behind, "R1x2", HEAD, second=second)
-    assert found.log_probs[1][0] == found.log_probs[0][0]
-    assert everywhere.log_probs[1][0] != everywhere.log_probs[0][0]
+    for recipe in ("R1x2", "L1H2v3x2"):
+        everywhere = intervene(attention_only, tokens, recipe, HEAD, second=second)
+        found = intervene(attention_only, behind, recipe, HEAD, second=second)
+        assert found.log_probs[1][0] == found.log_probs[0][0]
+        assert everywhere.log_probs[1][0] != everywhere.log_probs[0][0]
 
 
 def test_a_neuron_is_set_at_every_position():
@@ -249,8 +249,8 @@ def test_what_is_said_of_both_runs(attention_only):
 
 def test_the_order_counts_where_it_is_said_to_and_nowhere_else(attention_only):
     second = some_tokens(SECOND)
-    steps = ["L0H1x0.5", "L0H1x-1", "L0H1-mean", "L1H2q3k1", "L1H2q3k1x0.5", "L1H2q3k2x0.7"]
-    steps += ["L1H2-borrow", "R1p3", "R1x0.5", "R1x-2", "R0p2"]
+    steps = ["L0H1x0.5", "L0H1x-1", "L0H1-mean", "L0H1v2x3", "L1H2q3k1", "L1H2q3k1x0.5"]
+    steps += ["L1H2q3k2x0.7", "L1H2-borrow", "R1p3", "R1x0.5", "R1x-2", "R0p2"]
     for i, one in enumerate(steps):
         for other in steps[i + 1 :]:
             there, back = (
@@ -268,6 +268,7 @@ def test_a_recipe_reads_back_as_it_was_written():
         Listed(Dial(Head(1, 4), -1.0), on=False),
         Listed(Swap(Head(0, 3), "mean")),
         Listed(Swap(Head(0, 3), "resample")),
+        Listed(Push(Head(0, 3), 2, -0.5)),
         Listed(Look(HEAD, 5, 2)),
         Listed(Weigh(HEAD, 5, 2, 0.25)),
         Listed(Borrow(HEAD)),
@@ -278,8 +279,8 @@ def test_a_recipe_reads_back_as_it_was_written():
     text = recipe_text(steps)
     assert parse_recipe(text) == steps
     assert text == (
-        "L1H4x0.5_off-L1H4x-1_L0H3-mean_L0H3-resample_L1H2q5k2_L1H2q5k2x0.25_L1H2-borrow_"
-        "L2N130x4_R3p5_R3x0.8"
+        "L1H4x0.5_off-L1H4x-1_L0H3-mean_L0H3-resample_L0H3v2x-0.5_L1H2q5k2_L1H2q5k2x0.25_"
+        "L1H2-borrow_L2N130x4_R3p5_R3x0.8"
     )
 
 
@@ -295,6 +296,8 @@ def test_a_recipe_reads_back_as_it_was_written():
         ("L1H2q1k3", "cannot look from position 1 ahead to 3"),
         ("L1H2q9k3", "has positions 0 to 5"),
         ("R0p9", "has positions 0 to 5"),
+        ("L1H2v6x1", "has positions 0 to 5"),
+        ("L1H2v2x11", "What a head writes is added to -10 … 10"),
         ("R7x1", "Layer 7 was asked for"),
         ("R0p3", "needs a second prompt. Type one"),
         ("L0N3x1", "Neuron 3 was asked for"),

@@ -6,7 +6,9 @@ import torch
 
 from analysis.effects.writing import write_on
 from analysis.errors import AnalysisError
+from analysis.runs import onward
 from analysis.runs.forward import run
+from analysis.runs.onward import keeps_keys
 from tests.architectures import plain, tiny
 from tests.unit.test_patching import some_tokens
 
@@ -99,6 +101,49 @@ def test_what_is_drawn_is_as_likely_as_the_model_says(attention_only):
     assert 0.1 < float(shares[likely]) < 0.95
     share = np.mean([token == likely for token in first])
     assert share == pytest.approx(float(shares[likely]), abs=4 * (0.25 / 300) ** 0.5)
+
+
+SECOND = [[1, 9, 8, 77, 9, 5]]
+STEPS = {
+    "all": "L0H1x-1_L1H2v3x2_L0H3-mean_L1H0-resample_R1x0.5",
+    "of the prompt": "L1H2q5k1_L1H3-borrow_R1p5_L0H1x-1",
+}
+
+
+@pytest.mark.parametrize("architecture", ["gpt2", "llama", "neox", "gemma2"])
+@pytest.mark.parametrize("recipe", STEPS.values(), ids=STEPS)
+@pytest.mark.parametrize("acts", ["both", "prompt", "written"])
+def test_kept_keys_and_values_write_what_whole_runs_write(monkeypatch, architecture, recipe, acts):
+    model = tiny(architecture)
+    assert keeps_keys(model)
+    texts = []
+    for kept in (True, False):
+        monkeypatch.setattr(onward, "keeps_keys", lambda model, kept=kept: kept)
+        tokens, second = some_tokens(PROMPT), some_tokens(SECOND)
+        texts.append(write_on(model, tokens, recipe, 8, acts=acts, second=second))
+    quick, whole = texts
+    assert (quick.clean.tolist(), quick.edited.tolist()) == (
+        whole.clean.tolist(),
+        whole.edited.tolist(),
+    )
+    np.testing.assert_allclose(quick.probs, whole.probs, atol=1e-5)
+
+
+def test_models_that_keep_no_keys_are_found_out(attention_only):
+    assert not keeps_keys(attention_only)
+
+
+@pytest.mark.parametrize("architecture", ["native", "llama"])
+def test_a_shorter_text_is_the_beginning_of_a_longer_one(architecture):
+    model, seen = tiny(architecture), []
+    options = {"temperature": 1.0, "seed": 2}
+    recipe = "L0H1-resample_L1H2-mean"
+    longer = write_on(model, some_tokens(PROMPT), recipe, 9, **options, told=seen.append)
+    shorter = write_on(model, some_tokens(PROMPT), recipe, 4, **options)
+    for found in (shorter, seen[3]):
+        np.testing.assert_array_equal(found.edited, longer.edited[:4])
+        np.testing.assert_array_equal(found.clean, longer.clean[:4])
+        np.testing.assert_array_equal(found.probs, longer.probs[:, :4])
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypedDict
 
 import analysis
-from analysis.effects.recipe import OfSecond, recipe_text
+from analysis.effects.recipe import Acts, recipe_text
+from analysis.effects.steps import OfSecond
 from analysis.errors import AnalysisError
-from app.compute.ask import Progress, ask
+from analysis.limits import MAX_WRITTEN
+from app.compute.ask import Progress, ask, remember_answer
 from app.compute.calls.inputs import TOKENIZE
 from app.compute.calls.patching import MAX_PATCH_WORK, longest_patterns
 from app.compute.question import Question
@@ -26,7 +29,15 @@ def _patterns(info: ModelInfo, tokens: int) -> int:
 
 
 INTERVENE = Question("intervene", lambda: analysis.intervene, beside=_patterns)
-WRITE_ON = Question("write_on", lambda: analysis.write_on)
+
+
+def _keys(info: ModelInfo, tokens: int) -> int:
+    """Bytes of the keys and values of three texts as long as can be written."""
+    values = info.n_layers * info.n_heads * info.d_head
+    return 3 * 2 * 4 * values * (tokens + MAX_WRITTEN)
+
+
+WRITE_ON = Question("write_on", lambda: analysis.write_on, logits="some", beside=_keys)
 
 
 def intervened(subject: Subject, tokens: Tokens) -> Intervened:
@@ -56,33 +67,57 @@ def intervened(subject: Subject, tokens: Tokens) -> Intervened:
     )
 
 
-def written(subject: Subject, tokens: Tokens, progress: Progress) -> Written:
+class _Asked(TypedDict):
+    temperature: float
+    seed: int
+    acts: Acts
+    second: Tokens | None
+
+
+def written(
+    subject: Subject, tokens: Tokens, progress: Progress, told: Callable[[Written], None]
+) -> Written:
     """What follows one sequence, without and with the steps of a subject.
+
+    Whoever ends it early finds what was written by then as the answer for so many tokens.
+
+    Args:
+        subject: The recipe, and how the text is written.
+        tokens: The sequence.
+        progress: Told how many tokens of how many are written; may raise to end it.
+        told: Told before that what is written by then.
 
     Raises:
         AnalysisError: As `intervened`, or more work than one visitor is given at once.
     """
     selection = subject.selection
-    count = selection["write"]
-    # The run as it is of either text, and what the recipe changes of one.
-    each = 3 * (tokens.length + count) * max(selection.info.n_params, 1)
-    if count * each > MAX_PATCH_WORK:
+    info, recipe, count = selection.info, recipe_text(subject.steps), selection["write"]
+    # The run as it is of either text, and that with the recipe of one. A native model runs the
+    # whole text for each token; others keep its keys and values.
+    each = 3 * max(info.n_params, 1) * (tokens.length + count if info.kind == "native" else 1)
+    if count * each + tokens.length * info.n_params > MAX_PATCH_WORK:
         raise AnalysisError(
-            f"{count} tokens after {tokens.length} are too much for {selection.info.name} at once; "
+            f"{count} tokens after {tokens.length} are too much for {info.name} at once; "
             f"about {MAX_PATCH_WORK // each} are possible. Write fewer, or shorten the input."
         )
-    return ask(
-        WRITE_ON,
-        selection.info,
-        tokens,
-        recipe_text(subject.steps),
-        count,
-        temperature=float(selection["temperature"]),
-        seed=selection["seed"],
-        acts=selection["acts"],
-        second=_second(subject),
-        progress=progress,
-    )
+    latest: list[Written] = []
+
+    def so_far(found: Written) -> None:
+        latest[:] = [found]
+        told(found)
+
+    asked: _Asked = {
+        "temperature": float(selection["temperature"]),
+        "seed": selection["seed"],
+        "acts": selection["acts"],
+        "second": _second(subject),
+    }
+    try:
+        return ask(WRITE_ON, info, tokens, recipe, count, **asked, progress=progress, told=so_far)
+    except BaseException:  # Streamlit ends a script so
+        for found in latest:
+            remember_answer(WRITE_ON, found, info, tokens, recipe, found.count, **asked)
+        raise
 
 
 def _second(subject: Subject) -> Tokens | None:

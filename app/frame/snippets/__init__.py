@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from analysis.definitions import Quantity
-from analysis.effects.recipe import Swap
+from analysis.effects.steps import Swap
 from analysis.errors import AnalysisError
 from analysis.limits import MAX_CORPUS_TOKENS, WINDOW
 from analysis.models.capabilities import (

@@ -585,6 +585,11 @@ def change(kind, layer, at, activation):  # one step, in place
     if kind == "dial":  # the head's z times a factor
         head, factor = at
         activation[:, :, head] *= factor
+    if kind == "push":  # what the head writes from src, at every position behind BOS
+        head, src, factor = at
+        values = clean_cache[f"blocks.{{layer}}.attn.hook_v"][:, src]
+        value = values[:, head * values.shape[1] // n_heads]  # heads may share their values
+        activation[:, int(BEHIND_BOS) :, head] += factor * value
     if kind == "look":  # from dest at src alone
         head, dest, src = at
         activation[:, head, dest] = 0
@@ -605,7 +610,7 @@ def change(kind, layer, at, activation):  # one step, in place
         activation[:, int(BEHIND_BOS) :] += at[0] * apart[:, None]
 {swap}
 
-POINTS = {{"fire": "mlp.hook_post", "dial": "attn.hook_z", "swap": "attn.hook_z"}}
+POINTS = {{"fire": "mlp.hook_post"}} | dict.fromkeys(("dial", "swap", "push"), "attn.hook_z")
 POINTS |= dict.fromkeys(("look", "weigh", "borrow"), "attn.hook_pattern")
 POINTS |= dict.fromkeys(("patch", "steer"), "hook_resid_pre")
 

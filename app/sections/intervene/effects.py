@@ -14,7 +14,7 @@ from analysis.definitions import (
     NEXT_WITH_RECIPE,
     RECIPE_DIFFERENCE,
 )
-from analysis.effects.recipe import Look, Weigh
+from analysis.effects.steps import Look, Weigh
 from app.components.pattern_pair import Pane
 from app.compute import calls
 from app.figures import heads as head_figures
@@ -25,7 +25,7 @@ from app.frame.frame import Metric, draw, draw_metrics, figure_frame
 from app.links.subject import Subject
 from app.pickers.answer import pick_answer_and_foil
 from app.pickers.sequence import position_of
-from app.sections.intervene.recipe import add_button
+from app.sections.intervene.adder import add_button
 from app.sections.intervene.subject import Bench
 from app.sections.shared.pair import draw_pair
 from app.shell.theme import palette

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from analysis.effects.recipe import Dial, Listed, parse_recipe, recipe_text
+from analysis.effects.recipe import Listed, parse_recipe, recipe_text
+from analysis.effects.steps import Dial
 from analysis.head import Head
 from app.compute import calls
 from app.links.parsers import NO_STEP

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -25,6 +26,10 @@ ACTS = {"both": "everywhere", "prompt": "on the prompt alone", "written": "on ne
 USUAL = 20
 # A token counts as raised by the recipe from so many times its probability on.
 RAISED = 2.0
+# Seconds between two pictures of a text that grows.
+SHOW_EVERY = 0.3
+# Tokens that are written by now, for who stops.
+_SO_FAR = "written so far"
 
 
 def draw_writing(bench: Bench) -> None:
@@ -73,13 +78,32 @@ def draw_writing(bench: Bench) -> None:
         if not count:
             st.caption("Nothing is written yet.")
             return
-        with cancellable("Writing", write=0) as progress:
-            found = calls.written(subject, bench.tokens, progress)
-        _draw_texts(found)
+        _draw_texts(_written(bench))
 
 
-def _draw_texts(found: Written) -> None:
-    at = found.differs_at
+def _written(bench: Bench) -> Written:
+    """Both texts; while they grow they are shown, and who stops keeps what is there."""
+    shown = st.empty()
+    last = time.monotonic()
+
+    def told(found: Written) -> None:
+        nonlocal last
+        st.session_state[_SO_FAR] = found.count
+        if time.monotonic() - last > SHOW_EVERY:
+            with shown.container():
+                _draw_chips(found)
+            last = time.monotonic()
+
+    st.session_state[_SO_FAR] = 0
+    with cancellable(
+        "Writing", "Stop writing", lambda: {"write": st.session_state.get(_SO_FAR, 0)}
+    ) as progress:
+        found = calls.written(bench.subject, bench.tokens, progress, told)
+    shown.empty()
+    return found
+
+
+def _draw_chips(found: Written) -> None:
     before, after = found.probs
     theme = palette()
     st.caption("As it is")
@@ -107,6 +131,12 @@ def _draw_texts(found: Written) -> None:
             theme,
         )
     )
+
+
+def _draw_texts(found: Written) -> None:
+    _draw_chips(found)
+    at = found.differs_at
+    before, after = found.probs
     if at is None:
         st.caption("Both texts are the same.")
     else:
