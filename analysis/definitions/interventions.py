@@ -40,7 +40,7 @@ result = log_probs[0] - log_probs[1]  # [entry]; entry i scores token i+1
 MOVED_ATTENTION = Quantity(
     "Moved attention",
     "How much of a head's attention goes elsewhere with the recipe.",
-    "mean over dest of half the sum over src of |edited pattern - clean pattern|",
+    "mean over dest from 1 on of half the sum over src of |edited pattern - clean pattern|",
     "share: 0 attends as before, 1 to other tokens altogether",
     "this project (total variation distance)",
     function="intervene",
@@ -48,7 +48,7 @@ MOVED_ATTENTION = Quantity(
     needs=("recipe",),
     code="""
 apart = [
-    (edited_cache[name] - clean_cache[name])[0].abs().sum(-1).mean(-1) / 2
+    (edited_cache[name] - clean_cache[name])[0, :, 1:].abs().sum(-1).mean(-1) / 2
     for name in (f"blocks.{layer}.attn.hook_pattern" for layer in range(n_layers))
 ]
 result = torch.stack(apart)  # [layer, head]

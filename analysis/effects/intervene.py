@@ -47,9 +47,9 @@ Change = Callable[[Tensor], object]
 class Intervened:
     """What a recipe of interventions does to one prompt; side 0 is clean, side 1 with the recipe.
 
-    `moved` is, for each head, the mean over destinations of half the sum over sources of
-    |pattern with the recipe - clean pattern|: 0 where the head attends as before, 1 where it
-    attends to other tokens altogether.
+    `moved` is, for each head, the mean over destinations from 1 on of half the sum over sources of
+    |pattern with the recipe - clean pattern|, as in `analysis.heads.distances.pattern_change`: 0
+    where the head attends as before, 1 where it attends to other tokens altogether.
     """
 
     # The most likely next tokens of either side, by their probability with the recipe.
@@ -121,7 +121,7 @@ def intervene(
     def compare(layer: int) -> Hook:
         # The name is closed over: `hook.name` differs between raw and compatibility mode.
         def note(pattern: Tensor, hook: object) -> None:
-            apart = (pattern - clean.kept[_pattern(layer)]).abs().sum(-1) / 2
+            apart = (pattern - clean.kept[_pattern(layer)])[:, :, 1:].abs().sum(-1) / 2
             moved[layer] = to_numpy(apart.mean((0, 2)))
             if layer == focus.layer:
                 patterns[1] = pattern[0, focus.head].clone()
