@@ -52,7 +52,7 @@ def mosaic(monkeypatch: pytest.MonkeyPatch) -> AppTest:
         "mosaic",
         lambda infos: {info.name: SCORES.get(info.name, "No scores.") for info in infos},
     )
-    app = AppTest.from_file(ENTRY, default_timeout=120)
+    app = AppTest.from_file(ENTRY, default_timeout=400)
     app.switch_page("pages/mosaic.py")
     return app
 

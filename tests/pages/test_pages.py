@@ -32,7 +32,7 @@ def open_at() -> Open:
     """`open_at(page, **query)`: the page after its first run with that link."""
 
     def open_page(name: str, **query: str) -> AppTest:
-        app = AppTest.from_file(ENTRY, default_timeout=120)
+        app = AppTest.from_file(ENTRY, default_timeout=400)
         for key, value in query.items():
             app.query_params[key] = value
         if name != "start":

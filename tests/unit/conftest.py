@@ -1,5 +1,6 @@
 """Fixtures of the tests of single modules."""
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,16 @@ from analysis.models import catalog
 from analysis.models.catalog import find_model
 from analysis.models.loading import HeadModel, load_model
 from tests.conftest import OWN_STORE
+
+
+@pytest.fixture(scope="module")
+def little_garbage() -> None:
+    """What other tests have left is no longer looked through when garbage is collected.
+
+    As `import_all` sees to it for a server. In here such a look takes up to a second by the end.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

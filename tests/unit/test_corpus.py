@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from analysis.heads.corpus.windows import Windows, text_windows
 from analysis.models.catalog import BUNDLED
 from analysis.models.loading import HeadModel
 from analysis.runs.inputs import Tokens
+from app.compute.texts import shipped
 from tests.architectures import plain, tiny
 from tests.conftest import make_model
 from tests.unit.test_right_values import run_plain
@@ -412,6 +414,10 @@ def test_chance_is_what_uniform_attention_gives() -> None:
         assert whole[bin] == pytest.approx(N * there.sum())
         assert first[bin] == pytest.approx(N * there[:, 0].sum())
     assert whole.sum() == pytest.approx(scan.queries)
+
+
+def test_the_code_of_its_figures_finds_the_shipped_text() -> None:
+    assert Path(shipped().file or "").read_text("utf-8") == shipped_text()
 
 
 def test_the_shipped_text_is_no_part_of_what_the_bundled_models_saw() -> None:

@@ -1,6 +1,5 @@
 """Whoever leaves, fails or cancels at whatever instant: nothing of the server stays taken."""
 
-import gc
 import random
 import threading
 import time
@@ -77,7 +76,7 @@ class Fickle(Nobody):
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Server:
+def server(monkeypatch: pytest.MonkeyPatch, little_garbage: None) -> Server:
     """A small one, whose models may fail to load, and do not both fit."""
     for module in (admission, loaded_models, shared_cache):
         monkeypatch.setattr(module, "LOOK", 0.0005)
@@ -92,10 +91,6 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     made = Server(Config(computations_at_once=2, max_waiting=6, computations_per_minute=1_000_000))
     size = max(info.weight_bytes for info in INFOS)
     made.models = LoadedModels(1, size, load, patience=0.02)
-    # As `import_all` does: models come and go here all the time, and each time all that other tests
-    # have left would be looked through.
-    gc.collect()
-    gc.freeze()
     return made
 
 

@@ -14,6 +14,7 @@ from analysis.models.loading import HeadModel, load_model
 from app.compute.loaded_models import LoadedModels
 from app.compute.visitor import Nobody
 
+pytestmark = pytest.mark.usefixtures("little_garbage")
 SMALL = find_model("attn-only-2l")
 
 

@@ -4,7 +4,8 @@ Measured on models that are large in one way each: a vocabulary of 262,144 in fr
 32 x 32 heads, many layers of neurons.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ pytestmark = pytest.mark.skipif(
     not Path("/proc/self/clear_refs").exists(), reason="peaks are read from Linux"
 )
 Asked = tuple[tuple[Any, ...], dict[str, Any]]
+Large = tuple[HeadModel, dict[str, Asked]]
 # Beside a large vocabulary, which all are measured with: what keeps patterns, parts or edges of
 # many heads, and what keeps neurons of many layers.
 OF_HEADS = (
@@ -131,26 +133,32 @@ def cases(model: HeadModel) -> dict[str, Asked]:
 
 
 @pytest.fixture(scope="module")
-def asked(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[HeadModel, dict[str, Asked]]]:
-    """A model, and what it is asked."""
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Large]]:
+    """Makes a model and what it is asked, and keeps the last one.
+
+    As a parameter of the fixture each model would be made anew for each question.
+    """
     root = tmp_path_factory.mktemp("large")
+
+    @lru_cache(maxsize=1)
+    def made(name: str) -> Large:
+        save(root, name, LARGE[name])
+        catalog.refresh()
+        model = analysis.load_model(name, device="cpu")
+        return model, cases(model)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HEADSCOPE_MODELS", str(root))
-        save(root, request.param, LARGE[request.param])
-        catalog.refresh()
-        model = analysis.load_model(request.param, device="cpu")
-        yield model, cases(model)
+        yield made
     catalog.refresh()
 
 
-@pytest.mark.parametrize(("asked", "name"), MEASURED, indirect=["asked"])
+@pytest.mark.parametrize(("shape", "name"), MEASURED)
 def test_no_more_memory_is_taken_than_was_told(
-    asked: tuple[HeadModel, dict[str, Asked]], name: str
+    asked: Callable[[str], Large], shape: str, name: str
 ) -> None:
     """Four at once that take more than they told would bring a server down."""
-    model, every = asked
+    model, every = asked(shape)
     arguments, options = every[name]
     question = QUESTIONS[name]
 

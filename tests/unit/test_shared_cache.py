@@ -18,6 +18,8 @@ from analysis.head import Head
 from app.compute.refusals import NoMemory, TryAgain
 from app.compute.shared_cache import SharedCache, nbytes
 
+pytestmark = pytest.mark.usefixtures("little_garbage")
+
 
 def test_requests_that_are_alike_are_computed_once() -> None:
     cache, calls, release = SharedCache(100, lambda value: 1), [], threading.Event()
