@@ -115,6 +115,8 @@ from .logits.lens import Lens as Lens
 from .logits.lens import logit_lens as logit_lens
 from .logits.sources import SourceAttribution as SourceAttribution
 from .logits.sources import source_attribution as source_attribution
+from .logits.weighted import WeightedPatterns as WeightedPatterns
+from .logits.weighted import weighted_patterns as weighted_patterns
 from .models.catalog import list_models as list_models
 from .models.history import training_history as training_history
 from .models.info import ModelInfo as ModelInfo

@@ -190,6 +190,11 @@ def expected(definition: d.Quantity, model, tokens, selection):  # noqa: ANN001,
             return stats.half_losses(tokens)
         case d.PATTERN:
             return patterns.values
+        case d.VALUE_PATTERN:
+            return analysis.weighted_patterns(model, tokens, "value").values
+        case d.ANSWER_PATTERN:
+            ends = stats.top_ids[:, -1, 0]
+            return analysis.weighted_patterns(model, tokens, "answer", end=ends).values
         case d.PATTERN_CHECK:
             return analysis.verify_pattern(model, tokens, head.layer).cached
         case d.HEAD_WEIGHT:

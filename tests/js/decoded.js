@@ -7,7 +7,7 @@
  */
 import { readFileSync } from "node:fs";
 
-import { attention, makeData } from "../../app/components/head_grid/js/grid_data.js";
+import { cellValue, makeData } from "../../app/components/head_grid/js/grid_data.js";
 import { adoptedView, reportOf } from "../../app/components/head_grid/js/view.js";
 import { valueText } from "../../app/components/head_grid/js/words.js";
 import { readBody, readHeader } from "../../app/components/js/payload.js";
@@ -26,7 +26,7 @@ function gridIn(bytes) {
   return {
     labels: data.labels,
     heads: data.heads.map(({ label }) => label),
-    patterns: cells((head, dest, src) => attention(data, head, dest, src)),
+    patterns: cells((head, dest, src) => cellValue(data, head, dest, src)),
     discounted: cells((head, dest, src) => valueText(data, head, { dest, src }, "discount")),
     view: reportOf(data, adoptedView(data, undefined, true)),
   };

@@ -25,13 +25,15 @@ LINKS: dict[str, tuple[Mapping[str, str], ...]] = {
     "tokens": (_SMALL | {"sequence": "1"}, _PROMPT, {"bos": "0"}),
     "attention": (
         _SMALL | {"layer": "1", "head": "3", "sequence": "1"},
-        {"view": "circuitsvis", "layer": "1", "head": "2"},
-        _PROMPT | {"threshold": "0.1"},
+        {"view": "circuitsvis", "layer": "1", "head": "2", "weighting": "value"},
+        _PROMPT | {"threshold": "0.1", "weighting": "answer", "answer": " dog"},
     ),
     "head": (
         _SMALL | {"layer": "1", "head": "4", "method": "resample", "swap": "7", "sequence": "1"},
         _PROMPT | {"layer": "1", "head": "2", "dest": "6", "src": "2", "token": " the"},
-        _SMALL | {"layer": "0", "head": "5", "answer": " house", "foil": " sea"},
+        _SMALL
+        | {"layer": "0", "head": "5", "answer": " house", "foil": " sea"}
+        | {"weighting": "answer"},
     ),
     "intervene": (
         _PROMPT | {"layer": "1", "head": "4", "recipe": "L0H0x0.5_L1H4q6k2_off-L0H1x0_L1H3q5k1x0"},
@@ -55,8 +57,8 @@ LINKS: dict[str, tuple[Mapping[str, str], ...]] = {
     ),
     "induction": (
         _SMALL | {"layer": "1", "head": "4", "sequence": "1"},
-        _PROMPT,
-        {"threshold": "0.7", "seed": "3"},
+        _PROMPT | {"weighting": "answer"},
+        {"threshold": "0.7", "seed": "3", "weighting": "value"},
         {"input": "set", "rows": "6", "set": "repeated-name"},
     ),
     "sets": (

@@ -74,6 +74,10 @@ def cases(model: HeadModel) -> dict[str, Asked]:
         "logit_lens": ((one,), {}),
         "logit_attribution": ((one,), {"targets": None, "foils": None, "end": 7}),
         "source_attribution": ((one, READER), {"targets": None, "foils": None, "end": 7}),
+        "weighted_patterns": (
+            (one, "answer", tuple(range(model.n_layers))),
+            {"targets": None, "foils": None, "end": 7},
+        ),
         "score_split": ((one, READER, 6, 3, 0), {}),
         "k_composition": ((rows, 1, 2), {}),
         "head_scores": ((rows,), {"without": ()}),
