@@ -62,6 +62,8 @@ from .effects.edges import edge_attribution as edge_attribution
 from .effects.edges import faithfulness as faithfulness
 from .effects.estimate import AblationEstimate as AblationEstimate
 from .effects.estimate import ablation_estimate as ablation_estimate
+from .effects.flip import FlipSet as FlipSet
+from .effects.flip import flip_set as flip_set
 from .effects.groups import GroupMetrics as GroupMetrics
 from .effects.groups import group_metrics as group_metrics
 from .effects.intervene import Intervened as Intervened

@@ -602,6 +602,7 @@ PARAMETERS = (
         ("intervene",),
         unset="",
     ),
+    Parameter("flip", False, switch, "flip set: 1 looks for it", ("intervene",)),
     Parameter(
         "write",
         0,

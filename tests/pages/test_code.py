@@ -37,7 +37,9 @@ LINKS: dict[str, tuple[Mapping[str, str], ...]] = {
     ),
     "intervene": (
         _PROMPT | {"layer": "1", "head": "4", "recipe": "L0H0x0.5_L1H4q6k2_off-L0H1x0_L1H3q5k1x0"},
-        _PROMPT | {"recipe": "L0H2-mean_L0H3-resample_R1x0.5", "swap": "3", "prompt2": "A cat."},
+        _PROMPT
+        | {"recipe": "L0H2-mean_L0H3-resample_R1x0.5", "swap": "3", "prompt2": "A cat."}
+        | {"flip": "1"},
         _SMALL | {"sequence": "1", "recipe": "none", "answer": " house", "foil": " sea"},
     ),
     "activations": (

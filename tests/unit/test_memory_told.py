@@ -94,6 +94,7 @@ def cases(model: HeadModel) -> dict[str, Asked]:
         "targeted_ablation": ((rows, READER), {}),
         "answer_ablation": ((one, some[:3], 9, 5, 9), {}),
         "intervene": ((one, "L0H1x0", READER), {"second": None, "seed": 0}),
+        "flip_set": ((one, 5, 9), {"most": 2, "seed": 0}),
         "write_on": ((one, "L0H1x0", 2), {"seed": 0}),
         "ablation_estimate": ((rows, "mean"), {"seed": 0}),
         "prompt_pair": ((pair.clean, pair.corrupt), {"answer": 5, "foil": 9}),

@@ -48,6 +48,7 @@ VALUES = {
     "at": "3,17",
     "direction": "src",
     "weighting": "answer",
+    "flip": True,
     "method": "mean",
     "swap": 3,
     "together": "L1H1,L1H2",

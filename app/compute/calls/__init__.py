@@ -39,7 +39,9 @@ from app.compute.calls.heads import scores as scores
 from app.compute.calls.heads import similar_heads as similar_heads
 from app.compute.calls.inputs import one_sequence as one_sequence
 from app.compute.calls.inputs import tokens_of as tokens_of
+from app.compute.calls.intervene import flip_set as flip_set
 from app.compute.calls.intervene import intervened as intervened
+from app.compute.calls.intervene import most_removed as most_removed
 from app.compute.calls.intervene import written as written
 from app.compute.calls.mosaic import model_scores as model_scores
 from app.compute.calls.mosaic import mosaic as mosaic

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 _ORDER = (
     *("set", "difference", "text", "run", "pair", "between", "pattern", "score", "loss", "ablate"),
-    *("usual", "cut", "recipe"),
+    *("usual", "cut", "recipe", "answered"),
     *("patched", "matrices", "norm", "writes", "reads", "edges", "weights", "unembedding"),
     *("embedding", "compared", "parts", "targets", "readout"),
 )
@@ -281,6 +281,8 @@ def _part(need: str, subject: Subject) -> str:
         case "recipe":
             swaps = any(isinstance(step, Swap) for step in subject.steps)
             return parts.RECIPE.format(swap=parts.RECIPE_SWAP if swaps else "")
+        case "answered":
+            return parts.ANSWERED
         case "between":
             return parts.BETWEEN
         case "edges":

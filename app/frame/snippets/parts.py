@@ -564,6 +564,24 @@ for layer in range(1, n_layers):
                     edges[writer, reader] = float((changes[writer] * before).sum())
 """
 
+# How far an answer is ahead of a foil after the end of a text, without some heads.
+ANSWERED = """
+def left_without(heads):  # logit difference at the end; heads as (layer, head)
+    def hook_of(layer):
+        gone = [head for at, head in heads if at == layer]
+
+        def silence(z, hook):
+            z = z.clone()
+            z[:, :, gone] = 0
+            return z
+
+        return f"blocks.{layer}.attn.hook_z", silence
+
+    hooks = [hook_of(layer) for layer in sorted({at for at, _ in heads})]
+    end = model.run_with_hooks(tokens[ROW : ROW + 1], fwd_hooks=hooks)[0, -1]
+    return end[ANSWER] - end[FOIL]
+"""
+
 # The step of a recipe that needs the reference text.
 RECIPE_SWAP = """    if kind == "swap":  # z of the reference text in its place
         head, method = at
