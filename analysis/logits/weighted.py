@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from analysis.arrays import freeze, to_numpy
 from analysis.definitions import WEIGHTINGS
 from analysis.errors import AnalysisError
+from analysis.head import Head, require_heads
 from analysis.limits import rows_at_once
 from analysis.logits.attribution import resolve_targets
 from analysis.logits.sources import TOLERANCE, by_source, source_points
@@ -18,7 +19,7 @@ from analysis.models.capabilities import (
     require_source_writes,
 )
 from analysis.models.loading import HeadModel
-from analysis.runs.forward import run_without_logits
+from analysis.runs.forward import Hook, run_without_logits, silence
 from analysis.runs.patterns import chosen_layers
 from analysis.runs.reads import read_direction
 from analysis.runs.writes import output_gram, source_lengths
@@ -63,6 +64,7 @@ def weighted_patterns(
     targets: int | Int[np.ndarray, "batch pos"] | None = None,
     foils: int | Int[np.ndarray, "batch pos"] | None = None,
     end: int | Int[np.ndarray, " batch"] | None = None,
+    without: Sequence[Head] = (),
 ) -> WeightedPatterns:
     """Patterns with every cell weighted by what the head makes of that source.
 
@@ -79,20 +81,22 @@ def weighted_patterns(
         targets: As for `logit_attribution`; of no use by value, as the next two.
         foils: As there.
         end: As there; without targets and end the last position is left out.
+        without: Heads that are zero-ablated meanwhile, as for `attention_patterns`.
 
     Raises:
         AnalysisError: Another weighting, a model in which it does not exist, targets that do not
             fit, or as `attention_patterns`.
     """
     chosen = chosen_layers(model, tokens, layers)
+    hooks = silence(require_heads(model.info, without) if without else ())
     if weighting == "value":
         require_source_writes(model.info)
-        return WeightedPatterns(weighting, _by_value(model, tokens, chosen), chosen)
+        return WeightedPatterns(weighting, _by_value(model, tokens, chosen, hooks), chosen)
     if weighting == "answer":
         require_head_writes(model.info)
         require_plain_logits(model.info)
         ids = resolve_targets(model, tokens, targets, foils, end)
-        return WeightedPatterns(weighting, *_by_answer(model, tokens, chosen, *ids))
+        return WeightedPatterns(weighting, *_by_answer(model, tokens, chosen, hooks, *ids))
     known = ", ".join(each for each in WEIGHTINGS if not WEIGHTINGS[each].plain)
     raise AnalysisError(
         f"Patterns weighted by {weighting} were asked for; there are {known}. Choose one of these."
@@ -100,7 +104,10 @@ def weighted_patterns(
 
 
 def _by_value(
-    model: HeadModel, tokens: Tokens, layers: tuple[int, ...]
+    model: HeadModel,
+    tokens: Tokens,
+    layers: tuple[int, ...],
+    hooks: Sequence[tuple[str, Hook]],
 ) -> Float[np.ndarray, "batch layer head dest src"]:
     n = tokens.length
     values = np.empty((tokens.batch, len(layers), model.n_heads, n, n), np.float32)
@@ -108,7 +115,7 @@ def _by_value(
     names = [f"blocks.{layer}.attn.hook_{part}" for layer in layers for part in ("pattern", "v")]
     done = 0
     for some in tokens.tensor.split(rows_at_once(n, model.d_vocab)):
-        kept = run_without_logits(model, some, names)
+        kept = run_without_logits(model, some, names, hooks)
         for place, (layer, gram) in enumerate(zip(layers, grams, strict=True)):
             lengths = source_lengths(model, layer, kept[f"blocks.{layer}.attn.hook_v"], gram)
             pattern = kept.pop(f"blocks.{layer}.attn.hook_pattern")
@@ -121,6 +128,7 @@ def _by_answer(
     model: HeadModel,
     tokens: Tokens,
     layers: tuple[int, ...],
+    hooks: Sequence[tuple[str, Hook]],
     target_ids: Int[np.ndarray, "batch pos"],
     foil_ids: Int[np.ndarray, "batch pos"] | None,
 ) -> tuple[
@@ -135,7 +143,7 @@ def _by_answer(
     done = 0
     for some in tokens.tensor.split(rows_at_once(tokens.length, model.d_vocab)):
         rows = slice(done, done + len(some))
-        kept = run_without_logits(model, some, [*source_points(model, layers), *scale])
+        kept = run_without_logits(model, some, [*source_points(model, layers), *scale], hooks)
         direction, _ = read_direction(
             model,
             target_ids[rows],

@@ -59,13 +59,14 @@ def paper_pattern(
         labels: The tokens.
         title: What is drawn, such as a head's label.
         origin: Model, input and date of the numbers, in a line that is broken where it is long.
-        diverging: Colours on both sides of 0.
+        diverging: A difference, with colours on both sides of 0.
         weighting: What the cells are, if they are not attention.
     """
     n, most = len(labels), 1.0
     if not weighting.plain:
         most = max(float(np.abs(pattern).max(initial=0)), 1e-6)
-        pattern, diverging = pattern / most, weighting.signed
+        pattern = pattern / most
+    difference, diverging = diverging, diverging or weighting.signed
     if pattern.shape != (n, n) or n == 0:
         raise ValueError(f"a pattern of shape {pattern.shape} for {n} labels")
     shown = [short_token(label) for label in labels]
@@ -91,7 +92,7 @@ def paper_pattern(
     turned = _text(drawing, "Destination (query)", x, y, _AXIS, anchor="middle")
     turned.set("transform", f"rotate(-90 {_mm(x)} {_mm(y)})")
     _text(drawing, "Source (key)", left + side / 2, height - 0.8, _AXIS, anchor="middle")
-    name = "difference" if diverging and weighting.plain else weighting.unit
+    name = "difference" if difference else weighting.unit
     scale = _Scale(colours, name, diverging, most)
     _draw_scale(drawing, left + side + 2.5, top, min(side, 30), scale)
     return ET.tostring(drawing, encoding="utf-8", xml_declaration=True)

@@ -7,6 +7,7 @@ import streamlit as st
 from jaxtyping import Float
 
 from analysis.definitions import WEIGHTINGS, Quantity, Weighting
+from analysis.head import Head
 from analysis.models.capabilities import scale_note
 from app.compute import calls
 from app.figures.base import colour_limit
@@ -56,18 +57,23 @@ class Weighted:
         return replace(subject, answer=self.answer, foil=self.foil)
 
 
-def weighted(selection: Selection, sequence: int, layers: tuple[int, ...]) -> Weighted:
-    """The patterns of these layers, weighted as the view says.
+def weighted(
+    selection: Selection,
+    sequence: int,
+    layers: tuple[int, ...],
+    without: tuple[Head, ...] = (),
+) -> Weighted:
+    """The patterns of these layers, weighted as the view says; `without` ablates heads.
 
     Raises:
         AnalysisError: The model has no such weights, or what is typed is not one token.
     """
     chosen = WEIGHTINGS[selection["weighting"]]
     if chosen.plain:
-        return Weighted(chosen, calls.patterns(selection, sequence, layers).values[0])
+        return Weighted(chosen, calls.patterns(selection, sequence, layers, without).values[0])
     by_answer = chosen.key == "answer"
     answer, foil = answer_and_foil(selection).checked() if by_answer else (None, None)
-    found = calls.weighted_patterns(selection, sequence, layers, chosen.key, answer, foil)
+    found = calls.weighted_patterns(selection, sequence, layers, chosen.key, answer, foil, without)
     return Weighted(chosen, found.values[0], answer, foil)
 
 

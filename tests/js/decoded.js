@@ -36,8 +36,9 @@ function gridIn(bytes) {
 function pairIn(bytes) {
   /** @type {{ header: PairHeader, start: number }} */
   const { header, start } = readHeader(bytes);
-  const { a, b, same, most } = makePair(header, readBody(bytes, start));
-  const maps = mapsOf(header, { a, b, same, most });
+  const pair = makePair(header, readBody(bytes, start));
+  const { a, b, most } = pair;
+  const maps = mapsOf(header, pair);
   return {
     labels: [a.labels, b.labels],
     values: [[...a.values], [...b.values]],

@@ -111,8 +111,11 @@ LINKS: dict[str, tuple[Mapping[str, str], ...]] = {
         _SMALL | {"layer": "1", "head": "4", "layer2": "0", "head2": "0"},
     ),
     "compare": (
-        _SMALL | {"by": "head", "layer": "1", "head": "2", "layer2": "1", "head2": "4"},
+        _SMALL
+        | {"by": "head", "layer": "1", "head": "2", "layer2": "1", "head2": "4"}
+        | {"weighting": "value"},
         _PROMPT | {"by": "prompt"},
+        _PROMPT | {"by": "ablate", "layer": "1", "head": "4", "weighting": "answer"},
         _SMALL | {"by": "model", "sequence": "1"},
     ),
     "learn": (

@@ -76,7 +76,7 @@ def cases(model: HeadModel) -> dict[str, Asked]:
         "source_attribution": ((one, READER), {"targets": None, "foils": None, "end": 7}),
         "weighted_patterns": (
             (one, "answer", tuple(range(model.n_layers))),
-            {"targets": None, "foils": None, "end": 7},
+            {"targets": None, "foils": None, "end": 7, "without": ()},
         ),
         "score_split": ((one, READER, 6, 3, 0), {}),
         "k_composition": ((rows, 1, 2), {}),

@@ -57,6 +57,8 @@ def test_a_weighted_pattern_ends_its_scale_at_its_largest_size():
     assert fills == [LIGHT.diverging[0], LIGHT.diverging[3]]
     assert {"−4", "0", "4", "logits"} <= set(texts(drawing))
     value = WEIGHTINGS["value"]
+    change = paper_pattern(pattern, ["a", "b"], "B − A", "Tiny", True, value)
+    assert {"−4", "0", "4", "difference"} <= set(texts(ET.fromstring(change)))
     sheet = paper_grid(np.abs(pattern)[None], ["L1H4"], ["a", "b"], "Tiny", value, 4)
     assert {"0", "2", "4", "length"} <= set(texts(ET.fromstring(sheet)))
     page = grid_body(pattern[None], ["L1H4"], ["a", "b"], LIGHT, answer, 4)

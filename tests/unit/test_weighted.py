@@ -8,7 +8,7 @@ import torch
 
 from analysis.definitions import VALUE_PATTERN, WEIGHTINGS
 from analysis.errors import AnalysisError
-from analysis.head import all_heads
+from analysis.head import Head, all_heads
 from analysis.logits.attribution import logit_attribution
 from analysis.logits.weighted import WeightedPatterns, weighted_patterns
 from analysis.models.capabilities import why_not
@@ -95,6 +95,35 @@ def test_a_model_with_a_norm_after_its_heads_has_no_lengths_and_says_so(architec
     with pytest.raises(AnalysisError, match=r"norm after its heads.*Choose another model\."):
         weighted_patterns(model, tokenize(model, TEXT), "value")
     assert "norm after its heads" in why_not("Value-weighted patterns", model.info)
+
+
+@pytest.mark.parametrize("weighting", ["value", "answer"])
+def test_without_a_head_the_later_ones_are_as_plain_transformers_has_them(weighting):
+    """L0H2 silenced by a hook on what enters W_O: L1H3 then reads another stream."""
+    model, inner = tiny("gpt2"), plain("gpt2")
+    tokens = tokenize(model, "The cat sat on the mat")
+
+    def silenced(module, args):
+        z = args[0].clone()
+        z[..., 16:24] = 0
+        return (z,)
+
+    inner.transformer.h[0].attn.c_proj.register_forward_pre_hook(silenced)
+    output, seen = run_plain(inner, tokens.tensor)
+    with torch.no_grad():
+        values, without_bias, w_o = _of_one_head("gpt2", seen, inner)
+        final, stream = inner.transformer.ln_f, seen["transformer.ln_f <"][0]
+        direction = inner.lm_head.weight[17] * final.weight
+        direction = direction - direction.mean()
+        scale = (stream.var(-1, correction=0) + final.eps).sqrt()
+        cells = {
+            "value": (without_bias @ w_o).norm(dim=-1)[None],
+            "answer": (values @ w_o @ direction)[None] / scale[:, None],
+        }[weighting]
+    found = weighted_patterns(model, tokens, weighting, [1], 17, without=[Head(0, 2)])
+    np.testing.assert_allclose(found.values[0, 0, 3], output.attentions[1][0, 3] * cells, atol=1e-4)
+    whole = weighted_patterns(model, tokens, weighting, [1], 17)
+    assert np.abs(found.values - whole.values).max() > 0.01
 
 
 def test_other_requests_are_refused_in_a_sentence(attention_only):

@@ -100,9 +100,7 @@ def weighted_rows(values: Float[np.ndarray, "head dest src"]) -> bytes:
     Raises:
         ValueError: Values that are not finite, or something at a later token.
     """
-    if not np.isfinite(values).all():
-        raise ValueError("a weighted pattern is finite")
-    _check_nothing_ahead(values)
+    _check_weighted(values)
     rows, columns = np.tril_indices(values.shape[-1] - 1)
     cells = values[:, rows + 1, columns + 1]
     most = np.abs(values[:, :, 1:]).max(-1, initial=0)
@@ -115,14 +113,17 @@ def weighted_rows(values: Float[np.ndarray, "head dest src"]) -> bytes:
     )
 
 
-def exact_cells(pattern: Float[np.ndarray, "dest src"]) -> bytes:
-    """The lower triangle in reading order, as 4-byte floats.
+def exact_cells(pattern: Float[np.ndarray, "dest src"], weighted: bool = False) -> bytes:
+    """The lower triangle in reading order, as 4-byte floats; `weighted` cells are of any size.
 
     Raises:
-        ValueError: As `check_causal`.
+        ValueError: As `check_causal`, or as `weighted_rows`.
     """
-    check_causal(pattern[None])
     rows, columns = np.tril_indices(len(pattern))
+    if weighted:
+        _check_weighted(pattern[None])
+        return pattern[rows, columns].astype("<f4").tobytes()
+    check_causal(pattern[None])
     return pattern[rows, columns].clip(0, 1).astype("<f4").tobytes()
 
 
@@ -140,6 +141,12 @@ def check_causal(patterns: Float[np.ndarray, "head dest src"]) -> None:
             f"{patterns.max():.3g}"
         )
     _check_nothing_ahead(patterns)
+
+
+def _check_weighted(values: Float[np.ndarray, "head dest src"]) -> None:
+    if not np.isfinite(values).all():
+        raise ValueError("a weighted pattern is finite")
+    _check_nothing_ahead(values)
 
 
 def _check_nothing_ahead(patterns: Float[np.ndarray, "head dest src"]) -> None:

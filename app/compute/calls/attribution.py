@@ -63,13 +63,17 @@ def weighted_patterns(
     weighting: str,
     answer: int | None,
     foil: int | None,
+    without: tuple[Head, ...] = (),
 ) -> WeightedPatterns:
     """Patterns of one of the view's sequences, each cell weighted, batch of 1.
 
-    Answer and foil, as for `attribution`, say nothing about a pattern that is weighted by value.
+    Answer and foil, as for `attribution`, say nothing about a pattern that is weighted by value;
+    after the end the answer is the top guess of the model as it is, whatever is ablated.
     """
     if weighting != "answer":
-        return of_sequence(WEIGHTED_PATTERNS, selection, sequence, weighting, layers)
+        return of_sequence(
+            WEIGHTED_PATTERNS, selection, sequence, weighting, layers, without=without
+        )
     end = _end(selection, sequence, answer)
     return of_sequence(
         WEIGHTED_PATTERNS,
@@ -80,6 +84,7 @@ def weighted_patterns(
         targets=answer,
         foils=foil,
         end=end,
+        without=without,
     )
 
 

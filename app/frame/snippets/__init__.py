@@ -310,7 +310,9 @@ def _part(need: str, subject: Subject) -> str:
         case "parts":
             return _components(info)
         case "targets":
-            return parts.TARGETS + parts.NORMED_TARGETS[norm]
+            # The top guess is the whole model's, whatever is silenced.
+            whole = "model(tokens)" if subject.without else "logits"
+            return parts.TARGETS.format(logits=whole) + parts.NORMED_TARGETS[norm]
         case "readout":
             normed = "model.ln_final.original_component(stream)" if norm else "stream"
             return parts.READOUT.format(stream=normed)

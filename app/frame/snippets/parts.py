@@ -444,7 +444,7 @@ TARGETS = """
 if ANSWER is not None:  # that token at every position
     targets = torch.full_like(tokens, ANSWER)
 else:  # the token that really comes next, and after the end the model's own top guess
-    targets = torch.cat([tokens[:, 1:], logits[:, -1:].argmax(-1)], 1)
+    targets = torch.cat([tokens[:, 1:], {logits}[:, -1:].argmax(-1)], 1)
 direction = model.W_U.T[targets]  # what a write is multiplied by to give logits
 if FOIL is not None:
     direction = direction - model.W_U.T[FOIL]
