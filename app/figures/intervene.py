@@ -104,7 +104,7 @@ def flip_strip(found: FlipSet, palette: Palette) -> go.Figure:
             "With one put back",
             [f"{head.label} back" for head in found.heads],
             [] if found.back is None else found.back.tolist(),
-            palette.diverging[3],
+            palette.sequential[3],
         ),
         (
             "Without random groups",
