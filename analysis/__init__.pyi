@@ -62,6 +62,8 @@ from .effects.edges import edge_attribution as edge_attribution
 from .effects.edges import faithfulness as faithfulness
 from .effects.estimate import AblationEstimate as AblationEstimate
 from .effects.estimate import ablation_estimate as ablation_estimate
+from .effects.flip import FlipSet as FlipSet
+from .effects.flip import flip_set as flip_set
 from .effects.groups import GroupMetrics as GroupMetrics
 from .effects.groups import group_metrics as group_metrics
 from .effects.intervene import Intervened as Intervened
@@ -115,6 +117,8 @@ from .logits.lens import Lens as Lens
 from .logits.lens import logit_lens as logit_lens
 from .logits.sources import SourceAttribution as SourceAttribution
 from .logits.sources import source_attribution as source_attribution
+from .logits.weighted import WeightedPatterns as WeightedPatterns
+from .logits.weighted import weighted_patterns as weighted_patterns
 from .models.catalog import list_models as list_models
 from .models.history import training_history as training_history
 from .models.info import ModelInfo as ModelInfo

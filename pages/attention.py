@@ -9,7 +9,7 @@ from app.compute import calls
 from app.figures import base as figures
 from app.frame.clicks import open_head
 from app.frame.export import Exhibit, framed_body, pattern_table
-from app.frame.frame import draw, draw_table, figure_frame, offer
+from app.frame.frame import draw, draw_table, figure_frame, offer, part
 from app.frame.layout import controls
 from app.frame.paper import paper_pattern
 from app.links.selection import Selection
@@ -17,6 +17,7 @@ from app.links.session import widget_key
 from app.links.subject import Subject
 from app.pickers.heads import pick_layer_and_head, telling_head
 from app.pickers.sequence import choose_sequence
+from app.pickers.weighting import pick_weighting, weighted
 from app.sections.attention import draw_grid, draw_who_attends
 from app.sections.sets.page import draw_over_set
 from app.shell.page import open_page
@@ -41,6 +42,7 @@ with controls():
         key=widget_key(selection, "view"),
     )
     row = choose_sequence(selection, tokens)
+    pick_weighting(selection)
 labels = tokens.labels[row]
 
 
@@ -59,6 +61,8 @@ def draw_circuitsvis(selection: Selection) -> None:
     heads = sorted(by_sharpness[: circuitsvis.heads_that_fit(len(labels))])
     shown = min(len(labels), circuitsvis.MAX_TOKENS)
     reading = "Rows are destinations."
+    if selection["weighting"] != "attention":
+        reading += " CircuitsVis draws attention alone; weighted is the head in full, below."
     if len(heads) < info.n_heads or shown < len(labels):
         first_tokens = f" on the first {shown} tokens" if shown < len(labels) else ""
         reading += (
@@ -89,27 +93,32 @@ def draw_circuitsvis(selection: Selection) -> None:
             )
         )
         st.iframe(page, height=height, alt=f"Attention patterns of layer {focus.layer}")
-    with figure_frame(
-        Subject(selection, head=focus, sequence=row),
-        f"{focus.label} in full",
-        "Each row is a destination and shows where it looks back to.",
-        PATTERN,
-        acts="Hover a cell for both tokens.",
-    ):
-        chosen = pattern[focus.head]
-        draw(
-            figures.pattern_map(chosen, labels, theme),
-            key="pattern",
-            paper=lambda origin: paper_pattern(chosen, labels, f"Pattern of {focus.label}", origin),
-        )
+    with part():
+        weights = weighted(selection, row, (focus.layer,))
+        with figure_frame(
+            weights.about(Subject(selection, head=focus, sequence=row)),
+            f"{focus.label} in full",
+            "Each row is a destination and shows where it looks back to. "
+            f"{weights.reading}".strip(),
+            weights.quantity,
+            acts="Hover a cell for both tokens.",
+        ):
+            chosen, cells = weights.values[0, focus.head], weights.weighting
+            title = f"Pattern of {focus.label}"
+            draw(
+                figures.pattern_map(chosen, labels, theme, cells.unit, cells.signed),
+                key="pattern",
+                paper=lambda origin: paper_pattern(chosen, labels, title, origin, weighting=cells),
+            )
 
 
 threshold = selection["threshold"]
-if selection["view"] == "grid":
-    selection = draw_grid(selection, row, labels, scores)
-    draw_who_attends(selection, row, labels)
-else:
-    draw_circuitsvis(selection)
+with part():
+    if selection["view"] == "grid":
+        selection = draw_grid(selection, row, labels, scores)
+        draw_who_attends(selection, row, labels)
+    else:
+        draw_circuitsvis(selection)
 open_head(selection, Head(selection["layer"], selection["head"]))
 open_head(selection, Head(selection["layer"], selection["head"]), "corpus")
 

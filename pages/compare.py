@@ -5,14 +5,15 @@ from dataclasses import replace
 import numpy as np
 import streamlit as st
 
-from analysis.definitions import HALF_LOSS, LOSS, PATTERN, SCORES
+from analysis.definitions import HALF_LOSS, LOSS, SCORES
 from app.compute import calls
 from app.frame.clicks import open_head
 from app.frame.export import as_rows
-from app.frame.frame import draw_table, figure_frame
+from app.frame.frame import draw_table, figure_frame, part
 from app.frame.layout import controls
 from app.links.session import choose, widget_key
 from app.pickers.sequence import choose_sequence
+from app.pickers.weighting import pick_weighting
 from app.sections.compare import choose_sides, draw_changed, other_models, remark
 from app.sections.sets.compared import draw_compared
 from app.sections.shared.pair import draw_pair
@@ -62,21 +63,25 @@ with controls():
     if note := remark(a, b):
         st.caption(note)
     row = choose_sequence(selection, tokens)
+    pick_weighting(selection)
 
-subject = replace(a.subject, sequence=row, second=replace(b.subject, sequence=row))
-with figure_frame(
-    subject,
-    f"{a.name} beside {b.name}",
-    "Each row is a destination and shows where it looks back to. In the difference blue is more "
-    "attention in B, red less.",
-    PATTERN,
-    also=(LOSS, HALF_LOSS),
-):
-    draw_pair(a.pane(row), b.pane(row), palette(), subject, key="pair")
-    shown = dict.fromkeys((side.selection.info.name, side.head) for side in (a, b))
-    for column, (model, head) in zip(st.columns(2), shown, strict=False):
-        with column:
-            open_head(selection.with_values(model=model), head)
+with part():
+    cells = a.pattern(row)
+    sides = [side.pattern(row).about(replace(side.subject, sequence=row)) for side in (a, b)]
+    subject = replace(sides[0], second=sides[1])
+    with figure_frame(
+        subject,
+        f"{a.name} beside {b.name}",
+        "Each row is a destination and shows where it looks back to. In the difference blue is "
+        f"more {'attention ' * cells.weighting.plain}in B, red less. {cells.reading}".strip(),
+        cells.quantity,
+        also=(LOSS, HALF_LOSS),
+    ):
+        draw_pair(a.pane(row), b.pane(row), palette(), subject, key="pair")
+        shown = dict.fromkeys((side.selection.info.name, side.head) for side in (a, b))
+        for column, (model, head) in zip(st.columns(2), shown, strict=False):
+            with column:
+                open_head(selection.with_values(model=model), head)
 
 if selection["by"] == "prompt" and selection["input"] == "prompt":
     draw_changed(a, b)

@@ -2,6 +2,7 @@
 
 from app.compute import calls
 from app.frame.clicks import open_head
+from app.frame.frame import part
 from app.frame.layout import beside
 from app.pickers.cell import cell_of
 from app.pickers.heads import telling_head
@@ -21,7 +22,7 @@ passport = PassportPlace.begin(view)
 
 cell = cell_of(selection, view.pattern)
 picture, numbers = beside("dossier", 470, 300)
-with picture:
+with picture, part():
     dossier.draw_pattern(view, cell)
 with numbers:
     dossier.draw_scores(view)

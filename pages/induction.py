@@ -9,18 +9,18 @@ from analysis.definitions import (
     HALF_LOSS,
     LOSS,
     MEAN_LOG_PROBS,
-    PATTERN,
     SCORES,
 )
 from app.compute import calls
 from app.figures import base as figures
 from app.frame.clicks import draw_head_map, open_head
-from app.frame.frame import draw, draw_table, figure_frame
+from app.frame.frame import draw, draw_table, figure_frame, part
 from app.frame.layout import controls
 from app.links.session import widget_key
 from app.links.subject import Subject
 from app.pickers.heads import focus_head
 from app.pickers.sequence import choose_sequence
+from app.pickers.weighting import pick_weighting, weighted
 from app.sections.induction import draw_distances, draw_resting, explain_two_layers
 from app.sections.sets.page import draw_over_set
 from app.shell.page import open_page
@@ -104,19 +104,20 @@ with (
         )
     else:
         st.caption("No head. Lower the threshold, or take more sequences.")
-with (
-    picture,
-    figure_frame(
-        Subject(selection, head=focus, sequence=row),
+with picture, part():
+    pick_weighting(selection)
+    shown = weighted(selection, row, (focus.layer,))
+    with figure_frame(
+        shown.about(Subject(selection, head=focus, sequence=row)),
         f"Pattern of {focus.label}",
         f"Sequence {row}. An induction head shows a stripe: S-1 positions back from each token of "
-        "the second half.",
-        PATTERN,
-    ),
-):
-    pattern = calls.patterns(selection, row, (focus.layer,)).values[0, 0, focus.head]
-    draw(figures.pattern_map(pattern, tokens.labels[row], theme), key="pattern")
-    open_head(selection, focus)
+        f"the second half. {shown.reading}".strip(),
+        shown.quantity,
+    ):
+        unit, signed = shown.weighting.unit, shown.weighting.signed
+        pattern = shown.values[0, focus.head]
+        draw(figures.pattern_map(pattern, tokens.labels[row], theme, unit, signed), key="pattern")
+        open_head(selection, focus)
 
 draw_distances(selection, tokens, focus, theme)
 if tokens.half_length is not None:

@@ -4,6 +4,7 @@ from app.compute import calls
 from app.frame.frame import part
 from app.pickers.sequence import choose_sequence
 from app.sections.intervene.effects import draw_effects
+from app.sections.intervene.flip import draw_flip
 from app.sections.intervene.recipe import draw_recipe
 from app.sections.intervene.subject import Bench
 from app.sections.intervene.writing import draw_writing
@@ -16,3 +17,4 @@ draw_recipe(bench)
 with part():
     draw_effects(bench)
     draw_writing(bench)
+    draw_flip(bench)

@@ -33,6 +33,7 @@ CHOSEN, WRITER = Head(1, 3), Head(0, 2)
 KEPT = "L0H2,L1H3"
 RECIPE = "L0H2x0.5_L1H3q4k2_L0H1-mean_R1x0.5"
 STEPS = tuple(listed.step for listed in parse_recipe(RECIPE))
+OF_TWO = (d.JOINT_ABLATION, d.SET_ABLATION, d.FLIP_NEEDED)
 # Those of a set of prompts are compared with their figures in `tests/pages`.
 CODED = [quantity for quantity in d.QUANTITIES if quantity.code and "set" not in quantity.needs]
 
@@ -57,7 +58,8 @@ def about(definition: d.Quantity, selection: Selection) -> Subject:
     return Subject(
         selection,
         head=CHOSEN,
-        heads=(WRITER, CHOSEN) if definition in (d.JOINT_ABLATION, d.SET_ABLATION) else (),
+        heads=(WRITER, CHOSEN) if definition in OF_TWO else (),
+        groups=((WRITER,), (WRITER, CHOSEN)) if definition == d.FLIP_RANDOM else (),
         writer=WRITER,
         sequence=selection["sequence"] if selection["input"] == "repeated" else 0,
         dest=6,
@@ -190,6 +192,11 @@ def expected(definition: d.Quantity, model, tokens, selection):  # noqa: ANN001,
             return stats.half_losses(tokens)
         case d.PATTERN:
             return patterns.values
+        case d.VALUE_PATTERN:
+            return analysis.weighted_patterns(model, tokens, "value").values
+        case d.ANSWER_PATTERN:
+            ends = stats.top_ids[:, -1, 0]
+            return analysis.weighted_patterns(model, tokens, "answer", end=ends).values
         case d.PATTERN_CHECK:
             return analysis.verify_pattern(model, tokens, head.layer).cached
         case d.HEAD_WEIGHT:
@@ -241,6 +248,24 @@ def expected(definition: d.Quantity, model, tokens, selection):  # noqa: ANN001,
             said = int(one.ids[0, 7]) if answer is None else answer
             foil = one_token(selection, selection["foil"])
             return analysis.answer_ablation(model, one, [head], 6, said, foil).changes
+        case d.FLIP_PATH:
+            row = selection["sequence"] if tokens.batch > 1 else 0
+            one = one_of(tokens, row)
+            ids = [one_token(selection, selection[key]) for key in ("answer", "foil")]
+            flip = analysis.flip_set(model, one, *ids)
+            return [flip.clean, *flip.after]
+        case d.FLIP_NEEDED | d.FLIP_RANDOM:
+            row = selection["sequence"] if tokens.batch > 1 else 0
+            both = (WRITER, head)
+            needed = definition == d.FLIP_NEEDED
+            sets = [both, (head,), (WRITER,)] if needed else [(WRITER,), both]
+            recipes = ["_".join(f"{each.label}x0" for each in heads) for heads in sets]
+            ids = {key: one_token(selection, selection[key]) for key in ("answer", "foil")}
+            one = one_of(tokens, row)
+            return [
+                analysis.intervene(model, one, recipe, head, **ids).difference[1]
+                for recipe in recipes
+            ]
         case d.SET_ABLATION:
             both = analysis.pair_ablation(model, tokens, [WRITER, head], method)
             together = analysis.ablate_heads(model, tokens, [WRITER, head], method).value

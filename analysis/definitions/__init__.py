@@ -16,6 +16,7 @@ from analysis.definitions import (
     runs,
     scores,
     sets,
+    weightings,
 )
 from analysis.definitions.circuits import *  # noqa: F403
 from analysis.definitions.circuits import COPYING, EIGENVALUES
@@ -33,6 +34,7 @@ from analysis.definitions.quantity import registered
 from analysis.definitions.roles import ROLES as ROLES
 from analysis.definitions.runs import *  # noqa: F403
 from analysis.definitions.sets import *  # noqa: F403
+from analysis.definitions.weightings import *  # noqa: F403
 
 QUANTITIES: tuple[Quantity, ...] = (
     *(
@@ -43,6 +45,7 @@ QUANTITIES: tuple[Quantity, ...] = (
             heads,
             corpus,
             logits,
+            weightings,
             effects,
             patching,
             interventions,

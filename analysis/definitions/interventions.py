@@ -93,3 +93,59 @@ WRITTEN = Quantity(
     function="write_on",
     results=("Written",),
 )
+_FLIP = ("FlipSet",)
+FLIP_PATH = Quantity(
+    "Logit difference as heads are removed",
+    "How much of an answer's lead over a foil is left after each head of a flip set is removed; "
+    "below 0 the foil wins.",
+    "logit[answer] - logit[foil] at the last position with z = 0 of the heads removed so far, each "
+    "the one that lowers it most beside those before it; every head that is left is tried anew",
+    "logits",
+    "greedy search on exact ablation effects; this project",
+    function="flip_set",
+    results=_FLIP,
+    needs=("answered",),
+    code="""
+every = [(layer, head) for layer in range(n_layers) for head in range(n_heads)]
+order, left = [], [left_without([])]
+while left[-1] >= 0 and len(order) < min(20, len(every)):
+    found = {head: left_without([*order, head]) for head in every if head not in order}
+    best = min(found, key=found.get)
+    if found[best] >= left[-1]:
+        break
+    order.append(best)
+    left.append(found[best])
+print(order)
+result = torch.stack(left)  # as it is, then after each removal
+""",
+)
+FLIP_NEEDED = Quantity(
+    "Logit difference with one head put back",
+    "Whether every head of a flip set is needed: above 0 the answer wins again once it is back.",
+    "logit[answer] - logit[foil] at the last position without the set, and without all of it but "
+    "one head, for each of its heads",
+    "logits",
+    "minimality: Wang et al. 2022, on ablation of a set",
+    function="flip_set",
+    results=_FLIP,
+    needs=("answered",),
+    code="""
+order = list(zip(LAYERS, HEADS))
+sets = [order, *([other for other in order if other != head] for head in order)]
+result = torch.stack([left_without(heads) for heads in sets])  # all gone, then each put back
+""",
+)
+FLIP_RANDOM = Quantity(
+    "Logit difference without random groups",
+    "What is left of an answer's lead without as many other heads of the same layers.",
+    "logit[answer] - logit[foil] at the last position without each group; groups are drawn with a "
+    "seed, have as many heads of each layer as the flip set and none of its own",
+    "logits; the foil wins below 0",
+    "matched-random groups: arXiv 2606.05378",
+    function="flip_set",
+    results=_FLIP,
+    needs=("answered",),
+    code="""
+result = torch.stack([left_without(group) for group in GROUPS])  # [group]
+""",
+)

@@ -63,15 +63,7 @@ def answer_ablation(
             or an id that there is not.
     """
     chosen = require_heads(model.info, heads)
-    if tokens.batch != 1:
-        raise AnalysisError(f"These are {tokens.batch} sequences; an answer is one text's.")
-    if not 0 <= dest < tokens.length:
-        raise AnalysisError(f"There is no position {dest}; they run from 0 to {tokens.length - 1}.")
-    for token in (answer, foil):
-        if token is not None and not 0 <= token < model.d_vocab:
-            raise AnalysisError(
-                f"{token} is no id of {model.name}; they end at {model.d_vocab - 1}."
-            )
+    check_answer(model, tokens, dest, answer, foil)
     recording = record(model, tokens.tensor, z_points(model))
     at = torch.tensor([dest])
 
@@ -91,3 +83,18 @@ def answer_ablation(
         ]
         left.append(rerun(model, recording, cases, at, read)[:, 0, 0])
     return AnswerAblation(chosen, to_numpy(torch.cat(left) - clean), clean)
+
+
+def check_answer(
+    model: HeadModel, tokens: Tokens, dest: int, answer: int, foil: int | None
+) -> None:
+    """AnalysisError for several sequences, or a position or an id that there is not."""
+    if tokens.batch != 1:
+        raise AnalysisError(f"These are {tokens.batch} sequences; an answer is one text's.")
+    if not 0 <= dest < tokens.length:
+        raise AnalysisError(f"There is no position {dest}; they run from 0 to {tokens.length - 1}.")
+    for token in (answer, foil):
+        if token is not None and not 0 <= token < model.d_vocab:
+            raise AnalysisError(
+                f"{token} is no id of {model.name}; they end at {model.d_vocab - 1}."
+            )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from math import comb, prod
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from analysis.sets.metrics import Metric, RowReader, parts, require_metric
 Progress = Callable[[int, int], None]
 # A group of heads, ablated together.
 Group = tuple[Head, ...]
+DRAWS = 10
 # By layer, what takes the place of each head's z in some rows.
 Replaced = Sequence[Float[Tensor, "#batch pos head d_head"]]
 
@@ -102,6 +104,49 @@ def group_metrics(
             if progress:
                 progress(done, total)
     return GroupMetrics(clean, without, chosen, method)
+
+
+def random_groups(
+    model: HeadModel,
+    heads: Sequence[Head],
+    draws: int = DRAWS,
+    seed: int = 0,
+    apart: Sequence[Head] = (),
+) -> tuple[Group, ...]:
+    """Groups with as many heads of each layer as a group has, none of them its own, no two alike.
+
+    Args:
+        model: The model.
+        heads: The group.
+        draws: How many at most; fewer where there are not as many.
+        seed: Of the draws. More draws begin with the same ones.
+        apart: Heads that no group may have either.
+
+    Raises:
+        AnalysisError: A layer with too few other heads.
+    """
+    wanted = {head.layer: sum(other.layer == head.layer for other in heads) for head in heads}
+    taken = {*heads, *apart}
+    pools = {
+        layer: [h for h in range(model.n_heads) if Head(layer, h) not in taken] for layer in wanted
+    }
+    for layer, count in wanted.items():
+        if len(pools[layer]) < count:
+            raise AnalysisError(
+                f"{count} of the heads of layer {layer} are chosen, and {len(pools[layer])} others "
+                "are left to compare them with. Choose fewer of one layer."
+            )
+    possible = prod(comb(len(pools[layer]), count) for layer, count in wanted.items())
+    random = np.random.default_rng([seed, len(heads)])
+    found: dict[Group, None] = {}
+    while len(found) < min(draws, possible):
+        group = [
+            Head(layer, int(head))
+            for layer, count in wanted.items()
+            for head in random.choice(pools[layer], count, replace=False)
+        ]
+        found[tuple(sorted(group))] = None
+    return tuple(found)
 
 
 def _case(group: Group, put: Replaced) -> Case:

@@ -1,10 +1,12 @@
 """What one head adds to a logit, split by the source tokens it reads."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import einops
 import numpy as np
 from jaxtyping import Float, Int
+from torch import Tensor
 
 from analysis.arrays import freeze, to_numpy
 from analysis.errors import AnalysisError
@@ -77,25 +79,44 @@ def source_attribution(
     require_plain_logits(model.info)
     target_ids, foil_ids = resolve_targets(model, tokens, targets, foils, end)
     n_pos = target_ids.shape[1]
-    names = [f"blocks.{head.layer}.attn.hook_{part}" for part in ("pattern", "v")]
     scale = ["ln_final.hook_scale"] if model.info.normalization else []
-    writes = write_points(model, [head.layer])
-    kept = run_without_logits(model, tokens.tensor, [*names, *writes, *scale])
-    pattern = kept[names[0]][:, head.head, :n_pos, :n_pos]
-    z = kept[writes[0]][:, :n_pos, head.head]
-    # Of the head's group, where several heads share their values.
-    shared = head.head * kept[names[1]].shape[2] // model.n_heads
-    value = kept[names[1]][:, :n_pos, shared]
+    kept = run_without_logits(model, tokens.tensor, [*source_points(model, [head.layer]), *scale])
     direction, _ = read_direction(
         model, target_ids, foil_ids, kept[scale[0]][:, :n_pos] if scale else None
     )
-    # [batch, dest, d_head]: the same direction as the head's values meet it.
-    read = direction @ output_weights(model, head.layer)[head.head].T
-    if (after := kept.get(scale_after_heads(head.layer))) is not None:
-        read = read / after[:, :n_pos]
+    values, total = by_source(model, kept, head.layer, direction, [head.head])
     return SourceAttribution(
-        head,
-        to_numpy(pattern * (read @ value.mT)),
-        to_numpy(einops.einsum(z, read, "b p e, b p e -> b p")),
-        np.array(target_ids),
+        head, to_numpy(values[:, 0]), to_numpy(total[:, 0]), np.array(target_ids)
     )
+
+
+def source_points(model: HeadModel, layers: Iterable[int]) -> list[str]:
+    """The hook points that `by_source` goes by."""
+    chosen = list(layers)
+    attention = [f"blocks.{i}.attn.hook_{part}" for i in chosen for part in ("pattern", "v")]
+    return [*attention, *write_points(model, chosen)]
+
+
+def by_source(
+    model: HeadModel,
+    kept: Mapping[str, Tensor],
+    layer: int,
+    direction: Float[Tensor, "batch dest d_model"],
+    heads: Sequence[int],
+) -> tuple[Float[Tensor, "batch head dest src"], Float[Tensor, "batch head dest"]]:
+    """What some heads of a layer add along a direction, by source; and in all, worked out from z.
+
+    `kept` are activations at `source_points`. Destinations are those that have a direction.
+    """
+    n_pos, chosen = direction.shape[1], list(heads)
+    pattern = kept[f"blocks.{layer}.attn.hook_pattern"][:, chosen, :n_pos, :n_pos]
+    values = kept[f"blocks.{layer}.attn.hook_v"][:, :n_pos]
+    # Of each head's group, where several heads share their values.
+    group = [head * values.shape[2] // model.n_heads for head in chosen]
+    z = kept[f"blocks.{layer}.attn.hook_z"][:, :n_pos, chosen]
+    # The same direction as each head's values meet it.
+    read = einops.einsum(direction, output_weights(model, layer)[chosen], "b p m, h e m -> b h p e")
+    if (after := kept.get(scale_after_heads(layer))) is not None:
+        read = read / after[:, None, :n_pos]
+    split = pattern * einops.einsum(read, values[:, :, group], "b h p e, b s h e -> b h p s")
+    return split, einops.einsum(z, read, "b p h e, b h p e -> b h p")

@@ -411,6 +411,7 @@ _ANALYSES: tuple[tuple[str, tuple[Refusal, ...], Callable[[ModelInfo], str]], ..
     ("Ablation, patching of activations", (), _group_note),
     ("Patching of patterns", (_no_pattern_edits,), _nothing),
     ("Neurons", (_no_mlps,), _nothing),
+    ("Value-weighted patterns", (_no_source_writes,), _nothing),
     ("Attribution to a logit, by head and source", (_no_head_writes, _no_plain_logits), scale_note),
     (
         "Paths between heads, circuits of a prediction",

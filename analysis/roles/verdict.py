@@ -2,16 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import comb, prod
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
 
 from analysis.arrays import freeze
-from analysis.effects.groups import Group, group_metrics
+from analysis.effects.groups import DRAWS, Group, group_metrics, random_groups
 from analysis.effects.replacements import Method
-from analysis.errors import AnalysisError
 from analysis.head import Head, require_heads
 from analysis.logits.direct import direct_effects
 from analysis.models.loading import HeadModel
@@ -22,7 +20,6 @@ from analysis.sets.spread import spread
 
 Progress = Callable[[int, int], None]
 Word = Literal["cause", "correlate", "interferer", "null"]
-DRAWS = 10
 # Backups: at most so many, and each gains at least this share of the clean metric.
 MOST_BACKUPS, LEAST_GAIN = 4, 0.02
 
@@ -152,49 +149,6 @@ def verdict(
         backups=backups,
         redundancy=again,
     )
-
-
-def random_groups(
-    model: HeadModel,
-    heads: Sequence[Head],
-    draws: int = DRAWS,
-    seed: int = 0,
-    apart: Sequence[Head] = (),
-) -> tuple[Group, ...]:
-    """Groups with as many heads of each layer as a group has, none of them its own, no two alike.
-
-    Args:
-        model: The model.
-        heads: The group.
-        draws: How many at most; fewer where there are not as many.
-        seed: Of the draws. More draws begin with the same ones.
-        apart: Heads that no group may have either.
-
-    Raises:
-        AnalysisError: A layer with too few other heads.
-    """
-    wanted = {head.layer: sum(other.layer == head.layer for other in heads) for head in heads}
-    taken = {*heads, *apart}
-    pools = {
-        layer: [h for h in range(model.n_heads) if Head(layer, h) not in taken] for layer in wanted
-    }
-    for layer, count in wanted.items():
-        if len(pools[layer]) < count:
-            raise AnalysisError(
-                f"{count} of the heads of layer {layer} are chosen, and {len(pools[layer])} others "
-                "are left to compare them with. Choose fewer of one layer."
-            )
-    possible = prod(comb(len(pools[layer]), count) for layer, count in wanted.items())
-    random = np.random.default_rng([seed, len(heads)])
-    found: dict[Group, None] = {}
-    while len(found) < min(draws, possible):
-        group = [
-            Head(layer, int(head))
-            for layer, count in wanted.items()
-            for head in random.choice(pools[layer], count, replace=False)
-        ]
-        found[tuple(sorted(group))] = None
-    return tuple(found)
 
 
 def backup_heads(

@@ -37,6 +37,30 @@ def attention_patterns(
         AnalysisError: No layer, a layer or head the model lacks, or an answer larger than
             `analysis.limits.MAX_BYTES`.
     """
+    chosen = chosen_layers(model, tokens, layers)
+    ablated = require_heads(model.info, without) if without else ()
+    names = {layer: f"blocks.{layer}.attn.hook_pattern" for layer in chosen}
+    values = np.empty(
+        (tokens.batch, len(chosen), model.n_heads, tokens.length, tokens.length), np.float32
+    )
+    done = 0
+    for some in tokens.tensor.split(rows_at_once(tokens.length, model.d_vocab)):
+        kept = run_without_logits(model, some, list(names.values()), silence(ablated))
+        for place, layer in enumerate(chosen):
+            values[done : done + len(some), place] = to_numpy(kept.pop(names[layer]))
+        done += len(some)
+    return Patterns(values, chosen)
+
+
+def chosen_layers(
+    model: HeadModel, tokens: Tokens, layers: Sequence[int] | None
+) -> tuple[int, ...]:
+    """The layers whose patterns are asked for, all by default.
+
+    Raises:
+        AnalysisError: No layer, a layer that the model lacks, or more than
+            `analysis.limits.MAX_BYTES` of patterns.
+    """
     chosen = tuple(range(model.n_layers)) if layers is None else tuple(layers)
     if not chosen:
         raise AnalysisError("No layer was chosen. Choose at least one layer.")
@@ -51,18 +75,7 @@ def attention_patterns(
             f"These patterns would take {size / 2**20:,.0f} MiB; the limit is "
             f"{MAX_BYTES / 2**20:,.0f}. Ask for fewer layers, sequences or tokens."
         )
-    ablated = require_heads(model.info, without) if without else ()
-    names = {layer: f"blocks.{layer}.attn.hook_pattern" for layer in chosen}
-    values = np.empty(
-        (tokens.batch, len(chosen), model.n_heads, tokens.length, tokens.length), np.float32
-    )
-    done = 0
-    for some in tokens.tensor.split(rows_at_once(tokens.length, model.d_vocab)):
-        kept = run_without_logits(model, some, list(names.values()), silence(ablated))
-        for place, layer in enumerate(chosen):
-            values[done : done + len(some), place] = to_numpy(kept.pop(names[layer]))
-        done += len(some)
-    return Patterns(values, chosen)
+    return chosen
 
 
 def layers_in_pieces(model: HeadModel, tokens: Tokens) -> list[range]:

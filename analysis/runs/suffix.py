@@ -71,9 +71,16 @@ def z_points(model: HeadModel) -> list[str]:
 
 
 def record(
-    model: HeadModel, ids: Int[Tensor, "batch pos"], capture: Sequence[str] = ()
+    model: HeadModel,
+    ids: Int[Tensor, "batch pos"],
+    capture: Sequence[str] = (),
+    hooks: Sequence[tuple[str, Hook]] = (),
 ) -> Recording:
-    """Run the model once, with its lock, and keep what later suffix runs start from."""
+    """Run the model once, with its lock, and keep what later suffix runs start from.
+
+    With `hooks` it is a run that they have changed; a suffix has to make their changes of its own
+    layers again.
+    """
     received: dict[int, tuple[tuple[Any, ...], dict[str, Any]]] = {}
     last = f"blocks.{model.n_layers - 1}.hook_resid_post"
     names = [f"blocks.{layer}.hook_resid_pre" for layer in range(model.n_layers)]
@@ -96,7 +103,7 @@ def record(
                 stack.callback(handle.remove)
             yield
 
-    logits, kept = run(model, ids, capture=[*names, last, *capture], around=noting())
+    logits, kept = run(model, ids, [*names, last, *capture], hooks, noting())
     return Recording(
         ids=ids,
         logits=logits,

@@ -8,6 +8,7 @@ these sum to what was added.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -65,3 +66,26 @@ def bias_write(
     if bias is None or norm is None:
         return bias
     return bias * norm_weight(norm) / kept[scale_after_heads(layer)]
+
+
+def output_gram(model: HeadModel, layer: int) -> Float[Tensor, "head d_head d_head"]:
+    """W_O W_O^T: with it the length of v W_O is had without that product."""
+    w_o = output_weights(model, layer)
+    return torch.einsum("hem,hfm->hef", w_o, w_o)
+
+
+def source_lengths(
+    model: HeadModel,
+    layer: int,
+    v: Float[Tensor, "batch pos kv_head d_head"],
+    gram: Float[Tensor, "head d_head d_head"],
+) -> Float[Tensor, "batch head pos"]:
+    """|x W_V W_O|: how long what each head would write of each source is, without b_V.
+
+    `v` is the layer's values, `gram` its `output_gram`. Source: Kobayashi et al. 2020.
+    """
+    bias = model.bridge.blocks[layer].attn.b_V
+    if bias is not None:
+        v = v - bias.view(v.shape[2:])
+    v = v.repeat_interleave(len(gram) // v.shape[2], 2)
+    return torch.einsum("bphe,hef,bphf->bhp", v, gram, v).clamp(min=0).sqrt()

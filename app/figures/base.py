@@ -161,27 +161,33 @@ def largest(sizes: np.ndarray, count: int) -> np.ndarray:
 
 
 def pattern_map(
-    pattern: np.ndarray, labels: Sequence[str], palette: Palette, unit: str = "attention"
+    pattern: np.ndarray,
+    labels: Sequence[str],
+    palette: Palette,
+    unit: str = "attention",
+    signed: bool | None = None,
 ) -> go.Figure:
     """One head's pattern [dest, src], destinations downwards, with both tokens on hover.
 
-    With another unit than attention, the values may have either sign: colours are centred on 0.
+    With another unit than attention, the values may have either sign, unless `signed` says that
+    they do not: then colours are centred on 0.
     """
     n = len(labels)
     shown = [plotly_text(display_token(label)) for label in labels]
     causal = np.where(np.tri(n, dtype=bool), pattern, np.nan)
     share = unit == "attention"
+    signed = not share if signed is None else signed
     limit = 1 if share else max(float(np.abs(pattern).max(initial=0)), 1e-6)
     text = np.array([f"{i} {label}" for i, label in enumerate(shown)])
     figure = Chart(
         "heatmap",
         z=causal,
         customdata=np.stack(np.broadcast_arrays(text[:, None], text[None, :]), -1),
-        colorscale=colour_scale(palette.sequential if share else palette.diverging),
-        zmin=0 if share else -limit,
+        colorscale=colour_scale(palette.diverging if signed else palette.sequential),
+        zmin=-limit if signed else 0,
         zmax=limit,
         hovertemplate="destination (query) %{customdata[0]}<br>source (key) %{customdata[1]}"
-        f"<br>{unit} %{{z:{'.3f' if share else '+.3f'}}}<extra></extra>",
+        f"<br>{unit} %{{z:{'+.3f' if signed else '.3f'}}}<extra></extra>",
         # Above: beside the pattern it would take the width that a narrow screen lacks.
         colorbar={
             "title": {"text": unit, "side": "top"},

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from analysis.definitions import ATTENTION, Weighting
 from analysis.head import Head
 from app.figures.base import (
     BAR_TICKS,
@@ -32,13 +33,18 @@ _NAME_WIDTH, _NAME_HEIGHT = 0.1, 0.045
 
 
 def pattern_cells(
-    pattern: np.ndarray, labels: Sequence[str], palette: Palette, cell: tuple[int, int]
+    pattern: np.ndarray,
+    labels: Sequence[str],
+    palette: Palette,
+    cell: tuple[int, int],
+    weighting: Weighting = ATTENTION,
 ) -> go.Figure:
     """`pattern_map` with one cell outlined; a click gives any other one.
 
     Up to `MAX_CLICKABLE` tokens a point on every cell takes the click and carries `(dest, src)`.
     """
-    figure = pattern_map(pattern, labels, palette)
+    unit, signed = weighting.unit, weighting.signed
+    figure = pattern_map(pattern, labels, palette, unit, signed)
     n, (dest, src) = len(labels), cell
     if n <= MAX_CLICKABLE:
         # The heatmap's own hover would never show.
@@ -52,7 +58,7 @@ def pattern_cells(
             size=8,
             hovertext=[
                 f"destination (query) {names[a]}<br>source (key) {names[b]}"
-                f"<br>attention {pattern[a, b]:.3f}"
+                f"<br>{unit} {pattern[a, b]:{'+' if signed else ''}.3f}"
                 for a, b in zip(rows, columns, strict=True)
             ],
         )

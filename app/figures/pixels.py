@@ -24,9 +24,15 @@ def colour_at(colours: Sequence[str], share: float) -> str:
     return "#" + "".join(f"{round(float(part)):02x}" for part in mixed)
 
 
-def pattern_picture(pattern: Float[np.ndarray, "dest src"], palette: Palette) -> str:
-    """One pattern as a PNG of a pixel for each cell, in an address that holds all of it."""
-    return _picture(_shades(pattern), palette)
+def pattern_picture(
+    pattern: Float[np.ndarray, "dest src"], palette: Palette, diverging: bool = False
+) -> str:
+    """One pattern as a PNG of a pixel for each cell, in an address that holds all of it.
+
+    Values are 0 to 1, or -1 to 1 with a scale that is `diverging`.
+    """
+    scale = palette.diverging if diverging else palette.sequential
+    return _picture(_shades((pattern + 1) / 2 if diverging else pattern), scale, palette)
 
 
 def heads_picture(patterns: Float[np.ndarray, "layer head dest src"], palette: Palette) -> str:
@@ -38,21 +44,24 @@ def heads_picture(patterns: Float[np.ndarray, "layer head dest src"], palette: P
         for head, pattern in enumerate(heads):
             top, left = layer * pitch, head * pitch
             sheet[top : top + n, left : left + n] = _shades(pattern)
-    return _picture(sheet, palette)
+    return _picture(sheet, palette.sequential, palette)
 
 
 def _shades(pattern: np.ndarray) -> np.ndarray:
     seen = np.tri(len(pattern), dtype=bool)
-    return np.where(seen, np.rint(pattern * (_EMPTY - 1)), _EMPTY).astype(np.uint8)
+    shades = np.rint(pattern.clip(0, 1) * (_EMPTY - 1))
+    return np.where(seen, shades, _EMPTY).astype(np.uint8)
 
 
-def _picture(shades: UInt8[np.ndarray, "height width"], palette: Palette) -> str:
+def _picture(
+    shades: UInt8[np.ndarray, "height width"], scale: tuple[str, ...], palette: Palette
+) -> str:
     height, width = shades.shape
     rows = np.concatenate([np.zeros((height, 1), np.uint8), shades], 1)  # 0: no filter
     png = b"\x89PNG\r\n\x1a\n" + b"".join(
         (
             _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)),
-            _chunk(b"PLTE", _indexed_colours(palette)),
+            _chunk(b"PLTE", _indexed_colours(scale, palette.background)),
             _chunk(b"IDAT", zlib.compress(rows.tobytes(), 9)),
             _chunk(b"IEND", b""),
         )
@@ -61,10 +70,10 @@ def _picture(shades: UInt8[np.ndarray, "height width"], palette: Palette) -> str
 
 
 @cache
-def _indexed_colours(palette: Palette) -> bytes:
+def _indexed_colours(scale: tuple[str, ...], background: str) -> bytes:
     """The 256 colours of a picture: the scale, then the page's, for sources ahead of a row."""
-    scale = [colour_at(palette.sequential, i / (_EMPTY - 1)) for i in range(_EMPTY)]
-    colours = np.array([_rgb(colour) for colour in (*scale, palette.background)], np.uint8)
+    steps = [colour_at(scale, i / (_EMPTY - 1)) for i in range(_EMPTY)]
+    colours = np.array([_rgb(colour) for colour in (*steps, background)], np.uint8)
     return colours.tobytes()
 
 

@@ -219,10 +219,12 @@ def array_table(
     return Table(tuple(columns), rows, math.prod(outer) * each)
 
 
-def pattern_table(pattern: np.ndarray, heads: Sequence[str], labels: Sequence[str]) -> Table:
-    """Patterns [head, dest, src] with both tokens written out."""
+def pattern_table(
+    pattern: np.ndarray, heads: Sequence[str], labels: Sequence[str], unit: str = "attention"
+) -> Table:
+    """Patterns [head, dest, src] with both tokens written out; `unit` is what a cell is."""
     places = numbered(labels)
-    names = ("head", "destination (query)", "source (key)", "attention")
+    names = ("head", "destination (query)", "source (key)", unit)
     return array_table(pattern, (heads, places, places), names)
 
 

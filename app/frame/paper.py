@@ -7,10 +7,12 @@ import math
 import textwrap
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
 import numpy as np
 
+from analysis.definitions import ATTENTION, Weighting
 from app.figures.pixels import colour_at, pattern_picture
 from app.text import escape_html, numbered, short_token
 from app.theme import LIGHT, Palette
@@ -28,8 +30,23 @@ _FONTS = "Helvetica, Arial, 'Liberation Sans', sans-serif"
 _STEPS = 64  # colours of the scale
 
 
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """Colours from 0, or from as far below it, to `most`."""
+
+    colours: Sequence[str]
+    name: str
+    diverging: bool
+    most: float
+
+
 def paper_pattern(
-    pattern: np.ndarray, labels: Sequence[str], title: str, origin: str, diverging: bool = False
+    pattern: np.ndarray,
+    labels: Sequence[str],
+    title: str,
+    origin: str,
+    diverging: bool = False,
+    weighting: Weighting = ATTENTION,
 ) -> bytes:
     """One head's pattern [dest, src] as SVG of one column's width, or of two for a longer text.
 
@@ -37,13 +54,19 @@ def paper_pattern(
     second one has, and so on. Cells of the colour of 0 are one triangle, not drawn one by one.
 
     Args:
-        pattern: Attention, 0 to 1; with `diverging` differences, -1 to 1.
+        pattern: Attention, 0 to 1; with `diverging` differences, -1 to 1; or weighted attention,
+            of which the largest size ends the scale.
         labels: The tokens.
         title: What is drawn, such as a head's label.
         origin: Model, input and date of the numbers, in a line that is broken where it is long.
-        diverging: Colours on both sides of 0.
+        diverging: A difference, with colours on both sides of 0.
+        weighting: What the cells are, if they are not attention.
     """
-    n = len(labels)
+    n, most = len(labels), 1.0
+    if not weighting.plain:
+        most = max(float(np.abs(pattern).max(initial=0)), 1e-6)
+        pattern = pattern / most
+    difference, diverging = diverging, diverging or weighting.signed
     if pattern.shape != (n, n) or n == 0:
         raise ValueError(f"a pattern of shape {pattern.shape} for {n} labels")
     shown = [short_token(label) for label in labels]
@@ -69,7 +92,9 @@ def paper_pattern(
     turned = _text(drawing, "Destination (query)", x, y, _AXIS, anchor="middle")
     turned.set("transform", f"rotate(-90 {_mm(x)} {_mm(y)})")
     _text(drawing, "Source (key)", left + side / 2, height - 0.8, _AXIS, anchor="middle")
-    _draw_scale(drawing, left + side + 2.5, top, min(side, 30), colours, diverging)
+    name = "difference" if difference else weighting.unit
+    scale = _Scale(colours, name, diverging, most)
+    _draw_scale(drawing, left + side + 2.5, top, min(side, 30), scale)
     return ET.tostring(drawing, encoding="utf-8", xml_declaration=True)
 
 
@@ -79,11 +104,16 @@ def inline_svg(drawing: bytes) -> str:
 
 
 def paper_grid(
-    patterns: np.ndarray, names: Sequence[str], labels: Sequence[str], origin: str
+    patterns: np.ndarray,
+    names: Sequence[str],
+    labels: Sequence[str],
+    origin: str,
+    weighting: Weighting = ATTENTION,
+    most: float = 1,
 ) -> bytes:
     """Patterns [head, dest, src] as small pictures with their names, a scale and the tokens.
 
-    SVG of a page's width; each picture has a pixel for each cell.
+    SVG of a page's width; each picture has a pixel for each cell. Colours end at `most`.
     """
     columns = max(1, round(len(names) ** 0.5 * 1.3))
     side = (PAGE - 3 - _SCALE) / columns - 2
@@ -92,7 +122,7 @@ def paper_grid(
     row = side + 2 * _AXIS
     below = top + -(-len(names) // columns) * row
     height = below + (len(text) + 1) * 1.3 * _AXIS
-    drawing = _drawing("Attention pattern of every head", lines, PAGE, height)
+    drawing = _drawing(f"{weighting.quantity.name} of every head", lines, PAGE, height)
     for i, (pattern, name) in enumerate(zip(patterns, names, strict=True)):
         x, y = 1.5 + i % columns * (side + 2), top + i // columns * row
         picture = _element(
@@ -102,11 +132,13 @@ def paper_grid(
             y=_mm(y),
             width=_mm(side),
             height=_mm(side),
-            href=pattern_picture(pattern, LIGHT),
+            href=pattern_picture(pattern / most, LIGHT, weighting.signed),
         )
         picture.set("style", "image-rendering:pixelated")
         _text(drawing, name, x, y + side + _AXIS, _LABEL)
-    _draw_scale(drawing, PAGE - _SCALE + 2, top, 30, LIGHT.sequential, diverging=False)
+    colours = LIGHT.diverging if weighting.signed else LIGHT.sequential
+    scale = _Scale(colours, weighting.unit, weighting.signed, most)
+    _draw_scale(drawing, PAGE - _SCALE + 2, top, 30, scale)
     for i, line in enumerate(text):
         _text(drawing, line, 1.5, below + (i + 1) * 1.3 * _AXIS, _AXIS)
     return ET.tostring(drawing, encoding="utf-8", xml_declaration=True)
@@ -156,22 +188,31 @@ def _draw_code(drawing: ET.Element, code: np.ndarray, left: float, top: float) -
 
 
 def grid_body(
-    patterns: np.ndarray, names: Sequence[str], labels: Sequence[str], palette: Palette
+    patterns: np.ndarray,
+    names: Sequence[str],
+    labels: Sequence[str],
+    palette: Palette,
+    weighting: Weighting = ATTENTION,
+    most: float = 1,
 ) -> str:
     """The same for a page of its own: pictures with their names, a scale, and the tokens."""
-    size = max(96, patterns.shape[-1])
+    size, signed = max(96, patterns.shape[-1]), weighting.signed
     figures = "".join(
         f'<figure style="margin:0"><img alt="" width="{size}" height="{size}" '
-        f'style="image-rendering:pixelated" src="{pattern_picture(pattern, palette)}">'
+        'style="image-rendering:pixelated" '
+        f'src="{pattern_picture(pattern / most, palette, signed)}">'
         f"<figcaption>{escape_html(name)}</figcaption></figure>"
         for pattern, name in zip(patterns, names, strict=True)
     )
-    scale, tokens = ",".join(palette.sequential), "  ".join(numbered(labels))
+    colours = palette.diverging if signed else palette.sequential
+    scale, tokens = ",".join(colours), "  ".join(numbered(labels))
+    low, high = (f"{end:.3g}" for end in (-most if signed else 0, most))
     return (
         f'<div style="display:flex;flex-wrap:wrap;gap:.7rem">{figures}</div>'
-        f'<p>Attention: 0 <span style="display:inline-block;width:10rem;height:.8rem;'
-        f'background:linear-gradient(90deg,{scale})"></span> 1. Rows are destinations (queries), '
-        "downwards; columns are sources (keys).</p>"
+        f"<p>{weighting.unit.capitalize()}: {low} "
+        '<span style="display:inline-block;width:10rem;height:.8rem;'
+        f'background:linear-gradient(90deg,{scale})"></span> {high}. '
+        "Rows are destinations (queries), downwards; columns are sources (keys).</p>"
         f"<p>Tokens: {escape_html(tokens)}</p>"
     )
 
@@ -235,22 +276,19 @@ def _draw_cells(
             )
 
 
-def _draw_scale(
-    drawing: ET.Element, x: float, y: float, height: float, colours: Sequence[str], diverging: bool
-) -> None:
-    scale = _element(drawing, "g", id="scale", shape_rendering="crispEdges")
-    step, (low, high) = height / _STEPS, (-1 if diverging else 0, 1)
+def _draw_scale(drawing: ET.Element, x: float, y: float, height: float, scale: _Scale) -> None:
+    group = _element(drawing, "g", id="scale", shape_rendering="crispEdges")
+    step, (low, high) = height / _STEPS, (-scale.most if scale.diverging else 0, scale.most)
     for i in range(_STEPS):
-        fill = colour_at(colours, 1 - i / (_STEPS - 1))
+        fill = colour_at(scale.colours, 1 - i / (_STEPS - 1))
         _element(
-            scale, "rect", x=_mm(x), y=_mm(y + i * step), width="2", height=_mm(step), fill=fill
+            group, "rect", x=_mm(x), y=_mm(y + i * step), width="2", height=_mm(step), fill=fill
         )
     for share in (0, 0.5, 1):
-        text = f"{low + share * (high - low):g}".replace("-", "−")
+        text = f"{low + share * (high - low):.3g}".replace("-", "−")
         _text(drawing, text, x + 2.8, y + (1 - share) * height + 0.35 * _LABEL, _LABEL)
     name_x, name_y = x + 9, y + height / 2
-    name = "difference" if diverging else "attention"
-    turned = _text(drawing, name, name_x, name_y, _AXIS, anchor="middle")
+    turned = _text(drawing, scale.name, name_x, name_y, _AXIS, anchor="middle")
     turned.set("transform", f"rotate(-90 {_mm(name_x)} {_mm(name_y)})")
 
 

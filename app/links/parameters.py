@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from analysis.definitions import PROFILE, ROLES, SCORES
+from analysis.definitions import PROFILE, ROLES, SCORES, WEIGHTINGS
 from analysis.effects.recipe import ACTS
 from analysis.errors import AnalysisError
 from analysis.heads.corpus.results import ORDERS
@@ -195,7 +195,8 @@ _OF_PLACES = ("sets", "compare", "attention")
 _SCORED = ("sets", "compare", "finder")
 _TWO_SIDES = (*_SCORED, "attention", "induction")
 _PROFILE = choice(*PROFILE)
-_ANSWERS = ("attribution", "head", "patching", "intervene")
+_WEIGHTED = ("attention", "head", "induction", "compare")
+_ANSWERS = ("attribution", "patching", "intervene", *_WEIGHTED)
 _TWO_HEADS = ("compare", "circuits", "composition")
 _ABLATED = ("ablation", "head", "roles", "sets", "compare")
 _SWAPPED = (*_ABLATED, "intervene")
@@ -350,6 +351,13 @@ PARAMETERS = (
     Parameter("row", 0, whole_number(0, MAX_ROWS - 1), "row that is opened, from 0", _OVER_SETS),
     Parameter(
         "view", "grid", choice("grid", "circuitsvis"), "how patterns are drawn", ("attention",)
+    ),
+    Parameter(
+        "weighting",
+        "attention",
+        choice(*WEIGHTINGS),
+        "weighting: what the cells of patterns are",
+        _WEIGHTED,
     ),
     Parameter("locked", "", head_list(MAX_LOCKED), "heads laid over each other", ("attention",)),
     Parameter(
@@ -594,6 +602,7 @@ PARAMETERS = (
         ("intervene",),
         unset="",
     ),
+    Parameter("flip", False, switch, "flip set: 1 looks for it", ("intervene",)),
     Parameter(
         "write",
         0,

@@ -21,6 +21,7 @@ from app.links.selection import Selection
 from app.links.session import widget_key
 from app.links.subject import Subject
 from app.pickers.cell import cell_of
+from app.pickers.weighting import Weighted, weighted
 from app.shell.page import move_view
 from app.shell.room import own_room
 from app.shell.theme import palette
@@ -30,32 +31,34 @@ if TYPE_CHECKING:
     from analysis.heads.scores import HeadScores
 
 
-def _offer_grid(every: np.ndarray, labels: Sequence[str], one: Subject) -> None:
+def _offer_grid(shown: Weighted, labels: Sequence[str], one: Subject) -> None:
     """Let the frame export all heads, and the one in focus."""
     info, focus, theme = one.selection.info, one.head, palette()
     assert focus
+    every, cells, most = shown.values, shown.weighting, shown.top
     heads = every.reshape(-1, *every.shape[2:])
     names = [head.label for head in all_heads(info)]
     chosen = every[focus.layer, focus.head]
 
     def grid(origin: str) -> bytes:
-        return paper_grid(heads, names, labels, origin)
+        return paper_grid(heads, names, labels, origin, cells, most)
 
     def pattern(origin: str) -> bytes:
-        return paper_pattern(chosen, labels, f"Pattern of {focus.label}", origin)
+        title = f"Pattern of {focus.label}"
+        return paper_pattern(chosen, labels, title, origin, weighting=cells)
 
     offer(
         Exhibit(
             "pattern",
-            lambda: pattern_table(heads, names, labels),
-            page=lambda name: grid_body(heads, names, labels, theme),
+            lambda: pattern_table(heads, names, labels, cells.unit),
+            page=lambda name: grid_body(heads, names, labels, theme, cells, most),
             picture=grid,
         )
     )
     offer(
         Exhibit(
             f"{focus.label} pattern",
-            lambda: pattern_table(chosen[None], [focus.label], labels),
+            lambda: pattern_table(chosen[None], [focus.label], labels, cells.unit),
             page=lambda name: inline_svg(pattern("")),
             paper=pattern,
             picture=pattern,
@@ -70,7 +73,7 @@ def draw_grid(
 ) -> Selection:
     """All heads of one sequence; returns the selection with the view the visitor has made."""
     info = selection.info
-    patterns = calls.patterns(selection, sequence, tuple(range(info.n_layers)))
+    shown = weighted(selection, sequence, tuple(range(info.n_layers)))
     known: dict[str, np.ndarray] = {
         name: scores[name] for name in SCORES if not np.isnan(scores[name]).all()
     }
@@ -85,16 +88,16 @@ def draw_grid(
             f"(they run from 0 to {len(labels) - 1})."
         )
     with figure_frame(
-        Subject(selection, sequence=sequence),
+        shown.about(Subject(selection, sequence=sequence)),
         "Every head",
-        "One small picture for each head: rows are destinations, columns sources.",
-        PATTERN,
+        "One small picture for each head: rows are destinations, columns sources. "
+        f"{shown.reading}".strip(),
+        shown.quantity,
         acts="Point at a small picture to look, click to lock it; point at a token of the text to "
         "see what it attends to, click to lock it. Arrow keys move between heads.",
     ):
-        every = patterns.values[0]
         view = head_grid(
-            every,
+            shown.values,
             [display_token(label) for label in labels],
             key="head-grid",
             height=HEIGHT if own_room().stage else 560,
@@ -106,9 +109,12 @@ def draw_grid(
                 tokens=tuple(at),
                 direction=selection["direction"],
             ),
+            weighting=shown.weighting,
+            top=shown.top,
         )
         assert view.focus
-        _offer_grid(every, labels, Subject(selection, head=view.focus, sequence=sequence))
+        one = Subject(selection, head=view.focus, sequence=sequence)
+        _offer_grid(shown, labels, shown.about(one))
     return move_view(
         selection,
         layer=view.focus.layer,
@@ -123,16 +129,19 @@ def draw_who_attends(selection: Selection, sequence: int, labels: Sequence[str])
     """Every head by what it gives from one token to another."""
     info = selection.info
     heads = all_heads(info)
-    every = calls.patterns(selection, sequence, tuple(range(info.n_layers))).values[0]
+    layers = tuple(range(info.n_layers))
+    every = calls.patterns(selection, sequence, layers).values[0]
+    shown = weighted(selection, sequence, layers)
     focus = every[selection["layer"], selection["head"]]
     dest, src = cell_of(selection, focus, _locked(selection, len(labels)))
     names = [f"{i} {display_token(label)}" for i, label in enumerate(labels)]
     with figure_frame(
-        Subject(selection, sequence=sequence, dest=dest, src=src),
+        shown.about(Subject(selection, sequence=sequence, dest=dest, src=src)),
         "Which heads attend from this token to that one?",
         f"Attention from {names[dest]} to {names[src]}, of every head; spread evenly it would be "
-        f"{1 / (dest + 1):.3f}.",
+        f"{1 / (dest + 1):.3f}." + " The largest weights come first." * (not shown.weighting.plain),
         PATTERN,
+        *([] if shown.weighting.plain else [shown.quantity]),
     ):
         bar = st.container(horizontal=True)
         for title, key, at, count in (
@@ -146,14 +155,27 @@ def draw_who_attends(selection: Selection, sequence: int, labels: Sequence[str])
                 key=widget_key(selection, key, shown=at),
                 width=220,
             )
-        values = every[:, :, dest, src]
-        ranked = sorted(heads, key=lambda head: -values[head.layer, head.head])
+        values, weights = every[:, :, dest, src], shown.values[:, :, dest, src]
+        ranked = sorted(heads, key=lambda head: -abs(weights[head.layer, head.head]))
+        columns = {"Attention": values}
+        if not shown.weighting.plain:
+            columns[shown.quantity.name] = weights
         rows = [
-            {"Head": head.label, "Attention": float(values[head.layer, head.head])}
+            {
+                "Head": head.label,
+                **{name: float(each[head.layer, head.head]) for name, each in columns.items()},
+            }
             for head in ranked
         ]
         bars = st.column_config.ProgressColumn(format="%.3f", min_value=0, max_value=1)
-        draw_linked_heads(rows, ranked, "who attends", selection, {"Attention": bars})
+        plain = st.column_config.NumberColumn(format="%.3f")
+        draw_linked_heads(
+            rows,
+            ranked,
+            "who attends",
+            selection,
+            {"Attention": bars, shown.quantity.name: plain},
+        )
 
 
 def _locked(selection: Selection, count: int) -> int | None:

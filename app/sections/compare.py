@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import streamlit as st
 
 from analysis.definitions import PATTERN_CHANGE
@@ -21,10 +20,10 @@ from app.links.selection import Selection
 from app.links.session import widget_key
 from app.links.subject import Subject
 from app.pickers.heads import ablated_head, completed, focus_head, pick_head, second_head
+from app.pickers.weighting import Weighted, weighted
 
 if TYPE_CHECKING:
     from analysis.heads.scores import HeadScores
-    from analysis.runs.patterns import Patterns
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +40,9 @@ class Side:
         """What this side is about."""
         return Subject(self.selection, head=self.head, without=self.without)
 
-    def pattern(self, sequence: int) -> np.ndarray:
-        """The head's pattern of one sequence, [dest, src]."""
-        found: Patterns = calls.patterns(self.selection, sequence, (self.head.layer,), self.without)
-        values: np.ndarray = found.values[0, 0, self.head.head]
-        return values
+    def pattern(self, sequence: int) -> Weighted:
+        """The patterns of the head's layer on one sequence, weighted as the view says."""
+        return weighted(self.selection, sequence, (self.head.layer,), self.without)
 
     def scores(self) -> HeadScores:
         """The scores of every head of this side."""
@@ -59,11 +56,13 @@ class Side:
         """What is drawn of this side."""
         tokens = calls.tokens_of(self.selection)
         part = " on the second half" if tokens.half_length is not None else ""
+        shown = self.pattern(sequence)
         return Pane(
             self.name,
             f"Loss {self.loss():.3f} nats per token{part}",
-            self.pattern(sequence),
+            shown.values[0, self.head.head],
             calls.one_sequence(tokens, sequence).labels[0],
+            shown.weighting,
         )
 
 

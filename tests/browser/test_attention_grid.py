@@ -125,3 +125,23 @@ def test_hostile_tokens_in_the_grid_are_only_text(
     expect(page.locator(".hg-live")).not_to_be_empty()
     expect(page.locator(".hg img, .hg script, .hg svg, .hg-tokens b")).to_have_count(0)
     assert page.evaluate("window.canary") is None
+
+
+def test_a_pattern_is_weighted_by_the_answer_and_stays_so_on_the_heads_own_page(
+    app: str, page: Page
+) -> None:
+    go(page, f"{app}/attention?layer=1&head=4")
+    page.get_by_role("radio", name="answer-weighted").click()
+    in_link(page, "weighting=answer")
+    picture = page.locator(".hg-picture")
+    expect(picture).to_have_attribute("aria-label", re.compile("^Answer-weighted"), timeout=60_000)
+    expect(page.locator(".hg-scale")).to_contain_text("logits")
+    # L1H4 copies the second half of "Alice": from " Al" it looks at the earlier "ice".
+    token(page, 30).click()
+    leave(page)
+    expect(page.locator(".hg-status")).to_contain_text(re.compile(r"reads from ice at 13 \(\+5\."))
+    wait_until_done(page)
+    page.get_by_role("link", name="Open L1H4").click()
+    in_link(page, "weighting=answer")
+    weights = page.get_by_role("radio", name="answer-weighted")
+    expect(weights).to_be_checked(timeout=60_000)

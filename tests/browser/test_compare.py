@@ -126,8 +126,14 @@ def test_panes_stand_in_line_and_inside_the_window(
 ) -> None:
     page = open_page(viewport={"width": width, "height": 900})
     go(page, f"{app}/compare?length=20")
-    a, b = pane(page, "a").bounding_box(), pane(page, "b").bounding_box()
-    assert a and b
+    expect(pane(page, "b")).to_be_visible(timeout=60_000)
+    # Of one moment: what is above them may still be moving.
+    a, b = page.locator(".pp").evaluate(
+        """node => ["a", "b"].map((key) => {
+            const box = node.querySelector(`[data-pane="${key}"]`).getBoundingClientRect();
+            return { x: box.x, y: box.y, width: box.width };
+        })"""
+    )
     assert (a["y"], a["width"]) == (b["y"], b["width"])
     assert b["x"] + b["width"] <= width
     assert page.locator(".pp").evaluate("node => node.scrollWidth <= node.clientWidth")

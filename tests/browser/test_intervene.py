@@ -1,4 +1,4 @@
-"""Edits by hand in real Chromium: as they are made, in a follower's browser, and by their link."""
+"""Edits by hand in real Chromium: made, followed, kept by their link, and found for an answer."""
 
 import re
 
@@ -6,9 +6,11 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import OpenPage, wait_until_done
+from tests.browser.test_app import go, heading
 from tests.browser.test_present import _join, _open_room
 
 pytestmark = pytest.mark.browser
+PATIENCE = 60_000
 PROMPT = "The+cat+sat.+The+cat+saw+the+dog"
 
 
@@ -61,3 +63,25 @@ def test_a_recipe_is_made_by_hand_followed_in_a_room_and_kept_by_its_link(
     expect(other.get_by_text(said)).to_be_visible(timeout=60_000)
     wait_until_done(other)
     assert _loss(other) == _loss(presenter)
+
+
+def test_heads_that_an_answer_rests_on_are_found_and_become_the_recipe(
+    app: str, page: Page
+) -> None:
+    go(page, f"{app}/intervene?recipe=none&answer=+She&foil=+But")
+    wait_until_done(page)
+    page.get_by_role("button", name="Remove heads until the foil wins").click()
+    found = page.get_by_text("the model prefers")
+    expect(found).to_be_visible(timeout=PATIENCE)
+    heading(page, "Is each of these heads needed?")
+    wait_until_done(page)
+    expect(page).to_have_url(re.compile("flip=1"))
+    heads = re.findall(r"L\d+H\d+", found.inner_text())
+    page.get_by_role("button", name="Make these the recipe").click()
+    recipe = "_".join(f"{head}x0" for head in heads)
+    expect(page).to_have_url(re.compile(f"recipe={recipe}"), timeout=PATIENCE)
+    wait_until_done(page)
+    for head in heads:
+        expect(page.get_by_text(f"output of {head} times 0")).to_be_visible(timeout=PATIENCE)
+    after = page.get_by_test_id("stMetric").filter(has_text="With the recipe").first
+    expect(after.get_by_test_id("stMetricValue")).to_have_text(re.compile("^-"), timeout=PATIENCE)

@@ -7,7 +7,7 @@
  */
 import { readFileSync } from "node:fs";
 
-import { attention, makeData } from "../../app/components/head_grid/js/grid_data.js";
+import { cellValue, makeData } from "../../app/components/head_grid/js/grid_data.js";
 import { adoptedView, reportOf } from "../../app/components/head_grid/js/view.js";
 import { valueText } from "../../app/components/head_grid/js/words.js";
 import { readBody, readHeader } from "../../app/components/js/payload.js";
@@ -26,7 +26,7 @@ function gridIn(bytes) {
   return {
     labels: data.labels,
     heads: data.heads.map(({ label }) => label),
-    patterns: cells((head, dest, src) => attention(data, head, dest, src)),
+    patterns: cells((head, dest, src) => cellValue(data, head, dest, src)),
     discounted: cells((head, dest, src) => valueText(data, head, { dest, src }, "discount")),
     view: reportOf(data, adoptedView(data, undefined, true)),
   };
@@ -36,8 +36,9 @@ function gridIn(bytes) {
 function pairIn(bytes) {
   /** @type {{ header: PairHeader, start: number }} */
   const { header, start } = readHeader(bytes);
-  const { a, b, same, most } = makePair(header, readBody(bytes, start));
-  const maps = mapsOf(header, { a, b, same, most });
+  const pair = makePair(header, readBody(bytes, start));
+  const { a, b, most } = pair;
+  const maps = mapsOf(header, pair);
   return {
     labels: [a.labels, b.labels],
     values: [[...a.values], [...b.values]],

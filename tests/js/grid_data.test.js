@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import {
-  attention, rowFactor, shownAttention, tokenWeights,
+  cellValue, rowFactor, shownValue, tokenWeights,
 } from "../../app/components/head_grid/js/grid_data.js";
 import { SMALL, gridOf } from "./grids.js";
 
@@ -16,21 +16,21 @@ test("every cell of every head is where it was written, and nothing lies ahead",
   const data = gridOf(SMALL);
   SMALL.forEach((pattern, head) =>
     pattern.forEach((row, dest) => {
-      row.forEach((value, src) => near(attention(data, head, dest, src), value));
-      for (let src = dest + 1; src < 3; src++) assert.equal(attention(data, head, dest, src), 0);
+      row.forEach((value, src) => near(cellValue(data, head, dest, src), value));
+      for (let src = dest + 1; src < 3; src++) assert.equal(cellValue(data, head, dest, src), 0);
     }),
   );
 });
 
 test("a single token is a pattern", () => {
-  assert.equal(attention(gridOf([[[1]]]), 0, 0, 0), 1);
+  assert.equal(cellValue(gridOf([[[1]]]), 0, 0, 0), 1);
 });
 
 test("what the first token leaves is shared out from exact values", () => {
   const data = gridOf(SMALL);
-  near(shownAttention(data, 1, 2, 1, "discount"), 0.0019 / 0.0518);
-  near(shownAttention(data, 1, 2, 2, "discount"), 0.0499 / 0.0518);
-  assert.equal(shownAttention(data, 1, 2, 0, "discount"), 0);
+  near(shownValue(data, 1, 2, 1, "discount"), 0.0019 / 0.0518);
+  near(shownValue(data, 1, 2, 2, "discount"), 0.0499 / 0.0518);
+  assert.equal(shownValue(data, 1, 2, 0, "discount"), 0);
 });
 
 test("a row that the first token leaves almost nothing of is blank and not noise", () => {
@@ -42,8 +42,8 @@ test("a row that the first token leaves almost nothing of is blank and not noise
 
 test("a hidden first token takes nothing from the others", () => {
   const data = gridOf(SMALL);
-  assert.equal(shownAttention(data, 0, 1, 0, "hide"), 0);
-  near(shownAttention(data, 0, 1, 1, "hide"), 0.75);
+  assert.equal(shownValue(data, 0, 1, 0, "hide"), 0);
+  near(shownValue(data, 0, 1, 1, "hide"), 0.75);
 });
 
 test("weights of tokens are averages over the active ones, either way", () => {

@@ -3,7 +3,7 @@
  *
  * @import { GridData, GridHeader } from "../../app/components/head_grid/js/grid_data.js"
  */
-import { makeData } from "../../app/components/head_grid/js/grid_data.js";
+import { ATTENTION, WHOLE, makeData } from "../../app/components/head_grid/js/grid_data.js";
 
 /**
  * A grid of patterns given as rows: [head][dest][src]. Heads are L0H0, L0H1, ...
@@ -15,12 +15,14 @@ import { makeData } from "../../app/components/head_grid/js/grid_data.js";
 export function gridOf(patterns, header = {}) {
   const n = patterns[0].length;
   const rows = patterns.flat();
-  const most = rows.map((row) => Math.max(0, ...row.slice(1)));
-  const cells = rows.flatMap((row, i) => row.slice(1).map((value) => (65535 * value) / most[i]));
+  const most = rows.map((row) => Math.max(0, ...row.slice(1).map(Math.abs)));
+  const plain = (header.values ?? ATTENTION).unit === "attention";
+  const whole = plain ? WHOLE.plain : WHOLE.weighted;
+  const cells = rows.flatMap((row, i) => row.slice(1).map((value) => (whole * value) / most[i]));
   const body = new ArrayBuffer(8 * rows.length + 2 * cells.length);
   new Float32Array(body, 0, rows.length).set(rows.map((row) => row[0]));
   new Float32Array(body, 4 * rows.length, rows.length).set(most);
-  new Uint16Array(body, 8 * rows.length).set(cells.map((cell) => Math.round(cell || 0)));
+  new (plain ? Uint16Array : Int16Array)(body, 8 * rows.length).set(cells.map((cell) => Math.round(cell || 0)));
   return makeData(
     {
       id: "id",
@@ -29,6 +31,7 @@ export function gridOf(patterns, header = {}) {
       labels: Array.from({ length: n }, (_, position) => `t${position}`),
       scores: {},
       marks: {},
+      values: ATTENTION,
       note: "",
       height: 560,
       report: true,

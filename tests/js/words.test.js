@@ -100,11 +100,14 @@ test("an element takes text as text and attributes as attributes, never as HTML"
   ]);
 });
 
+const SHARES = { unit: "attention", top: 1, signed: false };
+
 /** @param {string[]} first @param {string[]} second @param {number[]} values */
-function pairOf(first, second, values) {
+function pairOf(first, second, values, cells = SHARES) {
   /** @type {import("../../app/components/pattern_pair/js/pair_data.js").PairHeader} */
   const header = {
     id: "", accent: "", sequential: ["#ffffff", "#000000"], diverging: ["#ff0000", "#0000ff"],
+    values: cells,
     panes: [{ title: "a", note: "", labels: first }, { title: "b", note: "", labels: second }],
   };
   const pair = makePair(header, Float32Array.from(values).buffer);
@@ -125,6 +128,17 @@ test("two patterns of as many tokens have a difference, and its largest ends the
 
 test("a trifle of a difference does not fill the scale", () => {
   assert.equal(pairOf(["x"], ["x"], [1, 0.999]).pair.most, 0.1);
+});
+
+test("weights are read with their sign on a scale that ends where both sides end", () => {
+  const cells = { unit: "logits", top: 4, signed: true };
+  const { pair, maps } = pairOf(["x"], ["x"], [-2, 4], cells);
+  assert.deepEqual(maps.map(({ ends }) => ends[1]), ["+4.00 logits", "+4.00 logits", "+6.00"]);
+  assert.deepEqual(maps.map(({ value }) => value(0)), [0.25, 1, 1]);
+  assert.deepEqual(cellParts(pair, { key: "d", dest: 0, src: 0 }).slice(2), [
+    ["A", "−2.0000"], ["B", "+4.0000"], ["B − A", "+6.0000"],
+  ]);
+  assert.equal(pairOf(["x"], ["x"], [4, 4], cells).pair.most, 0.4);
 });
 
 test("patterns of other lengths have no difference and are read one by one", () => {

@@ -25,17 +25,21 @@ LINKS: dict[str, tuple[Mapping[str, str], ...]] = {
     "tokens": (_SMALL | {"sequence": "1"}, _PROMPT, {"bos": "0"}),
     "attention": (
         _SMALL | {"layer": "1", "head": "3", "sequence": "1"},
-        {"view": "circuitsvis", "layer": "1", "head": "2"},
-        _PROMPT | {"threshold": "0.1"},
+        {"view": "circuitsvis", "layer": "1", "head": "2", "weighting": "value"},
+        _PROMPT | {"threshold": "0.1", "weighting": "answer", "answer": " dog"},
     ),
     "head": (
         _SMALL | {"layer": "1", "head": "4", "method": "resample", "swap": "7", "sequence": "1"},
         _PROMPT | {"layer": "1", "head": "2", "dest": "6", "src": "2", "token": " the"},
-        _SMALL | {"layer": "0", "head": "5", "answer": " house", "foil": " sea"},
+        _SMALL
+        | {"layer": "0", "head": "5", "answer": " house", "foil": " sea"}
+        | {"weighting": "answer"},
     ),
     "intervene": (
         _PROMPT | {"layer": "1", "head": "4", "recipe": "L0H0x0.5_L1H4q6k2_off-L0H1x0_L1H3q5k1x0"},
-        _PROMPT | {"recipe": "L0H2-mean_L0H3-resample_R1x0.5", "swap": "3", "prompt2": "A cat."},
+        _PROMPT
+        | {"recipe": "L0H2-mean_L0H3-resample_R1x0.5", "swap": "3", "prompt2": "A cat."}
+        | {"flip": "1"},
         _SMALL | {"sequence": "1", "recipe": "none", "answer": " house", "foil": " sea"},
     ),
     "activations": (
@@ -55,8 +59,8 @@ LINKS: dict[str, tuple[Mapping[str, str], ...]] = {
     ),
     "induction": (
         _SMALL | {"layer": "1", "head": "4", "sequence": "1"},
-        _PROMPT,
-        {"threshold": "0.7", "seed": "3"},
+        _PROMPT | {"weighting": "answer"},
+        {"threshold": "0.7", "seed": "3", "weighting": "value"},
         {"input": "set", "rows": "6", "set": "repeated-name"},
     ),
     "sets": (
@@ -107,8 +111,11 @@ LINKS: dict[str, tuple[Mapping[str, str], ...]] = {
         _SMALL | {"layer": "1", "head": "4", "layer2": "0", "head2": "0"},
     ),
     "compare": (
-        _SMALL | {"by": "head", "layer": "1", "head": "2", "layer2": "1", "head2": "4"},
+        _SMALL
+        | {"by": "head", "layer": "1", "head": "2", "layer2": "1", "head2": "4"}
+        | {"weighting": "value"},
         _PROMPT | {"by": "prompt"},
+        _PROMPT | {"by": "ablate", "layer": "1", "head": "4", "weighting": "answer"},
         _SMALL | {"by": "model", "sequence": "1"},
     ),
     "learn": (

@@ -1,5 +1,7 @@
 """The bench of interventions."""
 
+import re
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -89,3 +91,32 @@ def test_the_model_writes_on_with_and_without_the_recipe(open_at: Open) -> None:
     assert not app.exception
     shown = [each.value for each in app.caption]
     assert any("They part at new token" in text for text in shown)
+
+
+def test_a_flip_set_becomes_the_recipe_and_does_what_was_said(open_at: Open) -> None:
+    """The recipe's own run confirms it, by another function and with the same logits."""
+    app = open_at("intervene", recipe="none", answer=" She", foil=" But")
+    assert "flip" not in app.query_params
+    (button,) = (each for each in app.button if each.label == "Remove heads until the foil wins")
+    button.click().run()
+    assert app.query_params["flip"] == "1"
+    (said,) = (each.value for each in app.markdown if "the model prefers" in each.value)
+    heads = re.findall(r"L\d+H\d+", said)
+    left, before = map(float, re.findall(r"([+-]\d+\.\d+)", said))
+    assert left < 0 < before
+    (button,) = (each for each in app.button if each.label == "Make these the recipe")
+    button.click().run()
+    assert app.query_params["recipe"] == "_".join(f"{head}x0" for head in heads)
+    assert metric(app, "With the recipe") == pytest.approx(left, abs=0.011)
+    assert metric(app, "Logit difference, clean") == pytest.approx(before, abs=0.011)
+    # Without one of its steps the answer wins again.
+    app.toggle[0].set_value(False).run()
+    assert metric(app, "With the recipe") > 0
+    assert not app.exception
+
+
+def test_a_foil_that_wins_as_it_is_is_said_and_the_rest_of_the_page_stays(open_at: Open) -> None:
+    app = open_at("intervene", recipe="none", answer=" But", foil=" She", flip="1")
+    assert any("Swap the two" in text.value for text in app.text)
+    assert metric(app, "With the recipe") < 0
+    assert not app.exception

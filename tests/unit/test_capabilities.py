@@ -17,6 +17,7 @@ from analysis.heads.scores import head_scores
 from analysis.logits.decomposition import k_composition, score_split
 from analysis.logits.lens import logit_lens
 from analysis.logits.sources import source_attribution
+from analysis.logits.weighted import weighted_patterns
 from analysis.models.capabilities import FROZEN_AFTER_HEADS, TURNED_OUT, allowances, scale_note
 from analysis.models.config import read_info
 from analysis.neurons import neuron_activations
@@ -29,7 +30,9 @@ TRIED = {
     "Patterns, head scores, loss": [lambda model, tokens: head_scores(model, tokens)],
     "Logit lens": [lambda model, tokens: logit_lens(model, tokens)],
     "Neurons": [lambda model, tokens: neuron_activations(model, tokens, 0)],
+    "Value-weighted patterns": [lambda model, tokens: weighted_patterns(model, tokens, "value")],
     "Attribution to a logit, by head and source": [
+        lambda model, tokens: weighted_patterns(model, tokens, "answer"),
         lambda model, tokens: source_attribution(model, tokens, Head(1, 3)),
     ],
     "Paths between heads, circuits of a prediction": [edge_attribution],

@@ -158,6 +158,7 @@ ERRORS = {
     "logit_attribution": lambda model, t: analysis.logit_attribution(model, t).error,
     "logit_lens": lambda model, t: analysis.logit_lens(model, t).error,
     "source_attribution": lambda model, t: analysis.source_attribution(model, t, Head(1, 1)).error,
+    "weighted_patterns": lambda model, t: analysis.weighted_patterns(model, t, "answer").error,
     "offset_ablation": lambda model, t: abs(  # with every distance kept nothing is changed
         analysis.offset_ablation(model, t, 1, (range(t.length),)).values
     ).max(),
@@ -207,7 +208,7 @@ REFUSED = {
     "stablelm": _POSITIONS,
     "granite": _CIRCUITS
     | {"score_split", "k_composition", "edge_attribution"}
-    | {"logit_attribution", "logit_lens", "source_attribution"},
+    | {"logit_attribution", "logit_lens", "source_attribution", "weighted_patterns"},
 }
 
 

@@ -14,6 +14,7 @@ from app.components.head_grid.packing import (
     exact_cells,
     extent,
     rescaled_rows,
+    weighted_rows,
 )
 
 
@@ -73,6 +74,19 @@ def test_exact_cells_are_the_lower_triangle_in_reading_order() -> None:
     pattern = causal(1, 4)[0]
     cells = np.frombuffer(exact_cells(pattern), "<f4")
     assert cells.tolist() == [pattern[dest, src] for dest in range(4) for src in range(dest + 1)]
+
+
+def test_weighted_values_come_with_their_sign_and_whatever_their_size() -> None:
+    values = np.zeros((1, 3, 3), np.float32)
+    values[0] = [[-7, 0, 0], [0, 0, 0], [3, 40, -10]]
+    numbers = weighted_rows(values)
+    assert np.frombuffer(numbers, "<f4", 6).tolist() == [-7, 0, 3, 0, 0, 40]
+    assert np.frombuffer(numbers, "<i2", offset=24).tolist() == [0, 32767, -8192]
+    values[0, 0, 1] = -0.1
+    with pytest.raises(ValueError, match="no attention to later tokens"):
+        weighted_rows(values)
+    with pytest.raises(ValueError, match="finite"):
+        weighted_rows(np.full((1, 2, 2), np.nan, np.float32))
 
 
 def test_rounding_noise_outside_the_range_is_clipped_not_wrapped() -> None:

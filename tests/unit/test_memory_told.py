@@ -76,6 +76,10 @@ def cases(model: HeadModel) -> dict[str, Asked]:
         "logit_lens": ((one,), {}),
         "logit_attribution": ((one,), {"targets": None, "foils": None, "end": 7}),
         "source_attribution": ((one, READER), {"targets": None, "foils": None, "end": 7}),
+        "weighted_patterns": (
+            (one, "answer", tuple(range(model.n_layers))),
+            {"targets": None, "foils": None, "end": 7, "without": ()},
+        ),
         "score_split": ((one, READER, 6, 3, 0), {}),
         "k_composition": ((rows, 1, 2), {}),
         "head_scores": ((rows,), {"without": ()}),
@@ -92,6 +96,7 @@ def cases(model: HeadModel) -> dict[str, Asked]:
         "targeted_ablation": ((rows, READER), {}),
         "answer_ablation": ((one, some[:3], 9, 5, 9), {}),
         "intervene": ((one, "L0H1x0", READER), {"second": None, "seed": 0}),
+        "flip_set": ((one, 5, 9), {"most": 2, "seed": 0}),
         "write_on": ((one, "L0H1x0", 2), {"seed": 0}),
         "ablation_estimate": ((rows, "mean"), {"seed": 0}),
         "prompt_pair": ((pair.clean, pair.corrupt), {"answer": 5, "foil": 9}),

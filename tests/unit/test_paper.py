@@ -7,6 +7,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
+from analysis.definitions import WEIGHTINGS
 from app.frame.paper import COLUMN, PAGE, grid_body, paper_grid, paper_passport, paper_pattern
 from app.shell.share import qr_modules
 from app.text import short_token
@@ -46,6 +47,23 @@ def test_a_difference_has_a_colour_for_either_sign():
     drawing = ET.fromstring(paper_pattern(pattern, ["a", "b"], "B − A", "Tiny", diverging=True))
     assert [cell.get("fill") for cell in cells(drawing)] == [LIGHT.diverging[0], LIGHT.diverging[4]]
     assert {"−1", "0", "1", "difference"} <= set(texts(drawing))
+
+
+def test_a_weighted_pattern_ends_its_scale_at_its_largest_size():
+    pattern = np.array([[0, 0], [-4, 2]], np.float32)
+    answer = WEIGHTINGS["answer"]
+    drawing = ET.fromstring(paper_pattern(pattern, ["a", "b"], "L1H4", "Tiny", weighting=answer))
+    fills = [cell.get("fill") for cell in cells(drawing)]
+    assert fills == [LIGHT.diverging[0], LIGHT.diverging[3]]
+    assert {"−4", "0", "4", "logits"} <= set(texts(drawing))
+    value = WEIGHTINGS["value"]
+    change = paper_pattern(pattern, ["a", "b"], "B − A", "Tiny", True, value)
+    assert {"−4", "0", "4", "difference"} <= set(texts(ET.fromstring(change)))
+    sheet = paper_grid(np.abs(pattern)[None], ["L1H4"], ["a", "b"], "Tiny", value, 4)
+    assert {"0", "2", "4", "length"} <= set(texts(ET.fromstring(sheet)))
+    page = grid_body(pattern[None], ["L1H4"], ["a", "b"], LIGHT, answer, 4)
+    assert "Logits: -4 " in page
+    assert ",".join(LIGHT.diverging) in page
 
 
 @pytest.mark.parametrize(("tokens", "width"), [(20, COLUMN), (60, PAGE), (200, PAGE)])

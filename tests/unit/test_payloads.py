@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from analysis.definitions import ATTENTION, WEIGHTINGS, Weighting
 from analysis.head import Head
 from app.components.head_grid import HeadGridState
 from app.components.head_grid.component import grid_payload
@@ -33,7 +34,9 @@ def decoded(kind: str, payload: bytes) -> dict[str, Any]:
     return read
 
 
-def grid(patterns: np.ndarray, labels: list[str] | None = None) -> dict[str, Any]:
+def grid(
+    patterns: np.ndarray, labels: list[str] | None = None, weighting: Weighting = ATTENTION
+) -> dict[str, Any]:
     n = patterns.shape[-1]
     heads = [Head(index // 12, index % 12) for index in range(len(patterns))]
     view = HeadGridState(heads[-1], (heads[0],), (n - 1,), "src")
@@ -49,6 +52,8 @@ def grid(patterns: np.ndarray, labels: list[str] | None = None) -> dict[str, Any
             note="",
             height=560,
             report=True,
+            weighting=weighting,
+            top=1 if weighting.plain else 2.5,
             command={"number": 0, **view.to_json()},
         ),
     )
@@ -60,6 +65,14 @@ def test_every_cell_of_every_head_is_read(heads: int, tokens: int) -> None:
     read = grid(patterns)
     assert np.abs(np.array(read["patterns"]) - patterns).max() < 1e-5
     assert read["heads"][-1] == Head((heads - 1) // 12, (heads - 1) % 12).label
+
+
+def test_weighted_cells_are_read_with_their_sign() -> None:
+    values = np.tril(np.random.default_rng(0).normal(size=(3, 9, 9)) * 30).astype(np.float32)
+    read = grid(values, weighting=WEIGHTINGS["answer"])
+    assert np.abs(np.array(read["patterns"]) - values).max() < 2e-3
+    # Nothing of a logit is shared out anew, and no digit is said that the bytes do not hold.
+    assert read["discounted"][0][8][3] == f"{values[0, 8, 3]:+.2f}".replace("-", "\u2212")
 
 
 def test_the_view_to_open_with_is_read() -> None:

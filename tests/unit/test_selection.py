@@ -47,6 +47,8 @@ VALUES = {
     "locked": "L0H1,L1H3",
     "at": "3,17",
     "direction": "src",
+    "weighting": "answer",
+    "flip": True,
     "method": "mean",
     "swap": 3,
     "together": "L1H1,L1H2",

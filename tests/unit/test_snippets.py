@@ -15,13 +15,16 @@ from tests.quantities import CODED, KEPT, PROMPT, expected, loaded, run, shown, 
 @pytest.mark.parametrize("source", ["repeated", "prompt"])
 def test_a_snippet_gives_the_numbers_of_the_page(definition, source):
     needs = definition.needs
-    if source == "prompt" and not {"run", "pair", "recipe"} & set(needs):
+    if source == "prompt" and not {"run", "pair", "recipe", "answered"} & set(needs):
         pytest.skip("it does not depend on the input")
     if source == "prompt" and "repeated" in needs:
         pytest.skip("it is about repeated tokens")
     with_neurons = definition in (d.NEURON_ACTIVATION, d.NEURON_PEAKS, d.NEURON_TOKENS)
     model_name = "gelu-4l" if with_neurons or source == "prompt" else "attn-only-2l"
-    pair = {"answer": " house", "foil": " horse"} if {"pair", "recipe"} & set(needs) else {}
+    two = {"pair", "recipe", "answered"} & set(needs)
+    pair = {"answer": " house", "foil": " horse"} if two else {}
+    if definition == d.FLIP_PATH:  # of an answer that leads
+        pair = {"answer": " horse", "foil": " house"}
     selection = view(
         input=source,
         model=model_name,

@@ -78,7 +78,7 @@ def test_every_quantity_has_code_that_gives_its_numbers_or_is_refused(
     for definition in CODED:
         if (source == "prompt" and "repeated" in definition.needs) or "history" in definition.needs:
             continue  # only bundled models have a history
-        needs_two = {"pair", "recipe"} & set(definition.needs)
+        needs_two = {"pair", "recipe", "answered"} & set(definition.needs)
         pair = {"answer": " house", "foil": " mat"} if needs_two else {}
         selection = _view(model, source, **pair)
         found = run(definition, selection)

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from analysis.effects.groups import group_metrics
+from analysis.effects.groups import group_metrics, random_groups
 from analysis.errors import AnalysisError
 from analysis.head import Head
 from analysis.models.loading import HeadModel
 from analysis.roles.scores import role_scores
-from analysis.roles.verdict import random_groups, verdict
+from analysis.roles.verdict import verdict
 from analysis.runs.forward import silence
 from analysis.sets.fitted import FittedSet, fit_set, prompt_set
 from analysis.sets.metrics import set_metric

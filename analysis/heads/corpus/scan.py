@@ -25,7 +25,7 @@ from analysis.runs.forward import Hook, run_without_logits
 from analysis.runs.inputs import token_texts
 from analysis.runs.pieces import TOKENS_AT_ONCE
 from analysis.runs.reads import read_direction
-from analysis.runs.writes import output_weights
+from analysis.runs.writes import output_gram, output_weights, source_lengths
 
 # Partial results come after so many times as many windows as the one before: each looks a little
 # sharper, and the last ones are far apart.
@@ -78,11 +78,7 @@ def corpus_steps(
 
 def read_on(model: HeadModel, reader: "CorpusReader") -> Generator[ScanStep, None, None]:
     """What a reader has still to read of its windows, by the model that it was made for."""
-    # W_O W_O^T: the length of v W_O without the product itself.
-    gram = [
-        torch.einsum("hem,hfm->hef", w_o, w_o)
-        for w_o in (output_weights(model, layer) for layer in range(model.n_layers))
-    ]
+    gram = [output_gram(model, layer) for layer in range(model.n_layers)]
     scan: CorpusScan | None = None
     while not reader.finished:
         reader.read_some(model, gram)
@@ -277,14 +273,10 @@ class _Batch:
         self, kept: dict[str, Tensor], gram: Sequence[Float[Tensor, "n_heads d_head d_head"]]
     ) -> Float[Tensor, "window head pos"]:
         """|x W_V W_O| of every source, without b_V."""
-        found = []
-        for layer, squares in enumerate(gram):
-            v = kept[f"blocks.{layer}.attn.hook_v"]
-            bias = self._model.bridge.blocks[layer].attn.b_V
-            if bias is not None:
-                v = v - bias.view(v.shape[2:])
-            v = v.repeat_interleave(len(squares) // v.shape[2], 2)
-            found.append(torch.einsum("bphe,hef,bphf->bhp", v, squares, v).clamp(min=0).sqrt())
+        found = [
+            source_lengths(self._model, layer, kept[f"blocks.{layer}.attn.hook_v"], squares)
+            for layer, squares in enumerate(gram)
+        ]
         return torch.cat(found, 1).cpu()
 
     def _effects(self, kept: dict[str, Tensor]) -> Float[Tensor, "window head dest"]:

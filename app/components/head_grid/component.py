@@ -10,8 +10,9 @@ import streamlit as st
 from jaxtyping import Float
 from streamlit.components.v2.types import ComponentRenderer
 
+from analysis.definitions import ATTENTION, Weighting
 from analysis.head import Head
-from app.components.head_grid.packing import assemble, extent, rescaled_rows
+from app.components.head_grid.packing import assemble, extent, rescaled_rows, weighted_rows
 from app.components.head_grid.view import (
     MAX_LOCKED,
     MAX_LOCKED_TOKENS,
@@ -46,6 +47,8 @@ def head_grid(
     height: int = 560,
     report: bool = True,
     player: Player = "none",
+    weighting: Weighting = ATTENTION,
+    top: float = 1,
 ) -> HeadGridState:
     """All heads of one sequence as small pictures, one of them large, and the text below.
 
@@ -55,7 +58,7 @@ def head_grid(
     into an `st.fragment` when the rest of the page does not depend on it.
 
     Args:
-        patterns: Attention of one sequence, rows over src; causal.
+        patterns: Attention of one sequence, rows over src; causal. Or weighted attention.
         labels: One text per token as it should be read, with visible whitespace. May hold
             anything: it is only ever drawn as text.
         key: Unique on the page; keeps the view when the patterns change.
@@ -70,12 +73,15 @@ def head_grid(
         player: "ready": the text can be played token by token; "playing": that begins by itself,
             unless the browser asks for less motion. With a player there are no settings.
 
+        weighting: What the cells are, if they are not attention.
+        top: The size that full colour stands for.
+
     Returns:
         The view, checked and complete: `focus` is one of the heads.
 
     Raises:
         ValueError: Nothing to show, shapes that do not fit each other, or values that are not
-            a causal attention pattern.
+            a causal attention pattern, or no such pattern weighted.
     """
     layers = tuple(range(len(patterns))) if layers is None else tuple(layers)
     _check_shapes(patterns, labels, layers, scores or {}, marks or {})
@@ -104,6 +110,8 @@ def head_grid(
         height=height,
         report=report,
         player=player,
+        weighting=weighting,
+        top=top,
         command={"number": exchange.number, **exchange.command.to_json()},
     )
     _component()(key=key, data=payload, on_view_change=_ignore)
@@ -122,6 +130,8 @@ def grid_payload(
     height: int,
     report: bool,
     player: Player = "none",
+    weighting: Weighting = ATTENTION,
+    top: float = 1,
     command: Mapping[str, Any],
 ) -> bytes:
     """What the browser gets: see `packing`, and `GridHeader` in `js/grid_data.js`."""
@@ -131,6 +141,12 @@ def grid_payload(
         "labels": [str(label) for label in labels],
         "scores": {name: [_number(value) for value in values] for name, values in scores.items()},
         "marks": dict(marks),
+        "values": {
+            "name": weighting.quantity.name,
+            "unit": weighting.unit,
+            "top": top,
+            "signed": weighting.signed,
+        },
         "note": note,
         "height": height,
         "report": report,
@@ -138,7 +154,7 @@ def grid_payload(
         "limits": {"locked": MAX_LOCKED, "tokens": MAX_LOCKED_TOKENS},
         "command": command,
     }
-    return assemble(header, rescaled_rows(patterns))
+    return assemble(header, rescaled_rows(patterns) if weighting.plain else weighted_rows(patterns))
 
 
 def _check_shapes(

@@ -26,8 +26,8 @@ MAX_TOKENS = 1024
 MAX_HEADS = 1200
 # 144 heads x 240 tokens: 8.6 MB, and about 0.1 s to draw in a browser without a GPU.
 MAX_CELLS = 144 * 240 * 241 // 2
-# The cell that stands for the largest in its row.
-TOP = 65535
+# The cell that stands for the largest in its row: of attention, and of what may have a sign.
+TOP, SIGNED_TOP = 65535, 32767
 # A pattern may miss 0..1 and the empty upper triangle by rounding, not by more.
 TOLERANCE = 1e-4
 
@@ -92,14 +92,38 @@ def rescaled_rows(patterns: Float[np.ndarray, "head dest src"]) -> bytes:
     )
 
 
-def exact_cells(pattern: Float[np.ndarray, "dest src"]) -> bytes:
-    """The lower triangle in reading order, as 4-byte floats.
+def weighted_rows(values: Float[np.ndarray, "head dest src"]) -> bytes:
+    """The same of values of any size and sign: the largest size, and steps of it with a sign.
+
+    Steps are 2-byte integers from -`SIGNED_TOP` to `SIGNED_TOP`.
 
     Raises:
-        ValueError: As `check_causal`.
+        ValueError: Values that are not finite, or something at a later token.
     """
-    check_causal(pattern[None])
+    _check_weighted(values)
+    rows, columns = np.tril_indices(values.shape[-1] - 1)
+    cells = values[:, rows + 1, columns + 1]
+    most = np.abs(values[:, :, 1:]).max(-1, initial=0)
+    scale = most[:, rows + 1]
+    shares = np.divide(cells, scale, out=np.zeros_like(cells), where=scale > 0)
+    steps = np.rint(shares.clip(-1, 1) * np.float32(SIGNED_TOP))
+    first = np.ascontiguousarray(values[:, :, 0])
+    return b"".join(
+        (first.astype("<f4").tobytes(), most.astype("<f4").tobytes(), steps.astype("<i2").tobytes())
+    )
+
+
+def exact_cells(pattern: Float[np.ndarray, "dest src"], weighted: bool = False) -> bytes:
+    """The lower triangle in reading order, as 4-byte floats; `weighted` cells are of any size.
+
+    Raises:
+        ValueError: As `check_causal`, or as `weighted_rows`.
+    """
     rows, columns = np.tril_indices(len(pattern))
+    if weighted:
+        _check_weighted(pattern[None])
+        return pattern[rows, columns].astype("<f4").tobytes()
+    check_causal(pattern[None])
     return pattern[rows, columns].clip(0, 1).astype("<f4").tobytes()
 
 
@@ -116,7 +140,17 @@ def check_causal(patterns: Float[np.ndarray, "head dest src"]) -> None:
             f"attention lies in 0..1; these values span {patterns.min():.3g} to "
             f"{patterns.max():.3g}"
         )
-    ahead = float(np.triu(patterns, 1).max(initial=0))
+    _check_nothing_ahead(patterns)
+
+
+def _check_weighted(values: Float[np.ndarray, "head dest src"]) -> None:
+    if not np.isfinite(values).all():
+        raise ValueError("a weighted pattern is finite")
+    _check_nothing_ahead(values)
+
+
+def _check_nothing_ahead(patterns: Float[np.ndarray, "head dest src"]) -> None:
+    ahead = float(np.abs(np.triu(patterns, 1)).max(initial=0))
     if ahead > TOLERANCE:
         raise ValueError(
             f"a causal pattern has no attention to later tokens; found {ahead:.3g} there"

@@ -14,6 +14,7 @@ import streamlit as st
 from jaxtyping import Float
 from streamlit.components.v2.types import ComponentRenderer
 
+from analysis.definitions import ATTENTION, Weighting
 from app.components.head_grid.packing import assemble, exact_cells, extent
 from app.components.scripts import joined
 from app.text import display_token
@@ -26,13 +27,15 @@ _FOLDER = Path(__file__).parent
 class Pane:
     """One side: a causal pattern, the tokens of its rows, and what is said above it.
 
-    Texts may hold anything: they are only ever drawn as text.
+    `weighting` says what its cells are, which is the same on both sides. Texts may hold anything:
+    they are only ever drawn as text.
     """
 
     title: str
     note: str
     pattern: Float[np.ndarray, "dest src"]
     labels: Sequence[str]
+    weighting: Weighting = ATTENTION
 
     def __post_init__(self) -> None:
         n = len(self.labels)
@@ -67,12 +70,15 @@ def pattern_pair(first: Pane, second: Pane, palette: Palette, *, key: str) -> No
 
 def pair_payload(first: Pane, second: Pane, palette: Palette) -> bytes:
     """What the browser gets, as in `app.components.head_grid.packing`: cells of A, then of B."""
-    cells = b""
+    cells, top = b"", 1e-6
     panes = []
+    weighting = first.weighting
     for pane in (first, second):
         # The same for both sides, so that shapes that agree still agree after a cut.
         shown = extent(1, len(pane.labels))
-        cells += exact_cells(pane.pattern[: shown.tokens, : shown.tokens])
+        drawn = pane.pattern[: shown.tokens, : shown.tokens]
+        cells += exact_cells(drawn, weighted=not pane.weighting.plain)
+        top = max(top, float(np.abs(drawn).max()))
         panes.append(
             {
                 "title": pane.title,
@@ -82,6 +88,11 @@ def pair_payload(first: Pane, second: Pane, palette: Palette) -> bytes:
         )
     header = {
         "panes": panes,
+        "values": {
+            "unit": weighting.unit,
+            "top": 1 if weighting.plain else top,
+            "signed": weighting.signed,
+        },
         "sequential": palette.sequential,
         "diverging": palette.diverging,
         "accent": palette.accent,

@@ -22,6 +22,7 @@ from app.compute.calls.attribution import attribution as attribution
 from app.compute.calls.attribution import decomposition as decomposition
 from app.compute.calls.attribution import score_split as score_split
 from app.compute.calls.attribution import source_attribution as source_attribution
+from app.compute.calls.attribution import weighted_patterns as weighted_patterns
 from app.compute.calls.by_row import by_row as by_row
 from app.compute.calls.corpus import corpus_scan as corpus_scan
 from app.compute.calls.corpus import known_scan as known_scan
@@ -38,7 +39,9 @@ from app.compute.calls.heads import scores as scores
 from app.compute.calls.heads import similar_heads as similar_heads
 from app.compute.calls.inputs import one_sequence as one_sequence
 from app.compute.calls.inputs import tokens_of as tokens_of
+from app.compute.calls.intervene import flip_set as flip_set
 from app.compute.calls.intervene import intervened as intervened
+from app.compute.calls.intervene import most_removed as most_removed
 from app.compute.calls.intervene import written as written
 from app.compute.calls.mosaic import model_scores as model_scores
 from app.compute.calls.mosaic import mosaic as mosaic

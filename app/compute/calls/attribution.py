@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from analysis.logits.attribution import Attribution
     from analysis.logits.decomposition import Decomposition, ScoreSplit
     from analysis.logits.sources import SourceAttribution
+    from analysis.logits.weighted import WeightedPatterns
     from analysis.models.info import ModelInfo
 
 
@@ -29,6 +30,7 @@ K_COMPOSITION = Question(
 )
 LOGIT_ATTRIBUTION = Question("logit_attribution", lambda: analysis.logit_attribution)
 SOURCE_ATTRIBUTION = Question("source_attribution", lambda: analysis.source_attribution)
+WEIGHTED_PATTERNS = Question("weighted_patterns", lambda: analysis.weighted_patterns, logits="none")
 SCORE_SPLIT = Question("score_split", lambda: analysis.score_split, logits="none")
 
 
@@ -51,6 +53,38 @@ def source_attribution(
     end = _end(selection, sequence, answer)
     return of_sequence(
         SOURCE_ATTRIBUTION, selection, sequence, head, targets=answer, foils=foil, end=end
+    )
+
+
+def weighted_patterns(
+    selection: Selection,
+    sequence: int,
+    layers: tuple[int, ...],
+    weighting: str,
+    answer: int | None,
+    foil: int | None,
+    without: tuple[Head, ...] = (),
+) -> WeightedPatterns:
+    """Patterns of one of the view's sequences, each cell weighted, batch of 1.
+
+    Answer and foil, as for `attribution`, say nothing about a pattern that is weighted by value;
+    after the end the answer is the top guess of the model as it is, whatever is ablated.
+    """
+    if weighting != "answer":
+        return of_sequence(
+            WEIGHTED_PATTERNS, selection, sequence, weighting, layers, without=without
+        )
+    end = _end(selection, sequence, answer)
+    return of_sequence(
+        WEIGHTED_PATTERNS,
+        selection,
+        sequence,
+        weighting,
+        layers,
+        targets=answer,
+        foils=foil,
+        end=end,
+        without=without,
     )
 
 

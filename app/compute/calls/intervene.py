@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypedDict
 
 import analysis
-from analysis.effects.recipe import Acts, recipe_text
+from analysis.effects.recipe import MAX_STEPS, Acts, recipe_text
 from analysis.effects.steps import OfSecond
 from analysis.errors import AnalysisError
 from analysis.limits import MAX_WRITTEN
@@ -16,6 +16,7 @@ from app.compute.calls.patching import MAX_PATCH_WORK, longest_patterns
 from app.compute.question import Question
 
 if TYPE_CHECKING:
+    from analysis.effects.flip import FlipSet
     from analysis.effects.intervene import Intervened
     from analysis.effects.writing import Written
     from analysis.models.info import ModelInfo
@@ -28,6 +29,7 @@ def _patterns(info: ModelInfo, tokens: int) -> int:
     return 3 * 4 * info.n_layers * info.n_heads * tokens**2
 
 
+FLIP_SET = Question("flip_set", lambda: analysis.flip_set)
 INTERVENE = Question("intervene", lambda: analysis.intervene, beside=_patterns)
 
 
@@ -118,6 +120,45 @@ def written(
         for found in latest:
             remember_answer(WRITE_ON, found, info, tokens, recipe, found.count, **asked)
         raise
+
+
+def most_removed(subject: Subject, tokens: Tokens) -> int:
+    """How many heads one visitor may have removed on one sequence, where each is looked for anew.
+
+    Raises:
+        AnalysisError: Not even one.
+    """
+    info = subject.selection.info
+    # From the layer of each head on: half of a run on average.
+    removal = info.n_layers * info.n_heads * tokens.length * max(info.n_params, 1) // 2
+    most = MAX_PATCH_WORK // removal
+    if most < 1:
+        raise AnalysisError(
+            f"All {info.n_layers * info.n_heads} heads of {info.name} would be tried on "
+            f"{tokens.length} tokens for each that is removed, which is too much at once. Shorten "
+            "the input."
+        )
+    return min(MAX_STEPS, most)
+
+
+def flip_set(subject: Subject, tokens: Tokens, progress: Progress) -> FlipSet:
+    """Heads without which the foil of a subject wins on one sequence, as it is without a recipe.
+
+    Raises:
+        AnalysisError: As `most_removed`, or a foil that wins as it is.
+    """
+    assert subject.answer is not None
+    assert subject.foil is not None
+    return ask(
+        FLIP_SET,
+        subject.selection.info,
+        tokens,
+        subject.answer,
+        subject.foil,
+        most=most_removed(subject, tokens),
+        seed=subject.selection["seed"],
+        progress=progress,
+    )
 
 
 def _second(subject: Subject) -> Tokens | None:

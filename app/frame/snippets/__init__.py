@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 _ORDER = (
     *("set", "difference", "text", "run", "pair", "between", "pattern", "score", "loss", "ablate"),
-    *("usual", "cut", "recipe"),
+    *("usual", "cut", "recipe", "answered"),
     *("patched", "matrices", "norm", "writes", "reads", "edges", "weights", "unembedding"),
     *("embedding", "compared", "parts", "targets", "readout"),
 )
@@ -281,6 +281,8 @@ def _part(need: str, subject: Subject) -> str:
         case "recipe":
             swaps = any(isinstance(step, Swap) for step in subject.steps)
             return parts.RECIPE.format(swap=parts.RECIPE_SWAP if swaps else "")
+        case "answered":
+            return parts.ANSWERED
         case "between":
             return parts.BETWEEN
         case "edges":
@@ -308,7 +310,9 @@ def _part(need: str, subject: Subject) -> str:
         case "parts":
             return _components(info)
         case "targets":
-            return parts.TARGETS + parts.NORMED_TARGETS[norm]
+            # The top guess is the whole model's, whatever is silenced.
+            whole = "model(tokens)" if subject.without else "logits"
+            return parts.TARGETS.format(logits=whole) + parts.NORMED_TARGETS[norm]
         case "readout":
             normed = "model.ln_final.original_component(stream)" if norm else "stream"
             return parts.READOUT.format(stream=normed)

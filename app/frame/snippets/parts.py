@@ -444,7 +444,7 @@ TARGETS = """
 if ANSWER is not None:  # that token at every position
     targets = torch.full_like(tokens, ANSWER)
 else:  # the token that really comes next, and after the end the model's own top guess
-    targets = torch.cat([tokens[:, 1:], logits[:, -1:].argmax(-1)], 1)
+    targets = torch.cat([tokens[:, 1:], {logits}[:, -1:].argmax(-1)], 1)
 direction = model.W_U.T[targets]  # what a write is multiplied by to give logits
 if FOIL is not None:
     direction = direction - model.W_U.T[FOIL]
@@ -562,6 +562,24 @@ for layer in range(1, n_layers):
                 if writer[0] < layer:
                     reader = (layer, head, part)
                     edges[writer, reader] = float((changes[writer] * before).sum())
+"""
+
+# How far an answer is ahead of a foil after the end of a text, without some heads.
+ANSWERED = """
+def left_without(heads):  # logit difference at the end; heads as (layer, head)
+    def hook_of(layer):
+        gone = [head for at, head in heads if at == layer]
+
+        def silence(z, hook):
+            z = z.clone()
+            z[:, :, gone] = 0
+            return z
+
+        return f"blocks.{layer}.attn.hook_z", silence
+
+    hooks = [hook_of(layer) for layer in sorted({at for at, _ in heads})]
+    end = model.run_with_hooks(tokens[ROW : ROW + 1], fwd_hooks=hooks)[0, -1]
+    return end[ANSWER] - end[FOIL]
 """
 
 # The step of a recipe that needs the reference text.

@@ -13,7 +13,6 @@ from analysis.definitions import (
     ABLATION,
     ATTRIBUTION,
     CHANCE,
-    PATTERN,
     SCORE_SPLIT,
     SCORES,
     SOURCE_ATTRIBUTION,
@@ -34,6 +33,7 @@ from app.pickers.answer import answer_and_foil, pick_answer_and_foil
 from app.pickers.heads import pick_layer_and_head
 from app.pickers.method import METHODS, choose_method
 from app.pickers.score import not_measured
+from app.pickers.weighting import pick_weighting, weighted
 from app.shell.theme import palette
 from app.text import display_token, markdown_text, within
 from app.theme import Palette
@@ -96,18 +96,22 @@ def choose_head(selection: Selection) -> None:
 def draw_pattern(view: HeadView, cell: tuple[int, int]) -> None:
     """The head's pattern; a click on a cell chooses what is explained."""
     clickable = len(view.labels) <= head_figures.MAX_CLICKABLE
+    # Answer and foil have their fields further down, where all is about logits.
+    pick_weighting(view.selection, answers=False)
+    shown = weighted(view.selection, view.row, (view.head.layer,))
     with figure_frame(
-        view.subject,
+        shown.about(view.subject),
         f"Where {view.head.label} looks",
-        "Each row is a destination and shows where it looks back to.",
-        PATTERN,
+        f"Each row is a destination and shows where it looks back to. {shown.reading}".strip(),
+        shown.quantity,
         acts="Click a cell to ask why, below." if clickable else "Choose a cell by number, below.",
     ):
-        figure = head_figures.pattern_cells(view.pattern, view.labels, view.theme, cell)
-        pattern, title = view.pattern, f"Pattern of {view.head.label}"
+        pattern, cells = shown.values[0, view.head.head], shown.weighting
+        figure = head_figures.pattern_cells(pattern, view.labels, view.theme, cell, cells)
+        title = f"Pattern of {view.head.label}"
 
         def paper(origin: str) -> bytes:
-            return paper_pattern(pattern, view.labels, title, origin)
+            return paper_pattern(pattern, view.labels, title, origin, weighting=cells)
 
         draw_choice(figure, "pattern", ("dest", "src"), paper)
 

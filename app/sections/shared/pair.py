@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from analysis.definitions import Weighting
 from app.components.pattern_pair import Pane, pattern_pair
 from app.frame.export import Exhibit, pattern_table
 from app.frame.frame import offer
@@ -21,22 +22,30 @@ def draw_pair(first: Pane, second: Pane, palette: Palette, subject: Subject, *, 
     pattern_pair(first, second, palette, key=key)
     sides = (replace(subject, second=None), subject.second or subject)
     for side, pane, about in zip("AB", (first, second), sides, strict=True):
-        _offer(side, pane.title, pane.pattern, pane.labels, about)
+        _offer(side, pane.title, pane.pattern, pane.labels, about, pane.weighting)
     if len(first.labels) == len(second.labels):
         title = f"{second.title} − {first.title}"
-        _offer("B − A", title, second.pattern - first.pattern, second.labels, subject)
+        change = second.pattern - first.pattern
+        _offer("B − A", title, change, second.labels, subject, second.weighting)
 
 
 def _offer(
-    side: str, title: str, values: np.ndarray, labels: Sequence[str], subject: Subject
+    side: str,
+    title: str,
+    values: np.ndarray,
+    labels: Sequence[str],
+    subject: Subject,
+    weighting: Weighting,
 ) -> None:
+    differ = len(side) > 1
+
     def paper(origin: str) -> bytes:
-        return paper_pattern(values, labels, title, origin, diverging=len(side) > 1)
+        return paper_pattern(values, labels, title, origin, differ, weighting)
 
     offer(
         Exhibit(
-            f"pattern {'difference' if len(side) > 1 else side}",
-            lambda: pattern_table(values[None], [title], labels),
+            f"pattern {'difference' if differ else side}",
+            lambda: pattern_table(values[None], [title], labels, weighting.unit),
             page=lambda file: inline_svg(paper("")),
             paper=paper,
             picture=paper,

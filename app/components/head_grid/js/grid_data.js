@@ -13,6 +13,7 @@
  * @property {string[]} labels One text per token; hostile.
  * @property {Record<string, (number | null)[]>} scores Per head; null where unknown.
  * @property {Record<string, number>} marks Score name to threshold.
+ * @property {Values} values What the cells are.
  * @property {string} note What is not shown; empty if all is.
  * @property {number} height Pixels for the grid and the large picture.
  * @property {boolean} report Whether Python wants to hear of the view.
@@ -20,6 +21,12 @@
  *   and whether that begins by itself; with a player there are no settings.
  * @property {{ locked: number, tokens: number }} limits Most locked heads and tokens.
  * @property {Command} command The view to open with.
+ *
+ * @typedef {object} Values
+ * @property {string} name Such as "Attention pattern".
+ * @property {string} unit What a cell is; "attention": rows are shares of 1.
+ * @property {number} top What full colour stands for.
+ * @property {boolean} signed Whether cells may lie below 0.
  *
  * @typedef {object} GridHead
  * @property {number} layer
@@ -31,8 +38,11 @@
  * @property {number} n Tokens.
  * @property {number} stride Cells of one head.
  * @property {Float32Array} first Attention to the first token, by head and destination.
- * @property {Float32Array} most The most of the other sources: what `TOP` stands for in that row.
- * @property {Uint16Array} cells Sources 1..dest by head and destination, in steps of `most`.
+ * @property {Float32Array} most The largest size of the others: what `whole` stands for in that row.
+ * @property {Uint16Array | Int16Array} cells Sources 1..dest by head and destination, in steps of
+ *   `most`.
+ * @property {boolean} plain Whether cells are attention.
+ * @property {number} whole The largest cell.
  * @property {GridHead[]} heads
  * @property {Map<string | null, number>} indexOf Index of a head by its label.
  *
@@ -41,8 +51,10 @@
 
 import { cellIndex } from "../../js/cells.js";
 
-/** The largest cell: it stands for the most in its row. */
-export const TOP = 65535;
+/** The largest cell of attention, and of what may have a sign. */
+export const WHOLE = { plain: 65535, weighted: 32767 };
+/** What a pattern holds that is not weighted. @type {Readonly<Values>} */
+export const ATTENTION = { name: "Attention pattern", unit: "attention", top: 1, signed: false };
 /** A row of which the first token leaves less than this is not rescaled: it would be noise. */
 const MIN_REST = 0.05;
 
@@ -55,12 +67,15 @@ export function makeData(header, body) {
   const n = header.labels.length;
   const rows = header.heads.length * n;
   const heads = headsOf(header.heads);
+  const plain = header.values.unit === "attention";
   return {
     ...header,
     n,
     first: new Float32Array(body, 0, rows),
     most: new Float32Array(body, 4 * rows, rows),
-    cells: new Uint16Array(body, 8 * rows),
+    cells: plain ? new Uint16Array(body, 8 * rows) : new Int16Array(body, 8 * rows),
+    plain,
+    whole: plain ? WHOLE.plain : WHOLE.weighted,
     heads,
     stride: (n * (n - 1)) / 2,
     indexOf: new Map(heads.map((head, index) => [head.label, index])),
@@ -84,23 +99,24 @@ function headsOf(pairs) {
 }
 
 /**
- * Attention of `dest` to `src` in one head, 0..1.
+ * The cell of `dest` and `src` in one head: attention, 0..1, or what weighs it.
  *
  * @param {GridData} data
  * @param {number} head
  * @param {number} dest
  * @param {number} src
  */
-export function attention(data, head, dest, src) {
+export function cellValue(data, head, dest, src) {
   if (src > dest) return 0;
   const row = head * data.n + dest;
   if (src === 0) return data.first[row];
   const cell = head * data.stride + cellIndex(dest - 1, src - 1);
-  return (data.cells[cell] / TOP) * data.most[row];
+  return (data.cells[cell] / data.whole) * data.most[row];
 }
 
 /**
- * What a row is multiplied by: 1 unless the first token is discounted; 0 blanks the row.
+ * What a row is multiplied by: 1 unless the first token is discounted; 0 blanks the row. What is
+ * no share of 1 cannot be shared out anew.
  *
  * @param {GridData} data
  * @param {number} head
@@ -108,13 +124,13 @@ export function attention(data, head, dest, src) {
  * @param {Sink} sink
  */
 export function rowFactor(data, head, dest, sink) {
-  if (sink !== "discount") return 1;
+  if (sink !== "discount" || !data.plain) return 1;
   const rest = 1 - data.first[head * data.n + dest];
   return rest < MIN_REST ? 0 : 1 / rest;
 }
 
 /**
- * Attention as drawn, with the first token as the visitor wants it.
+ * A cell as drawn, with the first token as the visitor wants it.
  *
  * @param {GridData} data
  * @param {number} head
@@ -122,9 +138,21 @@ export function rowFactor(data, head, dest, sink) {
  * @param {number} src
  * @param {Sink} sink
  */
-export function shownAttention(data, head, dest, src, sink) {
+export function shownValue(data, head, dest, src, sink) {
   if (sink !== "show" && src === 0) return 0;
-  return Math.min(1, attention(data, head, dest, src) * rowFactor(data, head, dest, sink));
+  const value = cellValue(data, head, dest, src) * rowFactor(data, head, dest, sink);
+  return data.plain ? Math.min(1, value) : value;
+}
+
+/**
+ * The place of a value on the scale of colours, in whole steps: -255..255.
+ *
+ * @param {GridData} data
+ * @param {number} value
+ */
+export function levelOf({ values }, value) {
+  const level = Math.round((255 * value) / values.top);
+  return Math.max(values.signed ? -255 : 0, Math.min(255, level));
 }
 
 /**
@@ -141,7 +169,7 @@ export function tokenWeights(data, head, active, direction, sink) {
   for (const token of active) {
     for (let other = 0; other < data.n; other++) {
       const [dest, src] = direction === "dest" ? [token, other] : [other, token];
-      weights[other] += shownAttention(data, head, dest, src, sink) / active.length;
+      weights[other] += shownValue(data, head, dest, src, sink) / active.length;
     }
   }
   return weights;

@@ -13,6 +13,17 @@ const SAFE = {
   dark: ["#8fd0ff", "#e69f00", "#2fc99b", "#e58fc0", "#f0e442", "#ff7f3f"],
 };
 
+/** The end of a scale below 0, in OKLab: red, as everywhere on pages. */
+export const AGAINST = { light: inOklab("#a61e1e"), dark: inOklab("#ff8a70") };
+
+/**
+ * @param {string} hex
+ * @returns {Colour}
+ */
+function inOklab(hex) {
+  return toOklab(hexBytes(hex).map((byte) => byte / 255));
+}
+
 /**
  * A vivid colour of this hue (degrees), light enough or dark enough to stand out; in OKLab.
  *
@@ -35,8 +46,7 @@ export function vivid(hue, dark) {
  */
 export function safe(place, dark) {
   const colours = dark ? SAFE.dark : SAFE.light;
-  const bytes = hexBytes(colours[Math.max(place, 0) % colours.length]);
-  return toOklab(bytes.map((byte) => byte / 255));
+  return inOklab(colours[Math.max(place, 0) % colours.length]);
 }
 
 /**

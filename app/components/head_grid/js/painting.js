@@ -9,12 +9,15 @@
  * @property {Uint32Array<ArrayBuffer>} pixels As a canvas holds them; 0 is transparent.
  */
 import { placesOf } from "../../js/cells.js";
-import { TOP, rowFactor } from "./grid_data.js";
+import { levelOf, rowFactor } from "./grid_data.js";
 import { blendChannel } from "./ramps.js";
 
+/** Where there is no cell. */
+export const EMPTY = -256;
+
 /**
- * One head as `size` x `size` levels 0..255, -1 above the diagonal. Where several cells share a
- * pixel the strongest one counts: an average would wash a one-token stripe out.
+ * One head as `size` x `size` levels -255..255, `EMPTY` above the diagonal. Where several cells
+ * share a pixel the strongest one counts: an average would wash a one-token stripe out.
  *
  * @param {GridData} data
  * @param {number} head
@@ -23,22 +26,37 @@ import { blendChannel } from "./ramps.js";
  * @param {number} [upto] Destinations that are drawn: all, or the first ones.
  */
 export function drawLevels(data, head, size, sink, upto = data.n) {
-  const levels = new Int16Array(size * size).fill(-1);
+  const levels = new Int16Array(size * size).fill(EMPTY);
   const pixel = placesOf(data.n, size);
+  const { signed, top } = data.values;
   let cell = head * data.stride;
   for (let dest = 0; dest < upto; dest++) {
     const line = pixel[dest] * size;
     const row = head * data.n + dest;
-    const first = sink === "show" ? Math.round(255 * data.first[row]) : 0;
-    if (first > levels[line]) levels[line] = first;
-    const step = (255 / TOP) * data.most[row] * rowFactor(data, head, dest, sink);
+    const first = sink === "show" ? levelOf(data, data.first[row]) : 0;
+    levels[line] = stronger(first, levels[line]);
+    const scale = 255 / (data.whole * top);
+    const step = scale * data.most[row] * rowFactor(data, head, dest, sink);
     for (let src = 1; src <= dest; src++, cell++) {
+      // `levelOf`, written out: this is done a million times for one view.
       const level = Math.min(255, Math.round(data.cells[cell] * step));
       const at = line + pixel[src];
-      if (level > levels[at]) levels[at] = level;
+      if (signed) levels[at] = stronger(Math.max(-255, level), levels[at]);
+      else if (level > levels[at]) levels[at] = level;
     }
   }
   return levels;
+}
+
+/**
+ * The one of two levels that counts: what is no number does not.
+ *
+ * @param {number} level
+ * @param {number} other
+ */
+function stronger(level, other) {
+  const counts = other === EMPTY ? level > EMPTY : Math.abs(level) > Math.abs(other);
+  return counts ? level : other;
 }
 
 /**
@@ -56,7 +74,7 @@ export function drawLevels(data, head, size, sink, upto = data.n) {
 export function paint(data, heads, size, sink, ramps, theme, upto = data.n) {
   const pixels = new Uint32Array(size * size);
   const layers = heads.map((head) => drawLevels(data, head, size, sink, upto));
-  if (layers.length === 1) paintOne(pixels, layers[0], ramps[0].pixels);
+  if (layers.length === 1) paintOne(pixels, layers[0], ramps[0]);
   else paintSeveral(new Uint8ClampedArray(pixels.buffer), layers, ramps, theme);
   return { size, pixels };
 }
@@ -82,10 +100,12 @@ export function enlarge(raster, size) {
 /**
  * @param {Uint32Array} pixels
  * @param {Int16Array} levels
- * @param {Uint32Array} colours
+ * @param {Ramp} ramp
  */
-function paintOne(pixels, levels, colours) {
-  for (let i = 0; i < pixels.length; i++) if (levels[i] >= 0) pixels[i] = colours[levels[i]];
+function paintOne(pixels, levels, { pixels: colours, zero }) {
+  for (let i = 0; i < pixels.length; i++) {
+    if (levels[i] !== EMPTY) pixels[i] = colours[zero + levels[i]];
+  }
 }
 
 /**
@@ -97,7 +117,7 @@ function paintOne(pixels, levels, colours) {
 function paintSeveral(bytes, layers, ramps, theme) {
   const levels = new Array(layers.length);
   for (let i = 0; i < layers[0].length; i++) {
-    if (layers[0][i] < 0) continue;
+    if (layers[0][i] === EMPTY) continue;
     for (let k = 0; k < layers.length; k++) levels[k] = layers[k][i];
     for (let channel = 0; channel < 3; channel++) {
       bytes[4 * i + channel] = 255 * blendChannel(ramps, levels, channel, theme);

@@ -13,9 +13,9 @@
  * @property {number} score
  * @property {number} kind Which of the thresholds.
  */
-import { attention, rowFactor, shownAttention } from "./grid_data.js";
+import { cellValue, rowFactor, shownValue } from "./grid_data.js";
 
-const DIGITS = 4; // as exact as the values come, and more than is ever asked
+const DIGITS = 4; // of attention as exact as the values come, and more than is ever asked
 
 /**
  * The shortest starts of the names that differ, upper case: P and I, or PR and PO.
@@ -85,6 +85,32 @@ export function thumbWords(data, head, badges) {
 }
 
 /**
+ * A number with as many digits, and its sign where it may have either.
+ *
+ * @param {GridData} data
+ * @param {number} value
+ * @param {number} digits
+ */
+export function numberText({ values }, value, digits) {
+  const text = Math.abs(value).toFixed(digits);
+  if (!values.signed) return text;
+  return (value < 0 ? "\u2212" : "+") + text;
+}
+
+/**
+ * Digits behind the point that a row's cells are exact in.
+ *
+ * @param {GridData} data
+ * @param {number} head
+ * @param {number} dest
+ */
+function digitsOf({ plain, n, most, whole }, head, dest) {
+  if (plain) return DIGITS;
+  const step = most[head * n + dest] / whole;
+  return step > 0 ? Math.max(0, Math.min(DIGITS, Math.floor(-Math.log10(step)))) : DIGITS;
+}
+
+/**
  * The value as it is in the model; what is drawn too, if that differs.
  *
  * @param {GridData} data
@@ -93,10 +119,10 @@ export function thumbWords(data, head, badges) {
  * @param {Sink} sink
  */
 export function valueText(data, head, { dest, src }, sink) {
-  const text = attention(data, head, dest, src).toFixed(DIGITS);
-  if (sink !== "discount" || src === 0) return text;
+  const text = numberText(data, cellValue(data, head, dest, src), digitsOf(data, head, dest));
+  if (sink !== "discount" || !data.plain || src === 0) return text;
   if (!rowFactor(data, head, dest, sink)) return `${text} (too little left to rescale)`;
-  return `${text} (${shownAttention(data, head, dest, src, sink).toFixed(2)} of the rest)`;
+  return `${text} (${shownValue(data, head, dest, src, sink).toFixed(2)} of the rest)`;
 }
 
 /**
@@ -121,20 +147,23 @@ export function cellSentence(data, heads, cell, sink) {
  * @param {Float32Array} weights
  * @returns {Part[]}
  */
-export function statusParts({ labels, heads }, head, active, direction, weights) {
+export function statusParts(data, head, active, direction, weights) {
+  const { labels, heads, plain, values } = data;
   const looking = direction === "dest";
   if (!active.length) {
-    const what = looking ? "it attends to" : "attends to it";
+    const what = plain
+      ? looking ? "it attends to" : "attends to it"
+      : looking ? "is read there" : "reads it";
     return [`Point at a token to see what ${what}; click to lock it.`];
   }
   const strongest = [...weights.keys()]
-    .filter((position) => weights[position] >= 0.005)
-    .sort((a, b) => weights[b] - weights[a])
+    .filter((position) => Math.abs(weights[position]) >= 0.005 * values.top)
+    .sort((a, b) => Math.abs(weights[b]) - Math.abs(weights[a]))
     .slice(0, 3)
     .flatMap((position, i) => [
       i ? ", " : "",
       { strong: labels[position] },
-      ` at ${position} (${weights[position].toFixed(2)})`,
+      ` at ${position} (${numberText(data, weights[position], 2)})`,
     ]);
   const who =
     active.length === 1
@@ -143,7 +172,9 @@ export function statusParts({ labels, heads }, head, active, direction, weights)
   return [
     `${heads[head].label}: `,
     ...who,
-    looking ? " attends to " : " is attended to by ",
+    plain
+      ? looking ? " attends to " : " is attended to by "
+      : looking ? " reads from " : " is read by ",
     ...(strongest.length ? strongest : ["nothing that is shown."]),
   ];
 }

@@ -11,6 +11,8 @@
  * @typedef {object} PairHeader What `component.py` sends before the numbers.
  * @property {string} id Changes when anything drawn does.
  * @property {[PaneHeader, PaneHeader]} panes
+ * @property {{ unit: string, top: number, signed: boolean }} values What cells are, and what the
+ *   ends of both scales stand for.
  * @property {string[]} sequential Colours as `#rrggbb`, from 0 to 1.
  * @property {string[]} diverging
  * @property {string} accent
@@ -22,6 +24,7 @@
  * @property {Pane} b
  * @property {boolean} same Whether their cells correspond.
  * @property {number} most What the ends of the difference scale stand for.
+ * @property {boolean} eitherSign Whether cells may lie below 0.
  *
  * @typedef {object} PatternMap
  * @property {"a" | "b" | "d"} key
@@ -39,7 +42,9 @@
 import { cellIndex } from "../../js/cells.js";
 import { signed } from "./pair_words.js";
 
-const QUIET = 0.1; // the difference scale never ends below this: trifles must not look like news
+// The difference scale never ends below this share of the others' end: trifles must not look like
+// news.
+const QUIET = 0.1;
 
 /**
  * @param {PairHeader} header
@@ -51,7 +56,9 @@ export function makePair(header, body) {
   const a = paneOf(first, body, 0);
   const b = paneOf(second, body, a.values.byteLength);
   const same = a.n === b.n;
-  return { a, b, same, most: same ? mostDifference(a, b) : QUIET };
+  const { top } = header.values;
+  const most = same ? mostDifference(a, b, QUIET * top) : QUIET * top;
+  return { a, b, same, most, eitherSign: header.values.signed };
 }
 
 /**
@@ -68,9 +75,10 @@ function paneOf(pane, body, start) {
 /**
  * @param {Pane} a
  * @param {Pane} b
+ * @param {number} least
  */
-function mostDifference(a, b) {
-  let most = QUIET;
+function mostDifference(a, b, least) {
+  let most = least;
   a.values.forEach((value, i) => {
     most = Math.max(most, Math.abs(b.values[i] - value));
   });
@@ -84,13 +92,19 @@ function mostDifference(a, b) {
  * @param {Pair} pair
  * @returns {PatternMap[]}
  */
-export function mapsOf({ sequential, diverging }, { a, b, same, most }) {
+export function mapsOf({ sequential, diverging, values }, { a, b, same, most, eitherSign }) {
+  const { unit, top } = values;
+  const end = unit === "attention" ? "1" : `${top.toFixed(2)} ${unit}`;
   /** @type {Pick<PatternMap, "scale" | "ends">} */
-  const plain = { scale: sequential, ends: ["0", "1"] };
+  const plain = eitherSign
+    ? { scale: diverging, ends: [signed(-top, 2), `+${end}`] }
+    : { scale: sequential, ends: ["0", end] };
+  /** @param {number} value */
+  const place = (value) => (eitherSign ? 0.5 + value / (2 * top) : value / top);
   /** @type {PatternMap[]} */
   const maps = [
-    { ...a, ...plain, key: "a", name: "A", value: (i) => a.values[i] },
-    { ...b, ...plain, key: "b", name: "B", value: (i) => b.values[i] },
+    { ...a, ...plain, key: "a", name: "A", value: (i) => place(a.values[i]) },
+    { ...b, ...plain, key: "b", name: "B", value: (i) => place(b.values[i]) },
   ];
   if (!same) return maps;
   return [

@@ -37,7 +37,7 @@ export function hint({ a, b, same }) {
  * @param {PointedCell} cell
  * @returns {[string, string][]}
  */
-export function cellParts({ a, b, same }, { dest, src, key }) {
+export function cellParts({ a, b, same, eitherSign }, { dest, src, key }) {
   const panes = same ? [a, b] : [key === "a" ? a : b];
   /** @param {number} place */
   const token = (place) => [...new Set(panes.map((pane) => pane.labels[place]))].join(" / ");
@@ -47,8 +47,10 @@ export function cellParts({ a, b, same }, { dest, src, key }) {
     ["destination", `${dest} ${token(dest)}`],
     ["source", `${src} ${token(src)}`],
   ];
-  if (same || key === "a") parts.push(["A", a.values[index].toFixed(4)]);
-  if (same || key === "b") parts.push(["B", b.values[index].toFixed(4)]);
+  /** @param {number} value */
+  const text = (value) => (eitherSign ? signed(value, 4) : value.toFixed(4));
+  if (same || key === "a") parts.push(["A", text(a.values[index])]);
+  if (same || key === "b") parts.push(["B", text(b.values[index])]);
   if (same) parts.push(["B − A", signed(b.values[index] - a.values[index], 4)]);
   return parts;
 }

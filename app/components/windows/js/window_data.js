@@ -16,7 +16,7 @@
  * @property {number} width Keys of each row.
  * @property {StripHeader[]} strips
  */
-import { makeData, TOP } from "../../head_grid/js/grid_data.js";
+import { ATTENTION, makeData, WHOLE } from "../../head_grid/js/grid_data.js";
 import { cellIndex } from "../../js/cells.js";
 
 /**
@@ -41,7 +41,7 @@ export function patternsOf(header, body) {
     for (let dest = 0; dest < n; dest++, row++) {
       for (let at = row * width; at < (row + 1) * width; at++) {
         if (shares[at] === 0) continue;
-        if (keys[at] === 0) first[dest] = shares[at] / TOP;
+        if (keys[at] === 0) first[dest] = shares[at] / WHOLE.plain;
         else cells[cellIndex(dest - 1, keys[at] - 1)] = shares[at];
       }
     }
@@ -53,10 +53,11 @@ export function patternsOf(header, body) {
         labels,
         scores: {},
         marks: {},
+        values: ATTENTION,
         note: "",
         height: 0,
         report: false,
-      player: "none",
+        player: "none",
         limits: { locked: 1, tokens: 16 },
         command: { number: 0, focus: null, locked: [], tokens: [], direction: "dest" },
       },

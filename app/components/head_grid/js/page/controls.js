@@ -42,7 +42,7 @@ export class Controls {
       [["linear", "linear"], ["sqrt", "square root"]],
       (value) => this.recolour({ scale: value }),
     );
-    const sink = field(
+    this.sink = field(
       "First token",
       [["show", "shown"], ["hide", "hidden"], ["discount", "discounted"]],
       (value) => this.set({ sink: value }, "thumbs", "picture", "text"),
@@ -65,7 +65,7 @@ export class Controls {
       { class: "hg-fields" },
       this.sorts.root,
       scale.root,
-      sink.root,
+      this.sink.root,
       palette.root,
     );
     this.buttons = el("span", { class: "hg-buttons" }, overlay, this.clear);
@@ -104,6 +104,11 @@ export class Controls {
     );
     this.sorts.box.value = settings.sort;
     this.sorts.root.hidden = names.length === 0;
+    // Only what is a share of 1 can be shared out anew.
+    const discounts = this.sink.box.options[2];
+    discounts.hidden = discounts.disabled = !data.plain;
+    if (!data.plain && settings.sink === "discount") settings.sink = "show";
+    this.sink.box.value = settings.sink;
     // Who plays a text looks for the first time: settings would only be in the way.
     this.fields.hidden = this.buttons.hidden = data.player !== "none";
   }

@@ -12,7 +12,7 @@
 import { el } from "../../../js/elements.js";
 import { readBody, readHeader } from "../../../js/payload.js";
 import { makeData } from "../grid_data.js";
-import { apart, safe, vivid } from "../hues.js";
+import { AGAINST, apart, safe, vivid } from "../hues.js";
 import { isSplit } from "../layout.js";
 import { makeRamp } from "../ramps.js";
 import {
@@ -90,6 +90,7 @@ export class HeadGrid {
     const before = reportOf(this.data, this.view);
     const mine = { ...before, number: this.data.command.number };
     const sameText = JSON.stringify(this.data.labels) === JSON.stringify(header.labels);
+    if (this.data.values.signed !== header.values.signed) this.ramps.clear();
     this.data = makeData(header, readBody(bytes, start));
     this.view = adoptedView(this.data, mine, sameText);
     this.hover = { ...NOTHING };
@@ -280,7 +281,9 @@ export class HeadGrid {
   rampOf(head) {
     const end = this.endColour(head);
     const key = end.join();
-    const ramp = this.ramps.get(key) ?? makeRamp(this.theme.zero, end, this.settings.scale);
+    const against = this.data.values.signed ? AGAINST[this.theme.dark ? "dark" : "light"] : undefined;
+    const ramp =
+      this.ramps.get(key) ?? makeRamp(this.theme.zero, end, this.settings.scale, against);
     this.ramps.set(key, ramp);
     return ramp;
   }

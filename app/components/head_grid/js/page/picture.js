@@ -104,7 +104,7 @@ export class Picture {
     this.grid.root.dataset.shown = names.join(" ");
     this.canvas.setAttribute(
       "aria-label",
-      `Attention pattern of ${names.join(" and ")}; arrow keys move from cell to cell`,
+      `${data.values.name} of ${names.join(" and ")}; arrow keys move from cell to cell`,
     );
     this.title.replaceChildren(...heads.map((head) => this.headName(head, heads.length === 1)));
     this.drawScale(heads);
@@ -142,8 +142,13 @@ export class Picture {
     const bar = el("i", { class: "hg-ramp" });
     const stops = rampStops(this.grid.rampOf(heads[0]));
     bar.style.background = `linear-gradient(to right, ${stops.join(", ")})`;
-    this.scale.replaceChildren("0", bar, "1");
-    this.scale.title = "Attention";
+    const { name, unit, top, signed } = this.grid.data.values;
+    const digits = this.grid.data.plain ? 0 : 2;
+    const end = top.toFixed(digits);
+    const ends = signed ? [`\u2212${end}`, `+${end} ${unit}`] : ["0", end];
+    if (!this.grid.data.plain && !signed) ends[1] += ` ${unit}`;
+    this.scale.replaceChildren(ends[0], bar, ends[1]);
+    this.scale.title = name;
   }
 
   /** Row, column and cell that are pointed at or locked, on the picture and beside it. */

@@ -9,7 +9,7 @@
  */
 import { arrowStep } from "../../../js/cells.js";
 import { el } from "../../../js/elements.js";
-import { tokenWeights } from "../grid_data.js";
+import { levelOf, tokenWeights } from "../grid_data.js";
 import { css, inkOn } from "../oklab.js";
 import { blend } from "../ramps.js";
 import { statusParts } from "../words.js";
@@ -84,8 +84,8 @@ export class TextStrip {
     );
     const { cell } = hover;
     this.tokens.forEach((token, position) => {
-      const levels = weights.map((weight) => Math.round(255 * weight[position]));
-      const coloured = active.length > 0 && levels.some((level) => level > 0);
+      const levels = weights.map((weight) => levelOf(data, weight[position]));
+      const coloured = active.length > 0 && levels.some((level) => level !== 0);
       const rgb = coloured ? blend(ramps, levels, theme) : null;
       token.style.background = rgb ? css(rgb) : "";
       token.style.color = rgb ? inkOn(rgb) : "";
