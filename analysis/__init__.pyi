@@ -9,6 +9,7 @@ from .activations import verify_pattern as verify_pattern
 from .by_row import ByRow as ByRow
 from .by_row import ablation_by_row as ablation_by_row
 from .by_row import attention_by_row as attention_by_row
+from .by_row import corrupt_side as corrupt_side
 from .by_row import direct_by_row as direct_by_row
 from .by_row import patching_by_row as patching_by_row
 from .by_row import score_by_row as score_by_row

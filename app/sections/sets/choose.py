@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -14,7 +14,7 @@ from app.links.selection import Selection
 from app.links.session import widget_key
 from app.links.subject import Subject
 from app.pickers.method import choose_method
-from app.sections.sets.subject import MEASURES, SIDED, SIDES
+from app.sections.sets.subject import MEASURES, SIDES
 
 if TYPE_CHECKING:
     from analysis.sets.fitted import FittedSet
@@ -23,15 +23,20 @@ if TYPE_CHECKING:
 SHOWN = 200
 
 
-def choose_measure(selection: Selection, prompts: FittedSet, fixed: Collection[str]) -> None:
-    """What is measured of every head, and on which side; less what its page has `fixed`."""
+def choose_measure(
+    selection: Selection,
+    prompts: FittedSet,
+    fixed: Collection[str],
+    measures: Sequence[str] = tuple(MEASURES),
+) -> None:
+    """What of `measures` is taken of every head, on which side; less what its page has `fixed`."""
     bar = st.container(horizontal=True, vertical_alignment="bottom")
     if "measure" not in fixed:
         bar.selectbox(
             "What is measured",
-            SIDED if "side" in fixed else list(MEASURES),
+            measures,
             format_func=MEASURES.__getitem__,
-            key=widget_key(selection, "measure"),
+            key=widget_key(selection, "measure", shown=selection["measure"]),
             width=270,
         )
     if selection["measure"] == "score" and "score" not in fixed:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import streamlit as st
 
@@ -25,12 +23,13 @@ def draw_map(view: SetView) -> None:
     counted = f"Mean over {len(view.found.rows)} prompts"
     if left_out:
         counted += f" ({left_out} of the set have no such number)"
-    level = f"; chance is {view.found.chance:.3f}" if np.isfinite(view.found.chance) else ""
+    if not view.is_difference and np.isfinite(view.found.chance):
+        counted += f"; chance is {view.found.chance:.3f}"
     with figure_frame(
-        view.subject,
+        view.about(),
         f"{view.what}: every head",
-        f"{counted}{level}. Farthest from it: {strongest.label} {view.said(strongest)}.",
-        view.quantity,
+        f"{counted}. {view.farthest}: {strongest.label} {view.said(strongest)}.",
+        view.quantity("mean"),
         also=view.also,
         acts="Click a cell to see that head's prompts below.",
     ):
@@ -52,11 +51,11 @@ def draw_ranking(view: SetView) -> None:
     """The heads farthest from chance, each with its interval."""
     heads = view.ranked(LISTED)
     with figure_frame(
-        replace(view.subject, heads=heads),
-        "Farthest from chance" if np.isfinite(view.found.chance) else "Strongest",
+        view.about(heads=heads),
+        "Largest differences" if view.is_difference else view.farthest,
         "Dots are means over prompts; lines are 95 % intervals (bootstrap over prompts): they say "
         "how sure the mean is for prompts like these, and nothing of others.",
-        view.uncoded,
+        view.quantity("interval"),
         acts="Click a dot to see that head's prompts below.",
     ):
         figure = ranked_means(
@@ -70,11 +69,11 @@ def draw_rows(view: SetView) -> None:
     head = view.focus
     values = view.found.of(head)
     with figure_frame(
-        replace(view.subject, head=head),
+        view.about(head),
         f"{head.label} on every prompt",
         f"{head.label} {view.said(head)}; from {values.min():+.3f} to {values.max():+.3f} on "
         "single prompts.",
-        view.uncoded,
+        view.quantity("each"),
         also=view.also,
     ):
         draw(row_values(values, view.unit, view.theme), key="set-rows")
