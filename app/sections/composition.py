@@ -33,6 +33,7 @@ from app.links.subject import Subject
 from app.pickers.heads import INDUCTION
 from app.pickers.sequence import choose_sequence
 from app.shell.theme import palette
+from app.text import within
 
 if TYPE_CHECKING:
     from analysis.circuits.composition import Composition
@@ -289,9 +290,9 @@ def draw_decomposition(selection: Selection, head: Head) -> None:
                 composition_figures.norm_map(norms, result.labels, labels, palette(), top),
                 key=f"norms {name}",
             )
+        error = within(max(result.query_error, result.key_error), "of their largest entry")
         st.caption(
-            f"Check: the components sum to the query within {result.query_error:.1e} and to the "
-            f"key within {result.key_error:.1e} of its largest entry. Lengths, not their squares, "
+            f"Check: the components sum to queries and keys {error}. Lengths, not their squares, "
             f"averaged over {tokens.batch} sequences. {result.assumes}"
         )
 

@@ -5,6 +5,7 @@ import pytest
 
 import analysis
 from analysis.head import Head
+from analysis.models.catalog import find_model
 from app.links.pages import PAGES
 from tests.pages.test_pages import Open, address, expect_well, open_at, said, text_of
 from tests.pages.test_sets import FEW, OWN, titles, words
@@ -158,5 +159,5 @@ def test_two_models_are_compared_on_the_same_prompts(open_at: Open) -> None:
             ].diagonal(-1).mean()
             for text in texts
         ]  # fmt: skip
-        column = next(column for column in rows if f"L{layer}H{head} of {name}" in column)
+        column = next(each for each in rows if f"L{layer}H{head} of {find_model(name).title}" in each)
         np.testing.assert_allclose(rows[column], found, atol=1e-6)

@@ -18,6 +18,7 @@ from app.sections.sets.subject import MEASURES, SIDES
 
 if TYPE_CHECKING:
     from analysis.sets.fitted import FittedSet
+    from analysis.sets.rows import PromptRow
 
 # Rows that the table of a set shows; the others are in its file.
 SHOWN = 200
@@ -79,10 +80,7 @@ def draw_set(selection: Selection, prompts: FittedSet) -> None:
             [
                 {
                     "Row": row.index + 1,
-                    "Prompt": rows[row.index].prompt,
-                    "Corrupt prompt": rows[row.index].corrupt or "",
-                    "Answer": rows[row.index].answer or "",
-                    "Foil": rows[row.index].foil or "",
+                    **written(rows[row.index], rows),
                     "Tokens": len(row.ids),
                     **{f"At {name}": at for name, at in row.places.items()},
                 }
@@ -90,6 +88,17 @@ def draw_set(selection: Selection, prompts: FittedSet) -> None:
             ],
             "set-rows-read",
         )
+
+
+def written(row: PromptRow, rows: Sequence[PromptRow]) -> dict[str, str]:
+    """What stands in a row, without columns that are empty in all of them."""
+    names = {"Answer": "answer", "Foil": "foil", "Corrupt prompt": "corrupt"}
+    filled = {
+        column: getattr(row, name) or ""
+        for column, name in names.items()
+        if any(getattr(each, name) for each in rows)
+    }
+    return {"Prompt": row.prompt, **filled}
 
 
 def _places(prompts: FittedSet) -> list[str]:

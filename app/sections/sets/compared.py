@@ -97,7 +97,8 @@ def _draw_two_heads(selection: Selection) -> None:
 
 def _draw_two_models(selection: Selection) -> None:
     """A head of each of two models on the same prompts."""
-    others = [info.name for info in available_models() if info.name != selection.info.name]
+    titles = {info.name: info.title for info in available_models()}
+    others = [name for name in titles if name != selection.info.name]
     if not others:
         st.info("There is no second model yet. Compare two heads, or prompts with corrupt ones.")
         return
@@ -108,14 +109,17 @@ def _draw_two_models(selection: Selection) -> None:
         left, right = st.columns(2, border=True)
         with right:
             name = st.selectbox(
-                "B: second model", others, key=widget_key(selection, "model2", shown=chosen)
+                "B: second model",
+                others,
+                format_func=titles.__getitem__,
+                key=widget_key(selection, "model2", shown=chosen),
             )
         second = selection.with_values(model=name)
         with part():
             # The same rows, as the other model reads them: a set of its own has other words.
             theirs = calls.fitted_set(second, prompts.of)
             for note in theirs.notes[len(prompts.of.notes) :]:
-                st.text(f"⚠ For {name}: {note.sentence}")
+                st.text(f"⚠ For {titles[name]}: {note.sentence}")
             first_view = SetView.of(selection, prompts)
             second_view = SetView.of(second, theirs)
             with left:
@@ -123,8 +127,8 @@ def _draw_two_models(selection: Selection) -> None:
             with right:
                 b = pick_head(second, "B", second_view.strongest("layer2", "head2"), "2")
             _draw_pair(
-                _Side(f"{a.label} of {selection.info.name}", a, first_view),
-                _Side(f"{b.label} of {name}", b, second_view),
+                _Side(f"{a.label} of {selection.info.title}", a, first_view),
+                _Side(f"{b.label} of {titles[name]}", b, second_view),
             )
         draw_set(selection, prompts)
 
@@ -185,7 +189,12 @@ def _draw_pair(a: _Side, b: _Side) -> None:
                 for at in order
             ],
             "two-heads-table",
-            {name: st.column_config.NumberColumn(format="%+.3f") for name in names},
+            {
+                name: st.column_config.NumberColumn(format=written)
+                for name, written in zip(
+                    names, (view.decimals, view.decimals, "%+.3f"), strict=True
+                )
+            },
         )
 
 
@@ -196,6 +205,6 @@ def _only(view: SetView, rows: list[int]) -> FittedSet:
 
 def _other_head(view: SetView, first: Head) -> Head:
     """The link's second head, or the strongest beside the first."""
-    size = np.abs(view.spread.mean - view.level)
+    size = view.size.copy()
     size[first.layer, first.head] = np.nan
     return completed(view.selection, "layer2", "head2", size)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from jaxtyping import Float
 
 from analysis.definitions import (
     ABLATION_OVER_SET,
@@ -123,11 +124,17 @@ class SetView:
         return differs or self.without is not None
 
     @property
-    def farthest(self) -> str:
-        """What the head is that stands out most, in words."""
+    def most(self) -> str:
+        """What puts a head before others, in words."""
         if self.is_difference:
             return "Largest difference"
-        return "Farthest from chance" if np.isfinite(self.found.chance) else "Strongest"
+        return "Strongest" if self.signed else "Highest mean"
+
+    @property
+    def size(self) -> Float[np.ndarray, "layer head"]:
+        """How much of it each head has: where 0 is in the middle, either way."""
+        mean: np.ndarray = self.spread.mean
+        return np.abs(mean) if self.signed else mean
 
     @property
     def what(self) -> str:
@@ -158,18 +165,18 @@ class SetView:
         return "logits"
 
     @property
+    def decimals(self) -> str:
+        """How its numbers are written in a table."""
+        return "%+.3f" if self.signed else "%.3f"
+
+    @property
     def focus(self) -> Head:
         """The link's head, or the one with the largest mean."""
         return self.strongest("layer", "head")
 
     def strongest(self, layer_key: str, head_key: str) -> Head:
         """The link's head in two parameters, or the one with the largest mean."""
-        return completed(self.selection, layer_key, head_key, np.abs(self.spread.mean - self.level))
-
-    @property
-    def level(self) -> float:
-        """The level of chance, 0 where there is none."""
-        return self.found.chance if np.isfinite(self.found.chance) else 0.0
+        return completed(self.selection, layer_key, head_key, self.size)
 
     def about(self, head: Head | None = None, heads: tuple[Head, ...] = ()) -> Subject:
         """The rows of the set that have the number, and the heads that a figure is about."""
@@ -197,10 +204,9 @@ class SetView:
         return interval(self.spread, (head.layer, head.head), self.signed)
 
     def ranked(self, count: int) -> tuple[Head, ...]:
-        """The heads whose mean is farthest from chance, or from 0."""
-        size = np.abs(self.spread.mean - self.level)
-        order = np.argsort(-size, axis=None, kind="stable")[:count]
-        return tuple(Head(*divmod(int(index), size.shape[1])) for index in order)
+        """The heads that have the most of it."""
+        order = np.argsort(-self.size, axis=None, kind="stable")[:count]
+        return tuple(Head(*divmod(int(index), self.size.shape[1])) for index in order)
 
 
 def interval(found: Spread, at: tuple[int, ...], signed: bool) -> str:
