@@ -6,7 +6,7 @@ from analysis.definitions import CHANCE, PROFILE, SIMILARITY, of_every_head
 from analysis.head import Head, all_heads
 from app.compute import calls
 from app.figures import heads as head_figures
-from app.frame.clicks import draw_heads_to_open, open_head
+from app.frame.clicks import draw_heads_to_open, open_head, open_more_text
 from app.frame.frame import figure_frame, part
 from app.links.session import widget_key
 from app.links.subject import Subject
@@ -57,6 +57,7 @@ with figure_frame(
     older = not_measured(*calls.scores(selection).not_measured)
     st.caption(f"{len(ranked)} of {len(every)} heads. {CHANCE} {older}")
 
+open_more_text(selection)
 focus = Head(selection["layer"], selection["head"])
 x, y = (finder.known_score(selection, axis, profiles) for axis in ("x", "y"))
 with figure_frame(

@@ -159,5 +159,29 @@ def test_two_models_are_compared_on_the_same_prompts(open_at: Open) -> None:
             ].diagonal(-1).mean()
             for text in texts
         ]  # fmt: skip
-        column = next(each for each in rows if f"L{layer}H{head} of {find_model(name).title}" in each)
+        column = next(
+            each for each in rows if f"L{layer}H{head} of {find_model(name).title}" in each
+        )
         np.testing.assert_allclose(rows[column], found, atol=1e-6)
+
+
+ONE_INPUT = [
+    *MEASURED,
+    *("compare", "head", "intervene", "activations"),
+]
+
+
+@pytest.mark.parametrize("name", ONE_INPUT)
+def test_figures_of_one_input_lead_to_a_set_and_to_where_else_in_text(
+    open_at: Open, name: str
+) -> None:
+    app = open_at(name, layer="1", head="2", length="9", batch="2")
+    expect_well(app)
+    links = {link.proto.label: link.proto for link in app.main.get("page_link")}
+    assert links["Where else in text does L1H2 act?"].page.endswith("corpus")
+    if name in MEASURED or name == "compare":
+        next(b for b in app.button if b.label == "The same over a set of prompts").click().run()
+        expect_well(app)
+        assert address(app)["input"] == "set"
+    else:
+        assert links["What L1H2 does over a set of prompts"].page.endswith("sets")
