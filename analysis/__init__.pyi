@@ -103,6 +103,7 @@ from .heads.distances import pattern_change as pattern_change
 from .heads.distances import resting_attention as resting_attention
 from .heads.mosaic import mosaic_scores as mosaic_scores
 from .heads.scores import head_scores as head_scores
+from .heads.similarity import alike_within as alike_within
 from .heads.similarity import similar_heads as similar_heads
 from .logits.attribution import Attribution as Attribution
 from .logits.attribution import logit_attribution as logit_attribution

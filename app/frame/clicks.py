@@ -225,7 +225,7 @@ def open_more_text(selection: Selection, head: Head | None = None) -> None:
     layer, number = selection["layer"], selection["head"]
     if head is None and layer is not None and number is not None:
         head = Head(layer, number)
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, vertical_alignment="center"):
         if page_info(selection.page).over_sets:
             # No link: a prompt that is too long for one would be lost on the way back.
             st.button(
