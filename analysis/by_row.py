@@ -20,7 +20,7 @@ from analysis.logits.direct import direct_effects
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import run_without_logits
 from analysis.runs.patterns import attention_patterns
-from analysis.runs.pieces import pieces
+from analysis.runs.pieces import TOKENS_AT_ONCE, pieces
 from analysis.runs.suffix import Case, Edit, record, rerun, z_points
 from analysis.sets.fitted import Batch, FittedRow, FittedSet, batches_of, fit_set
 from analysis.sets.metrics import Metric, RowReader, parts
@@ -79,12 +79,13 @@ def score_by_row(
     side: Side = "prompt",
     prepend_bos: bool = True,
     without: Sequence[Head] = (),
+    progress: Progress | None = None,
 ) -> ByRow:
     """A score of `analysis.definitions.scores` on each row of a set.
 
     value[row, layer, head] = the score on that row's prompt, on its corrupt prompt, or the first
     minus the second, with the heads `without` replaced by zero meanwhile. Chance is that of
-    attention spread evenly over all sources.
+    attention spread evenly over all sources. `progress` is called as in `ablation_by_row`.
 
     Raises:
         AnalysisError: No row fits the model or has the score; a side that rows lack.
@@ -97,7 +98,7 @@ def score_by_row(
 
     return _of_patterns(
         model, prompts, side, prepend_bos, measure, f"no row has the {score} score: it needs a "
-        "token that comes twice, or more tokens",
+        "token that comes twice, or more tokens", progress,
     )  # fmt: skip
 
 
@@ -109,12 +110,13 @@ def attention_by_row(
     side: Side = "prompt",
     prepend_bos: bool = True,
     without: Sequence[Head] = (),
+    progress: Progress | None = None,
 ) -> ByRow:
     """Attention of each head from one named place to another, on each row that has both.
 
     value[row, layer, head] = pattern[dest place, src place] of that row; chance is 1 / (position of
     the destination + 1). `analysis.sets.rows.FOUND` says which places are found by themselves, and
-    the heads `without` are replaced by zero meanwhile.
+    the heads `without` are replaced by zero meanwhile. `progress`: as in `ablation_by_row`.
 
     Raises:
         AnalysisError: No row fits the model or has both places with the source at or before the
@@ -132,7 +134,7 @@ def attention_by_row(
 
     return _of_patterns(
         model, prompts, side, prepend_bos, measure,
-        f"no row has “{dest}” with “{src}” at or before it",
+        f"no row has “{dest}” with “{src}” at or before it", progress,
     )  # fmt: skip
 
 
@@ -248,6 +250,7 @@ def _of_patterns(
     prepend_bos: bool,
     measure: Callable[[Batch], tuple[np.ndarray, np.ndarray]],
     nowhere: str,
+    progress: Progress | None,
 ) -> ByRow:
     """What is measured of patterns, on the side asked for, by row."""
     if side not in SIDES:
@@ -255,7 +258,9 @@ def _of_patterns(
     found, chance = {}, {}
     for one in ("prompt", "corrupt") if side == "difference" else (side,):
         of_side = prompts if one == "prompt" else corrupt_side(prompts)
-        found[one], chance[one] = _measured(model, fit_set(model, of_side, prepend_bos), measure)
+        found[one], chance[one] = _measured(
+            model, fit_set(model, of_side, prepend_bos), measure, progress
+        )
     sides = []
     for one, by_row in found.items():
         if not by_row:
@@ -270,15 +275,20 @@ def _measured(
     model: HeadModel,
     fitted: FittedSet,
     measure: Callable[[Batch], tuple[np.ndarray, np.ndarray]],
+    progress: Progress | None,
 ) -> tuple[_Found, Mapping[int, float]]:
     found: _Found = {}
     chance: dict[int, float] = {}
+    done = 0
     for batch in parts(fitted):
         one = 4 * model.n_layers * model.n_heads * batch.tokens.length**2
-        size = max(1, MAX_BYTES // (4 * one))
+        size = max(1, min(MAX_BYTES // (4 * one), TOKENS_AT_ONCE // batch.tokens.length))
         for start in range(0, len(batch.rows), size):
             some = batch.part(slice(start, start + size))
+            if progress:
+                progress(done, len(fitted.rows))
             values, levels = measure(some)
+            done += len(some.rows)
             for place, value, level in zip(some.rows, values, levels, strict=True):
                 if np.isfinite(value).all():
                     index = fitted.rows[place].index

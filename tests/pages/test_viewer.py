@@ -122,7 +122,7 @@ def test_two_models_are_compared_each_with_a_head_of_its_own(open_at: Open) -> N
     app = open_at("compare", by="model", layer2=str(last.layer), head2=str(last.head))
     expect_well(app)
     assert said(app) == []
-    assert f"{last.label} of {other.name}" in text_of(app.subheader[0].value)
+    assert f"{last.label} of {other.title}" in text_of(app.subheader[0].value)
     assert address(app)["layer2"] == str(last.layer)
     app = open_at("compare", by="model", layer2="99")
     assert [text for text in said(app) if f"{other.title} has no layer 99" in text]

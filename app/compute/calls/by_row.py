@@ -46,10 +46,21 @@ def by_row(
     side = cast("Side", selection["side"])
     match selection["measure"]:
         case "score":
-            return ask(SCORE_BY_ROW, info, prompts, selection["score"], side, bos, without)
+            return ask(
+                SCORE_BY_ROW,
+                info,
+                prompts,
+                selection["score"],
+                side,
+                bos,
+                without,
+                progress=progress,
+            )
         case "attention":
             dest, src = str(selection["to"]), str(selection["of"])
-            return ask(ATTENTION_BY_ROW, info, prompts, dest, src, side, bos, without)
+            return ask(
+                ATTENTION_BY_ROW, info, prompts, dest, src, side, bos, without, progress=progress
+            )
         case "direct":
             return ask(DIRECT_BY_ROW, info, prompts, bos, without)
         case "patching":

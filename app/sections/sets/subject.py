@@ -18,11 +18,11 @@ from analysis.definitions import (
     Quantity,
 )
 from analysis.head import Head
-from app.components.progress import progress_bar
 from app.compute import calls
 from app.links.selection import Selection
 from app.links.subject import Subject
 from app.pickers.heads import completed
+from app.sections.shared.cancel import stoppable
 from app.shell.theme import palette
 from app.theme import Palette
 
@@ -79,7 +79,7 @@ class SetView:
     @classmethod
     def of(cls, selection: Selection, prompts: FittedSet, without: Head | None = None) -> SetView:
         """The view of a selection; every head is measured on every row."""
-        with progress_bar(f"{len(prompts.rows)} prompts") as progress:
+        with stoppable(f"Every head on {len(prompts.rows)} prompts") as progress:
             found = calls.by_row(selection, progress, prompts.of)
             if without:
                 lacking = calls.by_row(selection, progress, prompts.of, (without,))
