@@ -9,6 +9,7 @@ from .activations import verify_pattern as verify_pattern
 from .by_row import ByRow as ByRow
 from .by_row import ablation_by_row as ablation_by_row
 from .by_row import attention_by_row as attention_by_row
+from .by_row import corrupt_side as corrupt_side
 from .by_row import direct_by_row as direct_by_row
 from .by_row import patching_by_row as patching_by_row
 from .by_row import score_by_row as score_by_row
@@ -104,6 +105,7 @@ from .heads.distances import pattern_change as pattern_change
 from .heads.distances import resting_attention as resting_attention
 from .heads.mosaic import mosaic_scores as mosaic_scores
 from .heads.scores import head_scores as head_scores
+from .heads.similarity import alike_within as alike_within
 from .heads.similarity import similar_heads as similar_heads
 from .logits.attribution import Attribution as Attribution
 from .logits.attribution import logit_attribution as logit_attribution

@@ -20,7 +20,7 @@ from analysis.logits.direct import direct_effects
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import run_without_logits
 from analysis.runs.patterns import attention_patterns
-from analysis.runs.pieces import pieces
+from analysis.runs.pieces import TOKENS_AT_ONCE, pieces
 from analysis.runs.suffix import Case, Edit, record, rerun, z_points
 from analysis.sets.fitted import Batch, FittedRow, FittedSet, batches_of, fit_set
 from analysis.sets.metrics import Metric, RowReader, parts
@@ -52,6 +52,17 @@ class ByRow:
             raise ValueError("every row needs a finite number of every head")
         freeze(self, "values", "rows")
 
+    def less(self, other: "ByRow") -> "ByRow":
+        """The differences on the rows that both have, whose level of chance is 0.
+
+        Raises:
+            AnalysisError: No row has both numbers.
+        """
+        rows, mine, theirs = np.intersect1d(self.rows, other.rows, return_indices=True)
+        if not len(rows):
+            raise AnalysisError("No row has this number on both sides. Choose another.")
+        return ByRow(self.values[mine] - other.values[theirs], rows, chance=0.0)
+
     def spread(self, seed: int = 0) -> Spread:
         """Mean, standard deviation and bootstrap 95 % interval over rows, [layer, head] each."""
         return spread(self.values, seed)
@@ -67,24 +78,27 @@ def score_by_row(
     score: ScoreName,
     side: Side = "prompt",
     prepend_bos: bool = True,
+    without: Sequence[Head] = (),
+    progress: Progress | None = None,
 ) -> ByRow:
     """A score of `analysis.definitions.scores` on each row of a set.
 
     value[row, layer, head] = the score on that row's prompt, on its corrupt prompt, or the first
-    minus the second. Chance is that of attention spread evenly over all sources.
+    minus the second, with the heads `without` replaced by zero meanwhile. Chance is that of
+    attention spread evenly over all sources. `progress` is called as in `ablation_by_row`.
 
     Raises:
         AnalysisError: No row fits the model or has the score; a side that rows lack.
     """
 
     def measure(batch: Batch) -> tuple[np.ndarray, np.ndarray]:
-        patterns = attention_patterns(model, batch.tokens).values
+        patterns = attention_patterns(model, batch.tokens, without=without).values
         values = scores_by_sequence(score, patterns, batch.tokens)
         return values, chance_by_sequence(score, batch.tokens)
 
     return _of_patterns(
         model, prompts, side, prepend_bos, measure, f"no row has the {score} score: it needs a "
-        "token that comes twice, or more tokens",
+        "token that comes twice, or more tokens", progress,
     )  # fmt: skip
 
 
@@ -95,11 +109,14 @@ def attention_by_row(
     src: str = "answer",
     side: Side = "prompt",
     prepend_bos: bool = True,
+    without: Sequence[Head] = (),
+    progress: Progress | None = None,
 ) -> ByRow:
     """Attention of each head from one named place to another, on each row that has both.
 
     value[row, layer, head] = pattern[dest place, src place] of that row; chance is 1 / (position of
-    the destination + 1). `analysis.sets.rows.FOUND` says which places are found by themselves.
+    the destination + 1). `analysis.sets.rows.FOUND` says which places are found by themselves, and
+    the heads `without` are replaced by zero meanwhile. `progress`: as in `ablation_by_row`.
 
     Raises:
         AnalysisError: No row fits the model or has both places with the source at or before the
@@ -109,26 +126,28 @@ def attention_by_row(
     def measure(batch: Batch) -> tuple[np.ndarray, np.ndarray]:
         missing = np.full(len(batch.rows), -1)
         to, of = (batch.places.get(name, missing) for name in (dest, src))
-        patterns = attention_patterns(model, batch.tokens).values
+        patterns = attention_patterns(model, batch.tokens, without=without).values
         rows = np.arange(len(batch.rows))
         known = (to >= 0) & (of >= 0) & (of <= to)
         values = np.where(known[:, None, None], patterns[rows, :, :, to, of], np.nan)
-        return values.astype(np.float32), np.where(known, 1 / (to + 1), np.nan)
+        return values.astype(np.float32), np.where(known, 1 / np.maximum(to + 1, 1), np.nan)
 
     return _of_patterns(
         model, prompts, side, prepend_bos, measure,
-        f"no row has “{dest}” with “{src}” at or before it",
+        f"no row has “{dest}” with “{src}” at or before it", progress,
     )  # fmt: skip
 
 
-def direct_by_row(model: HeadModel, prompts: PromptSet, prepend_bos: bool = True) -> ByRow:
+def direct_by_row(
+    model: HeadModel, prompts: PromptSet, prepend_bos: bool = True, without: Sequence[Head] = ()
+) -> ByRow:
     """What each head adds directly to the answer after each prompt: `direct_effects`.
 
     Raises:
         AnalysisError: As `direct_effects`, or no row fits the model.
     """
     fitted = fit_set(model, prompts, prepend_bos)
-    values = direct_effects(model, fitted)
+    values = direct_effects(model, fitted, without)
     return ByRow(values, np.array([row.index for row in fitted.rows]), np.nan)
 
 
@@ -231,6 +250,7 @@ def _of_patterns(
     prepend_bos: bool,
     measure: Callable[[Batch], tuple[np.ndarray, np.ndarray]],
     nowhere: str,
+    progress: Progress | None,
 ) -> ByRow:
     """What is measured of patterns, on the side asked for, by row."""
     if side not in SIDES:
@@ -238,32 +258,37 @@ def _of_patterns(
     found, chance = {}, {}
     for one in ("prompt", "corrupt") if side == "difference" else (side,):
         of_side = prompts if one == "prompt" else corrupt_side(prompts)
-        found[one], chance[one] = _measured(model, fit_set(model, of_side, prepend_bos), measure)
-    first = found["corrupt" if side == "corrupt" else "prompt"]
-    rows = sorted(first.keys() & found["corrupt"].keys() if side == "difference" else first)
-    if not rows:
-        raise AnalysisError(f"There is nothing to measure: {nowhere}. Choose another.")
-    values = np.stack([first[row] for row in rows])
-    if side == "difference":
-        other = np.stack([found["corrupt"][row] for row in rows])
-        return ByRow(values - other, np.array(rows), chance=0.0)
-    level = np.mean([chance[side][row] for row in rows])
-    return ByRow(values, np.array(rows), float(level))
+        found[one], chance[one] = _measured(
+            model, fit_set(model, of_side, prepend_bos), measure, progress
+        )
+    sides = []
+    for one, by_row in found.items():
+        if not by_row:
+            raise AnalysisError(f"There is nothing to measure: {nowhere}. Choose another.")
+        rows = sorted(by_row)
+        level = float(np.mean([chance[one][row] for row in rows]))
+        sides.append(ByRow(np.stack([by_row[row] for row in rows]), np.array(rows), level))
+    return sides[0].less(sides[1]) if side == "difference" else sides[0]
 
 
 def _measured(
     model: HeadModel,
     fitted: FittedSet,
     measure: Callable[[Batch], tuple[np.ndarray, np.ndarray]],
+    progress: Progress | None,
 ) -> tuple[_Found, Mapping[int, float]]:
     found: _Found = {}
     chance: dict[int, float] = {}
+    done = 0
     for batch in parts(fitted):
         one = 4 * model.n_layers * model.n_heads * batch.tokens.length**2
-        size = max(1, MAX_BYTES // (4 * one))
+        size = max(1, min(MAX_BYTES // (4 * one), TOKENS_AT_ONCE // batch.tokens.length))
         for start in range(0, len(batch.rows), size):
             some = batch.part(slice(start, start + size))
+            if progress:
+                progress(done, len(fitted.rows))
             values, levels = measure(some)
+            done += len(some.rows)
             for place, value, level in zip(some.rows, values, levels, strict=True):
                 if np.isfinite(value).all():
                     index = fitted.rows[place].index

@@ -142,7 +142,7 @@ _ANY_FORM = re.compile(
 def linked(text: str) -> str:
     """`text` as markdown with nothing of its own to render, its terms leading to the glossary.
 
-    Each term is linked where it stands first. Such a link opens beside the page, which stays.
+    Each term is linked where it stands first; `app.shell.words` says what it means there.
     """
     seen: set[str] = set()
 

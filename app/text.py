@@ -60,6 +60,11 @@ def within(error: float, unit: str = "logits") -> str:
     return f"within {size} {unit}"
 
 
+def chance_text(level: float) -> str:
+    """A level of chance in plain figures."""
+    return f"{level:.2g}" if level >= 0.001 else "below .001"
+
+
 def is_text(text: str) -> bool:
     """Whether `text` can be sent anywhere: JSON may hold halves of characters."""
     try:

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from app.frame.clicks import open_more_text
 from app.frame.frame import part
 from app.pickers.method import choose_method
 from app.sections.ablation.circuit import draw_input_circuit
@@ -18,6 +19,7 @@ selection = open_page("ablation")
 if selection.over_set:
     draw_over_set(selection, measure="ablation")
     st.stop()
+open_more_text(selection)
 view = AblationView.of(selection)
 choose_method(selection, "What a head's output is replaced by")
 effects = None

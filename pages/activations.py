@@ -1,7 +1,7 @@
 """Activations: what the model is made of, and what passes through it, one activation at a time."""
 
 from app.compute import calls
-from app.frame.clicks import open_head
+from app.frame.clicks import open_head, open_more_text
 from app.frame.layout import beside
 from app.pickers.sequence import choose_sequence
 from app.sections import activations as activation_view
@@ -18,6 +18,7 @@ with picture:
 with values:
     activation_view.draw_slice(view)
     open_head(selection, view.head)
+    open_more_text(selection, view.head)
 activation_view.draw_check(view)
 activation_view.draw_weight(view)
 activation_view.draw_lists(view)

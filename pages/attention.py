@@ -7,7 +7,7 @@ from analysis.head import Head
 from app.components import circuitsvis
 from app.compute import calls
 from app.figures import base as figures
-from app.frame.clicks import open_head
+from app.frame.clicks import open_head, open_more_text
 from app.frame.export import Exhibit, framed_body, pattern_table
 from app.frame.frame import draw, draw_table, figure_frame, offer, part
 from app.frame.layout import controls
@@ -120,7 +120,7 @@ with part():
     else:
         draw_circuitsvis(selection)
 open_head(selection, Head(selection["layer"], selection["head"]))
-open_head(selection, Head(selection["layer"], selection["head"]), "corpus")
+open_more_text(selection)
 
 with figure_frame(
     Subject(selection),

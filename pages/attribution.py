@@ -3,6 +3,7 @@
 import streamlit as st
 
 from app.compute import calls
+from app.frame.clicks import open_more_text
 from app.frame.frame import part
 from app.pickers.answer import pick_answer_and_foil
 from app.pickers.sequence import choose_sequence
@@ -15,6 +16,7 @@ selection = open_page("attribution")
 if selection.over_set:
     draw_over_set(selection, measure="direct")
     st.stop()
+open_more_text(selection)
 tokens = calls.tokens_of(selection)
 row = choose_sequence(selection, tokens)
 pick_answer_and_foil(selection)

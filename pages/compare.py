@@ -7,7 +7,7 @@ import streamlit as st
 
 from analysis.definitions import HALF_LOSS, LOSS, SCORES
 from app.compute import calls
-from app.frame.clicks import open_head
+from app.frame.clicks import open_head, open_more_text
 from app.frame.export import as_rows
 from app.frame.frame import draw_table, figure_frame, part
 from app.frame.layout import controls
@@ -83,6 +83,7 @@ with part():
             with column:
                 open_head(selection.with_values(model=model), head)
 
+open_more_text(selection, a.head)
 if selection["by"] == "prompt" and selection["input"] == "prompt":
     draw_changed(a, b)
 

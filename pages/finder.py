@@ -6,7 +6,7 @@ from analysis.definitions import CHANCE, PROFILE, SIMILARITY, of_every_head
 from analysis.head import Head, all_heads
 from app.compute import calls
 from app.figures import heads as head_figures
-from app.frame.clicks import draw_heads_to_open, open_head
+from app.frame.clicks import draw_heads_to_open, open_head, open_more_text
 from app.frame.frame import figure_frame, part
 from app.links.session import widget_key
 from app.links.subject import Subject
@@ -57,6 +57,7 @@ with figure_frame(
     older = not_measured(*calls.scores(selection).not_measured)
     st.caption(f"{len(ranked)} of {len(every)} heads. {CHANCE} {older}")
 
+open_more_text(selection)
 focus = Head(selection["layer"], selection["head"])
 x, y = (finder.known_score(selection, axis, profiles) for axis in ("x", "y"))
 with figure_frame(
@@ -95,7 +96,8 @@ with figure_frame(
 with figure_frame(
     Subject(selection, head=focus, method="zero"),
     f"Heads like {focus.label}",
-    "Nearest first, by all the scores above.",
+    "Nearest first, by all the scores above: heads that are nearer than 85 % of all pairs of this "
+    "model's heads are to each other.",
     SIMILARITY,
     *(of_every_head(quantity) for quantity in definitions),
     acts="Tick a row to open that head.",
@@ -106,6 +108,15 @@ with figure_frame(
     with bar:
         open_head(selection, focus)
     with part():
-        nearest = calls.similar_heads(profiles, focus)[:SIMILAR]
+        others, within = calls.similar_heads(profiles, focus), calls.alike_within(profiles)
+        nearest = [(head, distance) for head, distance in others[:SIMILAR] if distance <= within]
+        if not nearest and others:
+            (head, distance), *_ = others
+            st.info(
+                f"None is alike: {head.label} is nearest, {distance:.2f} standard deviations away, "
+                f"and 15 % of the pairs are within {within:.2f}."
+            )
         distances = {"Distance (sd)": [distance for _, distance in nearest]}
-        finder.draw_heads(selection, [head for head, _ in nearest], profiles, "similar", distances)
+        if nearest:
+            alike = [head for head, _ in nearest]
+            finder.draw_heads(selection, alike, profiles, "similar", distances)

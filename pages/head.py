@@ -1,7 +1,7 @@
 """Head: everything about the head in focus, on one page."""
 
 from app.compute import calls
-from app.frame.clicks import open_head
+from app.frame.clicks import open_head, open_more_text
 from app.frame.frame import part
 from app.frame.layout import beside
 from app.pickers.cell import cell_of
@@ -28,8 +28,7 @@ with numbers:
     dossier.draw_scores(view)
     open_head(selection, view.head, "finder")
     open_head(selection, view.head, "attention")
-    open_head(selection, view.head, "sets")
-    open_head(selection, view.head, "corpus")
+    open_more_text(selection, view.head)
 dossier.draw_split(view, cell)
 dossier.draw_logits(view)
 dossier.draw_ablation(view)

@@ -13,7 +13,7 @@ from analysis.definitions import (
 )
 from app.compute import calls
 from app.figures import base as figures
-from app.frame.clicks import draw_head_map, open_head
+from app.frame.clicks import draw_head_map, open_head, open_more_text
 from app.frame.frame import draw, draw_table, figure_frame, part
 from app.frame.layout import controls
 from app.links.session import widget_key
@@ -119,6 +119,7 @@ with picture, part():
         draw(figures.pattern_map(pattern, tokens.labels[row], theme, unit, signed), key="pattern")
         open_head(selection, focus)
 
+open_more_text(selection, focus)
 draw_distances(selection, tokens, focus, theme)
 if tokens.half_length is not None:
     draw_resting(selection, scores, theme)

@@ -1,6 +1,7 @@
 """Intervene: change heads by hand, and see what changes in the text."""
 
 from app.compute import calls
+from app.frame.clicks import open_more_text
 from app.frame.frame import part
 from app.pickers.sequence import choose_sequence
 from app.sections.intervene.effects import draw_effects
@@ -18,3 +19,4 @@ with part():
     draw_effects(bench)
     draw_writing(bench)
     draw_flip(bench)
+open_more_text(selection, bench.head)

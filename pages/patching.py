@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from app.frame.clicks import open_more_text
 from app.sections.patching.circuit import draw_pair_circuit
 from app.sections.patching.exact import draw_exact, draw_overview
 from app.sections.patching.paths import draw_paths
@@ -13,6 +14,7 @@ selection = open_page("patching")
 if selection.over_set:
     draw_over_set(selection, measure="patching")
     st.stop()
+open_more_text(selection)
 view = draw_prompts(selection)
 if view:
     draw_overview(view)

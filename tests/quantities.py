@@ -35,7 +35,11 @@ RECIPE = "L0H2x0.5_L1H3q4k2_L0H1-mean_R1x0.5"
 STEPS = tuple(listed.step for listed in parse_recipe(RECIPE))
 OF_TWO = (d.JOINT_ABLATION, d.SET_ABLATION, d.FLIP_NEEDED)
 # Those of a set of prompts are compared with their figures in `tests/pages`.
-CODED = [quantity for quantity in d.QUANTITIES if quantity.code and "set" not in quantity.needs]
+CODED = [
+    quantity
+    for quantity in d.QUANTITIES
+    if quantity.code and not {"set", "by_row"} & set(quantity.needs)
+]
 
 
 @cache

@@ -36,23 +36,27 @@ def run(code: str) -> list[np.ndarray]:
     found: list[np.ndarray] = []
     before = torch.is_grad_enabled()
     try:
-        for side in re.split(r"^# [AB]$", code, flags=re.MULTILINE):
+        names: dict[str, object] = {}
+        for side in re.split(r"^# (?:A|B|A less B)$", code, flags=re.MULTILINE):
             if side.strip():
-                found += _run_one(side)
+                found += _run_one(side, names)
     finally:
         torch.set_grad_enabled(before)
     return found
 
 
-def _run_one(code: str) -> list[np.ndarray]:
+def _run_one(code: str, names: dict[str, object]) -> list[np.ndarray]:
+    """One program; `names` are what those before it have defined, as in one notebook."""
     constants, _, program = code.partition("\n\n")
     own = [line for line in constants.splitlines() if line.startswith(("NAME", "WEIGHTS", "BOS"))]
-    loads, mark, rest = program.partition(_LOADED)
-    assert mark
-    sizes, _, rest = rest.partition("\n")
-    own += [loads, mark + sizes]
     results: list[np.ndarray] = []
-    names = {**_loaded("\n".join(own)), "take": lambda value: results.append(value.numpy().copy())}
+    names["take"] = lambda value: results.append(value.numpy().copy())
+    loads, mark, rest = program.partition(_LOADED)
+    if mark:
+        sizes, _, rest = rest.partition("\n")
+        names |= _loaded("\n".join([*own, loads, mark + sizes]))
+    else:  # what is made of both sides
+        rest = loads
     torch.set_grad_enabled(False)
     rest = rest.replace('Path("analysis/', f'Path("{BUNDLED.parent}/analysis/')
     shown = rest.replace("print(result)", "take(result.detach())")

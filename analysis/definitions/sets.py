@@ -50,6 +50,11 @@ DIRECT_EFFECT = Quantity(
     "logits",
     "Wang et al. 2022",
     function="direct_effects",
+    needs=("by_row", "run", "writes", "answers"),
+    code="""
+found = [(writes_of(i, cache)[:, -1] * direction[:, None]).sum(-1) for i in range(n_layers)]
+result = torch.stack(found, 1)
+""",
 )
 
 ATTENTION_OVER_SET = Quantity(
@@ -61,12 +66,12 @@ ATTENTION_OVER_SET = Quantity(
     "Wang et al. 2022",
     function="attention_by_row",
     results=("ByRow",),
-    needs=("set", "run"),
-    axes=("layer", "head"),
+    needs=("by_row", "run"),
     code="""
-each, to, of = torch.arange(len(tokens)), PLACES[DEST_PLACE], PLACES[SRC_PLACE]
-patterns = [cache[f"blocks.{i}.attn.hook_pattern"][each, :, to, of] for i in range(n_layers)]
-result = torch.stack(patterns).mean(1)  # [layer, head]
+each = torch.arange(len(tokens))
+to, of = (torch.tensor(PLACES[name])[which] for name in (DEST_PLACE, SRC_PLACE))
+found = [cache[f"blocks.{i}.attn.hook_pattern"][each, :, to, of] for i in range(n_layers)]
+result = torch.stack(found, 1)
 """,
 )
 SCORE_OVER_SET = Quantity(
@@ -88,15 +93,13 @@ ABLATION_OVER_SET = Quantity(
     "Wang et al. 2022",
     function="ablation_by_row",
     results=("ByRow",),
-    needs=("set", "run", "loss", "ablate", "difference"),
-    axes=("layer", "head"),
+    needs=("by_row", "run", "z_hook", "ablate", "metric"),
     code="""
-as_it_is = difference(tokens)
-effects = [
-    [difference(tokens, ablated([(i, h)])) - as_it_is for h in range(n_heads)]
+as_it_is = metric(tokens)
+result = torch.stack([
+    torch.stack([metric(tokens, ablated([(i, h)])) - as_it_is for h in range(n_heads)], -1)
     for i in range(n_layers)
-]
-result = torch.tensor(effects)
+], 1)
 """,
 )
 PATCHING_OVER_SET = Quantity(
@@ -109,11 +112,10 @@ PATCHING_OVER_SET = Quantity(
     "Meng et al. 2022; Wang et al. 2022",
     function="patching_by_row",
     results=("ByRow",),
-    needs=("set", "run", "difference"),
-    axes=("layer", "head"),
+    needs=("by_row", "run", "metric"),
     code="""
-rows = [tokenizer.encode(text, add_special_tokens=False) for text in CORRUPTS]
-corrupt = torch.tensor([[tokenizer.bos_token_id] * PREPEND_BOS + ids for ids in rows])
+corrupt = [tokenizer.encode(CORRUPTS[row], add_special_tokens=False) for row in which]
+corrupt = torch.tensor([[tokenizer.bos_token_id] * PREPEND_BOS + ids for ids in corrupt])
 
 
 def clean_z(layer, head):
@@ -125,11 +127,10 @@ def clean_z(layer, head):
     return [(f"blocks.{layer}.attn.hook_z", put)]
 
 
-as_it_is = difference(corrupt)
-restored = [
-    [difference(corrupt, clean_z(i, h)) - as_it_is for h in range(n_heads)]
+as_it_is = metric(corrupt)
+result = torch.stack([
+    torch.stack([metric(corrupt, clean_z(i, h)) - as_it_is for h in range(n_heads)], -1)
     for i in range(n_layers)
-]
-result = torch.tensor(restored)
+], 1)
 """,
 )

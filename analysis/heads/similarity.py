@@ -8,6 +8,11 @@ from jaxtyping import Float
 from analysis.errors import AnalysisError
 from analysis.head import Head
 
+# Of all pairs of heads, how many count as alike.
+ALIKE = 0.15
+# Heads whose pairs are counted: of a larger model as many, evenly spread.
+_MOST = 1_024
+
 
 def similar_heads(
     scores: Mapping[str, Float[np.ndarray, "layer head"]], head: Head
@@ -25,12 +30,7 @@ def similar_heads(
     Raises:
         AnalysisError: No score tells heads apart, or `head` is outside the arrays.
     """
-    varied = [v for v in scores.values() if np.isfinite(v).all() and v.std() > 0]
-    if not varied:
-        raise AnalysisError(
-            f"None of {len(scores)} scores is known and differs between heads. Use another input."
-        )
-    profiles = np.stack([values / values.std() for values in varied], -1).astype(np.float64)
+    profiles = _profiles(scores)
     n_layers, n_heads = profiles.shape[:2]
     if head.layer >= n_layers or head.head >= n_heads:
         raise AnalysisError(
@@ -39,3 +39,35 @@ def similar_heads(
     distance = np.linalg.norm(profiles - profiles[head.layer, head.head], axis=-1)
     order = [Head(*divmod(int(i), n_heads)) for i in np.argsort(distance, axis=None, kind="stable")]
     return [(other, float(distance[other.layer, other.head])) for other in order if other != head]
+
+
+def alike_within(
+    scores: Mapping[str, Float[np.ndarray, "layer head"]], share: float = ALIKE
+) -> float:
+    """The distance of `similar_heads` that only this share of all pairs of heads is within.
+
+    Two heads at random are farther apart with a chance of 1 - share. Of more than 1,024 heads it is
+    the pairs of as many of them. Unit: standard deviations; NaN of a single head.
+
+    Raises:
+        AnalysisError: No score tells heads apart.
+    """
+    profiles = _profiles(scores)
+    heads = profiles.reshape(-1, profiles.shape[-1])
+    heads = heads[:: -(-len(heads) // _MOST)]
+    if len(heads) < 2:
+        return float("nan")
+    pairs = [np.linalg.norm(heads[i + 1 :] - one, axis=-1) for i, one in enumerate(heads[:-1])]
+    return float(np.quantile(np.concatenate(pairs), share))
+
+
+def _profiles(
+    scores: Mapping[str, Float[np.ndarray, "layer head"]],
+) -> Float[np.ndarray, "layer head score"]:
+    """The scores that tell heads apart, in standard deviations."""
+    varied = [v for v in scores.values() if np.isfinite(v).all() and v.std() > 0]
+    if not varied:
+        raise AnalysisError(
+            f"None of {len(scores)} scores is known and differs between heads. Use another input."
+        )
+    return np.stack([values / values.std() for values in varied], -1).astype(np.float64)

@@ -1,6 +1,6 @@
 """A set of prompts on one model's tokenizer: ids, answers, places, in batches of one length."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -67,6 +67,18 @@ class Batch:
         tokens = replace(self.tokens, ids=self.tokens.ids[rows], labels=self.tokens.labels[rows])
         return Batch(self.rows[rows], tokens, self.answers[rows], self.foils[rows], self._of[rows])
 
+    def only(self, now: Mapping[int, int]) -> "Batch":
+        """Those of its rows that are still there, at the places that they have now."""
+        at = np.flatnonzero([int(place) in now for place in self.rows])
+        labels = tuple(self.tokens.labels[number] for number in at)
+        return Batch(
+            np.array([now[int(self.rows[number])] for number in at], int),
+            replace(self.tokens, ids=self.tokens.ids[at], labels=labels),
+            self.answers[at],
+            self.foils[at],
+            tuple(self._of[number] for number in at),
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class FittedSet:
@@ -76,6 +88,20 @@ class FittedSet:
     rows: tuple[FittedRow, ...]
     batches: tuple[Batch, ...]
     notes: tuple[Note, ...]
+
+    def only(self, indices: Collection[int]) -> "FittedSet":
+        """The set with some of its rows, by their places in the set as it was given."""
+        kept = [place for place, row in enumerate(self.rows) if row.index in indices]
+        if len(kept) == len(self.rows):
+            return self
+        now = {place: number for number, place in enumerate(kept)}
+        batches = (batch.only(now) for batch in self.batches)
+        return FittedSet(
+            self.of,
+            tuple(self.rows[place] for place in kept),
+            tuple(batch for batch in batches if len(batch.rows)),
+            self.notes,
+        )
 
     @property
     def has_answers(self) -> bool:

@@ -1,6 +1,7 @@
 """Mean over prompts with its spread: standard deviation and bootstrap interval. No torch."""
 
 from dataclasses import dataclass
+from math import sqrt
 from statistics import NormalDist
 
 import numpy as np
@@ -53,15 +54,23 @@ def spread(values: Float[np.ndarray, " row *shape"], seed: int = 0, level: float
     sd = flat.std(0, ddof=1) if n > 1 else np.full_like(mean, np.nan)
     low, high = (np.full_like(mean, np.nan) for _ in range(2))
     if n > 1:
-        tail = NormalDist().cdf(-np.sqrt(n / (n - 1)) * _student(1 - (1 - level) / 2, n - 1))
+        outside = tail(n, level)
         drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), RESAMPLES) / n
         width = max(1, _AT_ONCE // RESAMPLES)
         for start in range(0, flat.shape[1], width):
             part = slice(start, start + width)
-            low[part], high[part] = np.quantile(drawn @ flat[:, part], (tail, 1 - tail), axis=0)
+            low[part], high[part] = np.quantile(
+                drawn @ flat[:, part], (outside, 1 - outside), axis=0
+            )
     shape = np.shape(values)[1:]
     mean, sd, low, high = (each.reshape(shape) for each in (mean, sd, low, high))
     return Spread(mean, sd, low, high, rows=n, level=level)
+
+
+def tail(rows: int, level: float = LEVEL) -> float:
+    """The share of resamples that an interval of so many rows leaves out on each side."""
+    wanted = _student(1 - (1 - level) / 2, rows - 1)
+    return NormalDist().cdf(-sqrt(rows / (rows - 1)) * wanted)
 
 
 def paired(

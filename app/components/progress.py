@@ -7,10 +7,11 @@ from contextlib import contextmanager
 import numpy as np
 import streamlit as st
 
+from analysis.errors import AnalysisError
 from analysis.models.info import ModelInfo
 
-# Seconds after which a visitor wonders whether anything is happening.
-PATIENCE = 1.0
+# Seconds after which a visitor wonders whether anything is happening; as in `app/shell/page.css`.
+PATIENCE = 0.5
 # Seconds of work that a page begins without being asked.
 UNASKED = 20
 # Floating-point operations a second of two older cores: an estimate of time that errs on the long
@@ -19,20 +20,34 @@ SPEED = 2e10
 
 
 @contextmanager
-def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """`progress(done, total)` that shows a bar from the first second on; it is gone at the end.
+def progress_bar(
+    what: str, cancel: Callable[[], None] | None = None
+) -> Iterator[Callable[[int, int], None]]:
+    """`progress(done, total)` that moves a bar, which is gone at the end.
 
-    Streamlit ends the script in there when the visitor has left, which cancels the work.
+    The bar is there from the start, since work may be long before it first says how far it is; the
+    style sheet of pages keeps it out of sight for a moment, so that short work shows none.
+    Streamlit ends the script in `progress` when the visitor has left or has pressed Cancel, which
+    `cancel` is told then: that ends the work.
     """
     place, started = st.empty(), time.monotonic()
+    around = place.container(key=f"wait {what}")
+    bar = around.empty()
+    bar.progress(0.0, what)
+    if cancel:
+        around.button("Cancel", icon=":material/close:", key=f"cancel {what}", on_click=cancel)
 
     def show(done: int, total: int) -> None:
         elapsed = time.monotonic() - started
         if elapsed > PATIENCE:
             left = f", about {elapsed / done * (total - done):.0f} s left" if done else ""
-            place.progress(done / total, f"{what}{left}")
+            bar.progress(done / total, f"{what}{left}")
 
-    yield show
+    try:
+        yield show
+    except AnalysisError:
+        place.empty()
+        raise
     place.empty()
 
 

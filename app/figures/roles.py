@@ -93,7 +93,7 @@ def group_strip(found: GroupTest, palette: Palette) -> go.Figure:
         name="Random groups",
         showlegend=False,
     )
-    figure.update_xaxes(title="Change of the metric without them", zeroline=True)
+    figure.update_xaxes(title="Change of the logit difference without them", zeroline=True)
     figure.update_yaxes(
         tickvals=[0, 1],
         ticktext=["The group", "Random groups"],

@@ -87,7 +87,7 @@ def row_values(values: Float[np.ndarray, " row"], unit: str, palette: Palette) -
         y=ordered,
         marker_color=palette.sequential[3],
         marker_line_width=0,
-        hovertemplate="%{y:+.3f}<extra></extra>",
+        hovertemplate="%{y:.3f}<extra></extra>",
     )
     figure.update_xaxes(title="Prompts, by falling value")
     figure.update_yaxes(title=unit, zerolinecolor=palette.muted)

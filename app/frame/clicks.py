@@ -12,6 +12,7 @@ import streamlit as st
 from analysis.head import Head
 from app.frame.frame import CHART, offer_figure, offer_rows, staged
 from app.links.link import left_out, whole_link
+from app.links.pages import page_info
 from app.links.parsers import Value
 from app.links.selection import Selection
 from app.links.session import choose, link_from_here
@@ -214,6 +215,30 @@ def go_to_head(selection: Selection, head: Head, page: str = "head") -> NoReturn
     # Chosen as well as linked: a prompt that is too long for a link comes along.
     choose(**{key: values[key] for key in ("model", "input", "layer", "head")})
     st.switch_page(streamlit_page(page), query_params=link_from_here(page, values))
+
+
+def open_more_text(selection: Selection, head: Head | None = None) -> None:
+    """From figures of one input to the same over a set of prompts, and to a head over a text.
+
+    Without `head` it is the link's, where that has one.
+    """
+    layer, number = selection["layer"], selection["head"]
+    if head is None and layer is not None and number is not None:
+        head = Head(layer, number)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if page_info(selection.page).over_sets:
+            # No link: a prompt that is too long for one would be lost on the way back.
+            st.button(
+                "The same over a set of prompts",
+                icon=":material/arrow_forward:",
+                type="tertiary",
+                on_click=choose,
+                kwargs={"input": "set"},
+            )
+        elif head:
+            open_head(selection, head, "sets")
+        if head:
+            open_head(selection, head, "corpus")
 
 
 def open_head(selection: Selection, head: Head, page: str = "head", role: str = "") -> None:

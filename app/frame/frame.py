@@ -128,7 +128,7 @@ def _draw_code(frame: Frame) -> None:
         st.caption("The numbers, in a notebook with TransformerLens 4.3:")
         st.code(code, "python", height=420)
     else:
-        st.caption("There is no code for this quantity on this model.")
+        st.caption("There is no code for this quantity on this model and input.")
 
 
 def offer(exhibit: Exhibit) -> None:

@@ -33,7 +33,7 @@ from app.links.subject import Subject
 from app.pickers.heads import previous_token_head
 from app.sections.shared.pair import draw_pair
 from app.shell.theme import palette
-from app.text import display_token, markdown_text, plotly_text, short_token
+from app.text import display_token, markdown_text, plotly_text, short_token, within
 from app.theme import Palette
 
 if TYPE_CHECKING:
@@ -274,7 +274,7 @@ def draw_check(view: ActivationView) -> None:
 
 
 def _tiny(difference: float) -> str:
-    return f"{difference:.1e}" if difference else "0, exactly"
+    return within(difference, "").removeprefix("within ") if difference else "0, exactly"
 
 
 def draw_weight(view: ActivationView) -> None:

@@ -19,7 +19,6 @@ from analysis.definitions import (
     TOKEN_PREFERENCES,
 )
 from analysis.head import Head
-from app.components.progress import progress_bar
 from app.compute import calls
 from app.figures import base as figures
 from app.figures import circuits as circuit_figures
@@ -33,6 +32,7 @@ from app.links.session import widget_key
 from app.links.subject import Subject
 from app.pickers.heads import joint_heads, pick_joint_heads
 from app.pickers.token import pick_token, token_of
+from app.sections.shared.cancel import stoppable
 from app.sections.shared.token import draw_token_circuits
 from app.shell.theme import palette
 from app.text import short_token, within
@@ -58,7 +58,7 @@ def draw_copying(selection: Selection) -> None:
         with part():
             found = {}
             for name, group in groups.items():
-                with progress_bar(f"{name}: every token of the vocabulary") as progress:
+                with stoppable(f"{name}: every token of the vocabulary") as progress:
                     found[name] = calls.ov_copying(selection, group, progress)
             result = list(found.values())[-1]
             whole = "Together" if len(heads) > 1 else heads[0].label
@@ -248,7 +248,7 @@ def draw_k_composition(selection: Selection, writer: Head, reader: Head) -> None
         ),
         part(),
     ):
-        with progress_bar(f"{writer.label} to {reader.label}: every pair of tokens") as progress:
+        with stoppable(f"{writer.label} to {reader.label}: every pair of tokens") as progress:
             result = calls.k_composition_circuit(selection, writer, reader, progress)
         sides = {
             "Best key for each query: along a row, what attention depends on": result.best_key,

@@ -9,7 +9,7 @@ import streamlit as st
 
 from analysis.definitions import PATTERN_CHANGE
 from analysis.head import Head, all_heads
-from analysis.models.catalog import available_models
+from analysis.models.catalog import available_models, find_model
 from analysis.models.info import ModelInfo
 from app.components.pattern_pair import Pane
 from app.compute import calls
@@ -158,14 +158,19 @@ def _two_prompts(selection: Selection, head: Head) -> tuple[Side, Side]:
 def _two_models(selection: Selection, head: Head) -> tuple[Side, Side]:
     names = [model.name for model in other_models(selection)]
     shown = selection["model2"] if selection["model2"] in names else names[0]
-    name = st.selectbox("B: second model", names, key=widget_key(selection, "model2", shown=shown))
+    name = st.selectbox(
+        "B: second model",
+        names,
+        format_func=lambda name: find_model(name).title,
+        key=widget_key(selection, "model2", shown=shown),
+    )
     second = selection.with_values(model=name)
     # The same number means nothing in another model: by default its own induction head.
     other = completed(second, "layer2", "head2", calls.reference_scores(second).induction)
     other = pick_head(second, "B", other, "2")
     return (
-        Side(f"{head.label} of {selection.info.name}", selection, head),
-        Side(f"{other.label} of {name}", second, other),
+        Side(f"{head.label} of {selection.info.title}", selection, head),
+        Side(f"{other.label} of {second.info.title}", second, other),
     )
 
 

@@ -17,7 +17,7 @@ from analysis.definitions import (
 )
 from analysis.errors import AnalysisError
 from analysis.head import Head
-from app.components.progress import progress_bar, wanted
+from app.components.progress import wanted
 from app.compute import calls
 from app.figures import base as figures
 from app.figures import composition as composition_figures
@@ -32,7 +32,9 @@ from app.links.session import widget_key
 from app.links.subject import Subject
 from app.pickers.heads import INDUCTION
 from app.pickers.sequence import choose_sequence
+from app.sections.shared.cancel import stoppable
 from app.shell.theme import palette
+from app.text import within
 
 if TYPE_CHECKING:
     from analysis.circuits.composition import Composition
@@ -216,7 +218,7 @@ def draw_targeted(selection: Selection, target: Head) -> None:
         ids = calls.tokens_of(selection).ids
         if not wanted(selection.info, ids, "Silence the earlier heads", earlier):
             return
-        with progress_bar(f"Silencing every head before {target.label}") as progress:
+        with stoppable(f"Silencing every head before {target.label}") as progress:
             result = calls.targeted_ablation(selection, target, progress)
         strongest = int(np.abs(result.values).argmax())
         without = f"Without {result.sources[strongest].label}"
@@ -248,7 +250,7 @@ def _draw_every_stripe(selection: Selection) -> None:
         return
     results = []
     for target in targets:
-        with progress_bar(f"Silencing every head before {target.label}") as progress:
+        with stoppable(f"Silencing every head before {target.label}, one of several") as progress:
             results.append(calls.targeted_ablation(selection, target, progress))
     sources = max((result.sources for result in results), key=len)
     changes = np.full((len(sources), len(targets)), np.nan)
@@ -289,9 +291,9 @@ def draw_decomposition(selection: Selection, head: Head) -> None:
                 composition_figures.norm_map(norms, result.labels, labels, palette(), top),
                 key=f"norms {name}",
             )
+        error = within(max(result.query_error, result.key_error), "of their largest entry")
         st.caption(
-            f"Check: the components sum to the query within {result.query_error:.1e} and to the "
-            f"key within {result.key_error:.1e} of its largest entry. Lengths, not their squares, "
+            f"Check: the components sum to queries and keys {error}. Lengths, not their squares, "
             f"averaged over {tokens.batch} sequences. {result.assumes}"
         )
 

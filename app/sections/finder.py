@@ -10,11 +10,11 @@ import streamlit as st
 from analysis.definitions import PROFILE, SCORES
 from analysis.errors import AnalysisError
 from analysis.head import Head, all_heads
-from app.components.progress import progress_bar
 from app.compute import calls
 from app.frame.clicks import draw_rows_to_open
 from app.links.selection import Selection
 from app.links.session import widget_key
+from app.sections.shared.cancel import stoppable
 
 Profiles = dict[str, np.ndarray]
 
@@ -33,7 +33,7 @@ def _measured(selection: Selection) -> Profiles:
     heads, found = all_heads(selection.info), {}
     shape = (selection.info.n_layers, selection.info.n_heads)
     try:
-        with progress_bar("OV copying of every head") as progress:
+        with stoppable("OV copying of every head") as progress:
             shares = []
             for done, head in enumerate(heads):
                 progress(done, len(heads))
@@ -41,9 +41,13 @@ def _measured(selection: Selection) -> Profiles:
         found["copying"] = np.array(shares).reshape(shape)
     except AnalysisError as refusal:
         st.text(f"⚠ {refusal}")
-    with progress_bar("Loss without every head") as progress:
-        sweep = calls.ablation_sweep(selection, "zero").wait(progress)
-    return {**found, "ablation": sweep.values(selection.info)}
+    try:
+        with stoppable("Loss without every head") as progress:
+            sweep = calls.ablation_sweep(selection, "zero").wait(progress)
+        found["ablation"] = sweep.values(selection.info)
+    except AnalysisError as refusal:
+        st.text(f"⚠ {refusal}")
+    return found
 
 
 def name_of(score: str) -> str:

@@ -33,6 +33,7 @@ from app.shell.share import UnreadableView, draw_file, draw_link, read_view_file
 from app.shell.sidebar import draw_sidebar
 from app.shell.theme import follow_theme
 from app.shell.uploads import forget_upload
+from app.shell.words import explain_words
 from app.text import display_text
 
 _LONGEST_NAME = 100
@@ -83,6 +84,7 @@ def open_page(name: str) -> Selection:
     draw_present(name, own_view(selection), go_to_view, menu)
     with aside:
         follow_theme()
+        explain_words(selection)
     return selection
 
 

@@ -35,3 +35,19 @@ def test_a_page_says_what_it_does_while_it_does_it(serve: Serve, open_page: Open
     expect(line).to_be_visible()
     expect(page.get_by_text("Done")).to_be_visible()
     expect(line).to_have_count(0)
+
+
+def test_work_that_begins_by_itself_can_be_cancelled_at_once_and_taken_up_again(
+    serve: Serve, open_page: OpenPage
+) -> None:
+    page = open_page()
+    page.goto(serve(APP.with_name("cancel_app.py")))
+    bar, cancel = page.get_by_text("Every head, about"), page.get_by_role("button", name="Cancel")
+    expect(bar).to_be_visible(timeout=60_000)
+    cancel.click()
+    expect(page.get_by_text("“Every head” was cancelled, so it is not shown.")).to_be_visible()
+    expect(page.get_by_text("The rest of the page")).to_be_visible()
+    expect(cancel).to_have_count(0)
+    expect(bar).to_have_count(0)
+    page.get_by_role("button", name="Continue").click()
+    expect(bar).to_be_visible(timeout=60_000)

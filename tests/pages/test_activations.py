@@ -204,7 +204,7 @@ def test_the_models_are_compared(open_at: Open) -> None:
     app = open_at("compare", by="model", layer="1", head="7")
     expect_well(app)
     assert said(app) == []
-    assert "L1H7 of attn-only-2l beside L3H1 of gelu-4l" in titles(app)
+    assert "L1H7 of Attention-only, 2 layers beside L3H1 of GELU, 4 layers" in titles(app)
 
 
 def test_another_model_keeps_the_input(open_at: Open) -> None:

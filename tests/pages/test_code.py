@@ -4,8 +4,10 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+import analysis
 from analysis.definitions import TOKEN_ABLATION
 from analysis.head import Head, all_heads
 from app.frame.export import Frame, exhibit_files, file_name
@@ -21,6 +23,14 @@ __all__ = ["frames_of", "open_at"]
 # Enough for every figure, and short enough that the code of each runs in a moment.
 _SMALL = {"input": "repeated", "length": "9", "batch": "2"}
 _PROMPT = {"input": "prompt", "prompt": "The cat sat. The cat saw the dog, and the dog sat."}
+_SET = {"input": "set", "rows": "6", "to": "end", "of": "subject"}
+# Of three lengths, and with a place of its own.
+_OWN = (
+    "prompt,corrupt,answer,foil,place:it\n"
+    "The old cat sat by the old,The red cat sat by the red, cat, house,cat\n"
+    "One day the dog saw a cat and the dog,One day the cat saw a dog and the cat, saw, cat,dog#2\n"
+    "The cat and the dog saw the cat,The dog and the dog saw the dog, and, sat,cat#2\n"
+)
 LINKS: dict[str, tuple[Mapping[str, str], ...]] = {
     "tokens": (_SMALL | {"sequence": "1"}, _PROMPT, {"bos": "0"}),
     "attention": (
@@ -68,6 +78,17 @@ LINKS: dict[str, tuple[Mapping[str, str], ...]] = {
         {"rows": "6", "measure": "score", "score": "duplicate"},
         {"rows": "6", "measure": "ablation", "method": "mean"},
         {"rows": "6", "measure": "patching"},
+        {"rows": "6", "measure": "direct", "layer": "0", "head": "3"},
+        {"rows": "6", "to": "end", "of": "subject", "side": "difference"},
+        {"rows": "6", "measure": "score", "score": "distance", "side": "corrupt"},
+        {"set": "own", "lines": _OWN, "measure": "ablation", "to": "end", "of": "it"},
+        {
+            "set": "own",
+            "lines": _OWN,
+            "measure": "score",
+            "score": "duplicate",
+            "side": "difference",
+        },
     ),
     "roles": (
         {"rows": "6", "role": "subject-suppressor", "group": "L1H3", "judge": "1"},
@@ -117,6 +138,11 @@ LINKS: dict[str, tuple[Mapping[str, str], ...]] = {
         _PROMPT | {"by": "prompt"},
         _PROMPT | {"by": "ablate", "layer": "1", "head": "4", "weighting": "answer"},
         _SMALL | {"by": "model", "sequence": "1"},
+        _SET | {"by": "head", "measure": "ablation", "method": "resample"},
+        _SET | {"by": "head", "measure": "score", "side": "difference"},
+        _SET | {"by": "prompt", "measure": "score", "score": "previous"},
+        _SET | {"by": "ablate", "measure": "direct", "ablate": "L0H1"},
+        _SET | {"by": "model", "measure": "direct"},
     ),
     "learn": (
         {"lesson": "3", "answers": "second,L1H2"},
@@ -225,6 +251,22 @@ def test_a_figure_with_a_wrong_subject_is_found_out(
         tried += 1
         assert agrees(frame, wrong) is False, frame.title
     assert tried >= 1
+
+
+def test_the_code_of_means_has_the_intervals_of_the_figure(
+    frames_of: Frames,  # noqa: F811
+) -> None:
+    """A file has them in other columns than the numbers that every figure is compared by."""
+    frames = frames_of("sets", rows="6", to="end", of="subject", side="difference")
+    frame = next(frame for frame in frames if frame.title == "Largest differences")
+    code = snippet(frame.quantities, frame.subject)
+    assert code
+    model = analysis.load_model("attn-only-2l", device="cpu")
+    prompts = analysis.prompt_set(model, "indirect-object", count=6)
+    spread = analysis.attention_by_row(model, prompts, "end", "subject", "difference").spread()
+    layers, heads = np.array([(head.layer, head.head) for head in frame.subject.heads]).T
+    wanted = [each[layers, heads] for each in (spread.mean, spread.low, spread.high)]
+    np.testing.assert_allclose(run(code)[-1], wanted, atol=1e-5)
 
 
 def test_a_subject_that_lacks_the_head_is_an_error_and_not_a_guess(

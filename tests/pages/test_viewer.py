@@ -122,7 +122,7 @@ def test_two_models_are_compared_each_with_a_head_of_its_own(open_at: Open) -> N
     app = open_at("compare", by="model", layer2=str(last.layer), head2=str(last.head))
     expect_well(app)
     assert said(app) == []
-    assert f"{last.label} of {other.name}" in text_of(app.subheader[0].value)
+    assert f"{last.label} of {other.title}" in text_of(app.subheader[0].value)
     assert address(app)["layer2"] == str(last.layer)
     app = open_at("compare", by="model", layer2="99")
     assert [text for text in said(app) if f"{other.title} has no layer 99" in text]
@@ -135,3 +135,12 @@ def test_a_page_works_on_the_second_model(open_at: Open, name: str) -> None:
     expect_well(app)
     assert said(app) == []
     assert charts(app) or app.main.dataframe
+
+
+def test_heads_are_called_alike_only_where_few_pairs_are_as_near(open_at: Open) -> None:
+    """L0H0 of the bundled model is the one previous-token head: no other head is like it."""
+    app = open_at("finder", length="20", batch="4", layer="0", head="0")
+    expect_well(app)
+    assert [info.value for info in app.info if info.value.startswith("None is alike: L")]
+    app = open_at("finder", length="20", batch="4", layer="1", head="2")
+    assert not [info.value for info in app.info if info.value.startswith("None is alike")]

@@ -5,7 +5,7 @@ import pytest
 
 from analysis.errors import AnalysisError
 from analysis.head import Head
-from analysis.heads.similarity import similar_heads
+from analysis.heads.similarity import ALIKE, alike_within, similar_heads
 
 
 def test_the_head_with_the_same_profile_comes_first_and_oneself_never():
@@ -58,3 +58,24 @@ def test_nothing_to_compare_is_refused():
         similar_heads({"a": np.full((1, 2), np.nan, np.float32)}, Head(0, 0))
     with pytest.raises(AnalysisError, match="L3H0 was asked for"):
         similar_heads({"a": np.array([[0.0, 1.0]], np.float32)}, Head(3, 0))
+
+
+def test_few_pairs_of_heads_are_alike_and_a_copy_always_is():
+    """Against every pair, one after the other."""
+    rng = np.random.default_rng(2)
+    scores = {name: rng.random((4, 5)).astype(np.float32) for name in "abc"}
+    for values in scores.values():
+        values[3, 4] = values[0, 0]
+    pairs = {
+        frozenset((Head(layer, head), other)): distance
+        for layer in range(4)
+        for head in range(5)
+        for other, distance in similar_heads(scores, Head(layer, head))
+    }
+    within = alike_within(scores)
+    assert len(pairs) == 190
+    assert np.mean([distance <= within for distance in pairs.values()]) == pytest.approx(
+        ALIKE, abs=1 / 190
+    )
+    assert similar_heads(scores, Head(0, 0))[0] == (Head(3, 4), 0)
+    assert within > 0

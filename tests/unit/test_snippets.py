@@ -53,7 +53,6 @@ WITHOUT_CODE: dict[d.Quantity, str] = {
     d.ROLE_SCREENS: "the largest of many screens",
     d.WRITTEN: "a loop of forward passes; every token of it is the next token of a longer prompt",
     d.REDUNDANCY: "backups are searched for; without them it is the verdict's",
-    d.DIRECT_EFFECT: "attribution at the end of every prompt, whose code is that quantity's",
     d.SCORE_OVER_SET: "the page takes the code of the score that is chosen",
     d.ROLES["delimiter"]: "a ratio of shares by signs of punctuation",
     d.ROLES["positional"]: "a share of variance over distances",

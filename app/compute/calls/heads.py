@@ -139,3 +139,9 @@ def similar_heads(profiles: Mapping[str, np.ndarray], head: Head) -> list[tuple[
     """All other heads by the distance of their profiles."""
     import_all()
     return analysis.similar_heads(profiles, head)
+
+
+def alike_within(profiles: Mapping[str, np.ndarray]) -> float:
+    """The distance that few pairs of heads are within: those are alike."""
+    import_all()
+    return analysis.alike_within(profiles)

@@ -132,9 +132,17 @@ def known_roles(selection: Selection, head: Head) -> KnownRoles | None:
     return KnownRoles(tuple(judged), tuple(open_roles))
 
 
-def fitted_set(selection: Selection) -> FittedSet:
-    """The same as the model reads it."""
-    return ask(FIT_SET, selection.info, prompt_set(selection), selection.bos)
+def fitted_set(
+    selection: Selection, prompts: PromptSet | None = None, *, corrupt: bool = False
+) -> FittedSet:
+    """A set as the model reads it, by default the view's own; or its corrupt prompts."""
+    prompts = prompts or prompt_set(selection)
+    return ask(
+        FIT_SET,
+        selection.info,
+        analysis.corrupt_side(prompts) if corrupt else prompts,
+        selection.bos,
+    )
 
 
 def role_scores(selection: Selection, progress: Progress) -> RoleScores:

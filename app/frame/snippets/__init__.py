@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,7 @@ from analysis.models.capabilities import (
 from analysis.models.catalog import folder_name
 from analysis.models.info import ModelInfo
 from analysis.models.tokens import END, SEPARATORS, named_bos
-from app.frame.snippets import parts
+from app.frame.snippets import parts, sets
 from app.frame.snippets.loading import at_hand, loading, origin
 from app.links.subject import Subject
 
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
     from analysis.sets.fitted import FittedSet
 
 _ORDER = (
-    *("set", "difference", "text", "run", "pair", "between", "pattern", "score", "loss", "ablate"),
-    *("usual", "cut", "recipe", "answered"),
+    *("set", "difference", "text", "run", "pair", "between", "pattern", "score", "loss", "z_hook"),
+    *("ablate", "metric", "usual", "cut", "recipe", "answered"),
     *("patched", "matrices", "norm", "writes", "reads", "edges", "weights", "unembedding"),
-    *("embedding", "compared", "parts", "targets", "readout"),
+    *("embedding", "compared", "parts", "targets", "answers", "readout"),
 )
 # What a model has to allow for a part to hold for it.
 _Require = Callable[[ModelInfo], None]
@@ -54,6 +54,7 @@ _REQUIRES: dict[str, tuple[_Require, ...]] = {
     "source_effects": (require_source_effects,),
     "reads": (require_plain_reads,),
     "targets": (require_plain_logits,),
+    "answers": (require_plain_logits,),
     "readout": (require_readable_stream,),
     "neurons": (require_mlps,),
 }
@@ -76,11 +77,51 @@ def snippet(definitions: Sequence[Quantity], subject: Subject) -> str | None:
     Raises:
         NotInSubject: A quantity is of a head, or of a token, and the subject has none.
     """
+    over_set = next((each for each in definitions if "by_row" in each.needs), None)
+    if over_set is not None:
+        return _over_set(over_set, subject)
     programs = [_program(definitions, side) for side in (subject, subject.second) if side]
     known = [program for program in programs if program]
     if len(known) < 2:
         return known[0] if known else None
     return "\n\n".join(f"# {side}\n{code}" for side, code in zip("AB", known, strict=True))
+
+
+def _over_set(quantity: Quantity, subject: Subject) -> str | None:
+    """A program of what is measured over a set, and of both sides where two are compared."""
+    kind = next((need for need in quantity.needs if need in sets.KINDS), "each")
+    end = [sets.shown(kind, subject), _narrowed(sets.AXES[kind], subject), "print(result)"]
+    if subject.heads and kind == "paired":
+        end.insert(0, "first, second = by_row[:, LAYERS, HEADS].unbind(1)")
+    if subject.second is None:
+        return _by_row(quantity, subject, end)
+    of_each = kind == "paired" and not subject.heads  # a head of each side
+    sides = [
+        _by_row(quantity, side, [f"{name} = by_row{'[:, LAYER, HEAD]' if of_each else ''}"])
+        for name, side in (("first", subject), ("second", subject.second))
+    ]
+    if sides[0] is None or sides[1] is None:
+        return None
+    less = [] if of_each else ["by_row = first - second"]
+    last = "\n".join(_with_constants([quantity], subject, [*less, *end]))
+    return f"# A\n{sides[0]}\n\n# B\n{sides[1]}\n\n# A less B\n{last}"
+
+
+def _by_row(quantity: Quantity, subject: Subject, end: Sequence[str]) -> str | None:
+    """A program that ends with what is made of `by_row`: [row, layer, head] over a set."""
+    info, method = subject.selection.info, subject.method or subject.selection["method"]
+    mean = method == "mean" and "ablate" in quantity.needs
+    if subject.prompts is None or not quantity.code or not _allows(info, quantity):
+        return None
+    if mean and len(subject.prompts.batches) > 1:  # means at places, which no program here takes
+        return None
+    body = [_part(need, subject) for need in _ORDER if need in quantity.needs] + [quantity.code]
+    blocks = loading(info)
+    if any("gain(" in part for part in body):
+        blocks.append(parts.GAIN if info.kind == "native" else parts.OFFSET_GAIN)
+    measured = sets.by_row("\n\n".join(part.strip() for part in body))
+    blocks += [f"# {quantity.name}: {quantity.unit}", measured, *end]
+    return "\n".join([at_hand(info), *_with_constants([quantity], subject, blocks)])
 
 
 def _program(definitions: Sequence[Quantity], subject: Subject) -> str | None:
@@ -112,8 +153,18 @@ def _program(definitions: Sequence[Quantity], subject: Subject) -> str | None:
     for quantity in known:
         blocks += [f"# {quantity.name}: {quantity.unit}", quantity.code]
         blocks += [_narrowed(quantity.axes, subject), "print(result)"]
+    return "\n".join([at_hand(info), *_with_constants(known, subject, blocks)])
+
+
+def _with_constants(
+    known: Sequence[Quantity], subject: Subject, blocks: Sequence[str]
+) -> Iterator[str]:
+    """A program's lines: what it sets from the view, and then its blocks."""
     code = "\n\n".join(block.strip() for block in blocks if block)
     used = set(_CONSTANT.findall(code))
+    repeated = subject.selection["input"] == "repeated" or any(
+        "repeated" in quantity.needs for quantity in known
+    )
     constants = _constants(subject, repeated)
     for name in (each for each in constants if each in used):
         if constants[name] is _ABSENT:
@@ -121,8 +172,8 @@ def _program(definitions: Sequence[Quantity], subject: Subject) -> str | None:
                 f"the code of {', '.join(d.name for d in known)} needs {name}, "
                 f"which is not in the subject of the figure"
             )
-    named = [f"{name} = {value!r}" for name, value in constants.items() if name in used]
-    return "\n".join([at_hand(info), *named, "", code, ""])
+    yield from (f"{name} = {value!r}" for name, value in constants.items() if name in used)
+    yield from ("", code, "")
 
 
 def _allows(info: ModelInfo, quantity: Quantity) -> bool:
@@ -239,6 +290,8 @@ def _constants(subject: Subject, repeated: bool) -> dict[str, object]:
         "ANSWERS": _ABSENT if prompts is None else [row.answer for row in prompts.rows],
         "FOILS": _ABSENT if prompts is None else [row.foil for row in prompts.rows],
         "PLACES": _ABSENT if prompts is None else _places(prompts),
+        "TOGETHER": _ABSENT if prompts is None else sets.together(subject),
+        "TAIL": given(sets.tail_of(subject)),
         "GROUPS": [[(each.layer, each.head) for each in group] for group in subject.groups],
         "SAMPLE": selection["sample"],
         "DRAW": selection["draw"],
@@ -255,12 +308,12 @@ def _part(need: str, subject: Subject) -> str:
     norm, post_norm = info.normalization, info.traits.post_norm
     single = selection["input"] == "prompt" or selection["batch"] == 1
     if subject.prompts is not None:
-        single = len(subject.prompts.rows) == 1
+        single = False
     match need:
         case "difference":
-            return parts.DIFFERENCE
+            return sets.DIFFERENCE
         case "set":
-            return parts.SET
+            return sets.SET
         case "text":
             return parts.TEXT
         case "run":
@@ -271,6 +324,12 @@ def _part(need: str, subject: Subject) -> str:
             return parts.SCORE
         case "loss":
             return parts.LOSS
+        case "z_hook":
+            return parts.Z_HOOK
+        case "metric":
+            return sets.metric(subject)
+        case "answers":
+            return sets.answer_direction(subject)
         case "ablate":
             method = subject.method or selection["method"]
             return parts.REPLACEMENTS[method, single] + parts.ABLATE

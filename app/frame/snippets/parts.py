@@ -22,20 +22,6 @@ tokens = torch.tensor(rows)  # [batch, pos]
 scored = slice(S + 1, 2 * S)  # predictions that a loss is averaged over: entry i is of token i+1
 """
 
-# Prompts of one length; `ANSWERS` and `FOILS` are ids of tokens, `PLACES` positions by name.
-SET = """
-rows = [tokenizer.encode(text, add_special_tokens=False) for text in PROMPTS]
-tokens = torch.tensor([[tokenizer.bos_token_id] * PREPEND_BOS + ids for ids in rows])
-scored = slice(None)  # predictions that a loss is averaged over: entry i is of token i+1
-"""
-
-DIFFERENCE = """
-def difference(ids, hooks=()):  # mean logit difference of answer and foil after each prompt
-    logits = model.run_with_hooks(ids, fwd_hooks=list(hooks))[:, -1]
-    each = torch.arange(len(ids))
-    return (logits[each, ANSWERS] - logits[each, FOILS]).mean()
-"""
-
 # A text by windows: `patterns` runs one after the other and keeps the pattern of one head.
 TEXT = """
 from pathlib import Path
@@ -100,15 +86,20 @@ def attention_on(sources):  # mean over the destinations that have such a source
     return (attention / sources.any(-1).sum(-1)[:, None, None]).nanmean(0)  # [layer, head]
 """
 
-LOSS = """
+Z_HOOK = """
+def z_hook(layer):
+    return f"blocks.{layer}.attn.hook_z"  # [batch, pos, head, d_head]
+"""
+
+LOSS = (
+    """
 def loss(hooks=()):  # nats per token
     logits = model.run_with_hooks(tokens, fwd_hooks=list(hooks))
     return -next_token_log_probs(logits)[:, scored].mean()
 
-
-def z_hook(layer):
-    return f"blocks.{layer}.attn.hook_z"  # [batch, pos, head, d_head]
 """
+    + Z_HOOK
+)
 
 # What a single sequence is set against, since it has no others.
 REFERENCE = """

@@ -10,7 +10,6 @@ import streamlit as st
 
 from analysis.definitions import ABLATION, JOINT_ABLATION, SET_ABLATION
 from analysis.head import Head
-from app.components.progress import progress_bar
 from app.compute import calls
 from app.figures import ablation as ablation_figures
 from app.frame.clicks import draw_options
@@ -18,6 +17,7 @@ from app.frame.frame import Metric, draw_metrics, figure_frame, part
 from app.links.parameters import MAX_KEPT
 from app.pickers.heads import joint_heads, pick_joint_heads
 from app.sections.ablation.subject import AblationView, asked_for
+from app.sections.shared.cancel import stoppable
 
 if TYPE_CHECKING:
     from analysis.effects.ablation import PairAblation
@@ -99,7 +99,7 @@ def draw_pairs(view: AblationView, values: np.ndarray) -> None:
         if not asked_for(view, "Ablate the pairs", count):
             return
         with part():
-            with progress_bar("Ablating pairs") as progress:
+            with stoppable("Ablating pairs") as progress:
                 found = calls.pair_ablation(view.selection, heads, view.method, progress)
             st.caption(_pairs_said(found))
             draw_options(

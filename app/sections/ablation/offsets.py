@@ -7,7 +7,6 @@ import streamlit as st
 
 from analysis.definitions import OFFSET_ABLATION
 from analysis.head import Head
-from app.components.progress import progress_bar
 from app.components.ticks import draw_ticks
 from app.compute import calls
 from app.figures import ablation as ablation_figures
@@ -15,6 +14,7 @@ from app.frame.frame import draw, figure_frame, part
 from app.links.session import choose, widget_key
 from app.links.subject import Subject
 from app.sections.ablation.subject import AblationView, asked_for
+from app.sections.shared.cancel import stoppable
 
 KEPT_SETS = ((), (0,), (1,), (2,), (3,), (1, 2), (1, 2, 3))
 OFFERED_OFFSETS = 10
@@ -57,7 +57,7 @@ def draw_offsets(view: AblationView) -> None:
         with part():
             # The visitor's own row by itself: another choice must not run the others again.
             rows = [KEPT_SETS, *([(own,)] if own not in KEPT_SETS else [])]
-            with progress_bar("Restricting every head") as progress:
+            with stoppable("Restricting every head") as progress:
                 results = [calls.offset_ablation(selection, layer, r, progress) for r in rows]
             values = np.concatenate([result.values for result in results])
             kept = tuple(offsets for result in results for offsets in result.kept)

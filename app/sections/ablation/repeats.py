@@ -7,13 +7,13 @@ import streamlit as st
 
 from analysis.definitions import ABLATION, PAIR_ABLATION
 from analysis.head import Head
-from app.components.progress import progress_bar
 from app.compute import calls
 from app.figures import ablation as ablation_figures
 from app.frame.clicks import draw_choice
 from app.frame.frame import figure_frame, part
 from app.links.subject import Subject
 from app.sections.ablation.subject import AblationView, asked_for
+from app.sections.shared.cancel import stoppable
 
 
 def draw_repeats(view: AblationView) -> None:
@@ -36,9 +36,9 @@ def draw_repeats(view: AblationView) -> None:
         if not asked_for(view, "Compare both", len(view.every_head)):
             return
         with part():
-            with progress_bar("Full repeats") as progress:
+            with stoppable("Full repeats") as progress:
                 full = calls.ablation_sweep(selection, "mean").wait(progress)
-            with progress_bar("Pairs") as progress:
+            with stoppable("Pairs") as progress:
                 pairs = calls.paired_sweep(selection).wait(progress)
             repeated, paired = full.values(selection.info), pairs.values(selection.info)
             strongest = np.argsort(repeated, axis=None)[::-1][: ablation_figures.MAX_PAIRS]

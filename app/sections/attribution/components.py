@@ -24,7 +24,7 @@ from app.links.subject import Subject
 from app.pickers.answer import answer_and_foil
 from app.pickers.sequence import position_of
 from app.shell.theme import palette
-from app.text import display_token
+from app.text import display_token, within
 from app.theme import Palette
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def draw_check(view: AttributionView) -> None:
     difference = view.result.foils is not None
     st.caption(
         f"Check: the components of each row sum to the model's own "
-        f"{'logit difference' if difference else 'logit'} within {view.result.error:.1e} logits"
+        f"{'logit difference' if difference else 'logit'} {within(view.result.error)}"
         + (
             ", after taking off the unembedding bias b_U."
             if view.result.unembed_bias.any()
@@ -311,6 +311,5 @@ def draw_lens(selection: Selection, tokens: Tokens, row: int) -> None:
         )
         draw_wide(figure, "lens", lens_width(len(lens.labels)))
         st.caption(
-            f"Check: the last column equals the model's own prediction within {lens.error:.1e} "
-            "logits."
+            f"Check: the last column equals the model's own prediction {within(lens.error)}."
         )

@@ -17,13 +17,14 @@ from analysis.definitions import (
 )
 from analysis.errors import AnalysisError
 from analysis.heads.corpus.results import INTERVALS
-from app.components.progress import progress_bar, wanted
+from app.components.progress import wanted
 from app.components.windows import Strip, window_strips
 from app.compute import calls
 from app.figures.corpus import share_bars
 from app.frame.frame import draw, figure_frame, offer_rows
 from app.links.session import widget_key
 from app.sections.corpus.view import CorpusView
+from app.sections.shared.cancel import stoppable
 from app.text import display_token
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ def _losses(view: CorpusView) -> dict[int, np.ndarray]:
     if not wanted(view.selection.info, ids, "Measure the losses without the head", 2):
         return {}
     try:
-        with progress_bar(f"Windows without {view.head.label}") as progress:
+        with stoppable(f"Windows without {view.head.label}") as progress:
             return calls.window_losses(view.selection, view.head, kept, progress)
     except AnalysisError as refusal:
         st.text(f"⚠ {refusal}")

@@ -18,6 +18,7 @@ from app.frame.frame import draw_table, figure_frame
 from app.links.parsers import Value
 from app.links.session import choose, widget_key
 from app.sections.roles.subject import RolesView
+from app.text import chance_text
 
 # Heads of each role that the overview shows, and that the table of one role lists.
 OF_EACH, OF_ONE = 2, 8
@@ -90,7 +91,7 @@ def _top(view: RolesView, key: str, count: int) -> tuple[Head, ...]:
 def draw_role(view: RolesView) -> None:
     """Every head's screen for one role, and the numbers of those that look most like it."""
     role, screen = view.role, view.screen
-    chance = f" Chance is {screen.chance:.2g}." if np.isfinite(screen.chance) else ""
+    chance = f" Chance is {chance_text(screen.chance)}." if np.isfinite(screen.chance) else ""
     with figure_frame(
         view.of_role,
         f"{role.name}: every head",

@@ -11,13 +11,13 @@ from analysis.definitions import ROLES
 from analysis.definitions.role import Role
 from analysis.head import Head
 from analysis.limits import role_size
-from app.components.progress import progress_bar
 from app.compute import calls
 from app.compute.calls.roles import GROUP
 from app.links.parsers import heads_in
 from app.links.selection import Selection
 from app.links.subject import Subject
 from app.pickers.heads import completed
+from app.sections.shared.cancel import stoppable
 from app.shell.theme import palette
 from app.theme import Palette
 
@@ -39,7 +39,7 @@ class RolesView:
     def of(cls, selection: Selection) -> RolesView:
         """The view of a selection; its heads are screened."""
         prompts = calls.fitted_set(selection)
-        with progress_bar("Screening every head") as progress:
+        with stoppable("Screening every head") as progress:
             scores = calls.role_scores(selection, progress)
         return cls(selection, prompts, scores, palette())
 

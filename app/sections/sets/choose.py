@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -14,24 +14,30 @@ from app.links.selection import Selection
 from app.links.session import widget_key
 from app.links.subject import Subject
 from app.pickers.method import choose_method
-from app.sections.sets.subject import MEASURES, SIDED, SIDES
+from app.sections.sets.subject import MEASURES, SIDES
 
 if TYPE_CHECKING:
     from analysis.sets.fitted import FittedSet
+    from analysis.sets.rows import PromptRow
 
 # Rows that the table of a set shows; the others are in its file.
 SHOWN = 200
 
 
-def choose_measure(selection: Selection, prompts: FittedSet, fixed: Collection[str]) -> None:
-    """What is measured of every head, and on which side; less what its page has `fixed`."""
+def choose_measure(
+    selection: Selection,
+    prompts: FittedSet,
+    fixed: Collection[str],
+    measures: Sequence[str] = tuple(MEASURES),
+) -> None:
+    """What of `measures` is taken of every head, on which side; less what its page has `fixed`."""
     bar = st.container(horizontal=True, vertical_alignment="bottom")
     if "measure" not in fixed:
         bar.selectbox(
             "What is measured",
-            SIDED if "side" in fixed else list(MEASURES),
+            measures,
             format_func=MEASURES.__getitem__,
-            key=widget_key(selection, "measure"),
+            key=widget_key(selection, "measure", shown=selection["measure"]),
             width=270,
         )
     if selection["measure"] == "score" and "score" not in fixed:
@@ -74,10 +80,7 @@ def draw_set(selection: Selection, prompts: FittedSet) -> None:
             [
                 {
                     "Row": row.index + 1,
-                    "Prompt": rows[row.index].prompt,
-                    "Corrupt prompt": rows[row.index].corrupt or "",
-                    "Answer": rows[row.index].answer or "",
-                    "Foil": rows[row.index].foil or "",
+                    **written(rows[row.index], rows),
                     "Tokens": len(row.ids),
                     **{f"At {name}": at for name, at in row.places.items()},
                 }
@@ -85,6 +88,17 @@ def draw_set(selection: Selection, prompts: FittedSet) -> None:
             ],
             "set-rows-read",
         )
+
+
+def written(row: PromptRow, rows: Sequence[PromptRow]) -> dict[str, str]:
+    """What stands in a row, without columns that are empty in all of them."""
+    names = {"Answer": "answer", "Foil": "foil", "Corrupt prompt": "corrupt"}
+    filled = {
+        column: getattr(row, name) or ""
+        for column, name in names.items()
+        if any(getattr(each, name) for each in rows)
+    }
+    return {"Prompt": row.prompt, **filled}
 
 
 def _places(prompts: FittedSet) -> list[str]:

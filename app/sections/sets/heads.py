@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import streamlit as st
 
@@ -12,6 +10,7 @@ from app.figures.sets import ranked_means, row_values
 from app.frame.clicks import draw_choice, draw_head_map, open_head
 from app.frame.frame import draw, draw_table, figure_frame
 from app.links.session import widget_key
+from app.sections.sets.choose import written
 from app.sections.sets.subject import SetView
 
 # Heads with intervals.
@@ -25,12 +24,13 @@ def draw_map(view: SetView) -> None:
     counted = f"Mean over {len(view.found.rows)} prompts"
     if left_out:
         counted += f" ({left_out} of the set have no such number)"
-    level = f"; chance is {view.found.chance:.3f}" if np.isfinite(view.found.chance) else ""
+    if not view.is_difference and np.isfinite(view.found.chance):
+        counted += f"; chance is {view.found.chance:.3f}"
     with figure_frame(
-        view.subject,
+        view.about(),
         f"{view.what}: every head",
-        f"{counted}{level}. Farthest from it: {strongest.label} {view.said(strongest)}.",
-        view.quantity,
+        f"{counted}. {view.most}: {strongest.label} {view.said(strongest)}.",
+        view.quantity("mean"),
         also=view.also,
         acts="Click a cell to see that head's prompts below.",
     ):
@@ -52,11 +52,11 @@ def draw_ranking(view: SetView) -> None:
     """The heads farthest from chance, each with its interval."""
     heads = view.ranked(LISTED)
     with figure_frame(
-        replace(view.subject, heads=heads),
-        "Farthest from chance" if np.isfinite(view.found.chance) else "Strongest",
+        view.about(heads=heads),
+        view.most if view.most == "Strongest" else f"{view.most}s",
         "Dots are means over prompts; lines are 95 % intervals (bootstrap over prompts): they say "
         "how sure the mean is for prompts like these, and nothing of others.",
-        view.uncoded,
+        view.quantity("interval"),
         acts="Click a dot to see that head's prompts below.",
     ):
         figure = ranked_means(
@@ -68,13 +68,13 @@ def draw_ranking(view: SetView) -> None:
 def draw_rows(view: SetView) -> None:
     """One head's number on every row, with the row."""
     head = view.focus
-    values = view.found.of(head)
+    values, sign = view.found.of(head), "+" if view.signed else ""
     with figure_frame(
-        replace(view.subject, head=head),
+        view.about(head),
         f"{head.label} on every prompt",
-        f"{head.label} {view.said(head)}; from {values.min():+.3f} to {values.max():+.3f} on "
-        "single prompts.",
-        view.uncoded,
+        f"{head.label} {view.said(head)}; on single prompts from {values.min():{sign}.3f} to "
+        f"{values.max():{sign}.3f}.",
+        view.quantity("each"),
         also=view.also,
     ):
         draw(row_values(values, view.unit, view.theme), key="set-rows")
@@ -85,24 +85,21 @@ def draw_rows(view: SetView) -> None:
                 {
                     "Row": int(view.found.rows[at]) + 1,
                     view.unit.capitalize(): float(values[at]),
-                    "Prompt": row.prompt,
-                    "Answer": row.answer or "",
-                    "Foil": row.foil or "",
-                    "Corrupt prompt": row.corrupt or "",
+                    **written(row, rows),
                 }
                 for at, row in zip(order, rows, strict=True)
             ],
             "set-table",
-            {view.unit.capitalize(): st.column_config.NumberColumn(format="%+.3f")},
+            {view.unit.capitalize(): st.column_config.NumberColumn(format=view.decimals)},
         )
         bar = st.container(horizontal=True, vertical_alignment="bottom")
         with bar:
             st.selectbox(
-                "Prompt",
+                "Prompt to open",
                 range(len(view.prompts.of.rows)),
                 format_func=lambda row: f"{row + 1}",
                 key=widget_key(view.selection, "row", shown=_shown_row(view)),
-                width=110,
+                width=130,
             )
             prompt = view.prompts.of.rows[_shown_row(view)].prompt
             one = view.selection.with_values(input="prompt", prompt=prompt)

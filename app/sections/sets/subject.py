@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from jaxtyping import Float
 
 from analysis.definitions import (
     ABLATION_OVER_SET,
@@ -17,11 +18,11 @@ from analysis.definitions import (
     Quantity,
 )
 from analysis.head import Head
-from app.components.progress import progress_bar
 from app.compute import calls
 from app.links.selection import Selection
 from app.links.subject import Subject
 from app.pickers.heads import completed
+from app.sections.shared.cancel import stoppable
 from app.shell.theme import palette
 from app.theme import Palette
 
@@ -54,44 +55,52 @@ _QUANTITIES = {
 }
 
 
+# What can be taken of a model that lacks a head: ablation and patching replace heads themselves.
+WITHOUT = ("attention", "score", "direct")
+# What a figure shows of the numbers by row; see `app.frame.snippets.sets`.
+Kind = Literal["mean", "interval", "each", "paired"]
+
+
 @dataclass(frozen=True)
 class SetView:
-    """What every section is about."""
+    """What every section is about.
+
+    With `without` it is the difference that the loss of that head makes.
+    """
 
     selection: Selection
     prompts: FittedSet
     found: ByRow
     spread: Spread
     theme: Palette
+    without: Head | None = None
+    changed: FittedSet | None = None  # the corrupt prompts, where they are a side
 
     @classmethod
-    def of(cls, selection: Selection, prompts: FittedSet) -> SetView:
+    def of(cls, selection: Selection, prompts: FittedSet, without: Head | None = None) -> SetView:
         """The view of a selection; every head is measured on every row."""
-        with progress_bar(f"{len(prompts.rows)} prompts") as progress:
-            found = calls.by_row(selection, progress)
-        return cls(selection, prompts, found, found.spread(), palette())
+        with stoppable(f"Every head on {len(prompts.rows)} prompts") as progress:
+            found = calls.by_row(selection, progress, prompts.of)
+            if without:
+                lacking = calls.by_row(selection, progress, prompts.of, (without,))
+                found = lacking.less(found)
+        changed = None
+        if selection["measure"] in SIDED and selection["side"] != "prompt":
+            changed = calls.fitted_set(selection, prompts.of, corrupt=True)
+        return cls(selection, prompts, found, found.spread(), palette(), without, changed)
 
     @property
     def measure(self) -> str:
         """What is measured."""
         return str(self.selection["measure"])
 
-    @property
-    def quantity(self) -> Quantity:
-        """The definition of what is measured, with code where one program gives it."""
+    def quantity(self, kind: Kind) -> Quantity:
+        """The definition of what is measured, with code for what a figure shows of it."""
         found = _QUANTITIES[self.measure]
-        if self.sided and self.selection["side"] != "prompt":
-            return replace(found, code="")  # of two sets of tokens, which no program here makes
         if self.measure == "score":
             score = SCORES[self.selection["score"]]
-            needs = ("set", *score.needs)
-            return replace(found, code=score.code, needs=needs, axes=score.axes)
-        return found
-
-    @property
-    def uncoded(self) -> Quantity:
-        """The same for a figure of intervals or of single rows: the code gives means."""
-        return replace(self.quantity, code="")
+            found = replace(found, code=score.code, needs=("by_row", *score.needs))
+        return replace(found, needs=(*found.needs, kind))
 
     @property
     def also(self) -> tuple[Quantity, ...]:
@@ -106,13 +115,38 @@ class SetView:
     @property
     def signed(self) -> bool:
         """Whether 0 is in the middle."""
-        return not self.sided or self.selection["side"] == "difference"
+        return not self.sided or self.is_difference
+
+    @property
+    def is_difference(self) -> bool:
+        """Whether each number is one of two sides less the other, so that 0 is no chance level."""
+        differs = self.sided and self.selection["side"] == "difference"
+        return differs or self.without is not None
+
+    @property
+    def most(self) -> str:
+        """What puts a head before others, in words."""
+        if self.is_difference:
+            return "Largest difference"
+        return "Strongest" if self.signed else "Highest mean"
+
+    @property
+    def size(self) -> Float[np.ndarray, "layer head"]:
+        """How much of it each head has: where 0 is in the middle, either way."""
+        mean: np.ndarray = self.spread.mean
+        return np.abs(mean) if self.signed else mean
 
     @property
     def what(self) -> str:
         """What is measured, in words."""
+        if self.without:
+            return f"{self._measured}, without {self.without.label} less with it"
+        return self._measured
+
+    @property
+    def _measured(self) -> str:
         selection = self.selection
-        side = f", {SIDES[selection['side']]}" if selection["side"] != "prompt" else ""
+        side = f", {SIDES[selection['side']]}" if self.changed else ""
         if self.measure == "attention":
             return f"Attention from “{selection['to']}” to “{selection['of']}”{side}"
         if self.measure == "score":
@@ -131,29 +165,48 @@ class SetView:
         return "logits"
 
     @property
+    def decimals(self) -> str:
+        """How its numbers are written in a table."""
+        return "%+.3f" if self.signed else "%.3f"
+
+    @property
     def focus(self) -> Head:
         """The link's head, or the one with the largest mean."""
-        return completed(self.selection, "layer", "head", np.abs(self.spread.mean - self.level))
+        return self.strongest("layer", "head")
 
-    @property
-    def level(self) -> float:
-        """The level of chance, 0 where there is none."""
-        return self.found.chance if np.isfinite(self.found.chance) else 0.0
+    def strongest(self, layer_key: str, head_key: str) -> Head:
+        """The link's head in two parameters, or the one with the largest mean."""
+        return completed(self.selection, layer_key, head_key, self.size)
 
-    @property
-    def subject(self) -> Subject:
-        """The set."""
-        return Subject(self.selection, prompts=self.prompts, method=self.selection["method"])
+    def about(self, head: Head | None = None, heads: tuple[Head, ...] = ()) -> Subject:
+        """The rows of the set that have the number, and the heads that a figure is about."""
+
+        def side(prompts: FittedSet, without: tuple[Head, ...] = ()) -> Subject:
+            return Subject(
+                self.selection,
+                head=head,
+                heads=heads,
+                without=without,
+                prompts=prompts.only(self.found.rows.tolist()),
+                method=self.selection["method"],
+            )
+
+        first = side(self.prompts)
+        if self.without:
+            return replace(side(self.prompts, (self.without,)), second=first)
+        if self.changed is None:
+            return first
+        changed = side(self.changed)
+        return replace(first, second=changed) if self.is_difference else changed
 
     def said(self, head: Head) -> str:
         """A head's mean with its interval, in words."""
         return interval(self.spread, (head.layer, head.head), self.signed)
 
     def ranked(self, count: int) -> tuple[Head, ...]:
-        """The heads whose mean is farthest from chance, or from 0."""
-        size = np.abs(self.spread.mean - self.level)
-        order = np.argsort(-size, axis=None, kind="stable")[:count]
-        return tuple(Head(*divmod(int(index), size.shape[1])) for index in order)
+        """The heads that have the most of it."""
+        order = np.argsort(-self.size, axis=None, kind="stable")[:count]
+        return tuple(Head(*divmod(int(index), self.size.shape[1])) for index in order)
 
 
 def interval(found: Spread, at: tuple[int, ...], signed: bool) -> str:

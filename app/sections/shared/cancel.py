@@ -5,9 +5,10 @@ from contextlib import contextmanager
 
 import streamlit as st
 
+from analysis.errors import AnalysisError
 from app.components.progress import progress_bar
 from app.links.parsers import Value
-from app.links.session import choose
+from app.links.session import choose, own_state
 
 
 @contextmanager
@@ -31,3 +32,27 @@ def cancellable(
     with progress_bar(what) as progress:
         yield progress
     place.empty()
+
+
+@contextmanager
+def stoppable(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar, with Cancel beside it, for work that begins by itself.
+
+    Once cancelled it does not begin again before the view changes or its visitor says so.
+
+    Raises:
+        AnalysisError: It was cancelled.
+    """
+    key, view = f"stopped: {what}", tuple(own_state().shown.items())
+
+    def stop() -> None:
+        st.session_state[key] = view
+
+    def go_on() -> None:
+        del st.session_state[key]
+
+    if st.session_state.get(key) == view:
+        st.button("Continue", key=f"continue {what}", on_click=go_on)
+        raise AnalysisError(f"“{what}” was cancelled, so it is not shown.")
+    with progress_bar(what, stop) as progress:
+        yield progress

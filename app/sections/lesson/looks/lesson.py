@@ -33,6 +33,7 @@ from app.links.subject import Subject
 from app.sections.lesson.lesson import Lesson, Step, read_answers
 from app.sections.lesson.looks.steps import CASES, Case, joined, steps_of, writer_of
 from app.shell.theme import palette
+from app.text import chance_text
 
 if TYPE_CHECKING:
     from analysis.roles.results import RoleScores
@@ -179,7 +180,7 @@ def _draw_screen(lesson: LooksLesson) -> None:
     with figure_frame(
         lesson.subject,
         f"{role.name}: every head",
-        f"{role.meaning} Chance is {screen.chance:.2g}.",
+        f"{role.meaning} Chance is {chance_text(screen.chance)}.",
         ROLE_SCREENS,
         also=(role,),
     ):

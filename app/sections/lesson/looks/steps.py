@@ -12,6 +12,7 @@ import numpy as np
 
 from analysis.head import Head
 from app.sections.lesson.lesson import Step, Verdict
+from app.text import chance_text
 
 if TYPE_CHECKING:
     from analysis.roles.results import RoleScores
@@ -139,7 +140,7 @@ def _looks(answer: str, evidence: Evidence) -> Verdict:
     screen, called = evidence.roles.screens[evidence.case.role], evidence.case.called
     best, head = _best(evidence.case, screen.values), Head.parse(answer)
     said = f"{answer} has {screen.values[head.layer, head.head]:.2f}"
-    chance = f"chance is {screen.chance:.2g}"
+    chance = f"chance is {chance_text(screen.chance)}"
     if head == best:
         return Verdict(
             True,
