@@ -13,12 +13,12 @@ from urllib.request import urlopen
 
 from analysis.errors import AnalysisError
 from analysis.models.catalog import find_model
+from analysis.models.named import named_model
 from app.links.link import left_out, link_parameters
 from app.links.pages import PAGES, page_info
 from app.links.parameters import BY_KEY, PROMPTS
 from app.links.parsers import Refused, Value, text_up_to
 from app.text import display_text
-from headscope.models import named_model
 from headscope.place import ROOT
 
 # Seconds between two looks whether the server answers, and until nobody waits for it any more.

@@ -15,8 +15,8 @@ from analysis.head import all_heads
 from analysis.models.catalog import BUNDLED, list_models, own_folder_problem
 from analysis.models.download import download_model
 from analysis.models.info import ModelInfo
+from analysis.models.named import named_model
 from app.text import display_text
-from headscope.models import named_model
 
 
 def print_models(as_json: bool) -> int:

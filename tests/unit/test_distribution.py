@@ -178,11 +178,9 @@ def test_installed_it_exports_a_figure_without_a_screen(installed: Path, tmp_pat
     assert header == "head,destination (query),source (key),attention"
     assert first == "L1H4,0 <|endoftext|>,0 <|endoftext|>,1.0"
     assert "ScriptRunContext" not in done.stderr and rest
-    several = ask(installed, "export", view, "--csv")
-    assert several.returncode == 1 and not several.stdout
-    assert several.stderr.count("\n") == 1 and "“L1H4 pattern”" in several.stderr
-    beyond = ask(installed, "export", "attention?layer=77", "--csv", "--figure", "pattern")
-    assert beyond.returncode == 1 and "has no layer 77" in beyond.stderr
+    beyond = ask(installed, "export", "attention?layer=77", "--csv")
+    assert beyond.returncode == 1 and not beyond.stdout
+    assert beyond.stderr.count("\n") == 1 and "has no layer 77" in beyond.stderr
 
 
 @contextmanager

@@ -4,40 +4,17 @@ Plotly is not used here because its figures cannot mark a cell in another figure
 trip to the server.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import numpy as np
 import streamlit as st
-from jaxtyping import Float
 from streamlit.components.v2.types import ComponentRenderer
 
-from app.components.head_grid.packing import assemble, exact_cells, extent
+from app.components.pattern_pair.payload import Pane, pair_payload
 from app.components.scripts import joined
-from app.text import display_token
 from app.theme import Palette
 
 _FOLDER = Path(__file__).parent
-
-
-@dataclass(frozen=True, eq=False)
-class Pane:
-    """One side: a causal pattern, the tokens of its rows, and what is said above it.
-
-    Texts may hold anything: they are only ever drawn as text.
-    """
-
-    title: str
-    note: str
-    pattern: Float[np.ndarray, "dest src"]
-    labels: Sequence[str]
-
-    def __post_init__(self) -> None:
-        n = len(self.labels)
-        if self.pattern.shape != (n, n) or n == 0:
-            raise ValueError(f"a pattern of shape {self.pattern.shape} for {n} labels")
 
 
 @cache
@@ -63,27 +40,3 @@ def pattern_pair(first: Pane, second: Pane, palette: Palette, *, key: str) -> No
         key: Unique on the page.
     """
     _component()(key=key, data=pair_payload(first, second, palette))
-
-
-def pair_payload(first: Pane, second: Pane, palette: Palette) -> bytes:
-    """What the browser gets, as in `app.components.head_grid.packing`: cells of A, then of B."""
-    cells = b""
-    panes = []
-    for pane in (first, second):
-        # The same for both sides, so that shapes that agree still agree after a cut.
-        shown = extent(1, len(pane.labels))
-        cells += exact_cells(pane.pattern[: shown.tokens, : shown.tokens])
-        panes.append(
-            {
-                "title": pane.title,
-                "note": " ".join(filter(None, (pane.note, shown.note))),
-                "labels": [display_token(label) for label in pane.labels[: shown.tokens]],
-            }
-        )
-    header = {
-        "panes": panes,
-        "sequential": palette.sequential,
-        "diverging": palette.diverging,
-        "accent": palette.accent,
-    }
-    return assemble(header, cells)

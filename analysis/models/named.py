@@ -1,4 +1,4 @@
-"""The model that a command names: by its name, or as a folder of a person's own."""
+"""The model that a person names: by its name, or by the folder that it lies in."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ from analysis.models.info import ModelInfo
 
 
 def named_model(asked: str) -> ModelInfo:
-    """A model by its name, or in a folder, which this process and the app then offer.
+    """A model by its name, or in a folder, which is offered in this process from then on.
 
     Raises:
         AnalysisError: There is no such model, or its files are not usable.
