@@ -24,7 +24,10 @@ _CODES = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line asks; the code that the process ends with."""
-    asked = _parser().parse_args(arguments)
+    parser = _parser()
+    asked = parser.parse_args(arguments)
+    if asked.command not in (None, "score") and (asked.model or asked.prompt):
+        parser.error(f"--model and --prompt open the app, and {asked.command} takes neither")
     # The app's modules call themselves `app` and `analysis`, and this process is theirs.
     sys.path.insert(0, str(ROOT))
     from analysis.errors import AnalysisError

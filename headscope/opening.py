@@ -6,6 +6,7 @@ import threading
 import time
 import webbrowser
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from urllib.error import URLError
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -92,10 +93,13 @@ def open_app(page: str, link: Mapping[str, str], *, port: int, address: str, bro
     home = f"http://{f'[{here}]' if ':' in here else here}:{port}"
     shown = f"{home}{address_of(page, link)}"
     threading.Thread(target=_greet, args=(home, shown, browser), daemon=True).start()
+    from click import Abort
     from streamlit.web import cli
 
     options = ("--server.port", str(port), "--server.address", address)
-    cli.main(["run", str(ROOT / "server.py"), *options], standalone_mode=False)
+    # It ends by Ctrl-C, which is no failure.
+    with suppress(Abort):
+        cli.main(["run", str(ROOT / "server.py"), *options], standalone_mode=False)
     return 0
 
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from analysis.models.catalog import OWN_MODELS, list_models, refresh
 from app.links.link import link_parameters
 from app.links.parameters import BY_KEY
 from app.shell.share import view_file
+from headscope import exporting
 from headscope.command import main
-from headscope.opening import read_view
+from headscope.opening import address_of, read_view, view_of
 from headscope.printing import print_models
 from tests.hostile import HOSTILE
 from tests.model_folders import LLAMA, save
@@ -81,8 +83,26 @@ def test_what_is_refused_is_one_line_and_a_code(
     assert "Traceback" not in printed.err
 
 
+def test_of_several_figures_one_has_to_be_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A guess would be a file of something else than was meant."""
+    monkeypatch.setattr(exporting, "drawn_figures", lambda view: {"map": (), "ranking": ()})
+    for more, said in (([], "Which figure?"), (["--figure", "nope"], "There is no such figure.")):
+        assert main(["export", "ablation", "--csv", *more]) == 1
+        printed = capsys.readouterr()
+        assert said in printed.err and "“map”, “ranking”" in printed.err and not printed.out
+
+
 @pytest.mark.parametrize(
-    "arguments", [["nope"], ["score"], ["export", "attention"], ["--port", "x"]]
+    "arguments",
+    [
+        ["--model", "gelu-4l", "models"],
+        ["nope"],
+        ["score"],
+        ["export", "attention"],
+        ["--port", "x"],
+    ],
 )
 def test_a_command_that_cannot_be_read_ends_with_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as end:
@@ -121,8 +141,6 @@ def test_a_hostile_prompt_comes_through_a_link_unchanged(text: str) -> None:
     if BY_KEY["prompt"].default_on("attention") == text or not text.strip():
         return
     link = link_parameters("attention", {**values, "input": "prompt"})
-    from headscope.opening import address_of
-
     assert read_view(address_of("attention", link))[1]["prompt"] == text
 
 
@@ -135,7 +153,9 @@ def test_a_folder_of_ones_own_is_a_model(
         assert main(["score", str(folder), "--prompt", "a b a", "--json"]) == 0
         answer = json.loads(capsys.readouterr().out)
         assert answer["model"] == "my-model" and answer["input"] == {"prompt": "a b a"}
-        # Three words: no token of a prompt has to occur twice, and what is not measured is null.
+        opened = view_of(Namespace(command=None, model=str(folder), prompt="a b a"))
+        assert opened == ("attention", {"model": "my-model", "prompt": "a b a"})
+        # What a prompt cannot show is null; this is not.
         assert answer["scores"]["first"]["values"][0][0] is not None
     finally:
         monkeypatch.undo()

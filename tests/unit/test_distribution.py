@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -157,6 +158,8 @@ def test_installed_it_hides_no_module_of_ones_own(installed: Path) -> None:
     code = (
         "import sys, importlib.util, headscope\n"
         "heavy = {'torch', 'streamlit', 'numpy', 'transformers'} & set(sys.modules)\n"
+        "viewer = headscope.show([[1.0, 0.0], [0.5, 0.5]], ['a', 'b'])\n"
+        "assert viewer.focus.label == 'L0H0' and viewer.styles and viewer.still_html()\n"
         "found = [n for n in ('app', 'analysis', 'pages') if importlib.util.find_spec(n)]\n"
         "print(headscope.__file__, sorted(heavy), found)"
     )
@@ -221,3 +224,5 @@ def test_installed_it_serves_the_bundled_model(installed: Path) -> None:
         assert shown == f"{address}/attention?prompt=one+two"
         taken = ask(installed, "--no-browser", "--port", address.rpartition(":")[2])
         assert taken.returncode == 1 and "--port" in taken.stderr
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0

@@ -17,6 +17,7 @@ from analysis.head import Head
 from app.components.head_grid.view import MAX_LOCKED
 from app.notebook import compare, patterns_of, show
 from app.notebook.arrays import check_patterns, check_tokens
+from tests.architectures import tiny
 from tests.hostile import HOSTILE
 from tests.model_folders import LLAMA, save
 from tests.unit.test_head_grid_packing import causal
@@ -232,6 +233,19 @@ def test_a_model_of_transformers_gives_its_own_patterns_and_is_left_as_it_was(
     for wrong in (tokenizer, None, PATTERNS):
         with pytest.raises(AnalysisError, match="patterns_of"):
             patterns_of(wrong, tokenizer, "one")
+
+
+@pytest.mark.parametrize("architecture", ["native", "llama"])
+def test_a_model_of_transformer_lens_and_its_cache_are_shown(architecture: str) -> None:
+    model = tiny(architecture)
+    text = "one two one"
+    tokens = analysis.tokenize(model, text)
+    values = analysis.attention_patterns(model, tokens).values[0]
+    _, cache = model.bridge.run_with_cache(text)
+    given = model.bridge.to_str_tokens(text)
+    for viewer in (show(model.bridge, text), show(cache, given)):
+        assert np.abs(viewer._patterns - values.reshape(-1, *values.shape[2:])).max() < 1e-6
+        assert viewer._labels == list(given) and len(given) == tokens.length
 
 
 def test_a_model_by_name_is_shown_with_the_scores_of_its_heads() -> None:
