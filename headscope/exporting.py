@@ -22,7 +22,7 @@ from app.theme import LIGHT
 from headscope.opening import View, address_of, read_view
 from headscope.place import ROOT
 
-# Seconds for one run of a page, and between two looks at what it works out in the background.
+# Seconds for a page, and between two looks at what it works out in the background.
 _RUN, _LOOK = 3600, 0.5
 # What a page's remarks begin with.
 _MARK = "⚠ "
@@ -86,7 +86,10 @@ def drawn_figures(view: View) -> dict[str, Figure]:
         app.switch_page(str(page_info(page).file.relative_to(ROOT)))
     app.run()
     with tqdm(total=100, desc="Working", unit="%", file=sys.stderr, disable=None) as bar:
+        until = time.monotonic() + _RUN
         while under_way := app.get("progress"):
+            if time.monotonic() > until:
+                raise AnalysisError("The page still works after an hour. Take a shorter text.")
             bar.update(min(each.proto.value for each in under_way) - bar.n)
             time.sleep(_LOOK)
             frames.clear()

@@ -29,6 +29,7 @@ FORBIDDEN = [
     ("storeys", "app/shell/share.py", "from app.pickers.score import choose_score"),
     ("storeys", "app/pickers/score.py", "from app.frame.frame import part"),
     ("storeys", "app/frame/layout.py", "from app.sections.mosaic import draw_models"),
+    ("storeys", "app/notebook/show.py", "from app.sections.mosaic import draw_models"),
     (
         "storeys",
         "app/figures/lens.py",
