@@ -14,6 +14,11 @@ from analysis.head import Head
 
 EXPECTED = "[layer, head, dest, src] of one sequence"
 _HOOK = re.compile(r"blocks\.(\d+)\.attn\.hook_pattern")
+_ASK = (
+    'Ask transformers with output_attentions=True and attn_implementation="eager", or use '
+    "headscope.patterns_of."
+)
+_NONE = f"There are no patterns here: the model gave none. {_ASK}"
 # How far a row may miss a sum of 1: by rounding, of which 16 bits have more.
 _EXACT, _ROUNDED = 1e-3, 2e-2
 
@@ -53,7 +58,7 @@ class CheckedPatterns:
 
 
 def check_patterns(patterns: Any) -> CheckedPatterns:
-    """Patterns as arrays of numpy, PyTorch or JAX, one or one for each layer, or a cache of them.
+    """Patterns as arrays of numpy or PyTorch, one or one for each layer, or a cache of them.
 
     Taken are [layer, head, dest, src], [head, dest, src] or [dest, src]; a list or tuple with
     [batch, head, dest, src] or [head, dest, src] for each layer, such as what transformers gives
@@ -120,7 +125,9 @@ def _by_layer(patterns: Any) -> tuple[tuple[int, ...], Sequence[Any]]:
             )
         return tuple(sorted(found)), [found[layer] for layer in sorted(found)]
     if isinstance(patterns, list | tuple):
-        if not patterns or any(each is None for each in patterns):
+        if missing := [str(i) for i, each in enumerate(patterns) if each is None]:
+            raise AnalysisError(f"Of layer {missing[0]} there is no pattern. {_ASK}")
+        if not patterns:
             raise AnalysisError(_NONE)
         if all(np.ndim(each) >= 3 for each in patterns):
             return tuple(range(len(patterns))), patterns
@@ -132,12 +139,6 @@ def _by_layer(patterns: Any) -> tuple[tuple[int, ...], Sequence[Any]]:
     raise AnalysisError(
         f"Patterns of shape {_shape(array.shape)} cannot be shown. Expected is {EXPECTED}."
     )
-
-
-_NONE = (
-    "There are no patterns here: the model gave none. Ask transformers with output_attentions=True "
-    'and attn_implementation="eager", or use headscope.patterns_of.'
-)
 
 
 def _numbers(given: Any) -> tuple[np.ndarray, float]:

@@ -108,6 +108,7 @@ ILL = {
     "booleans": (np.eye(3, dtype=bool), "real numbers"),
     "ragged": ([[1.0], [0.5, 0.5]], r"\[layer, head, dest, src\]"),
     "no attentions": (SimpleNamespace(attentions=None), "output_attentions=True"),
+    "a layer without": ((TENSOR[:1], None), "Of layer 1 there is no pattern"),
     "empty attentions": ((None, None), 'attn_implementation="eager"'),
     "an empty list": ([], "output_attentions=True"),
     "another cache": ({"blocks.0.hook_resid_pre": TENSOR}, "blocks.0.attn.hook_pattern"),
