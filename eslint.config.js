@@ -6,6 +6,7 @@ import globals from "globals";
 const PAGE = [
   "app/components/*/js/page/*.js",
   "app/components/js/elements.js",
+  "app/components/js/notebook.js",
   "app/components/js/pointing.js",
   "app/shell/*.js",
   "app/frame/*.js",

@@ -43,6 +43,8 @@ CHART = {
 }
 
 
+# Where a session that has no screen wants every frame, in a list of its own.
+KEPT = "headscope.frames"
 # The frame that is open.
 _open: ContextVar[Frame | None] = ContextVar("frame", default=None)
 
@@ -91,6 +93,8 @@ def figure_frame(
 
 def _draw_tools(frame: Frame, place: Any) -> None:
     """Definition, Code and Export, each filled once it is opened: most are never."""
+    if KEPT in st.session_state:
+        st.session_state[KEPT].append(frame)
     with place:
         st.fragment(partial(_tools, frame))()
 

@@ -19,7 +19,7 @@ from analysis.definitions import (
     PATTERN_CHECK,
 )
 from analysis.head import Head
-from app.components.pattern_pair import Pane
+from app.components.pattern_pair.payload import Pane
 from app.compute import calls
 from app.figures import activations as activation_figures
 from app.figures import base as figures

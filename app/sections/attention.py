@@ -10,7 +10,8 @@ import streamlit as st
 
 from analysis.definitions import PATTERN, SCORES, TARGETED
 from analysis.head import Head, all_heads
-from app.components.head_grid import HeadGridState, head_grid
+from app.components.head_grid.component import head_grid
+from app.components.head_grid.view import HeadGridState
 from app.compute import calls
 from app.figures.large import HEIGHT
 from app.frame.clicks import draw_linked_heads

@@ -11,7 +11,7 @@ from analysis.definitions import PATTERN_CHANGE
 from analysis.head import Head, all_heads
 from analysis.models.catalog import available_models, find_model
 from analysis.models.info import ModelInfo
-from app.components.pattern_pair import Pane
+from app.components.pattern_pair.payload import Pane
 from app.compute import calls
 from app.frame.clicks import draw_linked_heads
 from app.frame.frame import figure_frame, part

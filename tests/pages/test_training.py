@@ -52,6 +52,20 @@ def test_a_step_without_a_checkpoint_is_said(open_at: Open, step: str) -> None:
     assert [text for text in said(app) if "no checkpoint at step" in text]
 
 
+def test_without_checkpoints_the_history_is_shown_and_leads_to_the_finished_model(
+    open_at: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An installed package has the numbers of every step, and weights of the last one alone."""
+    monkeypatch.setattr(catalog, "checkpoints", lambda info: ())
+    app = open_at("training")
+    expect_well(app)
+    assert said(app) == []
+    assert charts(app) == 3
+    assert [caption for caption in app.caption if "not here" in caption.value]
+    links = [link.proto.query_string for link in app.get("page_link")]
+    assert links and not [link for link in links if "%40" in link or "@" in link]
+
+
 def test_a_checkpoint_that_is_not_there_opens_the_model_and_says_so(open_at: Open) -> None:
     app = open_at("attention", model="attn-only-2l@978")
     expect_well(app)

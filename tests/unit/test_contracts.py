@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 FORBIDDEN = [
     ("houses", "analysis/errors.py", "from app.text import display_token"),
     ("houses", "app/shell/share.py", "import pages.tokens"),
+    ("houses", "app/text.py", "from headscope.place import ROOT"),
     ("storeys", "app/theme.py", "from app.figures.base import finish"),
     ("storeys", "app/figures/lens.py", "from app.links.parsers import Value"),
     ("storeys", "app/figures/lens.py", "from app.components.chips import chips"),
@@ -28,6 +29,7 @@ FORBIDDEN = [
     ("storeys", "app/shell/share.py", "from app.pickers.score import choose_score"),
     ("storeys", "app/pickers/score.py", "from app.frame.frame import part"),
     ("storeys", "app/frame/layout.py", "from app.sections.mosaic import draw_models"),
+    ("storeys", "app/notebook/show.py", "from app.sections.mosaic import draw_models"),
     (
         "storeys",
         "app/figures/lens.py",
@@ -57,7 +59,7 @@ FORBIDDEN = [
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The code alone, with the contracts."""
     folder = tmp_path_factory.mktemp("copy")
-    for name in ("analysis", "app", "pages"):
+    for name in ("headscope", "analysis", "app", "pages"):
         for file in (ROOT / name).rglob("*.py"):
             target = folder / file.relative_to(ROOT)
             target.parent.mkdir(parents=True, exist_ok=True)

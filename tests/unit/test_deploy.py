@@ -37,7 +37,7 @@ def test_it_installs_the_pinned_requirements() -> None:
     pinned = (ROOT / "requirements.txt").read_text(encoding="utf-8").split()
     assert all("==" in line for line in pinned)
     assert [line for line in pinned if line.startswith("torch==")]
-    required = re.search(r'requires-python = ">=(.+)"', (ROOT / "pyproject.toml").read_text())
+    required = re.search(r'requires-python = ">=([\d.]+)', (ROOT / "pyproject.toml").read_text())
     assert required
     assert instruction("FROM") == [f"python:{required[1]}-slim"]
 

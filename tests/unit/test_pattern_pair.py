@@ -5,8 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from app.components.pattern_pair import Pane
-from app.components.pattern_pair.component import pair_payload
+from app.components.pattern_pair.payload import Pane, pair_payload
 from app.text import display_token
 from app.theme import DARK, LIGHT
 from tests.hostile import HOSTILE

@@ -11,10 +11,9 @@ import pytest
 
 from analysis.definitions import ATTENTION, WEIGHTINGS, Weighting
 from analysis.head import Head
-from app.components.head_grid import HeadGridState
-from app.components.head_grid.component import grid_payload
-from app.components.pattern_pair import Pane
-from app.components.pattern_pair.component import pair_payload
+from app.components.head_grid.payload import grid_payload
+from app.components.head_grid.view import HeadGridState
+from app.components.pattern_pair.payload import Pane, pair_payload
 from app.theme import LIGHT
 from tests.hostile import HOSTILE
 from tests.unit.test_head_grid_packing import causal

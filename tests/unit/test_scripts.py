@@ -10,6 +10,7 @@ APP = Path(__file__).parents[2] / "app"
 ENTRIES = [
     *APP.glob("components/*/js/page/head_grid.js"),
     *APP.glob("components/*/js/page/pattern_pair.js"),
+    *APP.glob("components/*/js/page/*_widget.js"),
     *APP.glob("shell/*.js"),
     *APP.glob("frame/*.js"),
 ]

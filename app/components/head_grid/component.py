@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -12,14 +11,9 @@ from streamlit.components.v2.types import ComponentRenderer
 
 from analysis.definitions import ATTENTION, Weighting
 from analysis.head import Head
-from app.components.head_grid.packing import assemble, extent, rescaled_rows, weighted_rows
-from app.components.head_grid.view import (
-    MAX_LOCKED,
-    MAX_LOCKED_TOKENS,
-    Exchange,
-    HeadGridState,
-    Player,
-)
+from app.components.head_grid.packing import extent
+from app.components.head_grid.payload import grid_payload
+from app.components.head_grid.view import Exchange, HeadGridState, Player
 from app.components.scripts import joined
 
 _FOLDER = Path(__file__).parent
@@ -118,45 +112,6 @@ def head_grid(
     return exchange.returned
 
 
-def grid_payload(
-    patterns: Float[np.ndarray, "head dest src"],
-    labels: Sequence[str],
-    heads: Sequence[Head],
-    *,
-    key: str,
-    scores: Mapping[str, Float[np.ndarray, " head"]],
-    marks: Mapping[str, float],
-    note: str,
-    height: int,
-    report: bool,
-    player: Player = "none",
-    weighting: Weighting = ATTENTION,
-    top: float = 1,
-    command: Mapping[str, Any],
-) -> bytes:
-    """What the browser gets: see `packing`, and `GridHeader` in `js/grid_data.js`."""
-    header = {
-        "key": key,
-        "heads": [[head.layer, head.head] for head in heads],
-        "labels": [str(label) for label in labels],
-        "scores": {name: [_number(value) for value in values] for name, values in scores.items()},
-        "marks": dict(marks),
-        "values": {
-            "name": weighting.quantity.name,
-            "unit": weighting.unit,
-            "top": top,
-            "signed": weighting.signed,
-        },
-        "note": note,
-        "height": height,
-        "report": report,
-        "player": player,
-        "limits": {"locked": MAX_LOCKED, "tokens": MAX_LOCKED_TOKENS},
-        "command": command,
-    }
-    return assemble(header, rescaled_rows(patterns) if weighting.plain else weighted_rows(patterns))
-
-
 def _check_shapes(
     patterns: np.ndarray,
     labels: Sequence[str],
@@ -188,11 +143,6 @@ def _exchange(key: str, asked: HeadGridState, heads: Sequence[Head], n_tokens: i
     exchange = Exchange.after(st.session_state.get(memory), asked, reported)
     st.session_state[memory] = exchange
     return exchange
-
-
-def _number(value: float) -> float | None:
-    """JSON has no NaN; five digits are more than a score means."""
-    return round(float(value), 5) if np.isfinite(value) else None
 
 
 def _ignore() -> None:

@@ -1,5 +1,1 @@
-"""Two patterns and their difference side by side, with one pointer for all of them."""
-
-from app.components.pattern_pair.component import Pane, pattern_pair
-
-__all__ = ["Pane", "pattern_pair"]
+"""Two patterns with one pointer: `component` draws them on a page."""

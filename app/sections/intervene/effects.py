@@ -15,7 +15,7 @@ from analysis.definitions import (
     RECIPE_DIFFERENCE,
 )
 from analysis.effects.steps import Look, Weigh
-from app.components.pattern_pair import Pane
+from app.components.pattern_pair.payload import Pane
 from app.compute import calls
 from app.figures import heads as head_figures
 from app.figures import intervene as figures

@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 
 from analysis.definitions import Weighting
-from app.components.pattern_pair import Pane, pattern_pair
+from app.components.pattern_pair.component import pattern_pair
+from app.components.pattern_pair.payload import Pane
 from app.frame.export import Exhibit, pattern_table
 from app.frame.frame import offer
 from app.frame.paper import inline_svg, paper_pattern

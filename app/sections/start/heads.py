@@ -5,7 +5,8 @@ import streamlit as st
 
 from analysis.definitions import PATTERN
 from analysis.head import Head, all_heads
-from app.components.head_grid import HeadGridState, head_grid
+from app.components.head_grid.component import head_grid
+from app.components.head_grid.view import HeadGridState
 from app.compute import calls
 from app.frame.clicks import open_head
 from app.frame.export import Exhibit, pattern_table

@@ -34,14 +34,19 @@ from app.shell.theme import palette
 
 
 def draw_history(selection: Selection, history: HeadHistory, steps: tuple[int, ...]) -> None:
-    """The figures of a training run; `steps` are those whose weights are here."""
+    """The figures of a training run; `steps` are those whose weights are here, if any are."""
     theme = palette()
     score = selection["score"]
     name = SCORES[score].name
     with st.container(horizontal=True, vertical_alignment="bottom"):
         choose_score(selection)
         _choose_scale(selection)
-    step = choose_checkpoint(selection, history, steps)
+    if not steps:
+        st.caption(
+            "The weights of earlier steps are not here: an installed package leaves them out. The "
+            "numbers of all steps are."
+        )
+    step = choose_checkpoint(selection, history, steps or (int(history.steps[-1]),))
     row, log = history.record(step), selection["scale"] == "log"
     values = history.scores[score][row]
     focus = completed(selection, "layer", "head", history.scores[score][-1])
@@ -90,7 +95,8 @@ def draw_history(selection: Selection, history: HeadHistory, steps: tuple[int, .
         else:
             st.info(not_measured(score))
         st.markdown(f"**The model as it was at step {step:,}**, {focus.label} in focus:")
-        draw_links(selection, model_at(selection.info, step), focus)
+        info = selection.info
+        draw_links(selection, model_at(info, step) if steps else finished_model(info), focus)
 
 
 def _choose_scale(selection: Selection) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 import streamlit as st
 
 from analysis.head import Head
-from app.components.head_grid import HeadGridState, head_grid
+from app.components.head_grid.component import head_grid
+from app.components.head_grid.view import HeadGridState
 
 HOSTILE = [
     "</script><script>window.canary=1</script>",

@@ -6,7 +6,7 @@
  *
  * @typedef {"show" | "hide" | "discount"} Sink What is done with attention to the first token.
  *
- * @typedef {object} GridHeader What `component.py` sends before the numbers.
+ * @typedef {object} GridHeader What `payload.py` sends before the numbers.
  * @property {string} id Changes when anything drawn does.
  * @property {string} key The component's key in the page.
  * @property {[number, number][]} heads Layer and head of each.

@@ -8,7 +8,7 @@
  * @property {string} note
  * @property {string[]} labels One text per token; hostile.
  *
- * @typedef {object} PairHeader What `component.py` sends before the numbers.
+ * @typedef {object} PairHeader What `payload.py` sends before the numbers.
  * @property {string} id Changes when anything drawn does.
  * @property {[PaneHeader, PaneHeader]} panes
  * @property {{ unit: string, top: number, signed: boolean }} values What cells are, and what the

@@ -1,0 +1,135 @@
+"""Patterns of a model that is in memory, or of one by its name, on one prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from os import PathLike, fspath
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+import analysis
+from analysis.definitions import SCORES
+from analysis.errors import AnalysisError
+from analysis.models.named import named_model
+from app.notebook.arrays import check_patterns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from analysis.models.loading import HeadModel
+
+
+class PatternsOfModel(NamedTuple):
+    """Patterns [layer, head, dest, src] and the text of each token: what `show` takes."""
+
+    patterns: np.ndarray
+    tokens: list[str]
+
+
+@dataclass(frozen=True, eq=False)
+class OnPrompt:
+    """What a model does on a prompt; scores by name, [layer, head], where they are known."""
+
+    patterns: Any
+    tokens: list[str]
+    scores: Mapping[str, np.ndarray]
+
+
+def patterns_of(model: Any, tokenizer: Any, prompt: str) -> PatternsOfModel:
+    """The attention patterns of a decoder of Hugging Face's on a prompt.
+
+    The model runs once, as it computes attention step by step ("eager"), without dropout; both are
+    put back as they were.
+
+    Args:
+        model: A model of `transformers`.
+        tokenizer: Its tokenizer; whether a BOS token stands in front is left to it.
+        prompt: The text.
+
+    Raises:
+        AnalysisError: Not such a model, a prompt without tokens, or patterns that are not causal.
+    """
+    import torch
+
+    if not callable(getattr(model, "set_attn_implementation", None)) or not callable(tokenizer):
+        raise AnalysisError(
+            "Expected are a model of transformers, its tokenizer and a text: "
+            "patterns_of(model, tokenizer, prompt)."
+        )
+    if getattr(model.config, "is_encoder_decoder", False):
+        raise AnalysisError(
+            "This model has an encoder and a decoder; only decoders alone are shown."
+        )
+    encoded = tokenizer(prompt, return_tensors="pt")
+    ids = encoded["input_ids"]
+    if not ids.numel():
+        raise AnalysisError("This text has no tokens. Give one of a few words.")
+    with _eager(model), torch.no_grad():
+        output = model(input_ids=ids.to(model.device), output_attentions=True, use_cache=False)
+    from analysis.runs.inputs import token_texts
+
+    return PatternsOfModel(
+        check_patterns(output).values.copy(), list(token_texts(tokenizer, ids[0].tolist()))
+    )
+
+
+def run_on_prompt(model: Any, prompt: str, tokenizer: Any = None) -> OnPrompt:
+    """What `show` draws of a model: by name or folder, of TransformerLens, or of transformers.
+
+    Raises:
+        AnalysisError: It is none of these, or does not take the prompt.
+    """
+    if isinstance(model, str | PathLike):
+        return _of_named(_loaded(fspath(model)), prompt)
+    if callable(getattr(model, "run_with_cache", None)):
+        return _of_transformer_lens(model, prompt)
+    if callable(getattr(model, "set_attn_implementation", None)):
+        if tokenizer is None:
+            raise AnalysisError("Give the model's tokenizer too: show(model, prompt, tokenizer=…).")
+        return OnPrompt(*patterns_of(model, tokenizer, prompt), {})
+    raise AnalysisError(
+        "With a text as second argument the first is a model: a name such as 'attn-only-2l', a "
+        "folder, or a model of TransformerLens or transformers. With patterns the second is a list "
+        "of tokens."
+    )
+
+
+@lru_cache(maxsize=1)
+def _loaded(asked: str) -> HeadModel:
+    return analysis.load_model(named_model(asked).name)
+
+
+def _of_named(model: HeadModel, prompt: str) -> OnPrompt:
+    tokens = analysis.tokenize(model, prompt, prepend_bos=model.info.has_bos)
+    scores = analysis.head_scores(model, tokens)
+    known = {name: scores[name] for name in SCORES if not np.isnan(scores[name]).all()}
+    patterns = analysis.attention_patterns(model, tokens).values[0]
+    return OnPrompt(patterns, list(tokens.labels[0]), known)
+
+
+def _of_transformer_lens(model: Any, prompt: str) -> OnPrompt:
+    import torch
+
+    def is_pattern(name: str) -> bool:
+        return name.endswith("attn.hook_pattern")
+
+    with torch.no_grad():
+        _, cache = model.run_with_cache(prompt, names_filter=is_pattern)
+    return OnPrompt(cache, list(model.to_str_tokens(prompt)), {})
+
+
+@contextmanager
+def _eager(model: Any) -> Iterator[None]:
+    """A model that computes patterns, and no dropout, for a while."""
+    before, trained = model.config._attn_implementation, model.training
+    model.set_attn_implementation("eager")
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(trained)
+        model.set_attn_implementation(before)

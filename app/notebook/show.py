@@ -1,0 +1,113 @@
+"""The two pictures of a notebook: every head of a sequence, and two patterns beside each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analysis.errors import AnalysisError
+from analysis.head import Head
+from app.components.pattern_pair.payload import Pane
+from app.notebook.arrays import CheckedPatterns, check_patterns, check_tokens
+from app.notebook.models import run_on_prompt
+
+if TYPE_CHECKING:
+    from app.notebook.widgets import HeadViewer, PairViewer
+
+_MISSING = "Pictures in a notebook need anywidget: pip install 'headscope[notebook]'."
+
+
+def show(
+    patterns: Any,
+    tokens: Sequence[str] | str,
+    *,
+    scores: Mapping[str, np.ndarray] | None = None,
+    tokenizer: Any = None,
+    height: int = 560,
+) -> HeadViewer:
+    """Every head of one sequence as small pictures, one of them large, and the text below.
+
+    What is locked in the picture is in `focus`, `locked`, `tokens` and `direction` of what this
+    returns, and can be observed.
+
+    Args:
+        patterns: Attention as `arrays.check_patterns` takes it; or with a text as second argument
+            a model: by its name or folder, of TransformerLens, or of transformers.
+        tokens: One text for each position; or the prompt that the model is run on.
+        scores: Values for each head, [layer, head], to sort by; NaN where unknown.
+        tokenizer: Of a model of transformers.
+        height: Room for the pictures, in pixels.
+
+    Raises:
+        AnalysisError: What was given cannot be shown; the sentence says what fits.
+    """
+    if isinstance(tokens, str):
+        found = run_on_prompt(patterns, tokens, tokenizer)
+        patterns, tokens, scores = found.patterns, found.tokens, {**found.scores, **(scores or {})}
+    checked = check_patterns(patterns)
+    labels = check_tokens(tokens, checked.values.shape[-1])
+    known = {str(name): np.asarray(values, dtype=float) for name, values in (scores or {}).items()}
+    for name, values in known.items():
+        if values.shape != checked.values.shape[:2]:
+            raise AnalysisError(
+                f"The score {name!r} has the shape {list(values.shape)}; expected is "
+                f"[layer, head], {list(checked.values.shape[:2])}."
+            )
+    if not 200 <= height <= 2000:
+        raise AnalysisError(f"The height is {height}; from 200 to 2,000 pixels are possible.")
+    try:
+        from app.notebook.widgets import HeadViewer
+    except ModuleNotFoundError as error:
+        raise AnalysisError(_MISSING) from error
+    return HeadViewer(checked, labels, known, height)
+
+
+def compare(
+    first: Any,
+    second: Any,
+    tokens: Sequence[str],
+    other_tokens: Sequence[str] | None = None,
+    *,
+    head: str | None = None,
+    titles: tuple[str, str] = ("first", "second"),
+) -> PairViewer:
+    """Two patterns of one head each, and their difference, with one pointer for all.
+
+    Args:
+        first: The first pattern, as `show` takes it.
+        second: The other one.
+        tokens: One text for each position.
+        other_tokens: Those of the second pattern, where they are others; without as many there is
+            no difference.
+        head: Which head, such as "L5H1"; needed where there are several.
+        titles: What is said above the two.
+
+    Raises:
+        AnalysisError: As `show`, or no head, or one that is not there.
+    """
+    panes = []
+    texts = (tokens, tokens if other_tokens is None else other_tokens)
+    for given, own, title in zip((first, second), texts, titles, strict=True):
+        checked = check_patterns(given)
+        labels = check_tokens(own, checked.values.shape[-1])
+        panes.append(Pane(title, "", checked.of(_head(checked, head)), labels))
+    try:
+        from app.notebook.widgets import PairViewer
+    except ModuleNotFoundError as error:
+        raise AnalysisError(_MISSING) from error
+    return PairViewer(*panes)
+
+
+def _head(patterns: CheckedPatterns, named: str | None) -> Head:
+    if named is None:
+        if len(patterns.heads) > 1:
+            raise AnalysisError(
+                f"Which of {len(patterns.heads)} heads? Name one, such as head='L0H1'."
+            )
+        return patterns.heads[0]
+    try:
+        return Head.parse(named)
+    except ValueError as error:
+        raise AnalysisError(f"{error}.") from error

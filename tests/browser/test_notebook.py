@@ -1,0 +1,170 @@
+"""The viewer in a real JupyterLab: drawn as in the app, heard by Python, and kept as a picture."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests.browser.conftest import ROOT, OpenPage, Serve
+from tests.browser.test_head_grid import APP, open_grid
+
+PATIENCE = 60_000  # ms
+HEADS, TOKENS, WIDTH = (2, 8), 30, 1000
+CELLS = (
+    "import headscope\n"
+    "from tests.browser.apps.head_grid_app import HOSTILE, WORDS, example_patterns\n"
+    f"patterns = example_patterns({HEADS[0]}, {HEADS[1]}, {TOKENS})\n"
+    f"words, hostile = ([texts[i % 8] for i in range({TOKENS})] for texts in (WORDS, HOSTILE))\n"
+    "viewer = headscope.show(patterns, words)\nviewer",
+    "print('locked:', *(head.label for head in viewer.locked), viewer.tokens)",
+    "headscope.show(patterns, hostile, scores={HOSTILE[1]: patterns[:, :, 1, 0]})",
+    "headscope.compare(patterns, patterns[:, ::-1], hostile, head='L0H1', titles=HOSTILE[:2])",
+)
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """A JupyterLab of its own with one notebook: its address, and the notebook."""
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS],
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
+    )
+    file = tmp_path / "work" / "heads.ipynb"
+    file.parent.mkdir()
+    nbformat.write(notebook, file)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folders = {
+        f"JUPYTER_{name}_DIR": str(tmp_path / name) for name in ("CONFIG", "DATA", "RUNTIME")
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1"]
+        + [f"--port={port}", "--IdentityProvider.token=", "--ServerApp.disable_check_xsrf=True"]
+        # Its other kind asks a package index.
+        + ["--LabApp.extension_manager=readonly"],
+        cwd=file.parent,
+        env={**os.environ, **folders, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        until = time.monotonic() + PATIENCE / 1000
+        while True:
+            try:
+                urllib.request.urlopen(f"{address}/api", timeout=5).close()
+                break
+            except OSError:
+                assert process.poll() is None and time.monotonic() < until
+                time.sleep(0.1)
+        yield address, file
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def open_notebook(page: Page, address: str, name: str) -> None:
+    page.goto(f"{address}/lab/workspaces/{name}/tree/{name}.ipynb?reset")
+    idle = page.locator(".jp-NotebookPanel .jp-Notebook-ExecutionIndicator[data-status=idle]")
+    expect(idle).to_be_attached(timeout=PATIENCE)
+
+
+def run_cell(page: Page, number: int) -> Locator:
+    """Run one cell, which a kernel that is only just there may leave undone."""
+    cell = page.locator(".jp-Notebook .jp-Cell").nth(number)
+    prompt = cell.locator(".jp-InputArea-prompt")
+    until = time.monotonic() + PATIENCE / 1000
+    while not re.fullmatch(r"\[\d+\]:", shown := prompt.inner_text()):
+        assert time.monotonic() < until
+        if shown == "[ ]:":
+            cell.locator(".cm-content").click()
+            page.keyboard.press("Control+Enter")
+        page.wait_for_timeout(500)
+    return cell
+
+
+def pixels(grid: Locator) -> list[str]:
+    """The large picture and the small ones as they are drawn."""
+    read = "canvas => canvas.toDataURL()"
+    return [grid.locator(name).evaluate(read) for name in (".hg-picture", ".hg-sheet")]
+
+
+# One width and one theme for both. That of neither: a grid hears of a change by its background.
+LIKE = """
+(grid, width) => {
+    const { style } = grid.getRootNode().host;
+    const theme = { "--st-text-color": "#102030", "--st-background-color": "#fdfcf5",
+        "--st-font": "sans-serif", "--st-code-font": "monospace" };
+    for (const [name, value] of Object.entries(theme)) style.setProperty(name, value);
+    style.width = `${width}px`;
+}
+"""
+
+
+def expect_same_pixels(one: Locator, other: Locator) -> None:
+    """Both draw the same, once they are as wide and have the same colours."""
+    for grid in (one, other):
+        grid.evaluate(LIKE, WIDTH)
+        expect(grid).to_have_js_property("clientWidth", WIDTH)
+    until = time.monotonic() + PATIENCE / 1000
+    while (here := pixels(one)) != (there := pixels(other)):
+        same = [mine == theirs for mine, theirs in zip(here, there, strict=True)]
+        assert time.monotonic() < until, f"large, small: {same}"
+        one.page.wait_for_timeout(100)
+
+
+def test_heads_are_drawn_heard_and_kept_in_jupyterlab(
+    lab: tuple[str, Path], open_page: OpenPage, serve: Serve, browser: Browser
+) -> None:
+    address, file = lab
+    page, theirs = open_page(), open_page()
+    open_notebook(page, address, "heads")
+    drawn = f".hg[data-drawn='{HEADS[0] * HEADS[1]}']"
+    grid = run_cell(page, 0).locator(drawn)
+    expect(grid).to_be_visible(timeout=PATIENCE)
+    app = open_grid(theirs, serve(APP), layers=HEADS[0], heads=HEADS[1], tokens=TOKENS)
+    expect_same_pixels(grid, app)
+
+    grid.locator(".hg-thumb").nth(11).click()
+    expect(grid).to_have_attribute("data-shown", "L1H3")
+    grid.locator(".hg-token").nth(4).click()
+    until = time.monotonic() + PATIENCE / 1000
+    # Python hears a moment after the click; what it has not heard yet is asked again.
+    while run_cell(page, 1).locator(".jp-OutputArea-output").inner_text() != "locked: L1H3 [4]\n":
+        assert time.monotonic() < until
+        page.locator(".jp-Notebook .jp-Cell").nth(1).locator(".cm-content").click()
+        page.keyboard.press("Control+Enter")
+
+    expect(run_cell(page, 2).locator(drawn)).to_be_visible(timeout=PATIENCE)
+    expect(run_cell(page, 3).locator(".pp[data-panes='3']")).to_be_visible(timeout=PATIENCE)
+    # Their pictures are there for where nothing runs, and hidden here.
+    stills = page.locator("img[class^=headscope-still]")
+    expect(stills).to_have_count(4)
+    assert not [still for still in stills.all() if still.is_visible()]
+    assert page.evaluate("window.canary") is None
+
+    page.keyboard.press("Control+s")
+    until = time.monotonic() + PATIENCE / 1000
+    while file.read_text(encoding="utf-8").count('"headscope-still') < 4:
+        assert time.monotonic() < until
+        page.wait_for_timeout(100)
+    file.with_name("saved.ipynb").write_bytes(file.read_bytes())
+    # JupyterLab itself complains of the widgets that are gone.
+    with browser.new_context() as context:
+        again = context.new_page()
+        open_notebook(again, address, "saved")
+        stills = again.locator(".jp-OutputArea-output img")
+        expect(stills).to_have_count(4, timeout=PATIENCE)
+        for still in stills.all():
+            assert still.evaluate("image => image.decode().then(() => image.naturalWidth)") > 100
+        assert again.evaluate("window.canary") is None

@@ -1,0 +1,180 @@
+"""The command line: what it reads, what it refuses, and what it does not import."""
+
+import json
+import subprocess
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+
+from analysis.errors import AnalysisError
+from analysis.models.catalog import OWN_MODELS, list_models, refresh
+from app.links.link import link_parameters
+from app.links.parameters import BY_KEY
+from app.shell.share import view_file
+from headscope import exporting
+from headscope.command import main
+from headscope.opening import address_of, read_view, view_of
+from headscope.printing import print_models
+from tests.hostile import HOSTILE
+from tests.model_folders import LLAMA, save
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = ("models", "download", "score", "export", "view")
+
+
+def test_help_imports_nothing_that_takes_long() -> None:
+    code = (
+        "import sys\nfrom headscope.command import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit as end:\n    assert end.code == 0\n"
+        "heavy = {'torch', 'streamlit', 'numpy', 'pandas', 'transformers', 'analysis', 'app'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert all(command in done.stdout for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([command, "--help"])
+    assert end.value.code == 0
+    assert f"headscope {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_complete_the_commands(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["--print-completion", shell])
+    assert end.value.code == 0
+    script = capsys.readouterr().out
+    assert all(command in script for command in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["score", "nope"], "no model of that name"),
+        (["score", "attn-only-2l", "--score", "nope"], "there are current, previous"),
+        (["export", "attention", "--png"], "drawn by a browser"),
+        (["export", "nope", "--csv"], "The pages are start"),
+        (["export", "attention?layre=1", "--csv"], "“layre”"),
+        (["export", "attention?layer=1&layer=2", "--csv"], "2 times"),
+        (["export", "attention?layer=x", "--csv"], "whole number"),
+        (["export", "attention?model=nope", "--csv"], "no model of that name"),
+        (["view", "no-such-file.json"], "no-such-file.json"),
+        (["--model", "nope"], "no model of that name"),
+        (["--prompt", "word " * 400], "longer than"),
+        (["--no-browser", "--port", "0"], "no port 0"),
+        (["download", "nope"], "no model of that name"),
+    ],
+)
+def test_what_is_refused_is_one_line_and_a_code(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 1
+    printed = capsys.readouterr()
+    assert not printed.out
+    (line,) = [line for line in printed.err.splitlines() if line.startswith("headscope: ")]
+    assert said in line
+    assert "Traceback" not in printed.err
+
+
+def test_of_several_figures_one_has_to_be_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A guess would be a file of something else than was meant."""
+    monkeypatch.setattr(exporting, "drawn_figures", lambda view: {"map": (), "ranking": ()})
+    for more, said in (([], "Which figure?"), (["--figure", "nope"], "There is no such figure.")):
+        assert main(["export", "ablation", "--csv", *more]) == 1
+        printed = capsys.readouterr()
+        assert said in printed.err and "“map”, “ranking”" in printed.err and not printed.out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--model", "gelu-4l", "models"],
+        ["nope"],
+        ["score"],
+        ["export", "attention"],
+        ["--port", "x"],
+    ],
+)
+def test_a_command_that_cannot_be_read_ends_with_2(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 2
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "attention?layer=1&head=4",
+        "/attention?layer=1&head=4",
+        "http://127.0.0.1:8501/attention?layer=1&head=4&embed=true",
+        "https://headscope.example.org/folder/attention?head=4&layer=1",
+    ],
+)
+def test_a_view_is_read_from_a_link_of_any_host(link: str) -> None:
+    assert read_view(link) == ("attention", {"layer": "1", "head": "4"})
+
+
+def test_a_view_is_read_from_a_file_unless_it_is_too_long_for_an_address(tmp_path: Path) -> None:
+    file = tmp_path / "view.json"
+    file.write_bytes(view_file("compare", {"prompt": "one & <two>"}))
+    assert read_view(str(file)) == ("compare", {"prompt": "one & <two>"})
+    file.write_bytes(view_file("attention", {"prompt": "word " * 1000}))
+    with pytest.raises(AnalysisError, match="too long for an address"):
+        read_view(str(file))
+    file.write_bytes(b"{}")
+    with pytest.raises(AnalysisError, match="not a view"):
+        read_view(str(file))
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_hostile_prompt_comes_through_a_link_unchanged(text: str) -> None:
+    values = {"prompt": text}
+    if BY_KEY["prompt"].default_on("attention") == text or not text.strip():
+        return
+    link = link_parameters("attention", {**values, "input": "prompt"})
+    assert read_view(address_of("attention", link))[1]["prompt"] == text
+
+
+def test_a_folder_of_ones_own_is_a_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(OWN_MODELS, "")
+    folder = save(tmp_path, "my-model", LLAMA)
+    try:
+        assert main(["score", str(folder), "--prompt", "a b a", "--json"]) == 0
+        answer = json.loads(capsys.readouterr().out)
+        assert answer["model"] == "my-model" and answer["input"] == {"prompt": "a b a"}
+        opened = view_of(Namespace(command=None, model=str(folder), prompt="a b a"))
+        assert opened == ("attention", {"model": "my-model", "prompt": "a b a"})
+        # What a prompt cannot show is null; this is not.
+        assert answer["scores"]["first"]["values"][0][0] is not None
+    finally:
+        monkeypatch.undo()
+        refresh()
+
+
+def test_what_a_folder_says_cannot_steer_a_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Escape sequences recolour, overwrite and even type; a list of models must be text."""
+    (tmp_path / "evil\x1b[31m").mkdir()
+    (tmp_path / "evil\x1b[31m" / "config.json").write_text('{"model_type": "\\u001b[2J"}')
+    monkeypatch.setenv(OWN_MODELS, str(tmp_path))
+    refresh()
+    try:
+        assert len(list_models()) > 1
+        assert print_models(as_json=False) == 0
+        assert print_models(as_json=True) == 0
+        assert "\x1b" not in capsys.readouterr().out
+    finally:
+        monkeypatch.undo()
+        refresh()
