@@ -23,6 +23,7 @@ WITHOUT_FIGURE = {
         "Find the circuit",
     },
     "patching": {"A clean and a corrupt prompt", "Which earlier head does it come through?"},
+    "intervene": {"Which heads does the answer rest on?"},
     "circuits": {"L1H2 looks for what L0H0 wrote"},
 }
 # Pages whose headings are no figures' titles, beside those of figures.
