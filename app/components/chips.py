@@ -9,12 +9,16 @@ from app.theme import Palette
 
 @dataclass(frozen=True, slots=True)
 class Chip:
-    """One token: its text, whether it is coloured, and the lines of its hover card."""
+    """One token: its text, whether it is coloured, and the lines of its hover card.
+
+    `stripe` is a colour of the palette for a stripe under it; the ink stays what it is.
+    """
 
     token: str
     highlighted: bool
     card: Sequence[tuple[str, str]]  # rows of the hover card: left text, right text
     heading: str
+    stripe: str = ""
 
 
 def chips_html(chips: Sequence[Chip], palette: Palette) -> str:
@@ -45,8 +49,9 @@ def _chip(chip: Chip) -> str:
     )
     kind = "hs-chip hs-right" if chip.highlighted else "hs-chip"
     line_break = "<br>" if "\n" in chip.token else ""
+    stripe = f' style="border-bottom:4px solid {chip.stripe}"' if chip.stripe else ""
     return (
-        f'<span class="{kind}" tabindex="0">{escape_html(display_token(chip.token))}'
+        f'<span class="{kind}" tabindex="0"{stripe}>{escape_html(display_token(chip.token))}'
         f'<span class="hs-card"><span class="hs-head">{escape_html(chip.heading)}</span>{rows}'
         f"</span></span>{line_break}"
     )

@@ -18,14 +18,15 @@ from app.sections.intervene.subject import Bench
 from app.sections.shared.cancel import cancellable
 from app.shell.theme import palette
 from app.text import display_token, markdown_text
+from app.theme import Palette
 
 if TYPE_CHECKING:
     from analysis.effects.writing import Written
 
 ACTS = {"both": "everywhere", "prompt": "on the prompt alone", "written": "on new tokens alone"}
 USUAL = 20
-# A token counts as raised by the recipe from so many times its probability on.
-RAISED = 2.0
+# Times its probability from which on a token has a stripe, and one of the stronger colour.
+CHANGED, MUCH = 1.5, 4.0
 # Seconds between two pictures of a text that grows.
 SHOW_EVERY = 0.3
 # Tokens that are written by now, for who stops.
@@ -43,8 +44,9 @@ def draw_writing(bench: Bench) -> None:
     with figure_frame(
         subject,
         "What it writes",
-        "The text goes on from the input, as it is and with the recipe. Marked are tokens that the "
-        f"recipe made at least {RAISED:g} times as likely, on the same text.",
+        "The text goes on from the input, as it is and with the recipe. A stripe under a token says "
+        f"that on the same text the recipe made it {CHANGED:g} times as likely or more (blue), or as "
+        f"unlikely (red); a strong colour, {MUCH:g} times.",
         WRITTEN,
         acts="Point at a token for its probabilities.",
     ):
@@ -122,15 +124,26 @@ def _draw_chips(found: Written) -> None:
             [
                 Chip(
                     label,
-                    bool(after[i] >= RAISED * before[i]),
+                    False,
                     [("without", f"{before[i]:.3f}"), ("with the recipe", f"{after[i]:.3f}")],
                     heading=f"new token {i}",
+                    stripe=_stripe(float(before[i]), float(after[i]), theme),
                 )
                 for i, label in enumerate(found.edited_labels)
             ],
             theme,
         )
     )
+
+
+def _stripe(before: float, after: float, theme: Palette) -> str:
+    """The colour of a change of probability; none for a small one."""
+    strong_down, down, _, up, strong_up = theme.diverging
+    if after >= CHANGED * before:
+        return strong_up if after >= MUCH * before else up
+    if before >= CHANGED * after:
+        return strong_down if before >= MUCH * after else down
+    return ""
 
 
 def _draw_texts(found: Written) -> None:
