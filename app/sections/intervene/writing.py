@@ -44,9 +44,9 @@ def draw_writing(bench: Bench) -> None:
     with figure_frame(
         subject,
         "What it writes",
-        "The text goes on from the input, as it is and with the recipe. A stripe under a token says "
-        f"that on the same text the recipe made it {CHANGED:g} times as likely or more (blue), or as "
-        f"unlikely (red); a strong colour, {MUCH:g} times.",
+        "The text goes on from the input, as it is and with the recipe. A stripe under a token: on "
+        f"the same text the recipe made it {CHANGED:g} times as likely or more (blue), or as "
+        f"unlikely (red); in a strong colour {MUCH:g} times.",
         WRITTEN,
         acts="Point at a token for its probabilities.",
     ):
