@@ -11,7 +11,7 @@ __all__ = ["open_at"]
 
 # Frames in which nothing is drawn on the defaults: numbers alone, or work that is asked for first.
 WITHOUT_FIGURE = {
-    "intervene": {"What it writes"},
+    "intervene": {"What it writes", "Which heads does the answer rest on?"},
     "roles": {"Does it matter? L1H0, L0H1"},
     "ablation": {
         "Where the estimate is wrong",
@@ -23,7 +23,6 @@ WITHOUT_FIGURE = {
         "Find the circuit",
     },
     "patching": {"A clean and a corrupt prompt", "Which earlier head does it come through?"},
-    "intervene": {"Which heads does the answer rest on?"},
     "circuits": {"L1H2 looks for what L0H0 wrote"},
 }
 # Pages whose headings are no figures' titles, beside those of figures.
