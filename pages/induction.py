@@ -15,7 +15,7 @@ from app.compute import calls
 from app.figures import base as figures
 from app.frame.clicks import draw_head_map, open_head, open_more_text
 from app.frame.frame import draw, draw_table, figure_frame, part
-from app.frame.layout import controls
+from app.frame.layout import beside, controls
 from app.links.session import widget_key
 from app.links.subject import Subject
 from app.pickers.heads import focus_head
@@ -87,7 +87,7 @@ with figure_frame(
     st.caption(CHANCE)
     explain_two_layers()
 
-heads, picture = st.columns([1, 2])
+heads, picture = beside("induction", 250, 470)
 with (
     heads,
     figure_frame(

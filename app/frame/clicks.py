@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from analysis.head import Head
-from app.frame.frame import CHART, offer_figure, offer_rows, staged
+from app.frame.frame import ABSENT, CHART, offer_figure, offer_rows, staged
 from app.links.link import left_out, whole_link
 from app.links.pages import page_info
 from app.links.parsers import Value
@@ -157,6 +157,7 @@ def draw_rows_to_choose(
         on_select=take,
         selection_mode="single-row",
         column_config=column_config,
+        placeholder=ABSENT,
     )
 
 
@@ -179,6 +180,7 @@ def draw_rows_to_open(
             "Head": st.column_config.TextColumn(pinned=True),
             **{name: st.column_config.NumberColumn(format="%.3f") for name in numbers},
         },
+        placeholder=ABSENT,
     )
     row = _clicked_row(event, len(heads))
     if row is not None:
@@ -200,7 +202,7 @@ def draw_linked_heads(
     # What is shown of an address is its end, so that the column is sorted and searched as well.
     link = st.column_config.LinkColumn(display_text="#(.*)")
     config = {"Head": link, **(column_config or {})}
-    st.dataframe(links, hide_index=True, key=key, column_config=config)
+    st.dataframe(links, hide_index=True, key=key, column_config=config, placeholder=ABSENT)
 
 
 def _address(selection: Selection, head: Head) -> str:

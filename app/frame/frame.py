@@ -42,6 +42,8 @@ CHART = {
     "modeBarButtonsToRemove": ["select2d", "lasso2d"],
 }
 
+# What a table shows where there is no value.
+ABSENT = "–"
 
 # Where a session that has no screen wants every frame, in a list of its own.
 KEPT = "headscope.frames"
@@ -175,7 +177,8 @@ def draw_table(
 ) -> None:
     """A table with a name for each column; `options` are those of `st.dataframe`."""
     offer_rows(rows, key)
-    st.dataframe(rows, hide_index=True, column_config=column_config, **options)
+    shown = {"placeholder": ABSENT, **options}
+    st.dataframe(rows, hide_index=True, column_config=column_config, **shown)
 
 
 @dataclass(frozen=True, slots=True)

@@ -274,6 +274,8 @@ def draw_check(view: ActivationView) -> None:
 
 
 def _tiny(difference: float) -> str:
+    if 0 < difference < 1e-6:
+        return "< 0.000001"
     return within(difference, "").removeprefix("within ") if difference else "0, exactly"
 
 

@@ -85,10 +85,24 @@ def test_no_bar_of_plotlys_lies_over_a_figure(app: str, open_page: OpenPage) -> 
 @pytest.mark.parametrize("width", [1280, 390])
 def test_a_pattern_of_plotly_is_square_too(app: str, open_page: OpenPage, width: int) -> None:
     page = open_page(viewport={"width": width, "height": 900})
-    page.goto(f"{app}/activations?point=pattern&{PROMPT}")
-    wait_until_done(page)
-    drawn = page.locator(".js-plotly-plot .heatmaplayer image").first
-    drawn.scroll_into_view_if_needed()
-    box = drawn.bounding_box()
-    assert box
-    assert box["width"] == pytest.approx(box["height"], rel=0.03)
+    n = 21  # tokens: BOS and two halves
+    small = "input=repeated&length=10&batch=2&layer=1&head=2"
+    for key, address in (
+        ("slice", f"activations?point=pattern&{small}"),
+        ("pattern", f"induction?{small}"),
+        ("pattern", f"head?{small}"),
+    ):
+        page.goto(f"{app}/{address}")
+        drawn = page.locator(f".st-key-{key} .heatmaplayer image").first
+        expect(drawn).to_be_visible(timeout=60_000)
+        wait_until_done(page)
+        drawn.scroll_into_view_if_needed()
+        box = drawn.bounding_box()
+        assert box
+        assert box["width"] / n == pytest.approx(box["height"] / n, rel=0.03)
+        assert box["width"] / n > 6  # pixels, so that a finger finds a stripe
+        # Tokens on both axes, as many as there is room for.
+        for axis in ("xaxislayer", "yaxislayer"):
+            ticks = page.locator(f".st-key-{key} .{axis}-above text").all_text_contents()
+            assert len(ticks) >= 5
+            assert not any(tick.isdigit() for tick in ticks)

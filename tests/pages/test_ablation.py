@@ -351,9 +351,9 @@ def test_the_logit_lens_ends_in_the_models_own_prediction(open_at: Open) -> None
     app = open_at("attribution", prompt="The cat sat on the mat. The cat sat")
     expect_well(app)
     assert "Logit lens: the top guess after each layer" in titles(app)
-    error = re.search(r"own prediction within (\S+) logits", captions(app))
+    error = re.search(r"own prediction (exactly|within (\S+) logits)", captions(app))
     assert error
-    assert float(error[1]) < 1e-3
+    assert float(error[2] or 0) < 1e-3
 
 
 def test_the_circuit_of_the_input_is_found(open_at: Open) -> None:  # noqa: F811

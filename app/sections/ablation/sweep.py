@@ -44,7 +44,8 @@ def draw_sweep(view: AblationView) -> np.ndarray:
     if view.known.failure:
         forget_failure(view.sweep)
         raise view.known.failure
-    _draw_size(view)
+    with st.container():  # in every run, so that what follows keeps its place
+        _draw_size(view)
     estimate = calls.ablation_estimate(view.selection, view.method).values
 
     def found() -> None:
@@ -52,7 +53,8 @@ def draw_sweep(view: AblationView) -> np.ndarray:
         # The whole page: its other sections wait for this one and follow the head in focus.
         if view.sweeping != is_awaited(view.sweep, now) or newly_chosen():
             st.rerun()
-        _draw_status(view.sweep, now, estimate.size)
+        with st.container():  # in every run, as above
+            _draw_status(view.sweep, now, estimate.size)
         _draw_found(view, estimate, now.values(view.selection.info))
 
     st.fragment(found, run_every=INTERVAL if view.sweeping else None)()

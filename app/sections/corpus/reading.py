@@ -42,6 +42,7 @@ def draw_reading(selection: Selection, text: Text) -> None:
         draw_rest(view, windows)
 
     if known:
+        st.container()  # where the status was, so that the figures keep their place
         draw(known, whole=True)
         return
     job = calls.corpus_scan(selection, text)
@@ -55,7 +56,8 @@ def draw_reading(selection: Selection, text: Text) -> None:
         now = watch(job)
         if reading != is_awaited(job, now) or newly_chosen():
             st.rerun()
-        _draw_status(job, now)
+        with st.container():
+            _draw_status(job, now)
         if now.step:
             draw(now.step.value, whole=False)
 
