@@ -21,21 +21,24 @@ SPEED = 2e10
 
 @contextmanager
 def progress_bar(
-    what: str, cancel: Callable[[], None] | None = None
+    what: str, cancel: Callable[[], None] | None = None, name: str = ""
 ) -> Iterator[Callable[[int, int], None]]:
     """`progress(done, total)` that moves a bar, which is gone at the end.
 
     The bar is there from the start, since work may be long before it first says how far it is; the
     style sheet of pages keeps it out of sight for a moment, so that short work shows none.
     Streamlit ends the script in `progress` when the visitor has left or has pressed Cancel, which
-    `cancel` is told then: that ends the work.
+    `cancel` is told then: that ends the work. `name` tells bars of one page apart that say the
+    same.
     """
     place, started = st.empty(), time.monotonic()
-    around = place.container(key=f"wait {what}")
+    around = place.container(key=f"wait {what} {name}")
     bar = around.empty()
     bar.progress(0.0, what)
     if cancel:
-        around.button("Cancel", icon=":material/close:", key=f"cancel {what}", on_click=cancel)
+        around.button(
+            "Cancel", icon=":material/close:", key=f"cancel {what} {name}", on_click=cancel
+        )
 
     def show(done: int, total: int) -> None:
         elapsed = time.monotonic() - started

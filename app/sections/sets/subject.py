@@ -79,7 +79,9 @@ class SetView:
     @classmethod
     def of(cls, selection: Selection, prompts: FittedSet, without: Head | None = None) -> SetView:
         """The view of a selection; every head is measured on every row."""
-        with stoppable(f"Every head on {len(prompts.rows)} prompts") as progress:
+        with stoppable(
+            f"Every head on {len(prompts.rows)} prompts", selection.info.name
+        ) as progress:
             found = calls.by_row(selection, progress, prompts.of)
             if without:
                 lacking = calls.by_row(selection, progress, prompts.of, (without,))

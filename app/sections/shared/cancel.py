@@ -35,15 +35,16 @@ def cancellable(
 
 
 @contextmanager
-def stoppable(what: str) -> Iterator[Callable[[int, int], None]]:
+def stoppable(what: str, name: str = "") -> Iterator[Callable[[int, int], None]]:
     """A progress bar, with Cancel beside it, for work that begins by itself.
 
-    Once cancelled it does not begin again before the view changes or its visitor says so.
+    Once cancelled it does not begin again before the view changes or its visitor says so. `name`
+    tells works of one page apart that are called the same.
 
     Raises:
         AnalysisError: It was cancelled.
     """
-    key, view = f"stopped: {what}", tuple(own_state().shown.items())
+    key, view = f"stopped: {what} {name}".rstrip(), tuple(own_state().shown.items())
 
     def stop() -> None:
         st.session_state[key] = view
@@ -52,7 +53,7 @@ def stoppable(what: str) -> Iterator[Callable[[int, int], None]]:
         del st.session_state[key]
 
     if st.session_state.get(key) == view:
-        st.button("Continue", key=f"continue {what}", on_click=go_on)
+        st.button("Continue", key=f"continue {what} {name}", on_click=go_on)
         raise AnalysisError(f"“{what}” was cancelled, so it is not shown.")
-    with progress_bar(what, stop) as progress:
+    with progress_bar(what, stop, name) as progress:
         yield progress

@@ -110,9 +110,10 @@ class LooksLesson(Lesson):
     def attention(self) -> dict[str, np.ndarray]:
         """From the end of the prompt to each place of the case."""
         found = {}
-        for place, _ in self.case.places:
-            asked = self.view.with_values(measure="attention", to="end", of=place, side="prompt")
-            with progress_bar("Looking from the end of each prompt") as progress:
+        view = self.view.with_values(measure="attention", to="end", side="prompt")
+        with progress_bar("Looking from the end of each prompt") as progress:
+            for place, _ in self.case.places:
+                asked = view.with_values(of=place)
                 found[place] = calls.by_row(asked, progress).spread().mean
         return found
 
