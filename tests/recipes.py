@@ -85,7 +85,7 @@ def run_tests(recipe: str, folder: Path) -> None:
 
 def copy_repository(folder: Path) -> None:
     """Everything that the app and its tests read; the models are the real ones."""
-    for name in ("analysis", "app", "pages", "tests"):
+    for name in ("analysis", "app", "headscope", "pages", "tests"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("streamlit_app.py", "pyproject.toml", "requirements.txt", "CHANGELOG.md"):
         shutil.copy(ROOT / name, folder)
