@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 MOST_IMPORTANT = 20
 # What decides how many tokens a sweep runs on.
 SIZE = ("length", "batch")
-# Seconds between two looks at a sweep that is under way.
-INTERVAL = 0.7
+# Seconds between two looks at a sweep that is under way: so many looks, within these bounds. Each
+# draws all heads anew, on a core that the sweep would use.
+LOOKS, INTERVAL, LONGEST_INTERVAL = 15, 0.7, 3.0
 
 
 def draw_sweep(view: AblationView) -> np.ndarray:
@@ -57,7 +58,10 @@ def draw_sweep(view: AblationView) -> np.ndarray:
             _draw_status(view.sweep, now, estimate.size)
         _draw_found(view, estimate, now.values(view.selection.info))
 
-    st.fragment(found, run_every=INTERVAL if view.sweeping else None)()
+    info, tokens = view.selection.info, view.tokens.ids.size
+    seconds = sweep_seconds(len(view.every_head), info.operations, tokens)
+    interval = min(max(seconds / LOOKS, INTERVAL), LONGEST_INTERVAL)
+    st.fragment(found, run_every=interval if view.sweeping else None)()
     return _merged(estimate, view.known.values(view.selection.info))
 
 
