@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import Locator, Page, Position, expect
+from playwright.sync_api import Locator, Page, Position, TimeoutError, expect
 
 from tests.browser.conftest import wait_until_done
 from tests.browser.test_app import go, heading
@@ -22,7 +22,12 @@ def plot_area(page: Page, index: int) -> Locator:
 def click_area(area: Locator, across: float, down: float) -> None:
     """Click what lies there, once its label is shown: Plotly takes no click before."""
     position: Position = {"x": across, "y": down}
-    area.hover(position=position)
+    try:
+        area.hover(position=position, timeout=10_000)
+    except TimeoutError:
+        # Under load Streamlit may leave the text below a chart where the chart was before.
+        area.page.evaluate("window.dispatchEvent(new Event('resize'))")
+        area.hover(position=position)
     label = area.page.locator(".hoverlayer .hovertext").first
     try:
         expect(label).to_be_visible(timeout=5_000)

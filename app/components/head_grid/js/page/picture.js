@@ -97,6 +97,7 @@ export class Picture {
     const { data, settings, theme, upto } = this.grid;
     const heads = this.grid.shownHeads();
     const ramps = heads.map((head) => this.grid.rampOf(head));
+    if (!this.size) return; // out of sight; drawn once it has room
     const { pixels, size } = paint(data, heads, this.size, settings.sink, ramps, theme, upto);
     if (this.canvas.width !== size) this.canvas.width = this.canvas.height = size;
     penOf(this.canvas).putImageData(imageOf(pixels, size), 0, 0);

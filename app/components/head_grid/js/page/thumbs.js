@@ -254,6 +254,7 @@ export class Thumbs {
   drawItem(head) {
     const { data, settings, theme } = this.grid;
     const size = Math.round(this.size * this.ratio);
+    if (!size) return; // out of sight; drawn once it has room
     const ramp = this.grid.rampOf(head);
     const { upto } = this.grid;
     const fine = Math.min(data.n, size);

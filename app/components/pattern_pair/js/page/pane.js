@@ -65,7 +65,8 @@ export class MapPane {
     const ratio = Math.max(1, Math.min(2, window.devicePixelRatio || 1));
     const pixels = Math.round(size * ratio);
     this.canvas.width = this.canvas.height = pixels;
-    penOf(this.canvas).putImageData(imageOf(paintMap(this.map, pixels), pixels), 0, 0);
+    // Out of sight it has no room, and is drawn once it has.
+    if (pixels) penOf(this.canvas).putImageData(imageOf(paintMap(this.map, pixels), pixels), 0, 0);
     this.rows.style.width = `${side}px`;
     this.rows.style.height = `${size}px`;
     this.columns.classList.toggle("pp-numbers", !named);
