@@ -7,7 +7,6 @@ import streamlit as st
 
 from analysis.definitions import Quantity
 from app.glossary import Term
-from app.shell.theme import palette
 from app.text import markdown_text
 
 
@@ -16,7 +15,6 @@ def draw_letters(terms: Sequence[Term], quantities: Sequence[Quantity]) -> None:
     letters = dict.fromkeys(_letter(term) for term in _in_order(terms))
     links = [f"- [{letter}](#letter-{letter.lower()})" for letter in letters]
     links += ["- [Quantities](#quantities)"] if quantities else []
-    st.html(f"<style>.st-key-contents{{background:{palette().background}}}</style>")
     with st.container(key="contents"):
         st.markdown("\n".join(links))
 

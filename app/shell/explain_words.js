@@ -53,14 +53,26 @@ export default function explainWords({ parentElement, data, setTriggerValue }) {
     Object.assign(card.style, { backgroundColor, color, left: "0", top: "0" });
     app.append(card);
     card.hidden = false;
+    link.setAttribute("aria-describedby", card.id);
+    explained = link;
+    place(link);
+  }
+
+  /** @param {HTMLAnchorElement} link */
+  function place(link) {
     const at = link.getBoundingClientRect();
     const { width, height } = card.getBoundingClientRect();
     const left = Math.min(at.left, window.innerWidth - width - ROOM);
     const below = at.bottom + ROOM + height < window.innerHeight;
     card.style.left = `${Math.max(ROOM, left)}px`;
     card.style.top = `${below ? at.bottom + ROOM : Math.max(ROOM, at.top - height - ROOM)}px`;
-    link.setAttribute("aria-describedby", card.id);
-    explained = link;
+  }
+
+  // What moves under a pointer that rests tells it nothing: the word is looked for.
+  function moved() {
+    const link = linkAt(document.querySelector(`${LINK}:hover`));
+    if (link && link === explained) place(link);
+    else hide();
   }
 
   /** @param {PointerEvent} event */
@@ -99,14 +111,17 @@ export default function explainWords({ parentElement, data, setTriggerValue }) {
   document.addEventListener("focusin", focus);
   document.addEventListener("click", click, true);
   document.addEventListener("keydown", key);
-  document.addEventListener("scroll", hide, true);
+  document.addEventListener("scroll", moved, true);
   parentElement.stopExplaining = () => {
     document.removeEventListener("pointerover", over);
     document.removeEventListener("focusin", focus);
     document.removeEventListener("click", click, true);
     document.removeEventListener("keydown", key);
-    document.removeEventListener("scroll", hide, true);
+    document.removeEventListener("scroll", moved, true);
     card.remove();
   };
+  // A page that runs again mounts this anew while its reader may be reading.
+  const rested = linkAt(document.querySelector(`${LINK}:hover`));
+  if (rested) show(rested);
   return parentElement.stopExplaining;
 }

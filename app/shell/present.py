@@ -27,7 +27,6 @@ from app.shell.room import (
 )
 from app.shell.scripts import script_component
 from app.shell.share import qr_code, view_link
-from app.shell.theme import palette
 from app.text import escape_html
 
 _LIST, _FILE = "headscope.present.views", "headscope.present.file"
@@ -246,7 +245,7 @@ def _draw_stage(go: Go) -> None:
         state.stage, state.views = False, []
         rooms().prepare(state.key, [])
 
-    st.html(f"<style>{_STAGE.replace('BACKGROUND', palette().background)}</style>")
+    st.html(f"<style>{_STAGE}</style>")
     with st.container(key="stage", horizontal=True, vertical_alignment="center"):
         if state.views:
             st.button("Previous view", on_click=step_to, args=(state.place - 1,), shortcut="PageUp")

@@ -14,8 +14,12 @@ export default function watchTheme({ parentElement, data, setTriggerValue }) {
 
   /** @param {Element} app */
   function look(app) {
-    const red = Number(getComputedStyle(app).backgroundColor.match(/\d+/)?.[0]);
+    const { backgroundColor } = getComputedStyle(app);
+    const red = Number(backgroundColor.match(/\d+/)?.[0]);
     const shown = red < 128 ? "dark" : "light";
+    // For the style sheet, which has to follow at once.
+    document.documentElement.style.setProperty("--hs-background", backgroundColor);
+    document.documentElement.dataset.drawnFor = data.drawn;
     if (shown === data.drawn) {
       parentElement.askedFor = undefined;
     } else if (shown !== parentElement.askedFor) {

@@ -52,7 +52,7 @@ def test_a_page_opens_from_its_address_fits_its_window_and_is_accessible(
         assert page.evaluate(overflow) == 0, width
     page.emulate_media(color_scheme="dark")
     expect(page.locator(".stApp")).not_to_have_css("background-color", light)
-    page.wait_for_timeout(500)  # the script runs again, for figures of this theme
+    expect(page.locator("html")).to_have_attribute("data-drawn-for", "dark", timeout=120_000)
     wait_until_done(page)
     assert findings(page) == []
 

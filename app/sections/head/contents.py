@@ -3,7 +3,6 @@
 import streamlit as st
 
 from analysis.head import Head
-from app.shell.theme import palette
 
 # By the titles of their figures, whose anchors Streamlit makes of them, in the order of the page.
 _SECTIONS = (
@@ -21,7 +20,6 @@ _SECTIONS = (
 def draw_contents(head: Head) -> None:
     """A link to each section; the style sheet keeps it below the menu."""
     named = f"l{head.layer}-h{head.head}"
-    st.html(f"<style>.st-key-contents{{background:{palette().background}}}</style>")
     with st.container(key="contents"):
         st.markdown(
             "\n".join(f"- [{label}](#{anchor.format(head=named)})" for label, anchor in _SECTIONS)
