@@ -5,7 +5,7 @@ ADDRESS ?= 127.0.0.1
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint browser smollm2 pretrained
+.PHONY: run test lint browser smollm2 pretrained lock
 run: $(VENV)/.run
 	$(BIN)/streamlit run server.py --server.port $(PORT) --server.address $(ADDRESS)
 
@@ -62,3 +62,11 @@ node_modules/.done: package.json package-lock.json .npmrc | $(VENV)/.test
 $(VENV)/.test: requirements-dev.txt $(VENV)/.run
 	$(BIN)/pip install --quiet -c constraints.txt -r requirements-dev.txt
 	touch $@
+
+# What the image installs, by hashes, after a change of the two files.
+lock: $(VENV)/.run
+	$(BIN)/pip install --quiet uv==0.13.9
+	{ echo "# What the image installs: every package by the hashes of its files. \`make lock\` writes it."; \
+	$(BIN)/uv pip compile requirements.txt -c constraints.txt --generate-hashes --universal \
+		--python-version 3.11 --no-emit-index-url --no-annotate --no-header --quiet; \
+	} > deploy/requirements.lock

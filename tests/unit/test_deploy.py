@@ -5,6 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import yaml
+from packaging.utils import canonicalize_name
 
 from app.config import Config, read_config
 
@@ -27,19 +28,40 @@ def test_the_image_holds_what_the_app_needs_and_nothing_that_is_not_there() -> N
         assert (ROOT / path).exists(), path
         assert path.split("/")[0] not in ignored
     assert {"analysis", "app", "models", "pages", ".streamlit", "server.py"} <= set(copied)
-    assert {"requirements.txt", "constraints.txt", "streamlit_app.py"} <= set(copied)
+    assert {"deploy/requirements.lock", "streamlit_app.py"} <= set(copied)
     assert list((ROOT / "models").glob("*/model.safetensors"))
 
 
-def test_it_installs_the_pinned_requirements() -> None:
+def pins(text: str) -> dict[str, str]:
+    """Package and version of each line that pins one."""
+    found = re.findall(r"^([\w.-]+)==([^\s;]+)", text, re.MULTILINE)
+    return {canonicalize_name(name): version for name, version in found}
+
+
+def test_it_installs_what_is_locked_by_hashes() -> None:
     (install,) = [line for line in instruction("RUN") if "pip install" in line]
-    assert install.count("-c constraints.txt") == install.count("pip install") == 2
-    pinned = (ROOT / "requirements.txt").read_text(encoding="utf-8").split()
-    assert all("==" in line for line in pinned)
-    assert [line for line in pinned if line.startswith("torch==")]
+    assert "--require-hashes -r requirements.lock" in install
+    assert "deploy/requirements.lock ./" in instruction("COPY")
+    lock = (DEPLOY / "requirements.lock").read_text(encoding="utf-8")
+    entries = re.split(r"\n(?=[\w])", lock.split("\n", 1)[1].strip())
+    for entry in entries:
+        assert re.match(r"[\w.-]+==\S+.*?( \\\n    --hash=sha256:[0-9a-f]{64})+$", entry), entry
+    locked = pins(lock)
+    assert len(locked) == len(entries)
+    requirements = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    assert len(pins(requirements)) == len(requirements.split())
+    assert pins(requirements).items() <= locked.items()
+    tested = pins((ROOT / "constraints.txt").read_text(encoding="utf-8"))
+    assert {name: tested[name] for name in locked.keys() & tested} == {
+        name: locked[name] for name in locked.keys() & tested
+    }
+
+
+def test_its_base_is_one_image_with_the_oldest_python_that_is_allowed() -> None:
     required = re.search(r'requires-python = ">=([\d.]+)', (ROOT / "pyproject.toml").read_text())
     assert required
-    assert instruction("FROM") == [f"python:{required[1]}-slim"]
+    (base,) = instruction("FROM")
+    assert re.fullmatch(rf"python:{required[1]}-slim-bookworm@sha256:[0-9a-f]{{64}}", base)
 
 
 def test_it_does_not_run_as_root() -> None:
