@@ -52,6 +52,7 @@ def view(**values) -> Selection:  # noqa: ANN003
     chosen = {p.key: p.default_on("tokens") for p in PARAMETERS}
     chosen |= {"length": 8, "batch": 3, "layer2": 0, "head2": 2, "prompt": PROMPT, "edges": 6}
     chosen["prompt2"] = PROMPT.replace("mat", "dog")
+    chosen["write"] = 4
     chosen |= values
     return Selection("induction", MappingProxyType(chosen), find_model(str(chosen["model"])))
 
@@ -404,10 +405,21 @@ def by_hand(definition, model, tokens, selection):  # noqa: ANN001, ANN201
     """What a recipe does to one sequence."""
     ids = [one_token(selection, selection[key]) for key in ("answer", "foil")]
     second = analysis.tokenize(model, selection["prompt2"])
-    row = selection["sequence"] if tokens.batch > 1 else 0
+    tokens = one_of(tokens, selection["sequence"] if tokens.batch > 1 else 0)
+    if definition == d.WRITTEN:
+        swap = selection["swap"]
+        return analysis.write_on(
+            model,
+            tokens,
+            RECIPE,
+            selection["write"],
+            seed=selection["seed"],
+            swap=swap,
+            second=second,
+        ).probs
     found = analysis.intervene(
         model,
-        one_of(tokens, row),
+        tokens,
         RECIPE,
         CHOSEN,
         second=second,

@@ -92,6 +92,10 @@ WRITTEN = Quantity(
     "sampling by inversion; this project",
     function="write_on",
     results=("Written",),
+    needs=("recipe", "write"),
+    code="""
+_, result = write(steps)  # [without or with the recipe, new token]
+""",
 )
 _FLIP = ("FlipSet",)
 FLIP_PATH = Quantity(

@@ -266,7 +266,8 @@ class StepHooks:
     def _longest(self) -> Tokens:
         """The prompt with room behind it: what stands there is not looked at."""
         ids = np.pad(self.tokens.ids, ((0, 0), (0, self.room)))
-        return replace(self.tokens, ids=ids, labels=((*self.tokens.labels[0], *[""] * self.room),))
+        labels = ((*self.tokens.labels[0], *[""] * self.room),)
+        return replace(self.tokens, ids=ids, labels=labels, half_length=None)
 
     def _of_second(self, steps: Sequence[Step]) -> dict[str, Tensor]:
         """What steps take of the second prompt, from one run of it."""

@@ -62,6 +62,7 @@ def write_on(
     *,
     temperature: float = 0.0,
     seed: int = 0,
+    swap: int = 0,
     acts: Acts = "both",
     second: Tokens | None = None,
     progress: Progress | None = None,
@@ -81,7 +82,8 @@ def write_on(
         recipe: Steps, as `analysis.effects.recipe.parse_recipe` reads them.
         count: How many tokens are written, 1 to `MAX_WRITTEN`.
         temperature: 0 to `MAX_TEMPERATURE`.
-        seed: Of the numbers that are drawn, and of resampling.
+        seed: Of the numbers that are drawn.
+        swap: Of resampling, as the seed of `analysis.effects.intervene.intervene`.
         acts: Where the recipe acts. Steps that name positions or take a pattern are of the prompt.
         second: The second prompt, for steps that take something of it.
         progress: Told how many tokens of how many are written; may raise to end it.
@@ -108,7 +110,7 @@ def write_on(
         model,
         tokens,
         second,
-        seed,
+        swap,
         # Of any continuation, so that what resamples is the same in a shorter one.
         room=min(MAX_WRITTEN, model.n_ctx - tokens.length),
         begin=tokens.length if acts == "written" else 0,

@@ -46,11 +46,16 @@ LINKS: dict[str, tuple[Mapping[str, str], ...]] = {
         | {"weighting": "answer"},
     ),
     "intervene": (
-        _PROMPT | {"layer": "1", "head": "4", "recipe": "L0H0x0.5_L1H4q6k2_off-L0H1x0_L1H3q5k1x0"},
+        _PROMPT
+        | {"layer": "1", "head": "4", "recipe": "L0H0x0.5_L1H4q6k2_off-L0H1x0_L1H3q5k1x0"}
+        | {"write": "5", "acts": "written"},
         _PROMPT
         | {"recipe": "L0H2-mean_L0H3-resample_R1x0.5", "swap": "3", "prompt2": "A cat."}
-        | {"flip": "1"},
+        | {"flip": "1", "write": "6", "temperature": "0.8", "seed": "5"},
         _SMALL | {"sequence": "1", "recipe": "none", "answer": " house", "foil": " sea"},
+        _PROMPT
+        | {"recipe": "L0H3-borrow_L1H2x0_R1p4", "write": "4", "acts": "prompt"}
+        | {"prompt2": "The dog ran. The dog heard the cat, and the cat ran."},
     ),
     "activations": (
         _SMALL | {"point": "q", "layer": "1", "head": "3", "sequence": "1"},

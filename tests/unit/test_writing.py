@@ -8,6 +8,7 @@ from analysis.effects.writing import write_on
 from analysis.errors import AnalysisError
 from analysis.runs import onward
 from analysis.runs.forward import run
+from analysis.runs.inputs import repeated_tokens
 from analysis.runs.onward import keeps_keys
 from tests.architectures import plain, tiny
 from tests.unit.test_patching import some_tokens
@@ -78,6 +79,13 @@ def test_an_edited_row_stays_edited_while_more_is_written(attention_only):
     for recipe in ("L1H2q5k1", "L1H2-borrow", "R1p5", "R1x0.5", "L1H2-mean", "L1H2-resample"):
         found = write_on(attention_only, some_tokens(PROMPT), recipe, 3, second=second)
         assert len(found.edited) == 3
+
+
+def test_repeated_tokens_are_written_on_with_every_kind_of_step(attention_only):
+    tokens = repeated_tokens(attention_only, 4, 1)
+    for recipe in STEPS.values():
+        second = some_tokens([[1, 9, 8, 77, 9, 5, 3, 2, 4]])
+        assert len(write_on(attention_only, tokens, recipe, 3, second=second).edited) == 3
 
 
 def test_the_same_seed_writes_the_same_and_another_another(attention_only):

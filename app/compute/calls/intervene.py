@@ -72,6 +72,7 @@ def intervened(subject: Subject, tokens: Tokens) -> Intervened:
 class _Asked(TypedDict):
     temperature: float
     seed: int
+    swap: int
     acts: Acts
     second: Tokens | None
 
@@ -111,6 +112,7 @@ def written(
     asked: _Asked = {
         "temperature": float(selection["temperature"]),
         "seed": selection["seed"],
+        "swap": selection["swap"],
         "acts": selection["acts"],
         "second": _second(subject),
     }

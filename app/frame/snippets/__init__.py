@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 _ORDER = (
     *("set", "difference", "text", "run", "pair", "between", "pattern", "score", "loss", "z_hook"),
-    *("ablate", "metric", "usual", "cut", "recipe", "answered"),
+    *("ablate", "metric", "usual", "cut", "recipe", "write", "answered"),
     *("patched", "matrices", "norm", "writes", "reads", "edges", "weights", "unembedding"),
     *("embedding", "compared", "parts", "targets", "answers", "readout"),
 )
@@ -146,9 +146,11 @@ def _program(definitions: Sequence[Quantity], subject: Subject) -> str | None:
     wanted += [quantity.code for quantity in known]
     if any("gain(" in part for part in wanted):
         blocks.append(parts.GAIN if info.kind == "native" else parts.OFFSET_GAIN)
+    # Where a text is written on, what it is set against goes on beside it.
+    reference = parts.REFERENCE.format(more=" + NEW_TOKENS" if "write" in needs else "")
     for part in wanted[: -len(known)]:
-        if "elsewhere[" in part and parts.REFERENCE not in blocks:
-            blocks.append(parts.REFERENCE)
+        if "elsewhere[" in part and reference not in blocks:
+            blocks.append(reference)
         blocks.append(part)
     for quantity in known:
         blocks += [f"# {quantity.name}: {quantity.unit}", quantity.code]
@@ -277,6 +279,9 @@ def _constants(subject: Subject, repeated: bool) -> dict[str, object]:
         "CORRUPT": selection["corrupt"],
         "INTO": selection["into"],
         "RECIPE": [step.listed for step in subject.steps],
+        "ACTS": selection["acts"],
+        "NEW_TOKENS": selection["write"],
+        "TEMPERATURE": float(selection["temperature"]),
         "BEHIND_BOS": selection["input"] == "repeated" or selection.bos,
         "OFFSETS": sorted({int(at) for at in selection["offsets"].split(",") if at}),
         "PROMPTS": _ABSENT
@@ -340,6 +345,8 @@ def _part(need: str, subject: Subject) -> str:
         case "recipe":
             swaps = any(isinstance(step, Swap) for step in subject.steps)
             return parts.RECIPE.format(swap=parts.RECIPE_SWAP if swaps else "")
+        case "write":
+            return parts.WRITE
         case "answered":
             return parts.ANSWERED
         case "between":

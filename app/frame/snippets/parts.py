@@ -109,7 +109,8 @@ from pathlib import Path
 text = Path("analysis/effects/reference.txt").read_text("utf-8")
 reference = torch.tensor(tokenizer.encode(text, add_special_tokens=False))
 begins = int(tokens[0, 0] == tokenizer.bos_token_id)
-at = torch.arange(10)[:, None] * len(reference) // 10 + torch.arange(tokens.shape[1] - begins)
+length = tokens.shape[1]{more}
+at = torch.arange(10)[:, None] * len(reference) // 10 + torch.arange(length - begins)
 stretches = torch.cat([tokens[:1, :begins].expand(10, -1), reference[at % len(reference)]], 1)
 _, elsewhere = model.run_with_cache(
     stretches, names_filter=lambda name: name.endswith(("hook_z", "hook_v"))
@@ -576,7 +577,7 @@ def left_without(heads):  # logit difference at the end; heads as (layer, head)
 # The step of a recipe that needs the reference text.
 RECIPE_SWAP = """    if kind == "swap":  # z of the reference text in its place
         head, method = at
-        others = elsewhere[f"blocks.{layer}.attn.hook_z"][:, :, head]
+        others = elsewhere[f"blocks.{layer}.attn.hook_z"][:, : activation.shape[1], head]
         one = int(np.random.default_rng(SWAP).integers(10))
         activation[:, :, head] = others.mean(0) if method == "mean" else others[one]"""
 
@@ -607,7 +608,9 @@ def change(kind, layer, at, activation):  # one step, in place
         head, dest, src, weight = at
         activation[:, head, dest, src] = weight
     if kind == "borrow":  # the pattern of the second prompt
-        activation[:, at[0]] = second_cache[f"blocks.{{layer}}.attn.hook_pattern"][:, at[0]]
+        borrowed = second_cache[f"blocks.{{layer}}.attn.hook_pattern"][:, at[0]]
+        n = borrowed.shape[-1]
+        activation[:, at[0], :n, :n] = borrowed
     if kind == "fire":
         neuron, value = at
         activation[..., neuron] = value
@@ -635,4 +638,54 @@ def hook_of(kind, layer, *at):
 
 with model.hooks(fwd_hooks=[hook_of(*step) for step in RECIPE]):
     edited, edited_cache = model.run_with_cache(tokens)
+"""
+
+# What is written behind the prompt of a recipe, which acts on both, or on one of them.
+WRITE = """
+OF_PROMPT = ("look", "weigh", "borrow", "patch")  # steps that name positions
+end = tokens.shape[1]
+WHERE = {"both": slice(None), "prompt": slice(end), "written": slice(end, None)}
+steps = [step for step in RECIPE if ACTS != "written" or step[0] not in OF_PROMPT]
+
+
+def hook_within(kind, *at):
+    point, edit = hook_of(kind, *at)
+
+    def act(activation, hook):
+        edited = edit(activation, hook)
+        if kind in OF_PROMPT:
+            return edited
+        new = activation.clone()
+        new[:, WHERE[ACTS]] = edited[:, WHERE[ACTS]]
+        return new
+
+    return point, act
+
+
+def last_logits(text, steps):
+    with model.hooks(fwd_hooks=[hook_within(*step) for step in steps]):
+        return model(text)[0, -1]
+
+
+def next_token(logits, drawn):
+    if TEMPERATURE == 0:
+        return int(logits.argmax())
+    shares = (logits.double() / TEMPERATURE).softmax(-1).cumsum(-1)
+    return min(int(torch.searchsorted(shares, drawn)), len(logits) - 1)
+
+
+def write(steps):  # the text, and how likely each new token was without the steps and with them
+    text, probs = tokens, []
+    for drawn in np.random.default_rng([SEED, 2]).random(NEW_TOKENS):
+        before, after = last_logits(text, []), last_logits(text, steps)
+        new = next_token(after, drawn)
+        probs.append((before.softmax(-1)[new], after.softmax(-1)[new]))
+        text = torch.cat([text, torch.tensor([[new]])], 1)
+        if new == tokenizer.eos_token_id:
+            break
+    return text, torch.tensor(probs).reshape(-1, 2).T
+
+
+for recipe in ([], steps):
+    print(tokenizer.decode(write(recipe)[0][0, end:]))
 """
