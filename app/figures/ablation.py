@@ -36,11 +36,9 @@ def effect_map(
     if values.shape[1] <= MAX_NUMBERS:
         text = [[signed(value) for value in row] for row in values]
         for layer, head in zip(*np.nonzero(~known), strict=True):
-            text[layer][head] = f"<i>≈{text[layer][head]}</i>"
-        # Of a size of its own: Plotly would count the signs of <i> when it fits the text to a cell.
-        figure.update_traces(
-            selector={"type": "heatmap"}, text=text, texttemplate="%{text}", textfont_size=13
-        )
+            text[layer][head] = f"≈{text[layer][head]}"
+        # Plotly fits it to the cells.
+        figure.update_traces(selector={"type": "heatmap"}, text=text, texttemplate="%{text}")
     layer, head = np.nonzero(~known)
     figure.add_scatter(
         x=head + 0.36,

@@ -203,6 +203,8 @@ def overview(
         horizontal_spacing=0.02,
         vertical_spacing=min(0.9 / max(len(kinds) - 1, 1), 46 / height),
     )
+    # Queries of each head, keys and values of groups: then each map says what its columns are.
+    grouped = len({results[kind].values.shape[1] for kind in kinds}) > 1
     options: list[dict[str, str | int]] = []
     for kind in kinds:
         result = results[kind]
@@ -237,7 +239,8 @@ def overview(
             col=col,
         )
         options += [{"patch": kind, "layer": layer, "column": column} for layer, column in cells]
-        shown = not stacked or kind == kinds[-1]
+        # Below a phone's narrow maps there is room for it once.
+        shown = kind == (kinds[-1] if stacked else kinds[len(kinds) // 2]) or grouped
         figure.update_xaxes(
             title=columns.title if shown else None,
             range=[-0.5, result.values.shape[1] - 0.5],
@@ -246,7 +249,7 @@ def overview(
             tickangle=-60 if stacked else 0,
             row=row,
             col=col,
-            **(columns.ticks if stacked else {"nticks": 5}),
+            **(columns.ticks if stacked else {"nticks": 4}),
         )
         figure.update_yaxes(
             title="Layer" if stacked or kind == kinds[0] else None,

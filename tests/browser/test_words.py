@@ -33,6 +33,8 @@ def test_a_word_is_explained_where_it_stands_and_opens_in_the_same_tab(
     heading(page, "Glossary")
     expect(page).to_have_url(re.compile("/glossary.*term=token"))
     expect(page.get_by_label("Find a word")).to_have_value("token")
+    letters = page.locator(".st-key-contents")
+    assert letters.evaluate("each => each.scrollHeight <= each.clientHeight"), "letters are cut"
     assert len(page.context.pages) == 1
     page.go_back()
     heading(page, "Tokens")

@@ -41,8 +41,8 @@ def test_an_estimate_is_marked_until_the_exact_value_is_known(palette) -> None: 
     heatmap, targets, rings = figure.data
     np.testing.assert_array_equal(heatmap.z, [[1, 0.5], [3, 4]])
     assert [list(row) for row in heatmap.text] == [
-        ["<i>≈+1.00</i>", "+0.50"],
-        ["<i>≈+3.00</i>", "<i>≈+4.00</i>"],
+        ["≈+1.00", "+0.50"],
+        ["≈+3.00", "≈+4.00"],
     ]
     assert [(round(x), round(y)) for x, y in zip(rings.x, rings.y, strict=True)] == [
         (0, 0),
