@@ -166,7 +166,7 @@ def next_head(browser: Browser, address: str, repeats: int) -> tuple[list[float]
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.set_default_timeout(1000 * WAIT_S)
     page.on("websocket", lambda socket: socket.on("framesent", lambda frame: sent.append(frame)))
-    page.goto(f"{address}/attention")
+    page.goto(f"{address}/attention?layer=0&head=0")  # others follow to its right
     wait(lambda: ours_drawn(page, n_heads()) and done(page))
     times, messages = [], 0
     for _ in range(repeats + 1):
