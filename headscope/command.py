@@ -56,6 +56,10 @@ def _do(asked: argparse.Namespace) -> int:
         from headscope.exporting import export
 
         return export(asked.view, asked.kind, asked.figure, asked.output)
+    if asked.command == "site":
+        from headscope.site import write_site
+
+        return write_site(asked.folder, asked.sources, asked.title, asked.app)
     from headscope import printing
 
     if asked.command == "models":
@@ -140,6 +144,18 @@ def _parser() -> argparse.ArgumentParser:
         "-o", "--output", metavar="FILE", help="a file, or a folder for every figure of the page"
     )
     output.complete = shtab.FILE  # type: ignore[attr-defined]
+
+    site = commands.add_parser("site", help="write views as a folder of pages that need no server")
+    site.add_argument("folder", metavar="FOLDER")
+    sources = site.add_argument(
+        "sources",
+        metavar="VIEW",
+        nargs="+",
+        help="a link, a saved view, or a list of links, one a line, with # and a title above each",
+    )
+    sources.complete = shtab.FILE  # type: ignore[attr-defined]
+    site.add_argument("--title", default="Heads", help="of the site")
+    site.add_argument("--app", metavar="URL", help="a Headscope that the pages lead on to")
     return parser
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
 
 from analysis.definitions import Quantity
 from app.links.link import link_parameters
@@ -34,7 +35,6 @@ _ENDING = {"CSV": "csv", "JSON": "json", "HTML": "html", "Paper SVG": "paper.svg
 MAX_ROWS = 1_000_000
 # Plotly draws for the window; a page of A4 between its margins is 680 px wide.
 _ON_PAPER = """
-const chart = document.getElementById("figure");
 const onScreen = {
     width: null, template: chart.layout.template, "font.color": chart.layout.font.color,
     paper_bgcolor: chart.layout.paper_bgcolor, plot_bgcolor: chart.layout.plot_bgcolor,
@@ -174,7 +174,8 @@ def exhibit_files(
         files["CSV"] = lambda: to_csv(table)
         files["JSON"] = lambda: to_json(table, about)
     if page := exhibit.page:
-        files["HTML"] = lambda: standalone_page(page(name), about, palette, link)
+        drawn = exhibit.chart is not None
+        files["HTML"] = lambda: standalone_page(page(name), about, palette, link, drawn)
     if paper := exhibit.paper:
         files["Paper SVG"] = lambda: paper(about.origin)
     return files
@@ -329,8 +330,13 @@ def _encoded(head: str, parts: Iterator[str]) -> bytes:
     return b"".join(done)
 
 
+def element_id(kind: str, name: str) -> str:
+    """The id of what a file of that name shows: Plotly writes it into the page as it is."""
+    return f"{kind}-{re.sub('[^a-zA-Z0-9]+', '-', name)}"
+
+
 def figure_body(figure: go.Figure, palette: Palette, name: str) -> str:
-    """A Plotly figure with Plotly inside, and buttons that save it as PNG and SVG."""
+    """A Plotly figure, for a page that has Plotly, and buttons that save it as PNG and SVG."""
     drawn = go.Figure(figure.data, figure.layout)
     drawn.update_layout(
         template="plotly_dark" if palette.dark else "plotly_white",
@@ -338,10 +344,11 @@ def figure_body(figure: go.Figure, palette: Palette, name: str) -> str:
         paper_bgcolor=palette.background,
         plot_bgcolor=palette.background,
     )
+    place = element_id("figure", name)
     chart = drawn.to_html(
         full_html=False,
-        include_plotlyjs=True,
-        div_id="figure",
+        include_plotlyjs=False,
+        div_id=place,
         config={"displaylogo": False, "responsive": True},
     )
     save = "".join(
@@ -349,22 +356,56 @@ def figure_body(figure: go.Figure, palette: Palette, name: str) -> str:
         for kind in ("png", "svg")
     )
     return (
-        f"{chart}<p>{save}</p><script>"
-        "for (const button of document.querySelectorAll('[data-format]'))"
-        " button.onclick = () => Plotly.downloadImage('figure', "
+        f"<div>{chart}<p>{save}</p></div><script>{{"
+        f"const chart = document.getElementById({script_json(place)});"
+        "for (const button of document.currentScript.previousSibling.querySelectorAll("
+        "'[data-format]')) button.onclick = () => Plotly.downloadImage(chart, "
         f"{{format: button.dataset.format, filename: {script_json(name)}, scale: 2}});"
-        f"{_ON_PAPER}</script>"
+        f"{_ON_PAPER}}}</script>"
     )
 
 
-def standalone_page(body: str, about: About, palette: Palette, link: str) -> bytes:
-    """A page of its own with a figure, how to read it and what it is; it loads nothing."""
-    facts = "".join(
+def standalone_page(
+    body: str, about: About, palette: Palette, link: str, plotly: bool = False
+) -> bytes:
+    """A page of its own with a figure, how to read it and what it is; it loads nothing.
+
+    Args:
+        body: The figure.
+        about: What the page says of it.
+        palette: Its theme.
+        link: To the view in the app.
+        plotly: Whether the body holds a figure that Plotly draws.
+    """
+    origin = f'<p>{escape_html(about.origin)} · <a href="{escape_html(link)}">this view</a></p>'
+    return document(
+        about.title,
+        f"<h1>{escape_html(about.title)}</h1>{origin}<p>{escape_html(about.reading)}</p>"
+        f"{body}{definitions_body(about.definitions)}",
+        palette,
+        f"<script>{get_plotlyjs()}</script>" if plotly else "",
+    )
+
+
+def definitions_body(definitions: Sequence[Quantity]) -> str:
+    """What quantities are, under a heading each."""
+    return "".join(
         f"<h2>{escape_html(d.name)}</h2><p>{escape_html(d.meaning)}</p>"
         f"<pre>{escape_html(d.formula)}</pre>"
         f"<p>Range and unit: {escape_html(d.unit)}. Source: {escape_html(d.source)}.</p>"
-        for d in about.definitions
+        for d in definitions
     )
+
+
+def document(title: str, body: str, palette: Palette, library: str = "") -> bytes:
+    """A page that needs no server: a title as plain text, a body, and the script that draws it.
+
+    Args:
+        title: Of the window.
+        body: HTML.
+        palette: Its theme.
+        library: A script that stands before the body: Plotly, or a file beside the page with it.
+    """
     style = (
         f"html{{background:{palette.background};color:{palette.text};"
         f"color-scheme:{'dark' if palette.dark else 'light'}}}"
@@ -381,17 +422,15 @@ def standalone_page(body: str, about: About, palette: Palette, link: str) -> byt
     )
     # Nothing from elsewhere even if a text got through as markup: no host is allowed.
     policy = (
-        "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
-        "img-src data: blob:; frame-src data: blob:"
+        "default-src 'none'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
+        "style-src 'unsafe-inline'; img-src 'self' data: blob:; frame-src data: blob:"
     )
-    origin = f'<p>{escape_html(about.origin)} · <a href="{escape_html(link)}">this view</a></p>'
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape_html(about.title)}</title><style>{style}</style></head><body>"
-        f"<h1>{escape_html(about.title)}</h1>{origin}<p>{escape_html(about.reading)}</p>"
-        f"{body}{facts}</body></html>"
+        f"<title>{escape_html(title)}</title><style>{style}</style>{library}</head><body>"
+        f"{body}</body></html>"
     ).encode()
 
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from analysis.definitions import ATTENTION, Weighting
 from app.figures.pixels import colour_at, pattern_picture
-from app.text import escape_html, numbered, short_token
-from app.theme import LIGHT, Palette
+from app.text import numbered, short_token
+from app.theme import LIGHT
 
 # Widths of one and of two columns of a printed page, mm.
 COLUMN, PAGE = 85.0, 178.0
@@ -185,36 +185,6 @@ def _draw_code(drawing: ET.Element, code: np.ndarray, left: float, top: float) -
     path = _element(drawing, "path", d=squares, fill="#000")
     path.set("transform", f"translate({_mm(left)} {_mm(top)}) scale({module:.4f})")
     path.set("shape-rendering", "crispEdges")
-
-
-def grid_body(
-    patterns: np.ndarray,
-    names: Sequence[str],
-    labels: Sequence[str],
-    palette: Palette,
-    weighting: Weighting = ATTENTION,
-    most: float = 1,
-) -> str:
-    """The same for a page of its own: pictures with their names, a scale, and the tokens."""
-    size, signed = max(96, patterns.shape[-1]), weighting.signed
-    figures = "".join(
-        f'<figure style="margin:0"><img alt="" width="{size}" height="{size}" '
-        'style="image-rendering:pixelated" '
-        f'src="{pattern_picture(pattern / most, palette, signed)}">'
-        f"<figcaption>{escape_html(name)}</figcaption></figure>"
-        for pattern, name in zip(patterns, names, strict=True)
-    )
-    colours = palette.diverging if signed else palette.sequential
-    scale, tokens = ",".join(colours), "  ".join(numbered(labels))
-    low, high = (f"{end:.3g}" for end in (-most if signed else 0, most))
-    return (
-        f'<div style="display:flex;flex-wrap:wrap;gap:.7rem">{figures}</div>'
-        f"<p>{weighting.unit.capitalize()}: {low} "
-        '<span style="display:inline-block;width:10rem;height:.8rem;'
-        f'background:linear-gradient(90deg,{scale})"></span> {high}. '
-        "Rows are destinations (queries), downwards; columns are sources (keys).</p>"
-        f"<p>Tokens: {escape_html(tokens)}</p>"
-    )
 
 
 def _broken(text: str, width: float, size: float = _AXIS) -> list[str]:

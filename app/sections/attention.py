@@ -17,7 +17,8 @@ from app.figures.large import HEIGHT
 from app.frame.clicks import draw_linked_heads
 from app.frame.export import Exhibit, pattern_table
 from app.frame.frame import figure_frame, offer
-from app.frame.paper import grid_body, inline_svg, paper_grid, paper_pattern
+from app.frame.paper import inline_svg, paper_grid, paper_pattern
+from app.frame.standing import grid_body
 from app.links.selection import Selection
 from app.links.session import widget_key
 from app.links.subject import Subject
@@ -38,7 +39,8 @@ def _offer_grid(shown: Weighted, labels: Sequence[str], one: Subject) -> None:
     assert focus
     every, cells, most = shown.values, shown.weighting, shown.top
     heads = every.reshape(-1, *every.shape[2:])
-    names = [head.label for head in all_heads(info)]
+    of_all = all_heads(info)
+    names = [head.label for head in of_all]
     chosen = every[focus.layer, focus.head]
 
     def grid(origin: str) -> bytes:
@@ -52,7 +54,7 @@ def _offer_grid(shown: Weighted, labels: Sequence[str], one: Subject) -> None:
         Exhibit(
             "pattern",
             lambda: pattern_table(heads, names, labels, cells.unit),
-            page=lambda name: grid_body(heads, names, labels, theme, cells, most),
+            page=lambda name: grid_body(heads, of_all, labels, theme, name, focus, cells, most),
             picture=grid,
         )
     )

@@ -12,9 +12,11 @@ import pytest
 from playwright.sync_api import Browser, Error, Page, WebSocket, expect
 
 from analysis.definitions import Quantity
+from analysis.head import Head
 from app.components import circuitsvis
 from app.figures import base as figures
 from app.frame.export import About, figure_body, framed_body, standalone_page
+from app.frame.standing import grid_body
 from app.links.pages import PAGES
 from app.shell.share import view_file
 from app.text import display_token, escape_html, markdown_text, plotly_text, short_token
@@ -211,8 +213,8 @@ def test_exported_files_run_nothing_when_opened_by_themselves(
     browser: Browser, tmp_path: Path
 ) -> None:
     everything = " ".join(MANY)
-    n = len(MANY)
-    pattern = np.tril(np.ones((n, n)))
+    n, head = len(MANY), Head(0, 0)
+    pattern = np.tril(np.ones((n, n), np.float32))
     stranger = Quantity(*[everything] * 5, function="tokenize")
     about = About(subject(everything), everything, everything, (stranger,), everything)
     frame = circuitsvis.text_neuron_activations(pattern[:, :2], MANY, 0, range(2), dark=False)
@@ -222,15 +224,20 @@ def test_exported_files_run_nothing_when_opened_by_themselves(
     for name, body in (
         ("chart", figure_body(figure, LIGHT, everything)),
         ("frame", framed_body(frame, 400)),
+        ("viewer", grid_body(pattern[None], [head], MANY, LIGHT, everything, head)),
     ):
-        file = tmp_path / f"{name}.html"
-        file.write_bytes(standalone_page(body, about, LIGHT, f"/tokens?prompt={everything}"))
+        file, link = tmp_path / f"{name}.html", f"/tokens?prompt={everything}"
+        file.write_bytes(standalone_page(body, about, LIGHT, link, plotly=name == "chart"))
         page.goto(file.as_uri())
         page.wait_for_timeout(300)
         assert hits() == [], name
         if name == "chart":
-            drawn = "Plotly.toImage('figure', {format: 'svg', width: 4000, height: 4000})"
-            image = page.evaluate(drawn)
+            drawn = "(chart) => Plotly.toImage(chart, {format: 'svg', width: 4000, height: 4000})"
+            image = page.locator(".js-plotly-plot").evaluate(drawn)
+        if name == "viewer":
+            expect(page.locator(".hg[data-drawn='1']")).to_be_visible()
+            point_at_figures(page)
+            assert hits() == []
     (tmp_path / "chart.svg").write_text(unquote(image.partition(",")[2]), encoding="utf-8")
     page.goto((tmp_path / "chart.svg").as_uri())
     assert page.locator("text").count() > n / 8

@@ -21,7 +21,7 @@ from tests.hostile import HOSTILE
 from tests.model_folders import LLAMA, save
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("models", "download", "score", "export", "view")
+COMMANDS = ("models", "download", "score", "export", "view", "site")
 
 
 def test_help_imports_nothing_that_takes_long() -> None:
@@ -60,6 +60,11 @@ def test_shells_complete_the_commands(shell: str, capsys: pytest.CaptureFixture[
         (["score", "nope"], "no model of that name"),
         (["score", "attn-only-2l", "--score", "nope"], "there are current, previous"),
         (["export", "attention", "--png"], "drawn by a browser"),
+        (["site", __file__, "attention"], "is a file"),
+        (["site", "new", "nope"], "The pages are start"),
+        (["site", "new", "attention", "--title", " "], "has a title"),
+        (["site", "new", "attention", "--app", "javascript:alert(1)"], "http://"),
+        (["site", "new", *["attention"] * 51], "51 views"),
         (["export", "nope", "--csv"], "The pages are start"),
         (["export", "attention?layre=1", "--csv"], "“layre”"),
         (["export", "attention?layer=1&layer=2", "--csv"], "2 times"),

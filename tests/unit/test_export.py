@@ -130,7 +130,10 @@ def test_a_standalone_page_holds_hostile_text_as_text_and_loads_nothing():
     title = " ".join(map(display_token, labels))
     about = About(subject(title), title, title, (PATTERN,), "2026-01-31")
     exhibit = Exhibit(
-        "x", lambda: figure_table(figure), page=lambda name: figure_body(figure, DARK, name)
+        "x",
+        lambda: figure_table(figure),
+        page=lambda name: figure_body(figure, DARK, name),
+        chart="a chart of Plotly's",
     )
     page = exhibit_files(exhibit, about, DARK, "name", "http://here/?a=1&b=2")["HTML"]().decode()
     # Plotly's own text is long; what stands around it is ours.

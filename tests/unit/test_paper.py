@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from analysis.definitions import WEIGHTINGS
-from app.frame.paper import COLUMN, PAGE, grid_body, paper_grid, paper_passport, paper_pattern
+from app.frame.paper import COLUMN, PAGE, paper_grid, paper_passport, paper_pattern
+from app.frame.standing import still_grid
 from app.shell.share import qr_modules
 from app.text import short_token
 from app.theme import LIGHT
@@ -61,7 +62,7 @@ def test_a_weighted_pattern_ends_its_scale_at_its_largest_size():
     assert {"−4", "0", "4", "difference"} <= set(texts(ET.fromstring(change)))
     sheet = paper_grid(np.abs(pattern)[None], ["L1H4"], ["a", "b"], "Tiny", value, 4)
     assert {"0", "2", "4", "length"} <= set(texts(ET.fromstring(sheet)))
-    page = grid_body(pattern[None], ["L1H4"], ["a", "b"], LIGHT, answer, 4)
+    page = still_grid(pattern[None], ["L1H4"], ["a", "b"], LIGHT, answer, 4)
     assert "Logits: -4 " in page
     assert ",".join(LIGHT.diverging) in page
 
@@ -101,7 +102,7 @@ def test_hostile_tokens_are_text_and_nothing_comes_from_elsewhere():
 
 def test_small_pictures_hold_their_pixels_and_escape_their_names():
     tokens = ["<i>", "b", "c"]
-    page = grid_body(np.eye(3, dtype=np.float32)[None], ["<b>"], tokens, LIGHT)
+    page = still_grid(np.eye(3, dtype=np.float32)[None], ["<b>"], tokens, LIGHT)
     assert "<b>" not in page
     assert "<i>" not in page
     assert "0 &lt;i&gt;  1 b  2 c" in page

@@ -188,7 +188,8 @@ def _offer(view: HeadView, found: Passport) -> None:
 
     values = {**view.selection.values, "layer": view.head.layer, "head": view.head.head}
     # Made now: a file is asked for later, by nobody whose address is known.
-    code = qr_modules(view_link("head", link_parameters("head", {**values, "room": ""})))
+    link = view_link("head", link_parameters("head", {**values, "room": ""}))
+    code = qr_modules(link) if link.startswith("http") else None
 
     def picture(origin: str) -> bytes:
         return paper_passport(view.pattern, _title(view), found.text, origin, code)

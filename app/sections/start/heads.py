@@ -12,7 +12,8 @@ from app.frame.clicks import open_head
 from app.frame.export import Exhibit, pattern_table
 from app.frame.frame import figure_frame, offer, part
 from app.frame.layout import beside
-from app.frame.paper import grid_body, paper_grid
+from app.frame.paper import paper_grid
+from app.frame.standing import grid_body
 from app.links.parameters import PLAYED_PROMPT
 from app.links.selection import Selection
 from app.links.session import choose, widget_key
@@ -87,12 +88,13 @@ def _draw_heads(selection: Selection, playing: bool) -> Head | None:
         player="playing" if playing else "ready",
     )
     assert view.focus
-    heads, names = every.reshape(-1, *every.shape[2:]), [h.label for h in all_heads(info)]
+    heads, of_all = every.reshape(-1, *every.shape[2:]), all_heads(info)
+    names = [each.label for each in of_all]
     offer(
         Exhibit(
             "pattern",
             lambda: pattern_table(heads, names, labels),
-            page=lambda name: grid_body(heads, names, labels, palette()),
+            page=lambda name: grid_body(heads, of_all, labels, palette(), name, shown),
             picture=lambda origin: paper_grid(heads, names, labels, origin),
         )
     )
