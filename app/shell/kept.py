@@ -84,7 +84,7 @@ def draw_keeper(always: bool = False) -> None:
     state = kept()
     if not (always or state.touched):
         return
-    data = {"loaded": state.loaded, "text": to_text(state.findings) if state.loaded else ""}
+    data = {"loaded": state.loaded, "text": to_text(state.findings) if state.findings else ""}
     script_component("keep_findings")(key=_KEEPER, data=data, on_found_change=_take_found)
 
 
