@@ -3,10 +3,13 @@
 import json
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import WINDOW, OpenPage, wait_until_done
 from tests.hostile import PAYLOADS
+
+pytestmark = pytest.mark.browser
 
 PATIENCE = 60_000
 _STORED = "localStorage.getItem('headscope.findings')"
