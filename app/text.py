@@ -23,7 +23,9 @@ _INERT = str.maketrans({"<": "<\u2060", "&": "&\u2060"})
 _SCRIPT = str.maketrans({c: f"\\u{ord(c):04x}" for c in "<>&'\u2028\u2029"})
 # What markdown makes a link of even where every sign is escaped: http://, www., name@host.
 _LINK = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?<=@)", re.IGNORECASE)
-_MARKDOWN = str.maketrans({c: f"&#{ord(c)};" for c in "\\`*_{}[]()#+-.!|~<>&$:@^=\"'/"})
+_SIGNS = "\\`*_{}[]()#+-.!|~<>&$:@^=\"'/"
+_MARKDOWN = str.maketrans({c: f"&#{ord(c)};" for c in _SIGNS})
+_MARKDOWN_FILE = str.maketrans({c: f"\\{c}" for c in _SIGNS})
 
 
 def display_token(token: str) -> str:
@@ -119,6 +121,14 @@ def markdown_text(text: str) -> str:
     Addresses get a word joiner, which has no width, so that they do not become links.
     """
     return _LINK.sub("\u2060", text).translate(_MARKDOWN)
+
+
+def markdown_file_text(text: str) -> str:
+    """`text` for a file of Markdown, which people also read as it is: one line, nothing of it read.
+
+    As `markdown_text`, with a backslash before each sign and not its number.
+    """
+    return _LINK.sub("\u2060", " ".join(text.split("\n"))).translate(_MARKDOWN_FILE)
 
 
 def _is_invisible(character: str) -> bool:

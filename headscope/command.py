@@ -60,6 +60,10 @@ def _do(asked: argparse.Namespace) -> int:
         from headscope.site import write_site
 
         return write_site(asked.folder, asked.sources, asked.title, asked.app)
+    if asked.command == "check":
+        from headscope.checking import check_file
+
+        return check_file(asked.file, asked.json)
     from headscope import printing
 
     if asked.command == "models":
@@ -125,6 +129,15 @@ def _parser() -> argparse.ArgumentParser:
     score.add_argument(
         "--json", action="store_true", default=False, help="as JSON, with formulas and chance"
     )
+
+    check = commands.add_parser(
+        "check",
+        help="read the numbers of a file of findings again",
+        description="Ends with 0 when every number holds, 1 when one differs, and 2 when none"
+        " differs but some could not be read here, or the file is none.",
+    )
+    check.add_argument("file", metavar="FILE").complete = shtab.FILE  # type: ignore[attr-defined]
+    check.add_argument("--json", action="store_true", help="as JSON")
 
     export = commands.add_parser("export", help="write a page's figures as files, without a screen")
     export.add_argument(

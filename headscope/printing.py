@@ -23,7 +23,7 @@ def print_models(as_json: bool) -> int:
     """Every model that is here or on the list, with its sizes."""
     models = list_models()
     if as_json:
-        _print_json([_facts(info) for info in models])
+        print_json([_facts(info) for info in models])
         return 0
     rows = [
         (info.name, f"{info.n_layers} x {info.n_heads} heads", _where(info), info.title)
@@ -70,7 +70,7 @@ def print_scores(model: str, prompt: str | None, only: str | None, as_json: bool
     scores = analysis.head_scores(loaded, tokens)
     names = [name for name in SCORES if only in (None, name)]
     if as_json:
-        _print_json(
+        print_json(
             {
                 "model": info.name,
                 "input": {"repeated": tokens.half_length, "sequences": tokens.batch}
@@ -126,7 +126,8 @@ def _plain(values: np.ndarray | np.floating[Any]) -> Any:
     return np.where(np.isnan(values), np.array(None), known).tolist()
 
 
-def _print_json(value: Any) -> None:
+def print_json(value: Any) -> None:
+    """A value as JSON, on standard output."""
     # ASCII alone: what a folder is called could mean something to a terminal.
     print(json.dumps(value, ensure_ascii=True, allow_nan=False, indent=1))
 

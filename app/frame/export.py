@@ -143,6 +143,7 @@ class Frame:
         also: What else a reader may look up.
         date: Of its numbers.
         exhibits: What has been drawn in it.
+        claim: What it says in one sentence, for who keeps it; empty where only its reader can say.
     """
 
     subject: Subject
@@ -152,6 +153,7 @@ class Frame:
     also: tuple[Quantity, ...]
     date: str
     exhibits: list[Exhibit] = field(default_factory=list)
+    claim: str = ""
 
     def narrow(self, **choices: Any) -> None:
         """Settle what the page could only pick once it had the numbers, such as how many edges."""

@@ -28,6 +28,7 @@ from app.frame.export import (
     table_body,
 )
 from app.frame.exports import draw_exports
+from app.frame.keep import draw_keep
 from app.frame.layout import METRIC
 from app.frame.snippets import snippet
 from app.glossary import glossary_link, linked
@@ -94,7 +95,7 @@ def figure_frame(
 
 
 def _draw_tools(frame: Frame, place: Any) -> None:
-    """Definition, Code and Export, each filled once it is opened: most are never."""
+    """Definition, Code, Export and Keep, each filled once it is opened: most are never."""
     if KEPT in st.session_state:
         st.session_state[KEPT].append(frame)
     with place:
@@ -107,6 +108,7 @@ def _tools(frame: Frame) -> None:
         ("Definition", _draw_definitions),
         ("Code", _draw_code),
         ("Export", draw_exports),
+        ("Keep", draw_keep),
     ):
         if not (frame.exhibits if name == "Export" else frame.quantities):
             continue

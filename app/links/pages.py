@@ -242,6 +242,14 @@ PAGES = (
         "without what it rests on.",
         over_sets=True,
     ),
+    PageInfo(
+        "findings",
+        "Findings",
+        ":material/bookmarks:",
+        "Keep",
+        "What have I found, and does it hold?",
+        asks="nothing",
+    ),
 )
 
 

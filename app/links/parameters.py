@@ -48,6 +48,7 @@ from app.links.parsers import (
     head_list,
     head_list_or_none,
     name_of,
+    packed_text,
     position_list,
     recipe_or_none,
     room_code,
@@ -638,6 +639,9 @@ PARAMETERS = (
         ("corpus",),
     ),
     Parameter("room", "", room_code, "room of a presenter that is followed"),
+    Parameter(
+        "finding", "", packed_text, "finding that somebody has shared, packed", ("findings",)
+    ),
     Parameter("term", "", text_up_to(60), "word that the glossary is searched for", ("glossary",)),
     Parameter(
         "clean",

@@ -15,6 +15,8 @@ NO_HEAD = "none"
 # The same of a recipe.
 NO_STEP = "none"
 MAX_RECIPE = 800
+# Characters of a finding in a link; servers and proxies refuse an address of 8 kB.
+MAX_PACKED = 4_000
 ALL_FAMILIES = "all"
 
 
@@ -147,6 +149,13 @@ def room_code(text: str) -> str:
     """The code of a room."""
     if text and not is_code(text):
         raise Refused("not the code of a room")
+    return text
+
+
+def packed_text(text: str) -> str:
+    """What may be a packed finding, which its page reads."""
+    if not re.fullmatch(rf"[A-Za-z0-9_-]{{0,{MAX_PACKED}}}", text):
+        raise Refused(f"not at most {MAX_PACKED:,} letters and digits")
     return text
 
 

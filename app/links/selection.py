@@ -43,15 +43,20 @@ class Selection:
             return f"set of prompts “{self['set']}”"
         if page_info(self.page).asks == "prompts":
             return f"clean {_said(self['clean'])}, corrupt {_said(self['corrupt'])}"
-        if self["input"] == "prompt":
-            return _said(self["prompt"])
-        rows = f"{self['batch']} × " if self["batch"] > 1 else ""
-        return f"{rows}BOS and {self['length']} random tokens twice, seed {self['seed']}"
+        return said_input(self.values)
 
     def with_values(self, **values: Value) -> "Selection":
         """A view beside this one: what to run instead, without a link of its own."""
         changed = MappingProxyType({**self.values, **values})
         return Selection(self.page, changed, find_model(str(changed["model"])))
+
+
+def said_input(values: Mapping[str, Value]) -> str:
+    """A prompt or repeated tokens in words; a long prompt is cut."""
+    if values["input"] == "prompt":
+        return _said(str(values["prompt"]))
+    rows = f"{values['batch']} × " if int(values["batch"] or 1) > 1 else ""
+    return f"{rows}BOS and {values['length']} random tokens twice, seed {values['seed']}"
 
 
 def _said(prompt: str) -> str:

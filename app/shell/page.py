@@ -26,6 +26,7 @@ from app.links.session import (
     write_session,
 )
 from app.shell.follow import current_room
+from app.shell.kept import draw_keeper
 from app.shell.navigation import ensure_entry_point, streamlit_page
 from app.shell.other_models import how_to_get
 from app.shell.present import draw_code, draw_present, draw_room, publish
@@ -85,6 +86,7 @@ def open_page(name: str) -> Selection:
     with aside:
         follow_theme()
         explain_words(selection)
+        draw_keeper(always=name == "findings")
     return selection
 
 

@@ -5,6 +5,7 @@ view; what it hands over is a page and the values of its link.
 """
 
 import base64
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -14,7 +15,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from app.compute.rooms import RoomError
 from app.shell.follow import draw_following
-from app.shell.prepared import MAX_LIST, prepared_views
+from app.shell.prepared import MAX_LIST, MAX_VIEWS, prepared_views
 from app.shell.room import (
     Go,
     Link,
@@ -209,9 +210,20 @@ def _draw_add(page: str, view: Link) -> None:
 
 
 def _start(go: Go) -> None:
-    state = own_room()
     # Read now: what has just been typed arrives together with the click.
-    state.stage, state.views, state.place = True, list(_listed_views()[0]), 0
+    _begin(_listed_views()[0], go)
+
+
+def present_views(views: Sequence[tuple[str, Link]], go: Go) -> None:
+    """Step through these views in presenter mode, in place of the list."""
+    state = own_room()
+    state.listed = "\n".join(view_link(*view) for view in views[:MAX_VIEWS])
+    _begin(views[:MAX_VIEWS], go)
+
+
+def _begin(views: Sequence[tuple[str, Link]], go: Go) -> None:
+    state = own_room()
+    state.stage, state.views, state.place = True, list(views), 0
     rooms().prepare(state.key, state.views, state.stage)
     if state.views:
         go(*state.views[0])

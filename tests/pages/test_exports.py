@@ -26,7 +26,7 @@ WITHOUT_FIGURE = {
     "circuits": {"L1H2 looks for what L0H0 wrote"},
 }
 # Pages whose headings are no figures' titles, beside those of figures.
-PLAIN_PAGES = ("start", "learn", "glossary", "join")
+PLAIN_PAGES = ("start", "learn", "glossary", "join", "findings")
 VIEWS = [(name, {}) for name in PAGE_NAMES] + [
     ("attention", {"view": "circuitsvis"}),
     ("neurons", {"model": "gelu-4l"}),

@@ -32,6 +32,7 @@ WITHOUT_TOKENS = (
         "learn",
         "glossary",
         "join",
+        "findings",
         "finder",
         "mosaic",
         "training",

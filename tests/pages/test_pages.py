@@ -19,7 +19,7 @@ from tests.hostile import HOSTILE, ODD, SCRIPTS
 
 ENTRY = str(Path(__file__).parents[2] / "streamlit_app.py")
 PAGE_NAMES = [page.name for page in PAGES]
-WITHOUT_NUMBERS = ("start", "learn", "glossary", "join")
+WITHOUT_NUMBERS = ("start", "learn", "glossary", "join", "findings")
 ANALYSIS_PAGES = [name for name in PAGE_NAMES if name not in WITHOUT_NUMBERS]
 INPUT_PAGES = [page.name for page in PAGES if page.asks == "input"]
 APOLOGY = "Something went wrong"

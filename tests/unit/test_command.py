@@ -21,7 +21,7 @@ from tests.hostile import HOSTILE
 from tests.model_folders import LLAMA, save
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("models", "download", "score", "export", "view", "site")
+COMMANDS = ("models", "download", "score", "check", "export", "view", "site")
 
 
 def test_help_imports_nothing_that_takes_long() -> None:
@@ -183,3 +183,50 @@ def test_what_a_folder_says_cannot_steer_a_terminal(
     finally:
         monkeypatch.undo()
         refresh()
+
+
+def _findings(tmp_path: Path, **changes: str) -> Path:
+    number = {
+        "kind": "number",
+        "quantity": "eigenvalue",
+        "settings": {"model": "attn-only-2l", "layer": "1", "head": "4"} | changes,
+        "value": 0.99976,
+        "date": "2026-11-26",
+    }
+    made = {"id": "0" * 12, "claim": "It copies \x1b[31m", "note": "", "names": []}
+    document = {"format": "headscope-findings", "version": 1}
+    file = tmp_path / "findings.json"
+    file.write_text(json.dumps({**document, "findings": [{**made, "evidence": [number]}]}))
+    return file
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "word"),
+    [({}, 0, "holds"), ({"head": "2"}, 1, "differs"), ({"model": "x"}, 2, "not computed here")],
+)
+def test_a_file_of_findings_is_checked_without_a_screen(
+    changes: dict[str, str],
+    code: int,
+    word: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = str(_findings(tmp_path, **changes))
+    assert main(["check", file]) == code
+    printed = capsys.readouterr().out
+    assert f"  {word} " in printed
+    assert "\x1b" not in printed
+    assert main(["check", file, "--json"]) == code
+    (finding,) = json.loads(capsys.readouterr().out)
+    assert finding["numbers"][0]["result"] == word
+    assert (finding["numbers"][0]["now"] is None) == (code == 2)
+
+
+def test_a_file_that_holds_no_findings_is_refused_with_the_code_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "other.json"
+    file.write_text("{}")
+    for name in (str(file), str(tmp_path / "none.json"), str(tmp_path)):
+        assert main(["check", name]) == 2
+        assert len(capsys.readouterr().err.splitlines()) == 1

@@ -110,6 +110,7 @@ VALUES = {
     "guide": "looks",
     "lesson": 4,
     "answers": "second,L1H2,,mine",
+    "finding": "eNqrVkrLL8pNLFGyUqpWSk0sSgGyMlKVamsBYpQHqA",
     "room": "abcdefgh-_345678",
     "term": "destination (query)",
 }

@@ -89,7 +89,8 @@ def _draw_passport(view: HeadView, found: Passport) -> None:
         _title(view),
         "Made of what is measured on this page; each number leads to its figure.",
         *quantities,
-    ):
+    ) as frame:
+        frame.claim = found.text
         _draw_sentence(view, found)
         st.caption(_certainty(view, found))
         _draw_elsewhere(view)

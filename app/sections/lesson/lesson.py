@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from app.compute.findings.finding import Number
 from app.links.selection import Selection
 
 E = TypeVar("E")
@@ -105,6 +106,10 @@ class Lesson(ABC):
         answers = list(self.answers)
         answers[self.number - 1] = answer
         return write_answers(answers)
+
+    @abstractmethod
+    def numbers(self) -> tuple[Number, ...]:
+        """What its end rests on, for who keeps it as a finding."""
 
     @abstractmethod
     def draw_figure(self) -> None:

@@ -6,7 +6,9 @@ from typing import Any
 
 import streamlit as st
 
+from app.compute.findings.finding import Evidence, View
 from app.compute.server import current_server
+from app.frame.keep import draw_keep_form
 from app.frame.layout import beside, controls
 from app.glossary import linked
 from app.links.selection import Selection
@@ -109,8 +111,29 @@ def _draw_findings(lesson: Lesson) -> None:
         for number, step in enumerate(lesson.steps, start=1)
     ]
     st.markdown("\n".join(found))
+    _draw_keep(lesson)
     if shown := sum(answer == SHOWN for answer in lesson.answers):
         st.caption(f"{len(found) - shown} of {len(found)} by yourself, {shown} shown.")
+
+
+def _draw_keep(lesson: Lesson) -> None:
+    """The end of the lesson as a finding: its sentences, its numbers, and the way back to it."""
+    title = GUIDES[lesson.view["guide"]].title
+    opened = st.popover(
+        "Keep it as a finding", icon=":material/bookmark:", key="keep lesson", on_change="rerun"
+    )
+    if not opened.open:
+        return
+    keys = ("model", "guide", "lesson", "answers")
+    values = {key: lesson.view[key] for key in keys}
+    steps = enumerate(lesson.steps, start=1)
+    note = "\n".join(f"{n}. {step.title}: {lesson.solution(n)[1]}" for n, step in steps)
+    with opened:
+        evidence: tuple[Evidence, ...] = (
+            View("learn", values, f"Lesson: {title}"),
+            *lesson.numbers(),
+        )
+        draw_keep_form("lesson", evidence, title, note)
 
 
 def _ask(lesson: Lesson) -> None:

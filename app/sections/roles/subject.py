@@ -45,8 +45,9 @@ class RolesView:
 
     @property
     def subject(self) -> Subject:
-        """The set."""
-        return Subject(self.selection, prompts=self.prompts)
+        """The set, and the role."""
+        about = self.selection.with_values(role=self.role.key)
+        return Subject(about, prompts=self.prompts)
 
     @property
     def of_role(self) -> Subject:

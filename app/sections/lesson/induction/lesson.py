@@ -23,12 +23,16 @@ from analysis.errors import AnalysisError
 from analysis.head import Head
 from analysis.models.catalog import available_models, find_model
 from app.compute import calls
+from app.compute.findings.check import read_number
+from app.compute.findings.finding import Number
+from app.compute.findings.readings import READINGS
 from app.figures import ablation as ablation_figures
 from app.figures import base as figures
 from app.figures import circuits as circuit_figures
 from app.frame.clicks import open_head
 from app.frame.frame import draw, figure_frame
 from app.frame.layout import beside
+from app.links.parsers import Value
 from app.links.selection import Selection
 from app.links.session import choose
 from app.links.subject import Subject
@@ -107,6 +111,24 @@ class InductionLesson(Lesson):
     def copied(self) -> float:
         """Share of all tokens that the head's OV raises most."""
         return calls.ov_copying(self.view, (self.head,)).accuracy[1]
+
+    def numbers(self) -> tuple[Number, ...]:
+        """Loss, scores, effect, copying and composition that the steps have shown."""
+        head, feeder = self.head, self.feeder
+        of_head: dict[str, Value] = {"layer": head.layer, "head": head.head, "method": "zero"}
+        of_feeder: dict[str, Value] = {"layer": feeder.layer, "head": feeder.head}
+        both: dict[str, Value] = {"kind": "K", "layer2": feeder.layer, "head2": feeder.head}
+        return tuple(
+            read_number(READINGS[key], READINGS[key].settings_from(self.view.values, **chosen))
+            for key, chosen in (
+                ("second_half_loss", {}),
+                ("induction", of_head),
+                ("ablation", of_head),
+                ("previous", of_feeder),
+                ("composition", of_head | both),
+                ("copying", of_head),
+            )
+        )
 
     def draw_ways_on(self) -> None:
         """Links to the pages with the learner's head, and the same lesson on the other model."""

@@ -23,6 +23,9 @@ from analysis.head import Head
 from analysis.models.catalog import available_models
 from app.components.progress import progress_bar
 from app.compute import calls
+from app.compute.findings.check import read_number
+from app.compute.findings.finding import Number
+from app.compute.findings.readings import READINGS
 from app.figures.base import head_map
 from app.figures.roles import group_strip
 from app.figures.sets import row_values
@@ -133,6 +136,20 @@ class LooksLesson(Lesson):
             "backups": _draw_backups,
             "summary": _draw_summary,
         }[self.step.figure](self)
+
+    def numbers(self) -> tuple[Number, ...]:
+        """The screens of the heads that look like the role, their effect, and the other head's."""
+        screen, effect = READINGS[f"role-{self.case.role}"], READINGS["verdict"]
+        values, role = self.view.values, self.case.role
+        looks = (
+            screen.settings_from(values, layer=head.layer, head=head.head) for head in self.group
+        )
+        groups = (",".join(head.label for head in heads) for heads in (self.group, (self.writer,)))
+        matters = (effect.settings_from(values, role=role, group=group) for group in groups)
+        return (
+            *(read_number(screen, settings) for settings in looks),
+            *(read_number(effect, settings) for settings in matters),
+        )
 
     def draw_ways_on(self) -> None:
         """Links to the pages with the heads of the lesson."""

@@ -1,0 +1,1 @@
+"""What a person keeps: claims about heads, with numbers that can be read again."""

@@ -1,0 +1,1 @@
+"""What a visitor has found: kept, checked, handed on."""
