@@ -23,6 +23,7 @@ from analysis.limits import (
 from analysis.models.catalog import find_model, list_models
 from analysis.models.info import ModelInfo
 from analysis.sets.builtin import BUILT_IN, ROWS
+from analysis.turns import PARTS
 from app.components.head_grid.view import MAX_LOCKED, MAX_LOCKED_TOKENS
 from app.links.fits import (
     BATCH,
@@ -63,6 +64,12 @@ DEFAULT_PROMPT = (
 )
 # Said twice, so that heads which continue what has been seen before have something to do.
 PLAYED_PROMPT = " ".join(2 * ["Silver key, grey horse, seven apples."])
+# A conversation in which the answer comes from what the system was told.
+DEFAULT_CHAT = (
+    "system: The user's dog is called Rex.\n"
+    "user: Hello! What is my dog called?\n"
+    "assistant: Your dog is called"
+)
 # As many tokens, but the name does not come back: what a head made of that is gone.
 SECOND_PROMPT = DEFAULT_PROMPT.replace("Every morning Alice", "Every morning Emma")
 # Characters; chat programs cut longer addresses.
@@ -181,7 +188,7 @@ def _sweep_size(info: ModelInfo) -> tuple[int, int]:
 
 # The texts that a person types, and the most characters that a file may hold of each.
 PROMPTS = {
-    **dict.fromkeys(("prompt", "prompt2", "clean", "corrupt", "against"), MAX_CHARACTERS),
+    **dict.fromkeys(("prompt", "chat", "prompt2", "clean", "corrupt", "against"), MAX_CHARACTERS),
     "lines": MAX_OWN_ROWS,
 }
 # All that visitors type, in their own words.
@@ -221,8 +228,9 @@ PARAMETERS = (
     Parameter(
         "input",
         "prompt",
-        choice("prompt", "repeated", "set"),
-        "input: a prompt, repeated tokens, or a set of prompts where there is a mean over it",
+        choice("prompt", "chat", "repeated", "set"),
+        "input: a prompt, a conversation where the model has a chat template, repeated tokens, or "
+        "a set of prompts where there is a mean over it",
         begins=_REPEATED,
     ),
     Parameter(
@@ -231,6 +239,19 @@ PARAMETERS = (
         text_up_to(MAX_LINK_PROMPT),
         "the text of the prompt",
         begins={"start": PLAYED_PROMPT},
+    ),
+    Parameter(
+        "chat",
+        DEFAULT_CHAT,
+        text_up_to(MAX_LINK_PROMPT),
+        "conversation: turns that begin with system:, user: or assistant:",
+    ),
+    Parameter(
+        "speaker",
+        "system",
+        choice(*PARTS),
+        "speaker of the tokens that attention or attribution is summed over",
+        ("attention", "attribution"),
     ),
     Parameter(
         "length",

@@ -45,6 +45,8 @@ class Selection:
             return f"clean {_said(self['clean'])}, corrupt {_said(self['corrupt'])}"
         if self["input"] == "prompt":
             return _said(self["prompt"])
+        if self["input"] == "chat":
+            return _said(self["chat"], "conversation")
         rows = f"{self['batch']} × " if self["batch"] > 1 else ""
         return f"{rows}BOS and {self['length']} random tokens twice, seed {self['seed']}"
 
@@ -54,10 +56,10 @@ class Selection:
         return Selection(self.page, changed, find_model(str(changed["model"])))
 
 
-def _said(prompt: str) -> str:
+def _said(prompt: str, what: str = "prompt") -> str:
     text = display_text(prompt)
     cut = text if len(text) <= _LONGEST_SAID else f"{text[:_LONGEST_SAID]}…"
-    return f"prompt “{cut}”"
+    return f"{what} “{cut}”"
 
 
 def second_model(values: Mapping[str, Value], info: ModelInfo) -> ModelInfo:
