@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from analysis.definitions import PROFILE, ROLES, SCORES, WEIGHTINGS
-from analysis.effects.recipe import ACTS
+from analysis.effects.recipe import ACTS, MAX_STEPS
 from analysis.errors import AnalysisError
 from analysis.heads.corpus.results import ORDERS
 from analysis.limits import (
@@ -84,6 +84,7 @@ MAX_PAIRS = 40
 MAX_IDS = 200
 MAX_WORD = 40  # of one token, or of a search
 MAX_KEPT = 300
+MAX_OFF = MAX_STEPS  # each is a step of a recipe
 MAX_EDGES = 80
 MAX_PATCHES = 40
 CLEAN_PROMPT = "The red house and the old horse were by the river, and we all loved the red"
@@ -211,7 +212,7 @@ _OVERVIEWS = ("mosaic", "training", *_SCORED)
 _THRESHOLD = "threshold, above which a score counts as that kind of head"
 _OF_SEQUENCES = (
     *("tokens", "attention", "head", "activations", "neurons"),
-    *("induction", "attribution", "composition", "compare", "intervene"),
+    *("induction", "attribution", "composition", "compare", "intervene", "layers"),
 )
 _REPEATED = dict.fromkeys([page.name for page in PAGES if page.repeated], "repeated")
 # Pages that pick the head that they have most to say about.
@@ -293,9 +294,17 @@ PARAMETERS = (
         "position",
         None,
         whole_number(0, 9999),
-        "position of the bar chart, -1 for the last",
-        ("attribution",),
+        "position that is asked about, -1 for the last",
+        ("attribution", "layers"),
         unset="-1",
+    ),
+    Parameter(
+        "off",
+        "",
+        head_list(MAX_OFF),
+        "heads that are switched off",
+        ("layers",),
+        fits=HeadsOf("switch off"),
     ),
     Parameter(
         "answer",

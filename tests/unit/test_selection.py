@@ -22,6 +22,7 @@ VALUES = {
     "prompt": "a & b = c? #d+e “f” \n é 日本",
     "chat": "user: a & b = c?\nassistant: é 日本",
     "speaker": "user",
+    "off": "L0H1,L1H3",
     "length": 7,
     "batch": 3,
     "seed": 4294967295,

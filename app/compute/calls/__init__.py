@@ -65,6 +65,7 @@ from app.compute.calls.roles import mean_direct_effects as mean_direct_effects
 from app.compute.calls.roles import prompt_set as prompt_set
 from app.compute.calls.roles import role_scores as role_scores
 from app.compute.calls.roles import verdict as verdict
+from app.compute.calls.tokens import lens_at as lens_at
 from app.compute.calls.tokens import logit_lens as logit_lens
 from app.compute.calls.tokens import next_token_stats as next_token_stats
 from app.compute.calls.tokens import next_tokens as next_tokens
