@@ -107,6 +107,8 @@ from .heads.mosaic import mosaic_scores as mosaic_scores
 from .heads.scores import head_scores as head_scores
 from .heads.similarity import alike_within as alike_within
 from .heads.similarity import similar_heads as similar_heads
+from .heads.speakers import SpeakerAttention as SpeakerAttention
+from .heads.speakers import speaker_attention as speaker_attention
 from .logits.attribution import Attribution as Attribution
 from .logits.attribution import logit_attribution as logit_attribution
 from .logits.decomposition import Decomposition as Decomposition
@@ -119,6 +121,8 @@ from .logits.lens import Lens as Lens
 from .logits.lens import logit_lens as logit_lens
 from .logits.sources import SourceAttribution as SourceAttribution
 from .logits.sources import source_attribution as source_attribution
+from .logits.speakers import SpeakerAttribution as SpeakerAttribution
+from .logits.speakers import speaker_attribution as speaker_attribution
 from .logits.weighted import WeightedPatterns as WeightedPatterns
 from .logits.weighted import weighted_patterns as weighted_patterns
 from .models.catalog import list_models as list_models
@@ -146,6 +150,7 @@ from .roles.scores import role_scores as role_scores
 from .roles.verdict import GroupTest as GroupTest
 from .roles.verdict import Verdict as Verdict
 from .roles.verdict import verdict as verdict
+from .runs.conversation import conversation as conversation
 from .runs.inputs import paired_tokens as paired_tokens
 from .runs.inputs import repeated_tokens as repeated_tokens
 from .runs.inputs import token_text as token_text

@@ -19,7 +19,9 @@ class Tokens:
     `labels[b][p]` is what id `ids[b, p]` decodes to; a token that is only part of a character
     reads as its bytes, such as `\\xe2\\x80`. `half_length` is S for `[BOS, r_1..r_S, r_1..r_S]`
     and None for a prompt. `has_bos` says whether position 0 is the BOS token. `pairs_from` is S
-    where S random tokens are followed by pairs of neighbours among them, else None.
+    where S random tokens are followed by pairs of neighbours among them, else None. Of a
+    conversation `speakers[p]` is whose token p is, "system", "user", "assistant" or
+    "template"; else there are none. `note` is what its maker has to say about it.
     """
 
     ids: Int[np.ndarray, "batch pos"]
@@ -27,6 +29,8 @@ class Tokens:
     half_length: int | None
     has_bos: bool
     pairs_from: int | None = None
+    speakers: tuple[str, ...] = ()
+    note: str = ""
 
     def __post_init__(self) -> None:
         n_rows, n_pos = self.ids.shape
@@ -39,6 +43,8 @@ class Tokens:
                 raise ValueError(f"tokens are not BOS and the same {self.half_length} ids twice")
         if self.pairs_from is not None and n_pos != 2 * self.pairs_from + 1:
             raise ValueError(f"{n_pos} tokens are not BOS, {self.pairs_from} ids and their pairs")
+        if self.speakers and (n_rows, n_pos) != (1, len(self.speakers)):
+            raise ValueError(f"{n_rows} x {n_pos} ids, but {len(self.speakers)} speakers")
         freeze(self, "ids")
 
     @property
@@ -50,6 +56,17 @@ class Tokens:
     def length(self) -> int:
         """Number of positions, BOS included."""
         return self.ids.shape[1]
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Of a conversation the speaker of each token, with "answer" for the turn at its end.
+
+        That is the assistant's, if it has begun it.
+        """
+        begun = len(self.speakers)
+        while begun and self.speakers[begun - 1] == "assistant":
+            begun -= 1
+        return (*self.speakers[:begun], *["answer"] * (len(self.speakers) - begun))
 
     @property
     def tensor(self) -> "torch.Tensor":
@@ -64,6 +81,8 @@ class Tokens:
 
         A BOS token that was typed stays where BOS is put in front as well.
         """
+        if self.speakers:
+            return self.note
         typed = self.half_length is None and self.pairs_from is None and self.length > 1
         if not (typed and self.has_bos and self.ids[0, 0] == self.ids[0, 1]):
             return ""

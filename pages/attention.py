@@ -19,6 +19,7 @@ from app.pickers.heads import pick_layer_and_head, telling_head
 from app.pickers.sequence import choose_sequence
 from app.pickers.weighting import pick_weighting, weighted
 from app.sections.attention import draw_grid, draw_who_attends
+from app.sections.conversation import draw_attention
 from app.sections.sets.page import draw_over_set
 from app.shell.page import open_page
 from app.shell.theme import palette
@@ -121,6 +122,8 @@ with part():
         draw_circuitsvis(selection)
 open_head(selection, Head(selection["layer"], selection["head"]))
 open_more_text(selection)
+if selection["input"] == "chat":
+    draw_attention(selection)
 
 with figure_frame(
     Subject(selection),

@@ -9,6 +9,7 @@ from app.pickers.answer import pick_answer_and_foil
 from app.pickers.sequence import choose_sequence
 from app.sections.attribution import components
 from app.sections.attribution.answer import draw_answer
+from app.sections.conversation import draw_attribution
 from app.sections.sets.page import draw_over_set
 from app.shell.page import open_page
 
@@ -24,6 +25,8 @@ pick_answer_and_foil(selection)
 with part():
     view = components.AttributionView.of(selection, tokens, row)
     draw_answer(view)
+    if selection["input"] == "chat":
+        draw_attribution(view.subject, view.position, view.goal)
     components.draw_check(view)
     if view.by_name:
         components.draw_components(view)

@@ -13,6 +13,7 @@ from app.links.parameters import MAX_IDS
 from app.links.session import widget_key
 from app.links.subject import Subject
 from app.pickers.sequence import choose_sequence
+from app.sections.shared.speakers import NAMES, legend_html, part_colours
 from app.shell.page import open_page
 from app.shell.theme import palette
 from app.text import display_token
@@ -33,22 +34,31 @@ uniform = np.log(selection.info.d_vocab)
 bar.metric("A uniform guess", f"{uniform:.3f}", border=True, width=METRIC)
 
 
+theme, whose = palette(), tokens.parts
+
+
 def chip(position: int) -> Chip:
     """The chip of one token; its card says what the model expected there."""
     heading = f"position {position}, id {ids[position]}"
+    stripe = ""
+    if whose:
+        heading += f", {NAMES[whose[position]].lower()}"
+        stripe = part_colours(theme)[whose[position]]
     if position == 0:
-        return Chip(labels[0], False, [], f"{heading}; nothing predicts the first token")
+        first = f"{heading}; nothing predicts the first token"
+        return Chip(labels[0], False, [], first, stripe)
     guesses = zip(top_labels[position - 1], stats.top_probs[row, position - 1], strict=True)
     card = [(display_token(label), f"{probability:.1%}") for label, probability in guesses]
     chance = float(np.exp(log_probs[position - 1]))
     heading += f"; it had {chance:.1%}. Guesses:"
-    return Chip(labels[position], bool(correct[position - 1]), card, heading)
+    return Chip(labels[position], bool(correct[position - 1]), card, heading, stripe)
 
 
 rows = as_rows(
     {
         "Position": range(len(labels)),
         "Token": [display_token(label) for label in labels],
+        **({"Speaker": [NAMES[each] for each in whose]} if whose else {}),
         "Id": ids.tolist(),
         "Log-probability (nats)": [None, *log_probs.tolist()],
         "Probability": [None, *np.exp(log_probs).tolist()],
@@ -60,12 +70,15 @@ subject = Subject(selection, sequence=row)
 with figure_frame(
     subject,
     f"The text in {len(labels)} tokens",
-    "A coloured token was the model's top guess; · is a space and ↵ a new line.",
+    "A coloured token was the model's top guess; · is a space and ↵ a new line."
+    + " The stripe under a token says who speaks it." * bool(whose),
     LOG_PROBS,
     also=(LOSS,),
     acts="Hover a token for the ten best guesses in its place.",
 ):
-    chips = chips_html([chip(position) for position in range(len(labels))], palette())
+    chips = chips_html([chip(position) for position in range(len(labels))], theme)
+    if whose:
+        chips = legend_html(whose, theme) + chips
     st.html(chips)
     offer(Exhibit("text", lambda: record_table(rows), page=lambda name: chips))
 

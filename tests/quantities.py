@@ -34,11 +34,12 @@ KEPT = "L0H2,L1H3"
 RECIPE = "L0H2x0.5_L1H3q4k2_L0H1-mean_R1x0.5"
 STEPS = tuple(listed.step for listed in parse_recipe(RECIPE))
 OF_TWO = (d.JOINT_ABLATION, d.SET_ABLATION, d.FLIP_NEEDED)
-# Those of a set of prompts are compared with their figures in `tests/pages`.
+# Those of a set of prompts are compared with their figures in `tests/pages`, and those of a
+# conversation in `test_conversation`.
 CODED = [
     quantity
     for quantity in d.QUANTITIES
-    if quantity.code and not {"set", "by_row"} & set(quantity.needs)
+    if quantity.code and not {"set", "by_row", "conversation"} & set(quantity.needs)
 ]
 
 

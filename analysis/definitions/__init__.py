@@ -7,6 +7,7 @@ module of `analysis.definitions.roles`: nothing else keeps a list of them.
 
 from analysis.definitions import (
     circuits,
+    conversation,
     corpus,
     effects,
     heads,
@@ -20,6 +21,7 @@ from analysis.definitions import (
 )
 from analysis.definitions.circuits import *  # noqa: F403
 from analysis.definitions.circuits import COPYING, EIGENVALUES
+from analysis.definitions.conversation import *  # noqa: F403
 from analysis.definitions.corpus import *  # noqa: F403
 from analysis.definitions.effects import *  # noqa: F403
 from analysis.definitions.effects import ABLATION
@@ -46,6 +48,7 @@ QUANTITIES: tuple[Quantity, ...] = (
             corpus,
             logits,
             weightings,
+            conversation,
             effects,
             patching,
             interventions,

@@ -116,6 +116,23 @@ end = depths[-1].argmax(-1, keepdim=True)  # what the model ends with
 result = torch.stack([p.gather(-1, end)[..., 0] for p in depths], 1)  # [sequence, depth, pos]
 """,
 )
+LENS_AT = Quantity(
+    "Logit lens at one position",
+    "What the model would predict after one position if it stopped after each layer.",
+    "p[depth] = softmax(norm(resid[depth, pos]) W_U + b_U), with the model's own final norm; the "
+    "five most likely tokens of each depth, after the last layer the model's own prediction",
+    "probability, 0 to 1; early streams were never trained to be read like this",
+    "nostalgebraist 2020",
+    function="logit_lens",
+    results=("Lens",),
+    needs=("run", "readout"),
+    code="""
+streams = ["blocks.0.hook_resid_pre"]
+streams += [f"blocks.{layer}.hook_resid_post" for layer in range(n_layers)]
+depths = [logits_of(cache[name])[ROW, DEST].softmax(-1) for name in streams]
+result = torch.stack([p.topk(5).values for p in depths])  # [depth, rank]
+""",
+)
 DECOMPOSITION = Quantity(
     "Queries and keys by component",
     "Which earlier component a head's query or key comes from, and which pairs decide attention.",

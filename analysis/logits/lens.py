@@ -1,5 +1,6 @@
 """The logit lens: what the model would predict if it stopped after each layer."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,11 +9,12 @@ from jaxtyping import Float, Int
 
 from analysis.arrays import freeze, to_numpy
 from analysis.errors import AnalysisError
+from analysis.head import Head, require_heads
 from analysis.limits import positions_at_once
 from analysis.logits.attribution import TOLERANCE
 from analysis.models.capabilities import require_readable_stream
 from analysis.models.loading import HeadModel
-from analysis.runs.forward import run
+from analysis.runs.forward import run, silence
 from analysis.runs.inputs import Tokens
 from analysis.runs.predictions import top_by_id
 
@@ -43,7 +45,13 @@ class Lens:
         freeze(self, "top_ids", "top_probs", "log_probs", "end_probs")
 
 
-def logit_lens(model: HeadModel, tokens: Tokens, top_k: int = 5) -> Lens:
+def logit_lens(
+    model: HeadModel,
+    tokens: Tokens,
+    top_k: int = 5,
+    at: int | None = None,
+    without: Sequence[Head] = (),
+) -> Lens:
     """The most likely next tokens, read from the residual stream after each block.
 
     p[depth, pos] = softmax(norm(resid[depth, pos]) W_U + b_U), with the model's own final norm,
@@ -57,28 +65,39 @@ def logit_lens(model: HeadModel, tokens: Tokens, top_k: int = 5) -> Lens:
         tokens: Its tokens.
         top_k: How many tokens to list at each place, at least 1; no more than `d_vocab` are
             returned.
+        at: The one position that is read, which takes far less; the result has no other, and no
+            token that came. All by default.
+        without: Heads that are zero-ablated meanwhile, as for `attention_patterns`.
 
     Raises:
-        AnalysisError: `top_k` below 1, or a model whose logits are something else.
+        AnalysisError: `top_k` below 1, a position or head that is not there, or a model whose
+            logits are something else.
     """
     if top_k < 1:
         raise AnalysisError(f"The {top_k} most likely tokens were asked for. Ask for at least 1.")
+    if at is not None and not 0 <= at < tokens.length:
+        raise AnalysisError(
+            f"Position {at} was asked for; there are positions 0 to {tokens.length - 1}."
+        )
     require_readable_stream(model.info)
+    hooks = silence(require_heads(model.info, without) if without else ())
+    places = torch.arange(tokens.length) if at is None else torch.tensor([at])
     names = ["blocks.0.hook_resid_pre"]
     names += [f"blocks.{layer}.hook_resid_post" for layer in range(model.n_layers)]
-    own, streams = run(model, tokens.tensor, capture=names)
+    only = None if at is None else places
+    own, streams = run(model, tokens.tensor, capture=names, hooks=hooks, positions=only)
     bridge = model.bridge
     unembed, bias, cap = bridge.W_U, bridge.b_U, bridge.cfg.output_logits_soft_cap
     following = tokens.tensor.roll(-1, 1)[..., None].to(own.device)
     at_once = positions_at_once(tokens.batch, model.d_vocab)
     found: list[list[list[np.ndarray]]] = []  # by piece, by depth
     error = 0.0
-    for at in torch.arange(tokens.length).split(at_once):
-        _, end = top_by_id(own[:, at], 1)
+    for some in torch.arange(len(places)).split(at_once):
+        _, end = top_by_id(own[:, some], 1)
         found.append([])
         # One depth at a time: logits of all at once would be the largest array by far.
         for name in names:
-            stream = streams[name][:, at]
+            stream = streams[name][:, places[some]]
             with torch.inference_mode():
                 if model.info.normalization:
                     # The module inside the bridge's: it has no hooks, so no lock is needed.
@@ -89,9 +108,9 @@ def logit_lens(model: HeadModel, tokens: Tokens, top_k: int = 5) -> Lens:
             _, top_ids = top_by_id(logits, min(top_k, model.d_vocab))
             every = logits.log_softmax(-1)
             shares = every.gather(-1, top_ids).exp(), every.gather(-1, end)[..., 0].exp()
-            came = every.gather(-1, following[:, at])[..., 0]
+            came = every.gather(-1, following[:, places[some]])[..., 0]
             found[-1].append([to_numpy(each) for each in (top_ids, shares[0], came, shares[1])])
-        error = max(error, float((logits - own[:, at]).abs().max()))
+        error = max(error, float((logits - own[:, some]).abs().max()))
     # [batch, depth, pos, ..] each.
     ids, probs, log_probs, end_probs = (
         np.concatenate([np.stack([depth[i] for depth in piece], 1) for piece in found], 2)

@@ -18,6 +18,7 @@ from analysis.models.files import (
 )
 from analysis.models.info import INDEX, WEIGHTS, ModelInfo, machine_memory
 from analysis.models.sizes import Refused, context, hugging_face_sizes, native_sizes
+from analysis.models.template import has_template
 from analysis.models.tokens import END, named_bos
 
 # Beside the weights of a download: the repository and the commit that they came from.
@@ -52,6 +53,7 @@ def read_info(
     sizes["start"] = named if hugging_face else named or END
     if hugging_face:
         sizes["has_bos"] = bool(named)
+        sizes["has_chat"] = has_template(folder)
         sizes.setdefault("n_params", int(facts.get("parameters", 0)) * 1_000_000)
     info = ModelInfo(
         name=name,

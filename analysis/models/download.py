@@ -51,6 +51,7 @@ _STOOD_STILL = "The model hub has stopped sending. Try again."
 _TOKENIZER = (
     "tokenizer.json",
     "tokenizer_config.json",
+    "chat_template.jinja",
     "special_tokens_map.json",
     "added_tokens.json",
     "vocab.json",

@@ -23,6 +23,7 @@ CONFIG = "config.json"
 TOKENIZER = (
     "tokenizer.json",
     "tokenizer_config.json",
+    "chat_template.jinja",
     "special_tokens_map.json",
     "added_tokens.json",
     "vocab.json",

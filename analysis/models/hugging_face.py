@@ -106,6 +106,7 @@ def as_found(
         normalization=found.normalization,
         positions=found.positions,
         has_bos=bos is not None,
+        has_chat=bool(tokenizer.chat_template),
         start="" if first is None else str(tokenizer.convert_ids_to_tokens(first)),
         traits=found.traits,
         scales=found.scales,

@@ -92,6 +92,7 @@ class ModelInfo:
     positions: Positions = "learned"
     n_kv_heads: int = 0  # 0: each head has its own keys and values
     has_bos: bool = True
+    has_chat: bool = False  # its tokenizer has a chat template
     window: int = 0  # tokens that some layers see back at most; 0: every layer sees all
     act_fn: str = "gelu"
     n_positions: int = 0

@@ -248,7 +248,8 @@ def _identity(part: Any) -> Any:
     if isinstance(part, PromptSet):
         return ("set", part.hash)
     if isinstance(part, analysis.Tokens):
-        return (part.ids.shape, part.ids.tobytes(), part.half_length, part.pairs_from)
+        known = (part.ids.shape, part.ids.tobytes(), part.half_length, part.pairs_from)
+        return (*known, part.speakers) if part.speakers else known
     # Asked last: the class comes with torch.
     if isinstance(part, analysis.PromptPair):
         return (_identity(part.clean), _identity(part.corrupt), part.answer, part.foil)

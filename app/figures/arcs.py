@@ -27,14 +27,20 @@ class Arc:
 
 
 def text_arcs(
-    arcs: Sequence[Arc], labels: Sequence[str], asked: int, palette: Palette
+    arcs: Sequence[Arc],
+    labels: Sequence[str],
+    asked: int,
+    palette: Palette,
+    colours: Sequence[str] = (),
 ) -> go.Figure:
     """Tokens in line, and over them an arc from each source to the destination that reads it.
 
     Each arc carries layer and head of who reads, each token but the first the position that it
     follows. `asked` is the position after which the answer comes; a token that has not come yet
-    is the last of `labels`.
+    is the last of `labels`. `colours` are those of the tokens, as far as they have any of their
+    own.
     """
+    inks = [*colours, *[palette.muted] * (len(labels) - len(colours))]
     figure = Chart()
     apart = 0.07 * max((arc.dest - arc.src for arc in arcs), default=1)
     most = max((abs(arc.value) for arc in arcs), default=1.0)
@@ -82,7 +88,7 @@ def text_arcs(
             "symbol": "square",
             "size": 11,
             "color": [
-                palette.accent if position - 1 == asked else palette.muted
+                palette.accent if position - 1 == asked else inks[position]
                 for position in range(1, len(labels))
             ],
         },

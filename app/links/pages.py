@@ -108,6 +108,13 @@ PAGES = (
         "What does this head do?",
     ),
     PageInfo(
+        "layers",
+        "Layers",
+        ":material/animation:",
+        "Look",
+        "How does the next token come about, layer by layer?",
+    ),
+    PageInfo(
         "activations",
         "Activations",
         ":material/schema:",

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from analysis.definitions import PROFILE, ROLES, SCORES, WEIGHTINGS
-from analysis.effects.recipe import ACTS
+from analysis.effects.recipe import ACTS, MAX_STEPS
 from analysis.errors import AnalysisError
 from analysis.heads.corpus.results import ORDERS
 from analysis.limits import (
@@ -23,6 +23,7 @@ from analysis.limits import (
 from analysis.models.catalog import find_model, list_models
 from analysis.models.info import ModelInfo
 from analysis.sets.builtin import BUILT_IN, ROWS
+from analysis.turns import PARTS
 from app.components.head_grid.view import MAX_LOCKED, MAX_LOCKED_TOKENS
 from app.links.fits import (
     BATCH,
@@ -64,6 +65,12 @@ DEFAULT_PROMPT = (
 )
 # Said twice, so that heads which continue what has been seen before have something to do.
 PLAYED_PROMPT = " ".join(2 * ["Silver key, grey horse, seven apples."])
+# A conversation in which the answer comes from what the system was told.
+DEFAULT_CHAT = (
+    "system: The user's dog is called Rex.\n"
+    "user: Hello! What is my dog called?\n"
+    "assistant: Your dog is called"
+)
 # As many tokens, but the name does not come back: what a head made of that is gone.
 SECOND_PROMPT = DEFAULT_PROMPT.replace("Every morning Alice", "Every morning Emma")
 # Characters; chat programs cut longer addresses.
@@ -78,6 +85,7 @@ MAX_PAIRS = 40
 MAX_IDS = 200
 MAX_WORD = 40  # of one token, or of a search
 MAX_KEPT = 300
+MAX_OFF = MAX_STEPS  # each is a step of a recipe
 MAX_EDGES = 80
 MAX_PATCHES = 40
 CLEAN_PROMPT = "The red house and the old horse were by the river, and we all loved the red"
@@ -182,7 +190,7 @@ def _sweep_size(info: ModelInfo) -> tuple[int, int]:
 
 # The texts that a person types, and the most characters that a file may hold of each.
 PROMPTS = {
-    **dict.fromkeys(("prompt", "prompt2", "clean", "corrupt", "against"), MAX_CHARACTERS),
+    **dict.fromkeys(("prompt", "chat", "prompt2", "clean", "corrupt", "against"), MAX_CHARACTERS),
     "lines": MAX_OWN_ROWS,
 }
 # All that visitors type, in their own words.
@@ -205,7 +213,7 @@ _OVERVIEWS = ("mosaic", "training", *_SCORED)
 _THRESHOLD = "threshold, above which a score counts as that kind of head"
 _OF_SEQUENCES = (
     *("tokens", "attention", "head", "activations", "neurons"),
-    *("induction", "attribution", "composition", "compare", "intervene"),
+    *("induction", "attribution", "composition", "compare", "intervene", "layers"),
 )
 _REPEATED = dict.fromkeys([page.name for page in PAGES if page.repeated], "repeated")
 # Pages that pick the head that they have most to say about.
@@ -222,8 +230,9 @@ PARAMETERS = (
     Parameter(
         "input",
         "prompt",
-        choice("prompt", "repeated", "set"),
-        "input: a prompt, repeated tokens, or a set of prompts where there is a mean over it",
+        choice("prompt", "chat", "repeated", "set"),
+        "input: a prompt, a conversation where the model has a chat template, repeated tokens, or "
+        "a set of prompts where there is a mean over it",
         begins=_REPEATED,
     ),
     Parameter(
@@ -232,6 +241,19 @@ PARAMETERS = (
         text_up_to(MAX_LINK_PROMPT),
         "the text of the prompt",
         begins={"start": PLAYED_PROMPT},
+    ),
+    Parameter(
+        "chat",
+        DEFAULT_CHAT,
+        text_up_to(MAX_LINK_PROMPT),
+        "conversation: turns that begin with system:, user: or assistant:",
+    ),
+    Parameter(
+        "speaker",
+        "system",
+        choice(*PARTS),
+        "speaker of the tokens that attention or attribution is summed over",
+        ("attention", "attribution"),
     ),
     Parameter(
         "length",
@@ -273,9 +295,17 @@ PARAMETERS = (
         "position",
         None,
         whole_number(0, 9999),
-        "position of the bar chart, -1 for the last",
-        ("attribution",),
+        "position that is asked about, -1 for the last",
+        ("attribution", "layers"),
         unset="-1",
+    ),
+    Parameter(
+        "off",
+        "",
+        head_list(MAX_OFF),
+        "heads that are switched off",
+        ("layers",),
+        fits=HeadsOf("switch off"),
     ),
     Parameter(
         "answer",

@@ -52,17 +52,19 @@ class Selection:
 
 
 def said_input(values: Mapping[str, Value]) -> str:
-    """A prompt or repeated tokens in words; a long prompt is cut."""
+    """A prompt, a conversation or repeated tokens in words; a long text is cut."""
     if values["input"] == "prompt":
         return _said(str(values["prompt"]))
+    if values["input"] == "chat":
+        return _said(str(values["chat"]), "conversation")
     rows = f"{values['batch']} × " if int(values["batch"] or 1) > 1 else ""
     return f"{rows}BOS and {values['length']} random tokens twice, seed {values['seed']}"
 
 
-def _said(prompt: str) -> str:
+def _said(prompt: str, what: str = "prompt") -> str:
     text = display_text(prompt)
     cut = text if len(text) <= _LONGEST_SAID else f"{text[:_LONGEST_SAID]}…"
-    return f"prompt “{cut}”"
+    return f"{what} “{cut}”"
 
 
 def second_model(values: Mapping[str, Value], info: ModelInfo) -> ModelInfo:

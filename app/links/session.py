@@ -175,8 +175,8 @@ def write_session(selection: Selection) -> None:
 
 
 def _kept(key: str) -> bool:
-    """Whether a choice outlasts pages that show something else: a set, where there is no mean."""
-    return key == "input" and own_state().chosen[key] == "set"
+    """Whether a choice outlasts pages that show something else, such as a set without a mean."""
+    return key == "input" and own_state().chosen[key] in ("set", "chat")
 
 
 def moved(selection: Selection, **values: Value) -> Selection:

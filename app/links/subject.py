@@ -52,6 +52,7 @@ class Subject:
         on_input: Whether the input says anything about it; False for weights alone.
         second: The other side of a comparison.
         steps: Interventions that are made.
+        whose: The part of a conversation that each token is of.
     """
 
     selection: Selection
@@ -80,6 +81,7 @@ class Subject:
     on_input: bool = True
     second: Subject | None = None
     steps: tuple[Step, ...] = ()
+    whose: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from analysis.heads.scores import HeadScores
 
 
+# What is compared where it is no prompt.
+_NO_PROMPT = {"chat": "the conversation", "repeated": "repeated tokens"}
+
+
 @dataclass(frozen=True, slots=True)
 class Side:
     """One side: what is run, which head is looked at, and which heads are ablated meanwhile."""
@@ -128,8 +132,9 @@ def remark(a: Side, b: Side) -> str:
             f"{b.without[0].label} does not come before {a.head.label}, so both sides are alike. "
             "Ablate a head of an earlier layer."
         )
-    if a.selection["by"] == "prompt" and a.selection["input"] == "repeated":
-        return "A is repeated tokens; choose Prompt in the sidebar to compare two prompts."
+    if a.selection["by"] == "prompt" and a.selection["input"] != "prompt":
+        what = _NO_PROMPT[a.selection["input"]]
+        return f"A is {what}; choose Prompt in the sidebar to compare two prompts."
     return ""
 
 
@@ -148,7 +153,7 @@ def _with_and_without(selection: Selection, head: Head) -> tuple[Side, Side]:
 def _two_prompts(selection: Selection, head: Head) -> tuple[Side, Side]:
     st.text_area("B: second prompt", height=100, key=widget_key(selection, "prompt2"))
     second = selection.with_values(input="prompt", prompt=selection["prompt2"])
-    its = "first prompt" if selection["input"] == "prompt" else "repeated tokens"
+    its = _NO_PROMPT.get(selection["input"], "first prompt")
     return (
         Side(f"{head.label}, {its}", selection, head),
         Side(f"{head.label}, second prompt", second, head),

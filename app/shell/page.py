@@ -55,7 +55,7 @@ def open_page(name: str) -> Selection:
     info, said = _model_or_first(str(values["model"]))
     values["model"] = info.name
     notes += [said] if said else []
-    notes += [*_one_input(name, values), *_fit(name, values, info)]
+    notes += [*_one_input(name, values, info), *_fit(name, values, info)]
     selection = Selection(name, MappingProxyType(values), info)
     _settle(selection)
     # Always there: an element before the menu that comes or goes would shut it.
@@ -108,26 +108,30 @@ def _offer_repeated(selection: Selection) -> None:
     """One step from a prompt to repeated tokens, on pages whose question is best asked of them."""
     why = page_info(selection.page).repeated
     two_prompts = selection.page == "compare" and selection["by"] == "prompt"
-    if not why or selection["input"] != "prompt" or two_prompts:
+    if not why or selection["input"] not in ("prompt", "chat") or two_prompts:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(linked(why), width="content")
         st.button("See it on repeated tokens", on_click=choose, kwargs={"input": "repeated"})
 
 
-def _one_input(name: str, values: dict[str, Value]) -> list[str]:
-    """Where nothing has a mean over a set, another input in its place, and a sentence that says so.
+def _one_input(name: str, values: dict[str, Value], info: ModelInfo) -> list[str]:
+    """Another input in the place of one that is not to be had here, and a sentence that says so.
 
-    The set stays chosen for pages that have one.
+    That is a set where nothing has a mean over it, and a conversation where the model has no chat
+    template. It stays chosen for pages and models that have one.
     """
     page = page_info(name)
-    if values["input"] != "set" or page.over_sets:
+    possible = {"set": page.over_sets, "chat": page.asks == "input" and info.has_chat}
+    if possible.get(str(values["input"]), True):
         return []
+    missing = f"{info.title} has no chat template" if values["input"] == "chat" else ""
     values["input"] = BY_KEY["input"].default_on(name)
     if page.asks != "input":
         return []
     shown = "repeated tokens" if values["input"] == "repeated" else "a prompt"
-    return [f"{page.title} has no mean over a set of prompts, so this is about {shown}."]
+    missing = missing or f"{page.title} has no mean over a set of prompts"
+    return [f"{missing}, so this is about {shown}."]
 
 
 def _fit(page: str, values: dict[str, Value], info: ModelInfo) -> list[str]:

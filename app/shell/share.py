@@ -19,6 +19,7 @@ MAX_FILE = 200_000
 _FORMAT = "headscope-view"
 _NAMES = {
     "prompt": "prompt",
+    "chat": "conversation",
     "prompt2": "second prompt",
     "clean": "clean prompt",
     "corrupt": "corrupt prompt",

@@ -52,7 +52,10 @@ def _choose_input(selection: Selection) -> None:
         kinds = {"prompt": "Two prompts"}
         about = "Two prompts that are typed on the page"
     else:
-        kinds = {"prompt": "Prompt", "repeated": "Repeated tokens"}
+        kinds = {"prompt": "Prompt"}
+        if selection.info.has_chat:
+            kinds["chat"] = "Conversation"
+        kinds["repeated"] = "Repeated tokens"
         about = (
             "Your own text, or random tokens repeated: only a model that can copy from its context "
             "can predict the second half"
@@ -75,11 +78,10 @@ def _draw_input(selection: Selection) -> None:
     if selection["input"] == "prompt":
         st.text_area("Prompt", height=160, key=widget_key(selection, "prompt"))
         _draw_bos(selection)
-        if "prompt" in left_out(selection.page, selection.values):
-            st.caption(
-                f"This prompt is too long for a link ({len(selection['prompt']):,} characters), so "
-                "the link opens without it. Share, beside the title, saves it in a file."
-            )
+        _say_if_left_out(selection, "prompt", "prompt")
+        return
+    if selection["input"] == "chat":
+        _draw_chat(selection)
         return
     longest = min(MAX_HALF, longest_half(selection.info))
     st.slider(
@@ -91,6 +93,26 @@ def _draw_input(selection: Selection) -> None:
     )
     st.slider("Sequences", 1, settings().max_batch, key=widget_key(selection, "batch"))
     st.number_input("Seed", 0, MAX_SEED, step=1, key=widget_key(selection, "seed"))
+
+
+def _draw_chat(selection: Selection) -> None:
+    st.text_area(
+        "Conversation",
+        height=220,
+        key=widget_key(selection, "chat"),
+        help="Each turn begins on a line of its own with system:, user: or assistant:. The model's "
+        "own chat template makes one text of them. A last turn of the assistant is left open, and "
+        "the model goes on with it; else its answer comes next.",
+    )
+    _say_if_left_out(selection, "chat", "conversation")
+
+
+def _say_if_left_out(selection: Selection, key: str, what: str) -> None:
+    if key in left_out(selection.page, selection.values):
+        st.caption(
+            f"This {what} is too long for a link ({len(selection[key]):,} characters), so the link "
+            "opens without it. Share, beside the title, saves it in a file."
+        )
 
 
 def _draw_bos(selection: Selection) -> None:

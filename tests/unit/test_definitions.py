@@ -56,7 +56,7 @@ def test_a_registration_is_complete(quantity: Quantity) -> None:
 
 @EACH
 def test_the_code_of_a_quantity_compiles_and_its_parts_are_there(quantity: Quantity) -> None:
-    known = {"repeated", "history", "by_row", *snippets._ORDER, *snippets._REQUIRES}
+    known = {"repeated", "history", "by_row", "conversation", *snippets._ORDER, *snippets._REQUIRES}
     assert set(quantity.needs) <= known
     compile(quantity.code, quantity.name, "exec")
     if quantity.code:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from analysis.errors import AnalysisError
+from analysis.head import Head
 from analysis.logits.lens import logit_lens
 from analysis.models.loading import HeadModel
 from analysis.runs.inputs import Tokens, tokenize
@@ -92,3 +93,34 @@ def test_the_lens_lists_at_least_one_token_and_is_read_only(
     for array in (lens.top_ids, lens.top_probs, lens.log_probs):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 0
+
+
+@pytest.mark.parametrize("at", [0, 4])
+def test_one_position_reads_as_it_does_among_all(model: HeadModel, tokens: Tokens, at: int) -> None:
+    whole, one = logit_lens(model, tokens), logit_lens(model, tokens, at=at)
+    np.testing.assert_array_equal(one.top_ids[:, :, 0], whole.top_ids[:, :, at])
+    np.testing.assert_allclose(one.top_probs[:, :, 0], whole.top_probs[:, :, at], atol=1e-6)
+    np.testing.assert_allclose(one.end_probs[:, :, 0], whole.end_probs[:, :, at], atol=1e-6)
+    assert one.log_probs.shape[-1] == 0
+    with pytest.raises(AnalysisError, match="there are positions 0 to"):
+        logit_lens(model, tokens, at=tokens.length)
+
+
+def test_without_heads_it_reads_the_streams_that_they_leave(
+    model: HeadModel, tokens: Tokens
+) -> None:
+    """Beside TransformerLens's own hooks; before the layer of the head nothing changes."""
+
+    def silenced(z: torch.Tensor, hook: object) -> torch.Tensor:
+        z = z.clone()
+        z[:, :, 1] = 0
+        return z
+
+    found = logit_lens(model, tokens, without=[Head(1, 1)])
+    with model.bridge.hooks(fwd_hooks=[("blocks.1.attn.hook_z", silenced)]):
+        own = model.bridge(tokens.tensor).softmax(-1)
+    top = own.topk(5).values.numpy()
+    np.testing.assert_allclose(found.top_probs[:, -1], top, atol=1e-5)
+    whole = logit_lens(model, tokens)
+    np.testing.assert_allclose(found.top_probs[:, :2], whole.top_probs[:, :2], atol=1e-6)
+    assert not np.allclose(found.top_probs[:, -1], whole.top_probs[:, -1], atol=1e-5)

@@ -5,6 +5,7 @@ Measured on models that are large in one way each: a vocabulary of 262,144 in fr
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,7 @@ def cases(model: HeadModel) -> dict[str, Asked]:
     """By question, what pages ask; all of it small enough to be quick."""
     rows = analysis.repeated_tokens(model, 10, 3)
     one = analysis.tokenize(model, PROMPT)
+    spoken = replace(one, speakers=("user",) * one.length)
     sides = (analysis.tokenize(model, f"The {x} sat on the mat. The dog") for x in ("cat", "dog"))
     pair = analysis.prompt_pair(model, *sides, 5, 9)
     prompts = PromptSet("rows", ROWS)
@@ -80,6 +82,8 @@ def cases(model: HeadModel) -> dict[str, Asked]:
             (one, "answer", tuple(range(model.n_layers))),
             {"targets": None, "foils": None, "end": 7, "without": ()},
         ),
+        "speaker_attention": ((spoken,), {}),
+        "speaker_attribution": ((spoken, one.length - 1, None, None, 7), {}),
         "score_split": ((one, READER, 6, 3, 0), {}),
         "k_composition": ((rows, 1, 2), {}),
         "head_scores": ((rows,), {"without": ()}),

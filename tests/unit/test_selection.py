@@ -20,6 +20,9 @@ VALUES = {
     "model": "attn-only-2l",
     "input": "repeated",
     "prompt": "a & b = c? #d+e “f” \n é 日本",
+    "chat": "user: a & b = c?\nassistant: é 日本",
+    "speaker": "user",
+    "off": "L0H1,L1H3",
     "length": 7,
     "batch": 3,
     "seed": 4294967295,
@@ -264,7 +267,7 @@ def test_hostile_text_is_a_prompt_like_any_other_and_nothing_else(text: str) -> 
     link = {parameter.key: [text] for parameter in PARAMETERS}
     values, notes = parse_link("attribution", link)
     assert values.get("prompt") == text
-    free_text = {"prompt", "prompt2", "answer", "foil", "token", "model", "model2"}
+    free_text = {"prompt", "chat", "prompt2", "answer", "foil", "token", "model", "model2"}
     free_text |= {"find", "point", "ids", "clean", "corrupt", "against", "term", "lines"}
     free_text |= {"to", "of"}
     assert set(values) <= free_text

@@ -24,6 +24,8 @@ from app.compute.calls.attribution import score_split as score_split
 from app.compute.calls.attribution import source_attribution as source_attribution
 from app.compute.calls.attribution import weighted_patterns as weighted_patterns
 from app.compute.calls.by_row import by_row as by_row
+from app.compute.calls.conversation import speaker_attention as speaker_attention
+from app.compute.calls.conversation import speaker_attribution as speaker_attribution
 from app.compute.calls.corpus import corpus_scan as corpus_scan
 from app.compute.calls.corpus import known_scan as known_scan
 from app.compute.calls.corpus import read_whole as read_whole
@@ -63,6 +65,7 @@ from app.compute.calls.roles import mean_direct_effects as mean_direct_effects
 from app.compute.calls.roles import prompt_set as prompt_set
 from app.compute.calls.roles import role_scores as role_scores
 from app.compute.calls.roles import verdict as verdict
+from app.compute.calls.tokens import lens_at as lens_at
 from app.compute.calls.tokens import logit_lens as logit_lens
 from app.compute.calls.tokens import next_token_stats as next_token_stats
 from app.compute.calls.tokens import next_tokens as next_tokens

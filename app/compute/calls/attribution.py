@@ -42,7 +42,7 @@ def attribution(
     Without an answer it is that of the token that comes next, and after the end of the model's top
     guess.
     """
-    end = _end(selection, sequence, answer)
+    end = end_of(selection, sequence, answer)
     return of_sequence(LOGIT_ATTRIBUTION, selection, sequence, targets=answer, foils=foil, end=end)
 
 
@@ -50,7 +50,7 @@ def source_attribution(
     selection: Selection, sequence: int, head: Head, answer: int | None, foil: int | None
 ) -> SourceAttribution:
     """One head's logit attribution on one of the view's sequences, by source token."""
-    end = _end(selection, sequence, answer)
+    end = end_of(selection, sequence, answer)
     return of_sequence(
         SOURCE_ATTRIBUTION, selection, sequence, head, targets=answer, foils=foil, end=end
     )
@@ -74,7 +74,7 @@ def weighted_patterns(
         return of_sequence(
             WEIGHTED_PATTERNS, selection, sequence, weighting, layers, without=without
         )
-    end = _end(selection, sequence, answer)
+    end = end_of(selection, sequence, answer)
     return of_sequence(
         WEIGHTED_PATTERNS,
         selection,
@@ -88,7 +88,7 @@ def weighted_patterns(
     )
 
 
-def _end(selection: Selection, sequence: int, answer: int | None) -> int | None:
+def end_of(selection: Selection, sequence: int, answer: int | None) -> int | None:
     """The token explained after the end, where none comes: the model's top guess."""
     if answer is not None:
         return None

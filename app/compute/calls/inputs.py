@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import analysis
 from analysis.errors import AnalysisError
+from analysis.turns import turns_of
 from app.compute.ask import ask
 from app.compute.question import Question
 from app.compute.server import current_server
@@ -22,7 +24,7 @@ REPEATED_TOKENS = Question("repeated_tokens", lambda: analysis.repeated_tokens, 
 
 
 def tokens_of(selection: Selection) -> Tokens:
-    """The tokens a view is about: its prompt, or its repeated tokens.
+    """The tokens a view is about: its prompt, its conversation, or its repeated tokens.
 
     Raises:
         AnalysisError: The input is not usable; the sentence says what to change.
@@ -30,12 +32,13 @@ def tokens_of(selection: Selection) -> Tokens:
     info, most = selection.info, current_server().config.max_tokens
     if selection["input"] == "prompt":
         tokens = ask(TOKENIZE, info, selection["prompt"], prepend_bos=selection.bos)
-        if tokens.length > most:
-            raise AnalysisError(
-                f"The prompt has {tokens.length:,} tokens; at most {most:,} are run at once. "
-                "Shorten it."
-            )
-        return tokens
+        return _few_enough(tokens, "prompt")
+    if selection["input"] == "chat":
+        # Templates may write the day: what was rendered yesterday is not the answer any more.
+        question = Question(
+            f"conversation of {date.today()}", lambda: analysis.conversation, logits="none"
+        )
+        return _few_enough(ask(question, info, turns_of(selection["chat"])), "conversation")
     length, batch, seed = selection["length"], selection["batch"], selection["seed"]
     if batch * (2 * length + 1) > most:
         raise AnalysisError(
@@ -43,6 +46,16 @@ def tokens_of(selection: Selection) -> Tokens:
             f"tokens; at most {most:,} are run at once. Take fewer sequences or a smaller S."
         )
     return ask(REPEATED_TOKENS, info, length, batch, seed)
+
+
+def _few_enough(tokens: Tokens, what: str) -> Tokens:
+    most = current_server().config.max_tokens
+    if tokens.length > most:
+        raise AnalysisError(
+            f"The {what} has {tokens.length:,} tokens; at most {most:,} are run at once. Shorten "
+            "it."
+        )
+    return tokens
 
 
 def one_sequence(tokens: Tokens, index: int) -> Tokens:

@@ -9,6 +9,7 @@ import numpy as np
 
 import analysis
 from analysis.errors import AnalysisError
+from analysis.head import Head
 from app.compute.calls.inputs import of_sequence, of_tokens
 from app.compute.engine import model_of
 from app.compute.question import Question
@@ -35,6 +36,13 @@ def next_tokens(selection: Selection, sequence: int) -> NextTokenStats:
 def logit_lens(selection: Selection, sequence: int) -> Lens:
     """What one of the view's sequences would be predicted to go on with after each layer."""
     return of_sequence(LOGIT_LENS, selection, sequence)
+
+
+def lens_at(
+    selection: Selection, sequence: int, position: int, without: tuple[Head, ...] = ()
+) -> Lens:
+    """The same after one position alone; `without` ablates heads."""
+    return of_sequence(LOGIT_LENS, selection, sequence, at=position, without=without)
 
 
 def single_token(selection: Selection, text: str) -> int:

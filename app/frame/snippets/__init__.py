@@ -28,8 +28,10 @@ from analysis.models.capabilities import (
 from analysis.models.catalog import folder_name
 from analysis.models.info import ModelInfo
 from analysis.models.tokens import END, SEPARATORS, named_bos
+from analysis.turns import PARTS, turns_of
 from app.frame.snippets import parts, sets
 from app.frame.snippets.loading import at_hand, loading, origin
+from app.links.selection import Selection
 from app.links.subject import Subject
 
 if TYPE_CHECKING:
@@ -133,6 +135,7 @@ def _program(definitions: Sequence[Quantity], subject: Subject) -> str | None:
         and _allows(info, quantity)
         and ("set" not in quantity.needs or _of_one_length(subject))
         and ("text" not in quantity.needs or subject.text_file is not None)
+        and ("conversation" not in quantity.needs or subject.whose)
     ]
     if not known:
         return None
@@ -141,7 +144,7 @@ def _program(definitions: Sequence[Quantity], subject: Subject) -> str | None:
     repeated = subject.selection["input"] == "repeated" or "repeated" in needs
     blocks = loading(info)
     if not needs & {"pair", "set", "text"}:  # which stand in place of the input
-        blocks.append(parts.REPEATED if repeated else parts.PROMPT)
+        blocks.append(_input(subject.selection, repeated, "recipe" in needs))
     wanted = [_part(need, subject) for need in _ORDER if need in needs]
     wanted += [quantity.code for quantity in known]
     if any("gain(" in part for part in wanted):
@@ -156,6 +159,15 @@ def _program(definitions: Sequence[Quantity], subject: Subject) -> str | None:
         blocks += [f"# {quantity.name}: {quantity.unit}", quantity.code]
         blocks += [_narrowed(quantity.axes, subject), "print(result)"]
     return "\n".join([at_hand(info), *_with_constants(known, subject, blocks)])
+
+
+def _input(selection: Selection, repeated: bool, with_recipe: bool) -> str:
+    """The block that ends in `tokens` and what of them is scored."""
+    if repeated:
+        return parts.REPEATED
+    if selection["input"] != "chat":
+        return parts.PROMPT
+    return parts.CONVERSATION + (parts.CONVERSATION_BOS if with_recipe else "")
 
 
 def _with_constants(
@@ -224,6 +236,7 @@ def _constants(subject: Subject, repeated: bool) -> dict[str, object]:
     info, head, writer = selection.info, subject.head, subject.writer
     heads = subject.heads or ((head,) if head else ())
     layer = head.layer if head else subject.layer
+    messages = _messages(selection)
 
     def given(value: object) -> object:
         return _ABSENT if value is None else value
@@ -252,6 +265,10 @@ def _constants(subject: Subject, repeated: bool) -> dict[str, object]:
         "PROMPT": selection["prompt"],
         "SECOND_PROMPT": selection["prompt2"],
         "PREPEND_BOS": selection.bos,
+        "CONVERSATION": messages,
+        "OPEN_END": bool(messages) and messages[-1]["role"] == "assistant",
+        "PARTS": list(PARTS),
+        "WHOSE": list(subject.whose) or _ABSENT,
         "TEXT_FILE": given(subject.text_file),
         "MOST_TOKENS": MAX_CORPUS_TOKENS,
         "WINDOW": min(WINDOW, info.n_ctx),
@@ -282,7 +299,7 @@ def _constants(subject: Subject, repeated: bool) -> dict[str, object]:
         "ACTS": selection["acts"],
         "NEW_TOKENS": selection["write"],
         "TEMPERATURE": float(selection["temperature"]),
-        "BEHIND_BOS": selection["input"] == "repeated" or selection.bos,
+        "BEHIND_BOS": None if messages else selection["input"] == "repeated" or selection.bos,
         "OFFSETS": sorted({int(at) for at in selection["offsets"].split(",") if at}),
         "PROMPTS": _ABSENT
         if prompts is None
@@ -303,6 +320,13 @@ def _constants(subject: Subject, repeated: bool) -> dict[str, object]:
     }
 
 
+def _messages(selection: Selection) -> list[dict[str, str]]:
+    """Turns of a conversation as transformers takes them; none where the input is another."""
+    if selection["input"] != "chat":
+        return []
+    return [{"role": who, "content": text} for who, text in turns_of(selection["chat"])]
+
+
 def _places(prompts: FittedSet) -> dict[str, list[int]]:
     """By name, where each place that every row has stands in the rows."""
     return {name: [row.places[name] for row in prompts.rows] for name in prompts.places}
@@ -311,7 +335,7 @@ def _places(prompts: FittedSet) -> dict[str, list[int]]:
 def _part(need: str, subject: Subject) -> str:
     selection, info = subject.selection, subject.selection.info
     norm, post_norm = info.normalization, info.traits.post_norm
-    single = selection["input"] == "prompt" or selection["batch"] == 1
+    single = selection["input"] != "repeated" or selection["batch"] == 1
     if subject.prompts is not None:
         single = False
     match need:

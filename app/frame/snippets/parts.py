@@ -10,6 +10,22 @@ tokens = torch.tensor([[tokenizer.bos_token_id] * PREPEND_BOS + ids])  # [batch,
 scored = slice(None)  # predictions that a loss is averaged over: entry i is of token i+1
 """
 
+# The tokenizer as it was saved, as a template may ask whether it has a BOS token.
+CONVERSATION = """
+as_saved = AutoTokenizer.from_pretrained(source, revision=REVISION)
+text = as_saved.apply_chat_template(
+    CONVERSATION,
+    tokenize=False,
+    add_generation_prompt=not OPEN_END,
+    continue_final_message=OPEN_END,
+)
+tokens = torch.tensor([as_saved.encode(text, add_special_tokens=False)])  # [batch, pos]
+scored = slice(None)  # predictions that a loss is averaged over: entry i is of token i+1
+"""
+CONVERSATION_BOS = """
+BEHIND_BOS = tokens[0, 0] == as_saved.bos_token_id  # whether the template begins with it
+"""
+
 REPEATED = """
 apart = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
 known = sorted(tokenizer.get_vocab().values())

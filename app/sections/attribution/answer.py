@@ -18,6 +18,7 @@ from app.frame.clicks import draw_head_graph, draw_linked_heads
 from app.frame.frame import figure_frame, part
 from app.links.link import whole_link
 from app.links.session import widget_key
+from app.sections.shared.speakers import legend_html, part_colours
 from app.shell.navigation import streamlit_page
 from app.text import display_token, markdown_text
 
@@ -56,9 +57,13 @@ def draw_answer(view: AttributionView) -> None:
             st.slider("After position", 0, len(view.towards) - 1, key=key)
         view.require_difference()
         sources = {head: _sources(view, head) for head in heads}
+        whose, inks = calls.tokens_of(view.selection).parts, part_colours(view.theme)
+        colours = [inks[each] for each in whose]
+        if whose:
+            st.html(legend_html(whose, view.theme))
         arcs = [arc for head in heads for arc in _arcs(view, head, sources[head])]
         draw_head_graph(
-            text_arcs(arcs, _said(view), view.position, view.theme),
+            text_arcs(arcs, _said(view), view.position, view.theme, colours),
             "arcs",
             view.selection,
             ("position",),

@@ -60,7 +60,7 @@ def draw_writing(bench: Bench) -> None:
             help="0 takes the likeliest token each time; above it tokens are drawn with the seed.",
             width=150,
         )
-        if selection["input"] == "prompt":  # that of repeated tokens is in the sidebar
+        if selection["input"] != "repeated":  # that of repeated tokens is in the sidebar
             bar.number_input(
                 "Seed", 0, MAX_SEED, step=1, key=widget_key(selection, "seed"), width=150
             )

@@ -1,0 +1,1 @@
+"""A forward pass played: arcs over the text and guesses, layer by layer."""
