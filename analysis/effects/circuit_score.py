@@ -99,8 +99,12 @@ class CircuitScore:
 
     @property
     def completeness(self) -> float:
-        """Mean over K of |F(M without K) - F(C without K)|: 0 if nothing is missing."""
-        return float(np.abs(self.whole_without - self.circuit_without).mean())
+        """Mean over K of |F(M without K) - F(C without K)|: 0 if nothing is missing.
+
+        NaN where no K was tried.
+        """
+        gaps = np.abs(self.whole_without - self.circuit_without)
+        return float(gaps.mean()) if len(gaps) else float("nan")
 
     @property
     def minimality(self) -> dict[Head, float]:
@@ -148,6 +152,7 @@ def circuit_score(
     *,
     metric: Metric | None = None,
     removals: int = REMOVALS,
+    parts_alone: bool = True,
     prepend_bos: bool = True,
     progress: Progress | None = None,
 ) -> CircuitScore:
@@ -167,6 +172,8 @@ def circuit_score(
         seed: Of K, of random circuits, and of "resample".
         metric: By default the set's own.
         removals: How many K; fewer where the circuit does not have as many.
+        parts_alone: Whether the circuit is run without each of its heads and chosen edges; without
+            it, what they are worth is NaN.
         prepend_bos: As in `fit_set`, for a set that is not fitted yet.
         progress: Called without the lock as `progress(done, all)`. It may raise to cancel.
 
@@ -185,7 +192,8 @@ def circuit_score(
     others = _random_circuits(model.info, own, draws, rng)
     picks = [_removals(other.heads, 1, rng)[0] for other in others]
     single = [(other.heads[int(rng.integers(len(other.heads)))],) for other in others]
-    wires = own.wires or ()
+    singles = own.heads if parts_alone else ()
+    wires = (own.wires or ()) if parts_alone else ()
 
     def less(circuit: HeadCircuit, heads: Group) -> HeadCircuit:
         return fitted_circuit(circuit.without(heads), model.info)
@@ -194,7 +202,7 @@ def circuit_score(
         *(every, circuit_of(()), own),
         *(less(every, k) for k in removed),
         *(less(own, k) for k in removed),
-        *(less(own, (head,)) for head in own.heads),
+        *(less(own, (head,)) for head in singles),
         *(circuit_of(own.heads, [w for w in wires if w != wire]) for wire in wires),
         *others,
         *(less(every, k) for k in picks),
@@ -207,7 +215,7 @@ def circuit_score(
     take = _Taken(by_row.mean(1))
     whole, empty, faithful = take(3)
     whole_without, circuit_without = take(len(removed)), take(len(removed))
-    without_one, without_wire = take(len(own.heads)), take(len(wires))
+    without_one, without_wire = take(len(singles)), take(len(wires))
     random = [take(len(others)) for _ in range(4)]
     return CircuitScore(
         circuit=own,
@@ -219,8 +227,8 @@ def circuit_score(
         removed=removed,
         whole_without=whole_without,
         circuit_without=circuit_without,
-        head_needs=faithful - without_one,
-        wire_needs=faithful - without_wire,
+        head_needs=_needs(faithful - without_one, len(own.heads)),
+        wire_needs=_needs(faithful - without_wire, len(own.wires or ())),
         random=RandomCircuits(
             groups=tuple(other.heads for other in others),
             faithfulness=random[0],
@@ -385,6 +393,11 @@ def _mapped(own: HeadCircuit, image: dict[Head, Head], info: ModelInfo) -> HeadC
         number = reads[0].head // group_of(info, wire.input) if reads else -1
         wires.append(Wire(image[wire.writer], wire.layer, number, wire.input))
     return circuit_of(image.values(), wires)
+
+
+def _needs(found: Float[np.ndarray, " some"], count: int) -> Float[np.ndarray, " part"]:
+    """What parts are worth; NaN for all where none was run without."""
+    return found if len(found) == count else np.full(count, np.nan, np.float32)
 
 
 class _Taken:

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from analysis.effects.circuit import MAX_HEADS, HeadCircuit, Wire, circuit_of
-from analysis.effects.edges import Edge, RankedEdges, Reader, estimate_edges, require_edges
+from analysis.effects.edges import Edge, RankedEdges, estimate_edges, require_edges
 from analysis.effects.groups import Replaced, replacer
 from analysis.effects.replacements import Method, check_method
 from analysis.errors import AnalysisError
-from analysis.head import Head
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import run_without_logits
 from analysis.runs.suffix import z_points
@@ -62,7 +61,7 @@ def set_edges(
     fitted = prompts if isinstance(prompts, FittedSet) else fit_set(model, prompts, prepend_bos)
     chosen = require_metric(fitted, metric)
     replaced = replacer(model, fitted, method, seed)
-    total: dict[tuple[Head, Reader], float] = {}
+    ranked: tuple[Edge, ...] = ()
     rows = len(fitted.rows)
     at_once = WRITTEN_AT_ONCE // (model.n_layers * model.n_heads * model.d_model)
     done = 0
@@ -75,14 +74,11 @@ def set_edges(
         cost = _cost(batch, chosen, rows)
         put = _put(model, batch, replaced)
         _, edges = estimate_edges(model, batch.tokens, cost, put)
-        for edge in edges:
-            ends = (edge.writer, edge.reader)
-            total[ends] = total.get(ends, 0.0) + edge.score
+        ranked = _added(ranked, edges) if ranked else edges
         done += len(batch.rows)
         if progress:
             progress(done, rows)
-    ranked = sorted((Edge(*ends, score) for ends, score in total.items()), key=_weakest_last)
-    return SetEdges(tuple(ranked), chosen, method)
+    return SetEdges(ranked, chosen, method)
 
 
 def found_circuit(ranked: RankedEdges, heads: int, wires: int | None = None) -> HeadCircuit:
@@ -136,5 +132,11 @@ def _put(
     return lambda layer, z: put[layer]
 
 
-def _weakest_last(edge: Edge) -> float:
-    return -abs(edge.score)
+def _added(some: tuple[Edge, ...], more: tuple[Edge, ...]) -> tuple[Edge, ...]:
+    """The same edges, by the sum of what they are worth; the strongest first."""
+    scores = {(edge.writer, edge.reader): edge.score for edge in more}
+    both = [
+        Edge(edge.writer, edge.reader, edge.score + scores[edge.writer, edge.reader])
+        for edge in some
+    ]
+    return tuple(sorted(both, key=lambda edge: -abs(edge.score)))

@@ -283,6 +283,14 @@ def test_what_a_model_does_not_have_is_left_out_or_refused(
         circuit_score(model, fitted, ())
 
 
+def test_what_was_not_run_is_not_a_number(model: HeadModel, fitted: FittedSet) -> None:
+    light = circuit_score(model, fitted, HEADS, draws=0, removals=0, parts_alone=False)
+    assert light.faithfulness == circuit_score(model, fitted, HEADS).faithfulness
+    assert np.isnan([light.completeness, *light.minimality.values()]).all()
+    assert light.random is None
+    assert tuple(light.minimality) == HEADS
+
+
 def test_where_all_heads_are_in_it_there_is_no_random_circuit(
     model: HeadModel, fitted: FittedSet
 ) -> None:
