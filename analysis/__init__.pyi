@@ -55,6 +55,13 @@ from .effects.ablation import pair_ablation as pair_ablation
 from .effects.ablation import top_heads as top_heads
 from .effects.answer import AnswerAblation as AnswerAblation
 from .effects.answer import answer_ablation as answer_ablation
+from .effects.circuit import HeadCircuit as HeadCircuit
+from .effects.circuit import Wire as Wire
+from .effects.circuit import parse_circuit as parse_circuit
+from .effects.circuit_score import CircuitScore as CircuitScore
+from .effects.circuit_score import RandomCircuits as RandomCircuits
+from .effects.circuit_score import circuit_metrics as circuit_metrics
+from .effects.circuit_score import circuit_score as circuit_score
 from .effects.edges import Edge as Edge
 from .effects.edges import EdgeAttribution as EdgeAttribution
 from .effects.edges import Faithfulness as Faithfulness
@@ -86,6 +93,9 @@ from .effects.patching import attribution_patching as attribution_patching
 from .effects.patching import path_patching as path_patching
 from .effects.patching import prompt_pair as prompt_pair
 from .effects.replacements import replacement_note as replacement_note
+from .effects.set_edges import SetEdges as SetEdges
+from .effects.set_edges import found_circuit as found_circuit
+from .effects.set_edges import set_edges as set_edges
 from .effects.writing import Written as Written
 from .effects.writing import write_on as write_on
 from .errors import AnalysisError as AnalysisError

@@ -6,6 +6,7 @@ module of `analysis.definitions.roles`: nothing else keeps a list of them.
 """
 
 from analysis.definitions import (
+    by_hand,
     circuits,
     conversation,
     corpus,
@@ -19,6 +20,7 @@ from analysis.definitions import (
     sets,
     weightings,
 )
+from analysis.definitions.by_hand import *  # noqa: F403
 from analysis.definitions.circuits import *  # noqa: F403
 from analysis.definitions.circuits import COPYING, EIGENVALUES
 from analysis.definitions.conversation import *  # noqa: F403
@@ -52,6 +54,7 @@ QUANTITIES: tuple[Quantity, ...] = (
             effects,
             patching,
             interventions,
+            by_hand,
             circuits,
             sets,
         )

@@ -1,14 +1,14 @@
 """Finding circuits: which edges between heads carry the prediction, and what they alone can do."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from analysis.definitions import LEAST_SHARED
+from analysis.effects.circuit import EdgeInput
 from analysis.effects.replacements import (
     Method,
     check_method,
@@ -38,7 +38,6 @@ from analysis.runs.writes import (
     written_z,
 )
 
-EdgeInput = Literal["q", "k", "v", "logits"]
 _INPUTS: tuple[EdgeInput, ...] = ("q", "k", "v")
 # What is lost, of the logits [batch, pos, d_vocab]: the less, the better.
 Cost = Callable[[Tensor], Tensor]
@@ -273,12 +272,12 @@ def faithfulness(
     recording = record(model, tokens.tensor, z_points(model))
     layers = range(model.n_layers)
     replaced = replaced_z(model, tokens, map(recording.z, layers), method, seed)
-    cut = CutRuns(model, tokens, lambda logits: _loss(logits, tokens), replaced)
+    cut = CutRuns(model, tokens, replaced)
     kept = cut.checked(edges)
     return Faithfulness(
-        loss=cut.cost(kept),
+        loss=float(_loss(cut.logits(kept), tokens)),
         clean_loss=float(_loss(recording.logits, tokens)),
-        empty_loss=cut.cost(set()),
+        empty_loss=float(_loss(cut.logits(set()), tokens)),
         kept=len(kept),
         total=cut.total,
     )
@@ -290,14 +289,11 @@ class CutRuns:
     Args:
         model: The model; its lock is taken for each pass.
         tokens: What it is run on.
-        cost: What is lost, of its logits.
         replaced: By layer, what cut writers carry in place of z.
     """
 
-    def __init__(
-        self, model: HeadModel, tokens: Tokens, cost: Cost, replaced: Sequence[Tensor]
-    ) -> None:
-        self._model, self._tokens, self._cost, self._replaced = model, tokens, cost, replaced
+    def __init__(self, model: HeadModel, tokens: Tokens, replaced: Sequence[Tensor]) -> None:
+        self._model, self._tokens, self._replaced = model, tokens, replaced
         self._logits = Reader(-1, -1, "logits")
         # By reader, how many layers write before it.
         self._before = {self._logits: model.n_layers}
@@ -318,8 +314,13 @@ class CutRuns:
             raise AnalysisError(f"There are {unknown} edges that {self._model.name} does not have.")
         return kept
 
-    def cost(self, kept: set[tuple[Head, Reader]]) -> float:
-        """What is lost when every other edge is cut, in one exact pass."""
+    def logits(
+        self, kept: set[tuple[Head, Reader]], gone: Collection[Head] = ()
+    ) -> Float[Tensor, "batch pos d_vocab"]:
+        """The logits when every other edge is cut, in one exact pass.
+
+        What heads of `gone` write is exchanged for everybody, MLPs too.
+        """
         model = self._model
         changes: list[Tensor] = []  # by layer: [head, batch, pos, d_model]
         stream: list[Tensor] = []
@@ -331,10 +332,16 @@ class CutRuns:
             stream.append(resid)
 
         def note_writes(layer: int) -> Hook:
-            def note(z: Float[Tensor, "batch pos head d_head"], hook: object) -> None:
+            out = [head.head for head in gone if head.layer == layer]
+
+            def note(z: Float[Tensor, "batch pos head d_head"], hook: object) -> Tensor | None:
+                if out:
+                    z = z.clone()
+                    z[:, :, out] = self._replaced[layer].expand_as(z)[:, :, out]
                 change = self._replaced[layer] - z
                 weights = output_weights(model, layer)
                 changes.append(torch.einsum("bphe,hem->hbpm", change, weights))
+                return z if out else None
 
             return note
 
@@ -384,7 +391,7 @@ class CutRuns:
                 hooks.append((scale_after_heads(layer), note_scale(layer)))
         hooks.append((f"blocks.{model.n_layers - 1}.hook_resid_post", read_logits))
         logits, _ = run(model, self._tokens.tensor, hooks=hooks)
-        return float(self._cost(logits))
+        return logits
 
 
 def _readers(model: HeadModel, layer: int, each: EdgeInput) -> list[Reader]:

@@ -81,7 +81,7 @@ def group_metrics(
     clean = np.empty(len(fitted.rows), np.float32)
     without = np.empty((len(groups), len(fitted.rows)), np.float32)
     batches = list(_pieces(fitted, method))
-    replaced = _replacer(model, fitted, method, seed)
+    replaced = replacer(model, fitted, method, seed)
     total, done = len(batches) * len(groups), 0
     if progress:
         progress(0, total)
@@ -167,7 +167,7 @@ def _pieces(fitted: FittedSet, method: Method) -> Iterator[Batch]:
         yield batch
 
 
-def _replacer(
+def replacer(
     model: HeadModel, fitted: FittedSet, method: Method, seed: int
 ) -> Callable[[Batch, Sequence[Tensor]], Replaced]:
     """What takes the place of z, by layer, given rows and their own z."""

@@ -110,12 +110,12 @@ def pair_faithfulness(
     clean, _ = run(model, pair.clean.tensor)
     corrupt = run_without_logits(model, pair.corrupt.tensor, points)
     replaced = [corrupt[point] for point in points]
-    cut = CutRuns(model, pair.clean, lambda logits: _cost(pair, logits), replaced)
+    cut = CutRuns(model, pair.clean, replaced)
     kept = cut.checked(edges)
     return PairFaithfulness(
-        difference=-cut.cost(kept),
+        difference=-float(_cost(pair, cut.logits(kept))),
         clean=-float(_cost(pair, clean)),
-        empty=-cut.cost(set()),
+        empty=-float(_cost(pair, cut.logits(set()))),
         kept=len(kept),
         total=cut.total,
     )

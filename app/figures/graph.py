@@ -1,6 +1,6 @@
 """Plotly figures of heads by layer, with edges between them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,11 +29,16 @@ class Link:
 
 
 def head_graph(
-    links: Sequence[Link], shape: tuple[int, int], palette: Palette, chosen: Sequence[Head] = ()
+    links: Sequence[Link],
+    shape: tuple[int, int],
+    palette: Palette,
+    chosen: Sequence[Head] = (),
+    acts: Callable[[Head], str] = lambda head: "click to open it",
 ) -> go.Figure:
     """Heads by layer, the first layer at the bottom, and the edges between them.
 
-    A node carries layer and head. The logits stand above the last layer if an edge leads there.
+    A node carries layer and head; `acts` says what a click on it does. The logits stand above the
+    last layer if an edge leads there.
     """
     n_layers, n_heads = shape
     figure = Chart()
@@ -70,7 +75,7 @@ def head_graph(
         showlegend=False,
     )
     every = [Head(a, b) for a in range(n_layers) for b in range(n_heads)]
-    linked = {head for link in links for head in (link.writer, link.reader)}
+    linked = {*chosen, *(head for link in links for head in (link.writer, link.reader))}
     figure.add_scatter(
         x=[head.head for head in every],
         y=[head.layer for head in every],
@@ -99,7 +104,7 @@ def head_graph(
         },
         unselected_marker_opacity=1,
         customdata=[[head.layer, head.head] for head in every],
-        hovertext=[f"<b>{head.label}</b><br>click to open it" for head in every],
+        hovertext=[f"<b>{head.label}</b><br>{acts(head)}" for head in every],
         hoverinfo="text",
         showlegend=False,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -307,11 +307,11 @@ def circuit_links(edges: Sequence[Edge], palette: Palette, unit: str = "nats") -
     return links
 
 
-def add_input_legend(figure: go.Figure, edges: Sequence[Edge], palette: Palette) -> None:
+def add_input_legend(figure: go.Figure, inputs: Collection[str], palette: Palette) -> None:
     """Says which line is which input of the reader."""
     names = {"q": "Q: query", "k": "K: key", "v": "V: value", "logits": "to the logits"}
     for each, (colour, dash) in input_styles(palette).items():
-        if any(edge.reader.input == each for edge in edges):
+        if each in inputs:
             figure.add_scatter(
                 x=[None],
                 y=[None],

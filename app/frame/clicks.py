@@ -97,6 +97,27 @@ def draw_head_graph(
     _open_clicked(selection, event)
 
 
+def draw_parts(
+    figure: go.Figure,
+    key: str,
+    take_head: Callable[[Head], None],
+    take_edge: Callable[[int], None],
+    rows: Rows,
+) -> None:
+    """A graph of heads: a click on a node or an edge hands it over, before the next run.
+
+    Nodes carry layer and head, edges one number. `rows` are the edges with their numbers.
+    """
+
+    def act(numbers: list[int]) -> None:
+        if len(numbers) == 1:
+            take_edge(numbers[0])
+        elif len(numbers) == 2 and min(numbers) >= 0:
+            take_head(Head(*numbers))
+
+    _draw_clickable(figure, key, act, rows=rows)
+
+
 def draw_heads_to_open(
     figure: go.Figure, key: str, selection: Selection, subject: Subject | None = None
 ) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from analysis.effects.circuit import circuits_text, fitted_circuit, parse_circuits
 from analysis.models.info import ModelInfo
 from app.config import settings
 from app.links.parsers import NO_HEAD, Value, heads_in
@@ -61,6 +62,31 @@ class HeadsOf:
 
 
 @dataclass(frozen=True, slots=True)
+class CircuitsOf:
+    """Circuits, of each the heads and edges that the model has.
+
+    Args:
+        emptied: What stands where nothing is left.
+    """
+
+    emptied: Value
+
+    def fit(
+        self, value: Value, values: Values, info: ModelInfo, second: ModelInfo
+    ) -> tuple[Value, str]:
+        """The circuits as the model has them, and a sentence about what it lacks."""
+        if not value or value == NO_HEAD:
+            return value, ""
+        circuits = parse_circuits(str(value))
+        kept = circuits_text(
+            [own for each in circuits if (own := fitted_circuit(each, info)).heads]
+        )
+        if kept == value:
+            return value, ""
+        return kept or self.emptied, f"{info.title} has not all heads and edges of a circuit."
+
+
+@dataclass(frozen=True, slots=True)
 class AtMost:
     """A number that is lowered to what there is; only where the input is repeated tokens.
 
@@ -83,7 +109,7 @@ class AtMost:
         return most, self.said(values, info) if values["input"] == "repeated" else ""
 
 
-Fit = Below | HeadsOf | AtMost
+Fit = Below | HeadsOf | CircuitsOf | AtMost
 
 LAYER = Below("layer", lambda info: info.n_layers)
 HEAD = Below("head", lambda info: info.n_heads)

@@ -223,6 +223,14 @@ PAGES = (
         "What changes if I change this head?",
     ),
     PageInfo(
+        "build",
+        "Build",
+        ":material/account_tree:",
+        "Test",
+        "Which heads are enough for the task, and is each of them needed?",
+        asks="set",
+    ),
+    PageInfo(
         "circuits",
         "Circuits",
         ":material/schema:",

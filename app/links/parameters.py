@@ -34,6 +34,7 @@ from app.links.fits import (
     SECOND_HEAD,
     SECOND_LAYER,
     SEQUENCE,
+    CircuitsOf,
     Fit,
     HeadsOf,
 )
@@ -43,6 +44,8 @@ from app.links.parsers import (
     Value,
     answer_list,
     choice,
+    circuit_list,
+    circuit_or_none,
     content_hash,
     decimal_number,
     family_name,
@@ -207,7 +210,7 @@ _PROFILE = choice(*PROFILE)
 _WEIGHTED = ("attention", "head", "induction", "compare")
 _ANSWERS = ("attribution", "patching", "intervene", *_WEIGHTED)
 _TWO_HEADS = ("compare", "circuits", "composition")
-_ABLATED = ("ablation", "head", "roles", "sets", "compare")
+_ABLATED = ("ablation", "head", "roles", "sets", "compare", "build")
 _SWAPPED = (*_ABLATED, "intervene")
 _OVERVIEWS = ("mosaic", "training", *_SCORED)
 _THRESHOLD = "threshold, above which a score counts as that kind of head"
@@ -332,7 +335,14 @@ PARAMETERS = (
         "corrupt prompt into which heads are patched",
         ("attribution",),
     ),
-    Parameter("set", "indirect-object", choice(*BUILT_IN, OWN_SET), "set of prompts", _WITH_SETS),
+    Parameter(
+        "set",
+        "indirect-object",
+        choice(*BUILT_IN, OWN_SET),
+        "set of prompts",
+        _WITH_SETS,
+        begins={"build": "repeated-name"},  # which every model here does
+    ),
     Parameter(
         "lines",
         "",
@@ -402,7 +412,12 @@ PARAMETERS = (
         ("attention",),
     ),
     Parameter(
-        "method", "zero", choice("zero", "mean", "resample"), "how a head is ablated", _ABLATED
+        "method",
+        "zero",
+        choice("zero", "mean", "resample"),
+        "how a head is ablated",
+        _ABLATED,
+        begins={"build": "mean"},
     ),
     Parameter(
         "swap",
@@ -632,6 +647,23 @@ PARAMETERS = (
         "recipe: interventions in their order, such as L0H1x0_L1H4q5k2; none: no step",
         ("intervene",),
         unset="",
+    ),
+    Parameter(
+        "circuit",
+        None,
+        circuit_or_none,
+        "circuit: heads that do the task together, and chosen edges between them; none: no head",
+        ("build",),
+        unset="",
+        fits=CircuitsOf(None),
+    ),
+    Parameter(
+        "beside",
+        "",
+        circuit_list,
+        "circuits that are kept beside it",
+        ("build",),
+        fits=CircuitsOf(""),
     ),
     Parameter("flip", False, switch, "flip set: 1 looks for it", ("intervene",)),
     Parameter(

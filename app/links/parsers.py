@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 
+from analysis.effects.circuit import circuits_text, parse_circuit, parse_circuits
 from analysis.effects.recipe import parse_recipe, recipe_text
 from analysis.errors import AnalysisError
 from analysis.head import Head
@@ -17,6 +18,8 @@ NO_STEP = "none"
 MAX_RECIPE = 800
 # Characters of a finding in a link; servers and proxies refuse an address of 8 kB.
 MAX_PACKED = 4_000
+# Characters of one circuit: 40 heads and 40 edges of a model of some thirty layers.
+MAX_CIRCUIT = 1000
 ALL_FAMILIES = "all"
 
 
@@ -117,6 +120,28 @@ def recipe_or_none(text: str) -> str:
         return recipe_text(parse_recipe(text))
     except AnalysisError:
         raise Refused("not a recipe such as L0H1x0_L1H4q5k2") from None
+
+
+def circuit_or_none(text: str) -> str:
+    """A circuit, or the word for none of its heads."""
+    if text == NO_HEAD:
+        return text
+    if len(text) > MAX_CIRCUIT:
+        raise Refused(f"longer than {MAX_CIRCUIT:,} characters")
+    try:
+        return parse_circuit(text).text
+    except AnalysisError:
+        raise Refused("not a circuit such as L0H1,L1H4 or L0H1,L1H4_L0H1-L1K4") from None
+
+
+def circuit_list(text: str) -> str:
+    """Several circuits."""
+    if len(text) > 2 * MAX_CIRCUIT:
+        raise Refused(f"longer than {2 * MAX_CIRCUIT:,} characters")
+    try:
+        return circuits_text(parse_circuits(text))
+    except AnalysisError:
+        raise Refused("not a list of a few circuits such as L0H1,L1H4;L0H2,L1H4") from None
 
 
 def position_list(most: int) -> Callable[[str], str]:

@@ -103,6 +103,10 @@ LINKS: dict[str, tuple[Mapping[str, str], ...]] = {
         | {"method": "resample"},
         {"rows": "6", "role": "sink", "set": "plural"},
     ),
+    "build": (
+        {"rows": "6", "circuit": "L0H0,L1H2,L1H4", "beside": "L0H0,L1H1"},
+        {"rows": "6", "method": "zero", "set": "greater-than"},
+    ),
     # One: its code runs over a whole text, once for each figure.
     "corpus": ({"layer": "1", "head": "4", "order": "effect"},),
     "mosaic": ({"score": "previous"}, {"score": "entropy"}, {"sort": "best"}),

@@ -39,6 +39,7 @@ WITHOUT_TOKENS = (
         "roles",
         "sets",
         "corpus",
+        "build",
     ),
 )
 # What the other pages need to draw at least so many tokens, in prompts that are drawn quickly.

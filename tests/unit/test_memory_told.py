@@ -127,6 +127,11 @@ def cases(model: HeadModel) -> dict[str, Asked]:
         "role_scores": ((prompts, 0), {"prepend_bos": True}),
         "mean_direct_effects": ((prompts,), {"prepend_bos": True}),
         "verdict": ((prompts, some[:2], "zero"), {"seed": 0, "prepend_bos": True}),
+        "set_edges": ((prompts, "mean"), {"seed": 0, "prepend_bos": True}),
+        "circuit_score": (
+            (prompts, "L0H1,L1H2_L0H1-L1Q2,L1H2-logits", "mean"),
+            {"draws": 2, "removals": 2, "seed": 0, "prepend_bos": True},
+        ),
         "ov_copying": (((READER,),), {}),
         "ov_sample": (((READER,),), {"size": 200, "seed": 0}),
         "ov_eigenvalues": ((), {}),

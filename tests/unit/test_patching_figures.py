@@ -130,7 +130,7 @@ def test_the_circuit_of_the_bundled_model_is_drawn(bundled):
     }
     assert {tuple(data) for data in figure.data[-2].customdata} == {NO_HEAD}
     assert [note.text for note in figure.layout.annotations] == ["<b>logits</b>"]
-    patching_figures.add_input_legend(figure, edges, LIGHT)
+    patching_figures.add_input_legend(figure, {edge.reader.input for edge in edges}, LIGHT)
     assert [trace.name for trace in figure.data[-2:]] == ["K: key", "to the logits"]
 
 

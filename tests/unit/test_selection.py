@@ -64,6 +64,8 @@ VALUES = {
     "head2": 7,
     "prompt2": "<i>another</i> & one",
     "recipe": "L0H1x0.5_off-L1H2q5k3",
+    "circuit": "L0H1,L1H2_L0H1-L1K2,L1H2-logits",
+    "beside": "L0H1,L1H4;L0H2_L0H2-logits",
     "write": 12,
     "temperature": 0.7,
     "acts": "written",

@@ -23,6 +23,9 @@ from app.compute.calls.attribution import decomposition as decomposition
 from app.compute.calls.attribution import score_split as score_split
 from app.compute.calls.attribution import source_attribution as source_attribution
 from app.compute.calls.attribution import weighted_patterns as weighted_patterns
+from app.compute.calls.by_hand import circuit_runs as circuit_runs
+from app.compute.calls.by_hand import circuit_score as circuit_score
+from app.compute.calls.by_hand import set_edges as set_edges
 from app.compute.calls.by_row import by_row as by_row
 from app.compute.calls.conversation import speaker_attention as speaker_attention
 from app.compute.calls.conversation import speaker_attribution as speaker_attribution

@@ -14,11 +14,12 @@ from app.compute import calls
 from app.figures.roles import group_strip
 from app.frame.frame import draw, figure_frame, part
 from app.links.parameters import MAX_JOINT
-from app.links.session import choose, widget_key
+from app.links.session import choose, link_from_here, widget_key
 from app.pickers.heads import pick_joint_heads
 from app.pickers.method import METHODS
 from app.sections.roles.subject import RolesView
 from app.sections.shared.cancel import cancellable
+from app.shell.navigation import streamlit_page
 
 if TYPE_CHECKING:
     from analysis.roles.verdict import GroupTest, Verdict
@@ -75,6 +76,7 @@ def draw_verdict(view: RolesView) -> None:
             if found.heads:
                 draw(group_strip(found, view.theme), "verdict")
                 _draw_caution(view, found)
+                _draw_way_on(view, found.heads)
     if found is not None and found.redundancy is not None:
         _draw_redundancy(view, found, found.redundancy)
 
@@ -129,6 +131,16 @@ def _draw_caution(view: RolesView, found: Verdict) -> None:
         f"{len(view.prompts.rows)} prompts of one set. Of groups that matter alike, one falls "
         f"outside the range of {len(found.random)} others on a given side in "
         f"{100 * found.false_positive:.0f} % of cases. Other texts may say otherwise.{hidden}"
+    )
+
+
+def _draw_way_on(view: RolesView, heads: tuple[Head, ...]) -> None:
+    circuit = ",".join(head.label for head in heads)
+    st.page_link(
+        streamlit_page("build"),
+        label="Are they enough? Build a circuit from them",
+        icon=":material/arrow_forward:",
+        query_params=link_from_here("build", {**view.selection.values, "circuit": circuit}),
     )
 
 

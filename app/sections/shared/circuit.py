@@ -72,7 +72,7 @@ def draw_circuit(
         (selection.info.n_layers, selection.info.n_heads),
         palette(),
     )
-    patching_figures.add_input_legend(figure, edges, palette())
+    patching_figures.add_input_legend(figure, {edge.reader.input for edge in edges}, palette())
     rows = [{"Edge": edge.label, f"≈ {unit}": edge.score} for edge in edges]
     draw_head_graph(figure, "circuit", selection, (), rows)
     _draw_table(rows, unit)

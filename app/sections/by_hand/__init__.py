@@ -1,0 +1,1 @@
+"""The page on which a circuit is put together by hand."""
