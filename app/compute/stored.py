@@ -34,7 +34,7 @@ MAX_UNPACKED = 2**29
 _DIGEST = 32  # bytes of the checksum in front
 # The only classes that are made from a file.
 TYPES = frozenset({"Head", *(name for quantity in QUANTITIES for name in quantity.results)})
-# Part of what the folder is asked: what was kept before there was a score does not hold it.
+# Part of what a store is asked: what was kept before there was a score does not hold it.
 _SCORES = hashlib.sha256(" ".join(SCORE_NAMES).encode()).hexdigest()[:16]
 
 
@@ -69,6 +69,11 @@ def _key_text(part: Any) -> str:
     if part is None or type(part) in (str, bytes, int, float, bool):
         return repr(part)
     raise _Unstorable
+
+
+def asked_of(question: str) -> str:
+    """A question as a store is asked it: what was kept with other scores is not found."""
+    return f"{_SCORES} {question}"
 
 
 def to_bytes(question: str, value: Any) -> bytes | None:
@@ -178,7 +183,7 @@ class ResultFolder:
         """What was kept for a question."""
         cache = self._current()
         try:
-            found = cache.get(f"{_SCORES} {question}")
+            found = cache.get(asked_of(question))
         except Exception as error:
             _log.exception("a result could not be read from the folder")
             self._begin_anew_after(error, cache)
@@ -189,7 +194,7 @@ class ResultFolder:
         """Keep it."""
         cache = self._current()
         try:
-            cache.set(f"{_SCORES} {question}", data)
+            cache.set(asked_of(question), data)
         except Exception as error:  # a full disk, a folder taken away
             _log.exception("a result could not be kept in the folder")
             self._begin_anew_after(error, cache)
