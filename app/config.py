@@ -8,7 +8,7 @@ download models; a file has to allow that.
 import os
 import re
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from analysis.limits import MAX_BATCH
 from analysis.models.catalog import offer_only
 
 VARIABLE = "HEADSCOPE_CONFIG"
+# Beats the file: it may hold a password.
+REDIS = "HEADSCOPE_REDIS"
 
 
 class ConfigError(ValueError):
@@ -47,6 +49,7 @@ class Config:
     cache_mb: int = 256  # results kept in memory, for all visitors
     cache_folder: str = ""  # where results outlive a restart; empty: nowhere
     cache_folder_mb: int = 512
+    redis: str = ""  # address of the Redis over which several processes share; empty: one process
 
 
 # Least and largest value of each whole number.
@@ -83,6 +86,8 @@ def settings() -> Config:
     """
     name = os.environ.get(VARIABLE)
     config = read_config(Path(name)) if name else Config(downloads=True)
+    if redis := os.environ.get(REDIS):
+        config = replace(config, redis=redis)
     if config.models:
         try:
             offer_only(config.models, downloads=config.downloads)

@@ -10,7 +10,7 @@ import math
 import threading
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -35,19 +35,34 @@ class Used:
 
     def __init__(self) -> None:
         self._used: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()  # seconds, and when
+        self._lock = threading.Lock()
+        # The same in other processes of this server, as they say.
+        self.elsewhere: Mapping[str, float] = {}
 
     def of(self, name: Hashable, now: float) -> float:
         """Seconds, of which older ones count less."""
+        elsewhere = self.elsewhere.get(name, 0.0) if isinstance(name, str) else 0.0
+        return self._here(name, now) + elsewhere
+
+    def _here(self, name: Hashable, now: float) -> float:
         seconds, since = self._used.get(name, (0.0, now))
         return seconds * 0.5 ** ((now - since) / HALF_LIFE)
 
+    def most(self, count: int, now: float) -> dict[str, float]:
+        """The network addresses that have used most here, at most so many."""
+        with self._lock:
+            names = [name for name in self._used if isinstance(name, str)]
+        used = {name: round(self._here(name, now), 3) for name in names}
+        return {name: used[name] for name in sorted(used, key=lambda name: -used[name])[:count]}
+
     def add(self, name: Hashable, seconds: float, now: float) -> None:
         """Count some more; less than none gives back what was expected and not used."""
-        used = max(0.0, self.of(name, now) + seconds)
-        self._used.pop(name, None)
-        self._used[name] = (used, now)
-        if len(self._used) > MAX_VISITORS:
-            self._used.popitem(last=False)
+        used = max(0.0, self._here(name, now) + seconds)
+        with self._lock:
+            self._used.pop(name, None)
+            self._used[name] = (used, now)
+            if len(self._used) > MAX_VISITORS:
+                self._used.popitem(last=False)
 
 
 @dataclass(frozen=True)
@@ -131,7 +146,7 @@ class Admission:
         self._background: list[_Place] = []
         self._running: set[_Place] = set()
         self._bytes = self._asked = 0
-        self._used = Used()
+        self.used = Used()
         self._usual: dict[str, float] = {}  # seconds that work of a kind takes, lately
         self._by_key: dict[Hashable, _Place] = {}
         # The line in the order in which it is served; None after a change.
@@ -286,7 +301,7 @@ class Admission:
 
     def _rank(self, place: _Place, now: float) -> tuple[float, float, int]:
         address, name = min(
-            (self._used.of(who.address, now), self._used.of((who.address, who.name), now))
+            (self.used.of(who.address, now), self.used.of((who.address, who.name), now))
             for who in place.whose
         )
         return address, name, place.number
@@ -307,8 +322,8 @@ class Admission:
 
     def _count(self, place: _Place, seconds: float) -> None:
         who, now = place.whose[0], self._clock()
-        self._used.add(who.address, seconds, now)
-        self._used.add((who.address, who.name), seconds, now)
+        self.used.add(who.address, seconds, now)
+        self.used.add((who.address, who.name), seconds, now)
 
     def _start(self, place: _Place) -> None:
         place.began, place.expected = self._clock(), self._expected(place)

@@ -144,16 +144,16 @@ def _doing(info: ModelInfo, asked: tuple[Any, ...]) -> str:
 
 
 def _stored(server: Server, info: ModelInfo, question: str | None) -> Any:
-    """What came with the model or is kept in the folder; None for nothing."""
+    """What came with the model or is kept in a store; None for nothing."""
     if question is None:
         return None
-    file, folder = shipped_file(info.folder, question), server.folder
+    file = shipped_file(info.folder, question)
     # A file and no pipe or device: a folder of models may hold what never ends.
     if file.is_file() and file.stat().st_size <= MAX_UNPACKED:
-        data: bytes | None = file.read_bytes()
-    else:
-        data = folder.get(question) if folder else None
-    return None if data is None else from_bytes(question, data)
+        return from_bytes(question, file.read_bytes())
+    found = (store.get(question) for store in server.stores)
+    values = (from_bytes(question, data) for data in found if data is not None)
+    return next((value for value in values if value is not None), None)
 
 
 def _stored_or(server: Server, info: ModelInfo, key: Hashable, compute: Callable[[], R]) -> R:
@@ -168,8 +168,9 @@ def _stored_or(server: Server, info: ModelInfo, key: Hashable, compute: Callable
 
 
 def _keep(server: Server, question: str | None, value: Any) -> None:
-    if server.folder and question and (data := to_bytes(question, value)) is not None:
-        server.folder.keep(question, data)
+    if server.stores and question and (data := to_bytes(question, value)) is not None:
+        for store in server.stores:
+            store.keep(question, data)
 
 
 def bytes_of(question: Question[..., Any], info: ModelInfo, asked: tuple[Any, ...]) -> int:

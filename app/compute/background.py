@@ -124,7 +124,7 @@ class Background(Generic[V]):
         self._lock = threading.Lock()
         self._jobs: OrderedDict[Hashable, _Job[V]] = OrderedDict()
         self._queue: list[_Job[V]] = []
-        self._used = Used()  # seconds that each address has used
+        self.used = Used()  # seconds that each address has used
         self._workers = 0
 
     def watch(
@@ -249,13 +249,13 @@ class Background(Generic[V]):
     def _rank(self, job: _Job[V]) -> float:
         """What the one of its watchers has used who has used least."""
         now = time.monotonic()
-        return min(self._used.of(address, now) for _, address in job.watchers.values())
+        return min(self.used.of(address, now) for _, address in job.watchers.values())
 
     def _count(self, job: _Job[V], seconds: float) -> None:
         """Share the seconds among the addresses that watch."""
         addresses = {address for _, address in job.watchers.values()}
         for address in addresses:
-            self._used.add(address, seconds / len(addresses), time.monotonic())
+            self.used.add(address, seconds / len(addresses), time.monotonic())
 
     def _gives_way(self, job: _Job[V]) -> bool:
         """Whether a job of somebody who has used less waits; the worker lines this one up again."""

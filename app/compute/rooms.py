@@ -11,111 +11,51 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from types import MappingProxyType
+from dataclasses import replace
 
 from app.compute.rate import RateLimit
 from app.compute.refusals import TryAgain
+from app.compute.room import (
+    AWAY,
+    GONE,
+    IDLE,
+    LETTERS,
+    LONG,
+    LONGEST,
+    LOST,
+    MAX_FOLLOWERS,
+    MAX_OF_ADDRESS,
+    MAX_OPTIONS,
+    MAX_POINTED,
+    MAX_POLLS,
+    MAX_ROOMS,
+    POINT_EVERY,
+    WRONG,
+    Follower,
+    Guest,
+    Held,
+    Here,
+    Poll,
+    Room,
+    RoomError,
+    Shown,
+    View,
+    digest,
+    shown,
+)
 
-MAX_ROOMS = 200
-# In one room, and those of one network address: a lecture behind one leaves places for others.
-MAX_FOLLOWERS, MAX_OF_ADDRESS = 250, 200
-# Characters of a view in a room: a long prompt and everything else.
-MAX_VIEW = 120_000
-# Seconds after which a room closes: without a presenter or follower, and in any case.
-IDLE, LONGEST = 3600.0, 8 * 3600.0
-# Seconds after which it closes without its presenter, who may reload or lose the line for a while.
-AWAY = 600.0
-# Seconds without a look after which a follower counts as gone.
-GONE = 10.0
 # 96 bits: no one finds a room by trying.
 _CODE_BYTES, _KEY_BYTES = 12, 32
-# Of a room's letters: no vowels, which would make words, and none that looks like another one or
-# like a digit. 2.5 million codes, of which an address may type so many wrong ones in a minute.
-LETTERS, LONG = "BCDFGHJKMNPQRSTVWXZ", 5
-WRONG = 10
-# Questions of a room whose votes are kept, and options of each.
-MAX_POLLS, MAX_OPTIONS = 16, 16
-# Characters of what a presenter points at, and seconds between two such places.
-MAX_POINTED, POINT_EVERY = 200, 0.1
-View = tuple[str, Mapping[str, str]]  # page, and the values of its link
-
-
-class RoomError(ValueError):
-    """A room that cannot be opened or followed; the sentence says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """What a room shows: it has changed if the version has."""
-
-    version: int
-    page: str
-    view: Mapping[str, str]
-    pointed: str = ""  # at what of it, as the presenter's browser says
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A room that somebody goes on presenting: how it is found and moved, and what is prepared."""
-
-    code: str
-    key: str
-    views: tuple[View, ...]
-    stage: bool
-
-
-@dataclass(frozen=True, eq=False)
-class Guest:
-    """Who opens a room or follows in one.
-
-    Args:
-        name: Of the session, which nobody else can guess.
-        address: Where it comes from, as far as that is known.
-        is_there: Whether its page is still open.
-    """
-
-    name: str
-    address: str | None = None
-    is_there: Callable[[], bool] = lambda: True
-
-
-@dataclass(slots=True)
-class _Follower:
-    address: str | None
-    seen: float  # when its browser looked last
-
-
-@dataclass(slots=True)
-class _Poll:
-    options: tuple[str, ...]
-    votes: dict[str, str] = field(default_factory=dict)  # by name of who follows
-
-
-@dataclass(slots=True)
-class _Room:
-    code: str
-    letters: str
-    host: Guest
-    opened: float
-    used: float
-    shown: Shown
-    there: float  # when its host was last
-    former: str = ""  # the key before this one, which may still be what a browser has kept
-    prepared: tuple[View, ...] = ()
-    stage: bool = False  # whether its presenter is in presenter mode
-    pointed_at: float = -POINT_EVERY  # when
-    followers: dict[str, _Follower] = field(default_factory=dict)  # by name
-    polls: dict[str, _Poll] = field(default_factory=dict)  # by question
-    asked: str = ""  # the question now
-
-    def present(self, now: float) -> list[_Follower]:
-        """Those who follow now."""
-        return [each for each in self.followers.values() if now - each.seen <= GONE]
+# Looks whether a presenter elsewhere has gone, until that is known.
+_TRIES = 20
 
 
 class Rooms:
     """The rooms of one server; safe for any number of threads.
+
+    Processes that share their rooms each know all of them: `changed` and `stirred` are called when
+    there is something to tell the others (with the lock held, so they only take note), and what the
+    others tell comes in by `take_in`, `drop` and `hear`.
 
     Args:
         per_address: How many one network address may have open; 0: no limit.
@@ -125,10 +65,13 @@ class Rooms:
     def __init__(self, per_address: int = 0, clock: Callable[[], float] = time.monotonic):
         self._per_address, self._clock = per_address, clock
         self._lock = threading.Lock()
-        self._by_key: dict[str, _Room] = {}
-        self._by_code: dict[str, str] = {}  # code: key
+        # A room by its code, of which others or all know something new; and who is in one.
+        self.changed: Callable[[str], None] = lambda code: None
+        self.stirred: Callable[[], None] = lambda: None
+        self._by_key: dict[str, Room] = {}  # by the key's digest
+        self._by_code: dict[str, str] = {}  # code: digest of the key
         self._by_letters: dict[str, str] = {}  # letters: code
-        self._guesses = RateLimit(WRONG, clock=clock)
+        self.guesses = RateLimit(WRONG, clock=clock)
 
     def open(self, page: str, view: Mapping[str, str], host: Guest) -> tuple[str, str]:
         """A new room: its code for followers, and the key that moves it.
@@ -138,17 +81,21 @@ class Rooms:
         Raises:
             RoomError: There are too many.
         """
-        shown = _shown(1, page, view)
+        first = shown(1, page, view)
         with self._lock:
             now = self._clock()
             self._close_old(now)
-            for key in [key for key, room in self._by_key.items() if room.host.name == host.name]:
+            for key in [
+                key
+                for key, room in self._by_key.items()
+                if not room.at and room.host.name == host.name
+            ]:
                 self._remove(key)
             self._make_room(host, now)
             code, key = secrets.token_urlsafe(_CODE_BYTES), secrets.token_urlsafe(_KEY_BYTES)
             letters = self._free_letters()
-            self._by_key[key] = _Room(code, letters, host, now, now, shown, now)
-            self._by_code[code], self._by_letters[letters] = key, code
+            self._add(Room(code, letters, digest(key), host, now, now, first, now))
+            self.changed(code)
             return code, key
 
     def letters(self, key: str) -> str:
@@ -166,7 +113,7 @@ class Rooms:
         letters = "".join(sign for sign in typed.upper()[: 4 * LONG] if sign in LETTERS)
         where = guest.address or ""
         try:
-            self._guesses.take(where)
+            self.guesses.take(where)
         except TryAgain:
             raise RoomError(
                 "Too many codes that no room has were typed from your network address. Wait a "
@@ -174,11 +121,11 @@ class Rooms:
             ) from None
         with self._lock:
             code = self._by_letters.get(letters, "")
-            if self._open_room(self._by_code.get(code, "")) is None:
+            if self._room_by(code) is None:
                 raise RoomError(
                     f"No room has that code. It is {LONG} letters, on the presenter's screen."
                 )
-        self._guesses.give_back(where)
+        self.guesses.give_back(where)
         return code
 
     def show(self, key: str, page: str, view: Mapping[str, str]) -> bool:
@@ -189,7 +136,8 @@ class Rooms:
                 return False
             room.used = self._clock()
             if (page, view) != (room.shown.page, room.shown.view):
-                room.shown = _shown(room.shown.version + 1, page, view)
+                room.shown = shown(room.shown.version + 1, page, view)
+                self._change(room)
             return True
 
     def follow(self, code: str, guest: Guest) -> Shown:
@@ -207,8 +155,9 @@ class Rooms:
                 room.followers = {
                     name: each for name, each in room.followers.items() if now - each.seen <= GONE
                 }
-            room.followers[guest.name] = _Follower(guest.address, now)
+            room.followers[guest.name] = Follower(guest.address, now)
             room.used = now
+            self.stirred()
             return room.shown
 
     def look(self, code: str, name: str) -> Shown:
@@ -221,6 +170,9 @@ class Rooms:
             room, now = self._found(code), self._clock()
             follower = room.followers.get(name)
             if follower is None:
+                # In a process that has just gone: its page is about to join again here.
+                if name in room.present(now):
+                    return room.shown
                 raise RoomError("That room is followed by who has joined it.")
             if now - follower.seen > GONE:
                 self._check_place(room, follower.address, now)
@@ -239,6 +191,7 @@ class Rooms:
             if len(at) <= MAX_POINTED and now - room.pointed_at >= POINT_EVERY:
                 room.pointed_at = now
                 room.shown = replace(room.shown, pointed=at)
+                self._change(room)
             return True
 
     def ask(self, key: str, question: str, options: Sequence[str]) -> dict[str, int]:
@@ -255,11 +208,14 @@ class Rooms:
                 return dict.fromkeys(options, 0)
             poll = room.polls.pop(question, None)
             if poll is None or poll.options != tuple(options):
-                poll = _Poll(tuple(options))
+                poll = Poll(tuple(options))
+            before = [*room.polls.items()][-1:]
             room.polls[question], room.asked = poll, question
             if len(room.polls) > MAX_POLLS:
                 del room.polls[next(iter(room.polls))]
-            given = Counter(what for who, what in poll.votes.items() if who in room.followers)
+            if [*room.polls.items()][-1:] != before:
+                self._change(room)
+            given = Counter(room.votes(question, self._clock()).values())
             return {option: given[option] for option in options}
 
     def vote(self, code: str, name: str, question: str, option: str) -> None:
@@ -276,6 +232,7 @@ class Rooms:
             if poll is None or room.asked != question or option not in poll.options:
                 raise RoomError("The presenter does not ask that now.")
             poll.votes[name] = option
+            self.stirred()
             # Who has gone for long is forgotten, and so is their vote, before a room grows.
             if len(poll.votes) > 2 * MAX_FOLLOWERS:
                 poll.votes = {
@@ -287,6 +244,7 @@ class Rooms:
         with self._lock:
             if room := self._open_room(key):
                 room.prepared, room.stage = tuple(views), stage
+                self._change(room)
 
     def take_over(self, key: str, host: Guest, if_left: bool = False) -> Held | None:
         """Move the room from here on, with a new key; None if that cannot be.
@@ -298,20 +256,31 @@ class Rooms:
             host: Who presents from here on.
             if_left: Only where the tab that presented is gone.
         """
-        with self._lock:
-            room = self._open_room(key)
-            if room is None and if_left and key:
-                # Of whoever loads pages faster than their browser keeps keys.
-                key = next((k for k, each in self._by_key.items() if each.former == key), "")
+        for left in reversed(range(_TRIES + 1)):
+            with self._lock:
                 room = self._open_room(key)
-            if room is None or (if_left and room.host.is_there()):
-                return None
-            new = secrets.token_urlsafe(_KEY_BYTES)
-            self._by_key[new] = self._by_key.pop(key)
-            room.former = key
-            room.host, room.there = host, self._clock()
-            self._by_code[room.code] = new
-            return Held(room.code, new, room.prepared, room.stage)
+                if room is None and if_left and key:
+                    # Of whoever loads pages faster than their browser keeps keys.
+                    former = (each for each in self._by_key.values() if each.former == digest(key))
+                    room = next(former, None)
+                if room is None:
+                    return None
+                if not if_left or not room.is_there(self._clock()):
+                    return self._hand_over(room, host)
+                if not room.at or not left:
+                    return None
+            # Its process may have just gone: that is known once it has said nothing for a while.
+            time.sleep(LOST / _TRIES)
+        return None
+
+    def _hand_over(self, room: Room, host: Guest) -> Held:
+        new = secrets.token_urlsafe(_KEY_BYTES)
+        self._discard(room)
+        room.former, room.key, room.term = room.key, digest(new), room.term + 1
+        room.host, room.there, room.at = host, self._clock(), ""
+        self._add(room)
+        self._change(room)
+        return Held(room.code, new, room.prepared, room.stage)
 
     def followers(self, key: str) -> int | None:
         """How many follow now; None if the room is closed."""
@@ -324,11 +293,96 @@ class Rooms:
         with self._lock:
             if room := self._by_key.get(self._by_code.get(code, "")):
                 room.followers.pop(name, None)
+                self.stirred()
 
     def close(self, key: str) -> None:
         """The presenter ends it."""
         with self._lock:
-            self._remove(key)
+            self._remove(digest(key))
+
+    def now(self) -> float:
+        """The time by the clock of the rooms."""
+        return self._clock()
+
+    def codes(self) -> list[str]:
+        """Of all rooms that are open."""
+        with self._lock:
+            return list(self._by_code)
+
+    def copy(self, code: str) -> Room | None:
+        """A room as it is now, for whoever tells other processes; None if it is closed."""
+        with self._lock:
+            room = self._room_by(code)
+            return replace(room, polls=dict(room.polls)) if room else None
+
+    def here(self) -> dict[str, Here]:
+        """What only this process knows of rooms, by code: who is there."""
+        with self._lock:
+            now = self._clock()
+            self._close_old(now)
+            return {
+                room.code: Here(
+                    not room.at and room.host.is_there(),
+                    {
+                        name: each.address
+                        for name, each in room.followers.items()
+                        if now - each.seen <= GONE
+                    },
+                    {question: dict(poll.votes) for question, poll in room.polls.items()},
+                )
+                for room in self._by_key.values()
+                if not room.at or room.followers
+            }
+
+    def take_in(self, room: Room) -> bool:
+        """A room as another process has it, in place of an older one; whether it is newer."""
+        with self._lock:
+            known = self._room_by(room.code)
+            if known is None:
+                if len(self._by_key) >= 2 * MAX_ROOMS or room.letters in self._by_letters:
+                    return False
+            elif room.age <= known.age:
+                return False
+            else:
+                room.followers, room.elsewhere = known.followers, known.elsewhere
+                for question, poll in room.polls.items():
+                    before = known.polls.get(question)
+                    if before and before.options == poll.options:
+                        poll.votes = before.votes
+                self._discard(known)
+            self._add(room)
+            return True
+
+    def drop(self, code: str) -> None:
+        """Another process says that a room is closed."""
+        with self._lock:
+            if room := self._room_by(code):
+                self._discard(room)
+
+    def hear(self, process: str, rooms: Mapping[str, Here]) -> None:
+        """Who is in which room in another process."""
+        with self._lock:
+            now = self._clock()
+            for room in self._by_key.values():
+                if (here := rooms.get(room.code)) is None:
+                    room.elsewhere.pop(process, None)
+                    continue
+                room.elsewhere[process] = now, here
+                if here.there and room.at == process:
+                    room.there = now
+                if here.followers:
+                    room.used = now
+
+    def _change(self, room: Room) -> None:
+        room.revision += 1
+        self.changed(room.code)
+
+    def _add(self, room: Room) -> None:
+        self._by_key[room.key] = room
+        self._by_code[room.code], self._by_letters[room.letters] = room.key, room.code
+
+    def _discard(self, room: Room) -> None:
+        del self._by_key[room.key], self._by_code[room.code], self._by_letters[room.letters]
 
     def _free_letters(self) -> str:
         while True:
@@ -336,21 +390,25 @@ class Rooms:
             if letters not in self._by_letters:
                 return letters
 
-    def _open_room(self, key: str) -> _Room | None:
+    def _open_room(self, key: str) -> Room | None:
         self._close_old(self._clock())
-        return self._by_key.get(key)
+        return self._by_key.get(digest(key))
 
-    def _found(self, code: str) -> _Room:
-        room = self._open_room(self._by_code.get(code, ""))
+    def _room_by(self, code: str) -> Room | None:
+        self._close_old(self._clock())
+        return self._by_key.get(self._by_code.get(code, ""))
+
+    def _found(self, code: str) -> Room:
+        room = self._room_by(code)
         if room is None:
             raise RoomError("That room is closed.")
         return room
 
-    def _check_place(self, room: _Room, address: str | None, now: float) -> None:
+    def _check_place(self, room: Room, address: str | None, now: float) -> None:
         present = room.present(now)
         if len(present) >= MAX_FOLLOWERS:
             raise RoomError(f"That room is full: {MAX_FOLLOWERS} follow already.")
-        here = sum(each.address == address for each in present)
+        here = sum(where == address for where in present.values())
         if address is not None and here >= MAX_OF_ADDRESS:
             raise RoomError(
                 f"That room is full for your network address: {MAX_OF_ADDRESS} follow from it."
@@ -396,18 +454,15 @@ class Rooms:
 
     def _close_old(self, now: float) -> None:
         for key, room in list(self._by_key.items()):
-            if room.host.is_there():
+            if not room.at and room.host.is_there():
                 room.there = now
             left = now - room.there > AWAY
             if left or now - room.used > IDLE or now - room.opened > LONGEST:
-                self._remove(key)
+                # Of a presenter elsewhere less is known here than there.
+                self._remove(key, tell=not room.at)
 
-    def _remove(self, key: str) -> None:
-        if room := self._by_key.pop(key, None):
-            del self._by_code[room.code], self._by_letters[room.letters]
-
-
-def _shown(version: int, page: str, view: Mapping[str, str]) -> Shown:
-    if sum(map(len, view.values())) > MAX_VIEW:
-        raise RoomError("This view is too long to be followed; shorten the prompt.")
-    return Shown(version, page, MappingProxyType(dict(view)))
+    def _remove(self, key: str, tell: bool = True) -> None:
+        if room := self._by_key.get(key):
+            self._discard(room)
+            if tell:
+                self.changed(room.code)

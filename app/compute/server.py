@@ -23,15 +23,16 @@ from app.compute.rate import RateLimit
 from app.compute.refusals import memory_errors_said
 from app.compute.rooms import Rooms
 from app.compute.shared_cache import SharedCache, nbytes
-from app.compute.stored import open_folder
+from app.compute.stored import Results, open_folder
 from app.compute.sweeps import Sweeps
 from app.compute.visitor import Nobody, Visitor
-from app.config import Config, settings
+from app.config import Config, ConfigError, settings
 
 if TYPE_CHECKING:
     from analysis.heads.corpus.results import CorpusScan
     from analysis.models.info import ModelInfo
     from analysis.models.loading import HeadModel
+    from app.compute.replicas.replica import Replica
 
 # Seconds after the first page.
 WARM_UP_AFTER = 2.0
@@ -79,6 +80,8 @@ class Server:
         )
         self.results = SharedCache(config.cache_mb * _MB, size_of=nbytes)
         self.folder = open_folder(config.cache_folder, config.cache_folder_mb * _MB)
+        # Where results outlive this process, in the order in which they are asked.
+        self.stores: list[Results] = [self.folder] if self.folder else []
         self.models = LoadedModels(
             config.models_in_memory,
             config.models_mb * _MB or int(machine_memory() * SHARE_OF_MEMORY),
@@ -91,8 +94,38 @@ class Server:
         # Held while a data set is fetched: one process of that kind is enough.
         self.fetching = threading.Lock()
         self.rooms = Rooms(config.rooms_per_address)
+        # What other processes of this server share with this one; None without the setting.
+        self.replica: Replica | None = None
+        if config.redis:
+            self._share(config.redis)
         self._lock = threading.Lock()
         self._warmed_up: set[str] = set()
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether this process shares with others, and cannot reach what they share now."""
+        return self.replica is not None and self.replica.is_cut_off
+
+    def _share(self, url: str) -> None:
+        # With the setting only: nothing of it is imported without.
+        from app.compute.replicas.replica import Replica
+        from app.compute.replicas.results import SharedResults
+        from app.compute.replicas.wire import Wire
+
+        try:
+            wire = Wire(url)
+        except ImportError as error:
+            raise ConfigError(
+                "redis is set, and the package for it is not installed: "
+                "pip install -r requirements-cluster.txt."
+            ) from error
+        except ValueError as error:
+            raise ConfigError(f"redis is no address of a Redis: {error}.") from error
+        self.stores.append(SharedResults(wire))
+        used = {"pages": self.drawing.used, "computations": self.admission.used}
+        used |= {"sweeps": self.sweeps.used, "texts": self.scans.used}
+        limits = {"computations": self.address_rate, "guesses": self.rooms.guesses}
+        self.replica = Replica(wire, self.rooms, used, limits)
 
     @contextmanager
     def used(self) -> Iterator[Server]:

@@ -18,10 +18,11 @@ from collections.abc import Hashable, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 import diskcache
 import numpy as np
+from filelock import FileLock
 
 import analysis
 from analysis.definitions import QUANTITIES, SCORE_NAMES
@@ -33,8 +34,18 @@ MAX_UNPACKED = 2**29
 _DIGEST = 32  # bytes of the checksum in front
 # The only classes that are made from a file.
 TYPES = frozenset({"Head", *(name for quantity in QUANTITIES for name in quantity.results)})
-# Part of what the folder is asked: what was kept before there was a score does not hold it.
+# Part of what a store is asked: what was kept before there was a score does not hold it.
 _SCORES = hashlib.sha256(" ".join(SCORE_NAMES).encode()).hexdigest()[:16]
+
+
+class Results(Protocol):
+    """Where results are kept as bytes; what is found is checked by `from_bytes`."""
+
+    def get(self, question: str) -> bytes | None:
+        """What was kept for a question; None where nothing is, or it cannot be reached."""
+
+    def keep(self, question: str, data: bytes) -> None:
+        """Keep it, as far as there is room."""
 
 
 class _Unstorable(TypeError):
@@ -58,6 +69,11 @@ def _key_text(part: Any) -> str:
     if part is None or type(part) in (str, bytes, int, float, bool):
         return repr(part)
     raise _Unstorable
+
+
+def asked_of(question: str) -> str:
+    """A question as a store is asked it: what was kept with other scores is not found."""
+    return f"{_SCORES} {question}"
 
 
 def to_bytes(question: str, value: Any) -> bytes | None:
@@ -147,7 +163,8 @@ class ResultFolder:
 
     What was kept with other scores registered is not found. A folder that fails costs time, not
     answers: everything can be computed again. One that is damaged is set aside, in a folder
-    `damaged` inside it, and begun anew.
+    `damaged` inside it, and begun anew. Processes of one machine may share it: the first who meets
+    the damage does so, and the others go on with what it has begun.
 
     Raises:
         OSError, sqlite3.Error: It cannot be made, or is not ours to write to.
@@ -156,19 +173,17 @@ class ResultFolder:
     def __init__(self, folder: Path, max_bytes: int):
         self._folder, self._max_bytes = folder, max_bytes
         self._lock = threading.Lock()
-        try:
-            self._cache = self._open()
-        except (OSError, sqlite3.OperationalError):  # not ours to write to, or in use
-            raise
-        except Exception:  # a damaged one raises whatever its reader meets
-            self._set_aside()
-            self._cache = self._open()
+        folder.mkdir(parents=True, exist_ok=True)
+        # Of all processes, while one of them sets the folder aside or opens it.
+        self._turn = FileLock(folder / "turn.lock")
+        with self._turn:
+            self._cache, self._file = self._opened()
 
     def get(self, question: str) -> bytes | None:
         """What was kept for a question."""
-        cache = self._cache
+        cache = self._current()
         try:
-            found = cache.get(f"{_SCORES} {question}")
+            found = cache.get(asked_of(question))
         except Exception as error:
             _log.exception("a result could not be read from the folder")
             self._begin_anew_after(error, cache)
@@ -177,12 +192,59 @@ class ResultFolder:
 
     def keep(self, question: str, data: bytes) -> None:
         """Keep it."""
-        cache = self._cache
+        cache = self._current()
         try:
-            cache.set(f"{_SCORES} {question}", data)
+            cache.set(asked_of(question), data)
         except Exception as error:  # a full disk, a folder taken away
             _log.exception("a result could not be kept in the folder")
             self._begin_anew_after(error, cache)
+
+    def _current(self) -> diskcache.Cache:
+        """The cache that is in the folder now: another process may have begun it anew."""
+        if self._file_now() != self._file:
+            with self._lock:
+                self._reopen(self._cache)
+        return self._cache
+
+    def _begin_anew_after(self, error: Exception, cache: diskcache.Cache) -> None:
+        # Its subclasses speak of a full disk or of another process, not of damage.
+        if type(error) is not sqlite3.DatabaseError:
+            return
+        with self._lock:
+            if self._cache is cache:  # and no other thread has done it
+                self._reopen(cache, damaged=True)
+
+    def _reopen(self, cache: diskcache.Cache, damaged: bool = False) -> None:
+        """Go on with what another process has begun; where that is ours still, begin it anew."""
+        try:
+            with self._turn:
+                same = self._file_now() == self._file
+                if same and not damaged:
+                    return  # another thread has done it
+                cache.close()
+                if same:
+                    self._set_aside()
+                self._cache, self._file = self._opened()
+        except Exception:
+            _log.exception("the folder of results could not be begun anew")
+
+    def _opened(self) -> tuple[diskcache.Cache, int | None]:
+        """The cache in the folder, begun anew where it is damaged, and its file as it is now."""
+        try:
+            cache = self._open()
+        except (OSError, sqlite3.OperationalError):  # not ours to write to, or in use
+            raise
+        except Exception:  # a damaged one raises whatever its reader meets
+            self._set_aside()
+            cache = self._open()
+        return cache, self._file_now()
+
+    def _file_now(self) -> int | None:
+        """What tells the file in the folder from one that has taken its place."""
+        try:
+            return (self._folder / "cache.db").stat().st_ino
+        except OSError:
+            return None
 
     def _open(self) -> diskcache.Cache:
         cache = diskcache.Cache(
@@ -193,20 +255,6 @@ class ResultFolder:
         )
         cache.get("")  # reads a page of the table, which a damaged file may lack
         return cache
-
-    def _begin_anew_after(self, error: Exception, cache: diskcache.Cache) -> None:
-        # Its subclasses speak of a full disk or of another process, not of damage.
-        if type(error) is not sqlite3.DatabaseError:
-            return
-        with self._lock:
-            if self._cache is not cache:
-                return  # another thread has done it
-            try:
-                cache.close()
-                self._set_aside()
-                self._cache = self._open()
-            except Exception:
-                _log.exception("the folder of results could not be begun anew")
 
     def _set_aside(self) -> None:
         """Move what belongs to the cache, and nothing else, out of its way; once, not for ever."""

@@ -14,6 +14,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from app.compute.rooms import RoomError
+from app.compute.server import current_server
 from app.shell.follow import draw_following
 from app.shell.prepared import MAX_LIST, MAX_VIEWS, prepared_views
 from app.shell.room import (
@@ -32,6 +33,10 @@ from app.text import escape_html
 
 _LIST, _FILE = "headscope.present.views", "headscope.present.file"
 _KEYS = "headscope.present.keys"
+_CUT_OFF = (
+    "⚠ This server has lost touch with what it shares with others. Pages go on; a room is followed "
+    "by those who are on the same server, until it is back by itself."
+)
 # Larger type, nothing around the view; the bar at the foot stays.
 _STAGE = Path(__file__).with_name("stage.css").read_text(encoding="utf-8")
 
@@ -58,6 +63,8 @@ def publish(page: str, view: Link) -> None:
 def draw_room(page: str, view: Link, go: Go) -> None:
     """On top of every page: whether a room is followed, presented, or waits to be presented on."""
     state = own_room()
+    if current_server().is_cut_off:
+        st.container(border=True).text(_CUT_OFF)
     if state.refused:
         st.container(border=True).text(f"⚠ {state.refused}")
         state.refused = ""

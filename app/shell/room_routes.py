@@ -1,19 +1,16 @@
 """What browsers in a room ask of the server over HTTP."""
 
-import json
-import re
-
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from app.compute.rooms import LONGEST, MAX_POINTED, RoomError, Rooms
+from app.compute.room import LONGEST, MAX_POINTED, RoomError, pointed
+from app.compute.rooms import Rooms
 
 # What a presenter's browser keeps over a reload, out of reach of any script; and how it comes here.
 COOKIE, HEADER = "headscope_room", "X-Room-Key"
 # What a presenter points at, beside the version.
 POINTED = "X-Room-Pointed"
-_FIGURE = re.compile(r"[A-Za-z0-9_-]{1,80}")
 
 
 def room_routes(rooms: Rooms) -> list[Route]:
@@ -60,30 +57,6 @@ def room_routes(rooms: Rooms) -> list[Route]:
         Route("/room-key", keep_room_key, methods=["POST"]),
         Route("/room-pointer", point, methods=["POST"]),
     ]
-
-
-def pointed(body: bytes) -> str | None:
-    """A place in a figure as followers are told it, made anew of what a browser sends.
-
-    Such as `{"figure": "pattern", "part": 0, "x": 0.25, "y": 0.5}`: the figure's key on the page,
-    which of its plots, and how far in that from the left and from the top. Empty for no place; None
-    for what is neither.
-    """
-    if not body:
-        return ""
-    try:
-        place = json.loads(body)
-        figure, part, x, y = (place[name] for name in ("figure", "part", "x", "y"))
-    # Deeply nested lists exhaust the parser's stack.
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return None
-    if not isinstance(figure, str) or not _FIGURE.fullmatch(figure):
-        return None
-    if type(part) is not int or not 0 <= part < 100:
-        return None
-    if not all(type(share) in (int, float) and 0 <= share <= 1 for share in (x, y)):
-        return None
-    return json.dumps({"figure": figure, "part": part, "x": round(x, 4), "y": round(y, 4)})
 
 
 def _kept(request: Request, key: str) -> Response:

@@ -7,10 +7,11 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from app.compute.room import pointed
 from app.compute.rooms import Guest, Rooms
 from app.links.link import parse_link
 from app.shell.prepared import MAX_LIST, MAX_VIEWS, prepared_views
-from app.shell.room_routes import pointed, room_routes
+from app.shell.room_routes import room_routes
 from tests.hostile import HOSTILE
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from app.compute import rooms
+from app.compute import room, rooms
+from app.compute.room import digest
 from app.compute.rooms import Guest, RoomError, Rooms
 from app.links.parsers import is_code
 from tests.hostile import HOSTILE
@@ -89,7 +90,7 @@ def test_rooms_and_followers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(RoomError, match="full"):
         all_rooms.look(code, "b")
     with pytest.raises(RoomError, match="too long"):
-        all_rooms.show(key, "head", {"prompt": "x" * (rooms.MAX_VIEW + 1)})
+        all_rooms.show(key, "head", {"prompt": "x" * (room.MAX_VIEW + 1)})
 
 
 def test_made_up_names_take_no_place_and_are_told_nothing() -> None:
@@ -123,7 +124,7 @@ def test_who_joins_and_goes_is_forgotten() -> None:
     for number in range(3000):
         clock.now += 1
         all_rooms.follow(code, Guest(f"tab {number}"))
-    assert len(all_rooms._by_key[key].followers) <= 2 * rooms.MAX_FOLLOWERS
+    assert len(all_rooms._by_key[digest(key)].followers) <= 2 * rooms.MAX_FOLLOWERS
 
 
 def test_fifty_hosts_open_rooms_beside_somebody_who_takes_all_there_are() -> None:
@@ -301,12 +302,12 @@ def test_questions_and_votes_are_bounded() -> None:
         all_rooms.ask(key, "step 1", [str(i) for i in range(17)])
     for number in range(100):
         all_rooms.ask(key, f"step {number}", ("yes",))
-    assert len(all_rooms._by_key[key].polls) == rooms.MAX_POLLS
+    assert len(all_rooms._by_key[digest(key)].polls) == rooms.MAX_POLLS
     for number in range(3 * rooms.MAX_FOLLOWERS):
         all_rooms.follow(code, Guest(f"tab {number}"))
         all_rooms.vote(code, f"tab {number}", "step 99", "yes")
         all_rooms.leave(code, f"tab {number}")
-    assert len(all_rooms._by_key[key].polls["step 99"].votes) <= 2 * rooms.MAX_FOLLOWERS
+    assert len(all_rooms._by_key[digest(key)].polls["step 99"].votes) <= 2 * rooms.MAX_FOLLOWERS
     assert all_rooms.ask(key, "step 99", ("yes",)) == {"yes": 0}
 
 

@@ -1,0 +1,193 @@
+"""The wire to Redis: values by key, and messages to all processes that listen.
+
+Nothing of Redis is imported before a wire is made. Once Redis does not answer, nobody waits for it:
+the wire says that it is down, every question finds nothing, and a thread tries to come back.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+_log = logging.getLogger("headscope")
+T = TypeVar("T")
+# In front of every key and channel: what else is in the same Redis is left alone. The number rises
+# when what is said over the wire changes, so that old and new processes do not meet.
+PREFIX = "headscope:1:"
+# Bytes of a value; a larger one is not written, and what is found of one is not read.
+MAX_VALUE = 16 * 2**20
+# Seconds until Redis has to answer, and between two tries to reach it.
+TIMEOUT, AGAIN = 1.0, 0.3
+_LOOK = 0.5  # seconds between two questions whether it is there
+_EPOCH = "epoch"
+
+
+class Wire:
+    """A connection to one Redis, safe for any number of threads.
+
+    Args:
+        url: Of Redis, such as `redis://127.0.0.1:6379/0`; it may hold a password.
+
+    Raises:
+        ImportError: The package `redis` is not installed.
+        ValueError: That is no address of a Redis.
+    """
+
+    def __init__(self, url: str):
+        import redis  # with the setting only
+
+        self._failures = (redis.RedisError, OSError)
+        self._redis = redis.Redis.from_url(
+            url,
+            socket_timeout=TIMEOUT,
+            socket_connect_timeout=TIMEOUT,
+            retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0),
+        )
+        self.name = secrets.token_hex(8)  # of this process among the others
+        self._up = threading.Event()
+        self._closed = threading.Event()
+        self._epoch = b""
+
+    @property
+    def is_up(self) -> bool:
+        """Whether Redis answered when it was last asked."""
+        return self._up.is_set()
+
+    def listen(
+        self, heard: Mapping[str, Callable[[bytes], None]], joined: Callable[[bool], None]
+    ) -> None:
+        """From now on, in a thread of its own, take what is said.
+
+        Args:
+            heard: By channel, what takes a message.
+            joined: Called whenever Redis is there (again), before any message: with whether all
+                that it held before is still there.
+        """
+        threading.Thread(
+            target=self._listen, args=(heard, joined), daemon=True, name="redis"
+        ).start()
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._closed.set()
+        self._up.clear()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until Redis is there, at most so long; whether it is."""
+        return self._up.wait(seconds)
+
+    def get(self, key: str, most: int = MAX_VALUE) -> bytes | None:
+        """A value; None where there is none, it is larger than `most`, or the wire is down."""
+        found = self._asked(lambda: self._redis.getrange(PREFIX + key, 0, most))
+        return found if isinstance(found, bytes) and 0 < len(found) <= most else None
+
+    def put(self, key: str, data: bytes, seconds: float) -> bool:
+        """Keep a value for so long; whether it is kept."""
+        if len(data) > MAX_VALUE:
+            return False
+        kept = self._asked(lambda: self._redis.set(PREFIX + key, data, px=int(seconds * 1000)))
+        return bool(kept)
+
+    def drop(self, *keys: str) -> bool:
+        """Forget values; whether Redis has heard so."""
+        return self._asked(lambda: self._redis.delete(*(PREFIX + key for key in keys))) is not None
+
+    def keys(self, begin: str, most: int) -> list[str]:
+        """Keys with that beginning, at most so many."""
+
+        def found() -> list[str]:
+            names: list[str] = []
+            for name in self._redis.scan_iter(f"{PREFIX}{begin}*", count=1000):
+                if len(names) >= most:
+                    break
+                names.append(name.decode("utf-8", "replace").removeprefix(PREFIX))
+            return names
+
+        return self._asked(found) or []
+
+    def lease(self, key: str, seconds: float) -> bool | None:
+        """Whether this process alone has `key` for so long, from now on or further; None: unknown.
+
+        It ends by itself where a process is killed.
+        """
+
+        def taken() -> bool:
+            name, mine = PREFIX + key, self.name.encode()
+            if self._redis.set(name, mine, nx=True, px=int(seconds * 1000)):
+                return True
+            return bool(
+                self._redis.get(name) == mine and self._redis.pexpire(name, int(seconds * 1000))
+            )
+
+        return self._asked(taken)
+
+    def add(self, index: str, member: str) -> bool:
+        """Put a name at the end of an index, or move it there."""
+        return (
+            self._asked(lambda: self._redis.zadd(PREFIX + index, {member: time.time()})) is not None
+        )
+
+    def members(self, index: str, most: int) -> list[str]:
+        """The names in an index, the latest first, at most so many."""
+        found = self._asked(lambda: self._redis.zrevrange(PREFIX + index, 0, most - 1)) or []
+        return [name.decode("utf-8", "replace") for name in found]
+
+    def remove(self, index: str, *members: str) -> bool:
+        """Take names out of an index."""
+        return self._asked(lambda: self._redis.zrem(PREFIX + index, *members)) is not None
+
+    def say(self, channel: str, data: bytes) -> bool:
+        """Tell all processes that listen, this one too; whether Redis has heard so."""
+        return self._asked(lambda: self._redis.publish(PREFIX + channel, data)) is not None
+
+    def _asked(self, question: Callable[[], T]) -> T | None:
+        if not self._up.is_set():
+            return None
+        try:
+            return question()
+        except self._failures as error:
+            self._lose(error)
+            return None
+
+    def _lose(self, error: BaseException) -> None:
+        if self._up.is_set():
+            self._up.clear()
+            # Not the address, which may hold a password.
+            _log.warning("Redis does not answer (%s): nothing is shared", type(error).__name__)
+
+    def _listen(
+        self, heard: Mapping[str, Callable[[bytes], None]], joined: Callable[[bool], None]
+    ) -> None:
+        while not self._closed.is_set():
+            try:
+                with self._redis.pubsub(ignore_subscribe_messages=True) as said:
+                    said.subscribe(*(PREFIX + channel for channel in heard))
+                    kept = self._come_back()
+                    self._up.set()
+                    joined(kept)
+                    while self._up.is_set():
+                        message = said.get_message(timeout=_LOOK)
+                        if message is None:
+                            self._redis.ping()  # a line that is cut says nothing either
+                            continue
+                        channel, data = message["channel"], message["data"]
+                        if isinstance(data, bytes) and len(data) <= MAX_VALUE:
+                            heard[channel.decode().removeprefix(PREFIX)](data)
+            except self._failures as error:
+                self._lose(error)
+            except Exception:  # the thread is needed for what comes next
+                _log.exception("a message of another process could not be taken in")
+            self._closed.wait(AGAIN)
+
+    def _come_back(self) -> bool:
+        """Whether Redis still holds what it held when it was last there: it may have begun anew."""
+        name = PREFIX + _EPOCH
+        self._redis.set(name, secrets.token_bytes(16), nx=True)
+        epoch = self._redis.get(name) or b""
+        kept = epoch == self._epoch
+        self._epoch = epoch
+        return kept
