@@ -94,7 +94,7 @@ WRITTEN = Quantity(
     results=("Written",),
     needs=("recipe", "write"),
     code="""
-_, result = write(steps)  # [without or with the recipe, new token]
+result = write(steps)[1]  # [without or with the recipe, new token]
 """,
 )
 _FLIP = ("FlipSet",)
