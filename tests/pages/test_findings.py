@@ -47,6 +47,8 @@ VIEWS = (
     ("roles", {"rows": "4", "role": "duplicate-on-text", "layer": "1", "head": "3", "judge": "1"}),
     ("compare", _SMALL | {"by": "head", "layer2": "1", "head2": "2"}),
     ("start", {}),
+    ("layers", _SMALL),
+    ("build", {"rows": "4", "circuit": "L1H3"}),
 )
 # Of these the tables have other heads, or those alone that stand out.
 OTHERS = ("Detectors", "Heads like L1H4")
@@ -89,7 +91,7 @@ def test_what_keep_reads_is_what_the_figure_shows(
             near = min(np.abs(shown - value).min() for value in values)
             assert near <= 1e-5 * max(1, max(map(abs, values))), (frame.title, reading.key)
             compared += 1
-    assert compared or page in ("compare", "start", "tokens")
+    assert compared or page in ("compare", "start", "tokens", "layers", "build")
 
 
 def _values(reading: Reading, settings: dict[str, Value], subject: Subject) -> Iterator[float]:

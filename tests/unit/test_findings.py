@@ -101,6 +101,16 @@ def test_what_cannot_be_read_here_is_said_and_not_guessed(
     assert why in found.why
 
 
+@pytest.mark.parametrize("kind", ["prompt", "chat", "repeated"])
+def test_a_number_holds_what_its_model_was_run_on_and_nothing_of_other_inputs(kind: str) -> None:
+    made = number("induction", input=kind, chat="user: A cat\nassistant: sat")
+    held = {"prompt": {"prompt", "bos"}, "chat": {"chat"}, "repeated": {"length", "batch", "seed"}}
+    assert set(made.settings) == {"model", "input", "layer", "head"} | held[kind]
+    assert from_text(to_text([finding(evidence=(made,))]))[0].evidence == (made,)
+    assert made.link[1].get("input", "prompt") == kind
+    assert {"prompt": "prompt “", "chat": "conversation “"}.get(kind, "random tokens") in made.said
+
+
 def test_a_file_and_a_link_give_back_what_they_were_made_of() -> None:
     made = finding()
     assert from_text(to_text([made])) == (made,)

@@ -10,6 +10,7 @@ from analysis.head import Head
 from analysis.roles.results import RoleScores, RoleScreen
 from analysis.roles.verdict import GroupTest, Word
 from analysis.roles.verdict import Verdict as RoleVerdict
+from app.compute.findings.finding import Number
 from app.links.parsers import answer_list
 from app.sections.lesson.induction.steps import SETTINGS, Setting, found_head
 from app.sections.lesson.induction.steps import steps_of as induction_steps
@@ -90,6 +91,10 @@ class KnownLesson(Lesson):
     def name(self) -> str:
         """Its name."""
         return "known"
+
+    def numbers(self) -> tuple[Number, ...]:
+        """Nothing is kept of it."""
+        return ()
 
     @property
     def steps(self) -> tuple[Step[Any], ...]:

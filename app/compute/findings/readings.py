@@ -36,6 +36,7 @@ from app.links.subject import Subject
 # What a model is run on, and what settles that.
 _INPUTS: dict[str, tuple[str, ...]] = {
     "prompt": ("input", "prompt", "bos"),
+    "chat": ("input", "chat"),
     "repeated": ("input", "length", "batch", "seed"),
 }
 _SET = ("set", "rows", "seed", "bos")
@@ -81,7 +82,7 @@ class Reading:
         """The parameters that settle it; which ones say what is run, the values tell."""
         run: tuple[str, ...] = ()
         if self.on == "input":
-            run = _INPUTS["repeated" if values.get("input") == "repeated" else "prompt"]
+            run = _INPUTS.get(str(values.get("input")), _INPUTS["prompt"])
         elif self.on == "set":
             run = (*_SET, "lines") if values.get("set") == OWN_SET else _SET
         return ("model", *run, *self.settings)
