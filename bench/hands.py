@@ -5,9 +5,13 @@ ms (both runs, next tokens, loss and every pattern that moved). SmolLM2-135M-Ins
 the upper third takes at most half of what naive code takes, a clean and an edited run with all
 patterns kept; 40 tokens are written, without and with a recipe, at least twice as fast as by whole
 runs; the head to remove first for another token to win is found, of all 270, at least three times
-as fast as by a whole run for each, and is the same. `gelu-4l`, 32 prompts: what a circuit of 8
-heads does alone is known within 300 ms, and the whole test (faithfulness, completeness, minimality,
-ten random circuits) takes no longer than a whole run for each of its numbers, which are the same.
+as fast as by a whole run for each, and is the same; a head that is switched off in the played pass
+answers at least twice as fast as the lens of every position does; what surrounds a
+conversation before it is run, the template in its own process and who speaks each token, takes no
+longer than three times what starting that process alone does. `gelu-4l`, 32 prompts: what a circuit
+of 8 heads does alone is known within 300 ms, and the whole test (faithfulness, completeness,
+minimality, ten random circuits) takes no longer than a whole run for each of its numbers, which are
+the same.
 
     python -m bench.hands            # the last part needs `make smollm2`
     python -m bench.hands small      # the bundled models only
@@ -34,16 +38,22 @@ from analysis.effects.flip import flip_set
 from analysis.effects.intervene import intervene
 from analysis.effects.set_edges import found_circuit, set_edges
 from analysis.head import Head, all_heads
+from analysis.logits.lens import logit_lens
 from analysis.models.loading import HeadModel, load_model
+from analysis.models.template import Job, render
 from analysis.runs import onward
+from analysis.runs.conversation import conversation
 from analysis.runs.forward import run, silence
 from analysis.runs.inputs import Tokens, tokenize
+from analysis.runs.patterns import attention_patterns
 from analysis.sets.fitted import fit_set, prompt_set
-from app.links.parameters import DEFAULT_PROMPT
+from analysis.turns import turns_of
+from app.links.parameters import DEFAULT_CHAT, DEFAULT_PROMPT
 
 SMALL, LARGE = ("attn-only-2l", "gelu-4l"), "SmolLM2-135M-Instruct"
 MOST_MS, LEAST_EDIT, LEAST_WRITING, LEAST_REMOVAL, MOST_ALONE = 150, 2.0, 2.0, 3.0, 300
 NAMES = "When Mary and John went to the store, John gave a drink to"
+LEAST_PLAYED, MOST_RENDERING = 2.0, 3.0
 EDITS, LENGTH, COUNT = 5, 30, 40
 Result = TypeVar("Result")
 
@@ -56,7 +66,7 @@ def main(arguments: Sequence[str]) -> int:
     held = [*map(quick_enough, small), tests_circuit(small[-1])]
     if "small" not in arguments:
         large = load_model(LARGE, device="cpu")
-        held += [quicker(large), finds_sooner(large)]
+        held += [quicker(large), finds_sooner(large), plays(large), converses(large)]
     print("held" if all(held) else "NOT HELD")
     return 0 if all(held) else 1
 
@@ -159,6 +169,58 @@ def tests_circuit(model: HeadModel) -> bool:
         f"{slow / quick:.1f} (at least 1); the same numbers: {same}"
     )
     return alone * 1000 <= MOST_ALONE and slow >= quick and same
+
+
+def plays(model: HeadModel) -> bool:
+    """Print how a head that is switched off in the played pass compares with the whole lens."""
+    tokens, end = prompt(model), LENGTH - 1
+    heads = [Head(layer, 1) for layer in range(0, model.n_layers, model.n_layers // EDITS)][:EDITS]
+    taken, same = [], True
+    for head in heads:
+        quick, found = timed(
+            lambda head=head: (  # what the page asks for after a click
+                logit_lens(model, tokens, at=end, without=[head]),
+                attention_patterns(model, tokens, without=[head]),
+            )
+        )
+        slow, whole = timed(lambda head=head: logit_lens(model, tokens, without=[head]))
+        taken.append((quick, slow))
+        same = same and bool((found[0].top_ids[:, :, 0] == whole.top_ids[:, :, end]).all())
+    quick, slow = (median(each) for each in zip(*taken, strict=True))
+    print(
+        f"{model.name}: a head switched off {1000 * quick:.0f} ms with every pattern, the lens of "
+        f"{LENGTH} positions {1000 * slow:.0f}, ratio {slow / quick:.1f} (at least "
+        f"{LEAST_PLAYED:g}); the same guesses: {same}"
+    )
+    return slow / quick >= LEAST_PLAYED and same
+
+
+def converses(model: HeadModel) -> bool:
+    """Print how long it takes to render a conversation, beside the process that does it."""
+    turns = turns_of(DEFAULT_CHAT)
+    start = [Job((("user", "a"),), True)]
+    alone = median(waited(lambda: render("a", {}, start, model.name)) for _ in range(EDITS))
+    whole = median(waited(lambda: conversation(model, turns)) for _ in range(EDITS))
+    found = conversation(model, turns)
+    own = model.tokenizer.apply_chat_template(
+        [{"role": who, "content": text} for who, text in turns],
+        continue_final_message=True,
+        return_dict=False,
+    )
+    same = found.ids[0].tolist() == own
+    print(
+        f"{model.name}: a conversation of {found.length} tokens {1000 * whole:.0f} ms on the "
+        f"clock, its process alone {1000 * alone:.0f}, ratio {whole / alone:.1f} (at most "
+        f"{MOST_RENDERING:g}); the tokens of transformers: {same}"
+    )
+    return whole / alone <= MOST_RENDERING and same
+
+
+def waited(call: Callable[[], object]) -> float:
+    """Seconds on the clock: another process does the work."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
 
 
 def edits(model: HeadModel, tokens: Tokens, head: Head) -> float:

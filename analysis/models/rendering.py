@@ -9,6 +9,7 @@ import json
 import os
 import resource
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -23,11 +24,18 @@ MOST_CHARACTERS = 100_000
 def main() -> None:
     """Read what is to be rendered, as JSON, and write each rendering or what went wrong."""
     asked = json.load(sys.stdin)
+    import transformers.utils.chat_template_utils  # noqa: F401  before its time is counted
+
+    _set_limits()
+    json.dump(rendered(asked), sys.stdout)
+
+
+def rendered(asked: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Each job's text, or the kind of problem and what the template says of it."""
     from jinja2 import TemplateSyntaxError
     from transformers.utils.chat_template_utils import render_jinja_template
 
-    _set_limits()
-    rendered = []
+    outcomes = []
     for job in asked["jobs"]:
         try:
             found: Any = render_jinja_template(
@@ -37,16 +45,16 @@ def main() -> None:
                 **asked["special"],
             )
         except MemoryError:
-            rendered.append({"problem": "memory"})
+            outcomes.append({"problem": "memory"})
         except TemplateSyntaxError:
-            rendered.append({"problem": "syntax"})
+            outcomes.append({"problem": "syntax"})
         except Exception as error:  # templates raise what they like
-            rendered.append({"problem": "refusal", "said": f"{error}"[:1000]})
+            outcomes.append({"problem": "refusal", "said": f"{error}"[:1000]})
         else:
             text = found[0][0]  # of the one conversation; beside it, what was generated where
             long = len(text) > MOST_CHARACTERS
-            rendered.append({"problem": "length"} if long else {"text": text})
-    json.dump(rendered, sys.stdout)
+            outcomes.append({"problem": "length"} if long else {"text": text})
+    return outcomes
 
 
 def _set_limits() -> None:

@@ -93,6 +93,11 @@ def render(
             for job in jobs
         ],
     }
+    found = _in_its_process(asked, name)
+    return [each["text"] if "text" in each else _refusal(each, name) for each in found]
+
+
+def _in_its_process(asked: Mapping[str, Any], name: str) -> list[dict[str, str]]:
     try:
         done = subprocess.run(
             [sys.executable, "-m", "analysis.models.rendering"],
@@ -111,8 +116,8 @@ def render(
         ended = done.returncode in (-signal.SIGXCPU, -signal.SIGKILL)
         why = _TOO_LONG if ended else "brings down the process that renders it"
         raise _not_rendered(name, why)
-    found = json.loads(done.stdout)
-    return [each["text"] if "text" in each else _refusal(each, name) for each in found]
+    found: list[dict[str, str]] = json.loads(done.stdout)
+    return found
 
 
 def _refusal(found: Mapping[str, str], name: str) -> AnalysisError:

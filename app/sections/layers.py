@@ -17,7 +17,6 @@ from app.compute import calls
 from app.frame.export import as_rows
 from app.frame.frame import figure_frame, offer_rows, part
 from app.links.link import whole_link
-from app.links.parameters import MAX_OFF
 from app.links.parsers import heads_in
 from app.links.session import choose
 from app.links.subject import Subject
@@ -109,9 +108,7 @@ def _switch(selection: Selection, off: tuple[Head, ...], label: str) -> None:
     info = selection.info
     if head.layer >= info.n_layers or head.head >= info.n_heads:
         return
-    left = set(off) ^ {head}
-    if len(left) <= MAX_OFF:
-        choose(off=",".join(each.label for each in sorted(left)))
+    choose(off=",".join(each.label for each in sorted(set(off) ^ {head})))
 
 
 def _say_what_changed(

@@ -95,6 +95,7 @@ export class PlayedPass {
   /** @param {ComponentArguments<Uint8Array>} component */
   update({ data, setTriggerValue }) {
     this.tell = setTriggerValue;
+    this.root.classList.remove("fp-waits");
     this.build(data);
   }
 
@@ -108,7 +109,10 @@ export class PlayedPass {
   build(bytes) {
     /** @type {{ header: PassHeader, start: number }} */
     const { header, start } = readHeader(bytes);
-    if (this.header?.id === header.id) return;
+    if (this.header?.id === header.id) {
+      this.draw(); // what was pressed may have been refused
+      return;
+    }
     const begins = !this.header;
     this.header = header;
     this.byLayer = arcsOfLayers(header, readBody(bytes, start));
@@ -221,7 +225,9 @@ export class PlayedPass {
       off ? `${label} off` : `${label} · ${count}`,
       off ? "Switch it on again" : "Switch it off: its output becomes zero",
       () => {
-        this.root.dataset.waits = label;
+        // At once; the numbers follow when the model has run.
+        button.setAttribute("aria-pressed", String(!off));
+        this.root.classList.add("fp-waits");
         this.tell("pressed", label);
       },
     );
