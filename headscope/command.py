@@ -158,13 +158,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     output.complete = shtab.FILE  # type: ignore[attr-defined]
 
-    site = commands.add_parser("site", help="write views as a folder of pages that need no server")
+    site = commands.add_parser(
+        "site", help="write views and findings as a folder of pages that need no server"
+    )
     site.add_argument("folder", metavar="FOLDER")
     sources = site.add_argument(
         "sources",
         metavar="VIEW",
         nargs="+",
-        help="a link, a saved view, or a list of links, one a line, with # and a title above each",
+        help="a link, a saved view, findings, or a list of links, each below # and its title",
     )
     sources.complete = shtab.FILE  # type: ignore[attr-defined]
     site.add_argument("--title", default="Heads", help="of the site")

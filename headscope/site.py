@@ -8,7 +8,11 @@ from urllib.parse import urlsplit
 from plotly.offline import get_plotlyjs
 
 from analysis.errors import AnalysisError
+from app.compute.findings.check import check_all
+from app.compute.findings.file import MAX_BYTES, UnreadableFindings, from_text
+from app.compute.findings.finding import Finding, title_of
 from app.frame.export import Exhibit, Frame, definitions_body, document, file_name
+from app.frame.report import to_page
 from app.links.pages import page_info
 from app.shell.prepared import MAX_LIST, MAX_VIEWS
 from app.text import display_text, escape_html, is_text
@@ -42,12 +46,13 @@ class _Page:
 
 
 def write_site(folder: str, sources: Sequence[str], title: str, app: str | None) -> int:
-    """Write a site of views into a folder, with an index; what is there by its names is replaced.
+    """Write a site into a folder, with an index; what is there by its names is replaced.
 
     Args:
         folder: Made where it is not there.
-        sources: Links, views that were saved on a page, and lists of links, one a line. In a list
-            a line that begins with # is the title of the view below it.
+        sources: Links, views that were saved on a page, findings, each of which brings the views
+            that it rests on, and lists of links, one a line. In a list a line that begins with # is
+            the title of the view below it.
         title: Of the site.
         app: Address of a Headscope that pages lead on to; without it none does.
 
@@ -61,7 +66,12 @@ def write_site(folder: str, sources: Sequence[str], title: str, app: str | None)
     if not title.strip() or len(title) > _LONGEST_TITLE or not is_text(title):
         raise AnalysisError(f"A site has a title of at most {_LONGEST_TITLE} characters.")
     home = _home(app)
-    views = [view for source in sources for view in _views(source)]
+    views: list[tuple[str, View]] = []
+    findings: list[Finding] = []
+    for source in sources:
+        some, found = _read(source)
+        views += [each for each in some if each[1] not in (view for _, view in views)]
+        findings += found
     if not 0 < len(views) <= MAX_VIEWS:
         raise AnalysisError(f"These are {len(views)} views; a site holds 1 to {MAX_VIEWS}.")
     pages = [_page(number, *view, home) for number, view in enumerate(views, start=1)]
@@ -72,7 +82,11 @@ def write_site(folder: str, sources: Sequence[str], title: str, app: str | None)
             (target / f"{page.name}.svg").write_bytes(page.picture)
     if any(page.plotly for page in pages):
         (target / _PLOTLY).write_text(get_plotlyjs(), encoding="utf-8")
-    (target / "index.html").write_bytes(_index(title, pages))
+    if findings:
+        names = {_key(view): page.name for (_, view), page in zip(views, pages, strict=True)}
+        report = to_page(findings, check_all(findings), lambda *view: f"{names[_key(view)]}.html")
+        (target / "findings.html").write_bytes(report)
+    (target / "index.html").write_bytes(_index(title, pages, findings))
     print(f"Wrote {len(pages)} pages; open {display_text(str(target / 'index.html'))}")
     return 0
 
@@ -86,14 +100,36 @@ def _home(app: str | None) -> str:
     return app.rstrip("/")
 
 
-def _views(source: str) -> Iterator[tuple[str, View]]:
-    """Titles, empty where there are none, and views of one source."""
+def _read(source: str) -> tuple[Sequence[tuple[str, View]], Sequence[Finding]]:
+    """Views of one source, with titles where they have some, and the findings about them."""
     file = Path(source).expanduser()
-    if "?" in source or not file.is_file() or file.suffix == ".json":
-        yield "", read_view(source)
-        return
-    with file.open(encoding="utf-8", errors="replace") as opened:
-        text = opened.read(MAX_LIST + 1)
+    if "?" in source or not file.is_file():
+        return [("", read_view(source))], []
+    with file.open("rb") as opened:
+        data = opened.read(MAX_BYTES + 1)
+    if file.suffix != ".json":
+        return list(_listed(data)), []
+    try:
+        findings = from_text(data)
+    except UnreadableFindings as refusal:
+        try:
+            return [("", read_view(source))], []
+        except AnalysisError as other:
+            raise AnalysisError(
+                f"{display_text(file.name)} holds no findings ({refusal}) and no view ({other})"
+            ) from other
+    of_all = [each for finding in findings for each in finding.evidence]
+    views = {_key(each.link): (title_of(each), each.link) for each in of_all}
+    return list(views.values()), findings
+
+
+def _key(view: View) -> str:
+    return address_of(*view)
+
+
+def _listed(data: bytes) -> Iterator[tuple[str, View]]:
+    """The views of a list of links, one a line; a line with # is the title of the next."""
+    text = data.decode("utf-8", "replace")
     if len(text) > MAX_LIST:
         raise AnalysisError(f"The list is longer than {MAX_LIST:,} characters.")
     title = ""
@@ -156,12 +192,14 @@ def _picture(figures: Iterable[tuple[Frame, Exhibit]]) -> bytes | None:
     return None
 
 
-def _index(title: str, pages: Sequence[_Page]) -> bytes:
+def _index(title: str, pages: Sequence[_Page], findings: Sequence[Finding]) -> bytes:
     views = "".join(
         f'<li><a href="{page.name}.html">'
         + (f'<img alt="" src="{page.name}.svg">' if page.picture is not None else "")
         + f"{escape_html(page.title)}</a><p>{escape_html(page.about)}</p></li>"
         for page in pages
     )
-    body = f'{_STYLE}<h1>{escape_html(title)}</h1><ul class="views">{views}</ul>'
+    claims = "".join(f"<li>{escape_html(display_text(each.claim))}</li>" for each in findings)
+    found = f'<h2><a href="findings.html">Findings</a></h2><ul>{claims}</ul>' if findings else ""
+    body = f'{_STYLE}<h1>{escape_html(title)}</h1>{found}<ul class="views">{views}</ul>'
     return document(title, body, LIGHT)
