@@ -242,6 +242,9 @@ def expected(definition: d.Quantity, model, tokens, selection):  # noqa: ANN001,
             ids = [one_token(selection, selection[key]) for key in ("answer", "foil")]
             split = analysis.source_attribution(model, tokens, head, *ids, end=ends)
             return split.values[row, 6, :7][None]
+        case d.LENS_AT:
+            row = selection["sequence"] if selection["input"] == "repeated" else 0
+            return analysis.logit_lens(model, tokens, at=6).top_probs[row, :, 0]
         case d.LENS:
             return analysis.logit_lens(model, tokens).end_probs
         case d.ABLATION:

@@ -15,7 +15,7 @@ from app.components.forward_pass.component import forward_pass
 from app.components.forward_pass.payload import MAX_TOKENS, Pass
 from app.compute import calls
 from app.frame.export import as_rows
-from app.frame.frame import figure_frame, offer_rows, part
+from app.frame.frame import draw_table, figure_frame, part
 from app.links.link import whole_link
 from app.links.parsers import heads_in
 from app.links.session import choose
@@ -60,7 +60,6 @@ def draw_pass(selection: Selection, tokens: Tokens, row: int) -> None:
         layers = tuple(range(selection.info.n_layers))
         lens = calls.lens_at(selection, row, position, off)
         guesses = calls.token_labels(selection, lens.top_ids[0, :, 0])
-        _offer(lens, guesses)
         theme = palette()
         colours = part_colours(theme)
         if tokens.parts:
@@ -81,12 +80,13 @@ def draw_pass(selection: Selection, tokens: Tokens, row: int) -> None:
             asked=lambda at: choose(position=at),
         )
         _say_what_changed(selection, row, position, off, (guesses, lens))
+        _draw_guesses(lens, guesses)
 
 
-def _offer(lens: Lens, guesses: list[list[str]]) -> None:
+def _draw_guesses(lens: Lens, guesses: list[list[str]]) -> None:
     probs = lens.top_probs[0, :, 0]
     places = [(depth, rank) for depth in range(len(probs)) for rank in range(probs.shape[1])]
-    offer_rows(
+    draw_table(
         as_rows(
             {
                 "After": [lens.labels[depth] for depth, _ in places],
@@ -96,6 +96,7 @@ def _offer(lens: Lens, guesses: list[list[str]]) -> None:
             }
         ),
         "guesses",
+        {"Probability": st.column_config.NumberColumn(format="percent")},
     )
 
 

@@ -33,6 +33,7 @@ _OWN = (
 )
 LINKS: dict[str, tuple[Mapping[str, str], ...]] = {
     "tokens": (_SMALL | {"sequence": "1"}, _PROMPT, {"bos": "0"}),
+    "layers": (_SMALL | {"sequence": "1"}, _PROMPT | {"off": "L0H3,L1H2", "position": "4"}),
     "attention": (
         _SMALL | {"layer": "1", "head": "3", "sequence": "1"},
         {"view": "circuitsvis", "layer": "1", "head": "2", "weighting": "value"},
