@@ -13,6 +13,8 @@ MAX_LOGIT_BYTES = 64 * 2**20
 # Logits of which something is made in one go, which takes several copies: 32 MiB.
 LOGITS_AT_ONCE = 2**23
 MAX_TURNS = 64  # of a conversation
+# Tokens of a text of which patterns are worked out row by row, and characters that hold as many.
+MAX_LONG, MAX_LONG_CHARACTERS = 8192, 48_000
 MAX_SEED = 2**32 - 1
 # Read of a text by windows: some minutes for a model of a hundred million parameters.
 MAX_CORPUS_TOKENS = 200_000

@@ -39,7 +39,7 @@ OF_TWO = (d.JOINT_ABLATION, d.SET_ABLATION, d.FLIP_NEEDED)
 CODED = [
     quantity
     for quantity in d.QUANTITIES
-    if quantity.code and not {"set", "by_row", "conversation"} & set(quantity.needs)
+    if quantity.code and not {"set", "by_row", "conversation", "long"} & set(quantity.needs)
 ]
 
 

@@ -86,6 +86,43 @@ PATTERN = Quantity(
     axes=("sequence", "layer", "head"),
     code="result = pattern  # [sequence, layer, head, dest, src]",
 )
+PATTERN_TILES = Quantity(
+    "Largest attention in a tile",
+    "The largest attention of a head within a square of destinations and sources of a long text: a "
+    "stripe one token wide stays as bright as it is.",
+    "tile[i, j] = max of pattern[dest, src] over the destinations of tile i and the sources of "
+    "tile j",
+    "0 to 1; rows of tiles do not sum to 1",
+    "max pooling; this project",
+    function="pattern_tiles",
+    results=("PatternTiles",),
+    needs=("long", "run"),
+    code="""
+side = -(-tokens.shape[1] // MOST_TILES)
+short = -tokens.shape[1] % side
+tiles = []
+for layer in range(n_layers):
+    whole = cache[f"blocks.{layer}.attn.hook_pattern"][0]
+    padded = torch.nn.functional.pad(whole, (0, short, 0, short))
+    tiles.append(padded.unflatten(2, (-1, side)).unflatten(1, (-1, side)).amax((2, 4)))
+result = torch.stack(tiles)  # [layer, head, dest tile, src tile]
+""",
+)
+PATTERN_ROWS = Quantity(
+    "Rows of a pattern",
+    "How a head at some destinations of a long text spreads its attention over all of it.",
+    "pattern[dest, src] as in a run of the whole text, of which no more than a few rows are there "
+    "at once: keys and values of what came before are kept",
+    "0 to 1, every row sums to 1",
+    "ARENA 1.2, sections 1.5 to 1.7; Vaswani et al. 2017",
+    function="pattern_rows",
+    results=("PatternRows",),
+    needs=("long", "run"),
+    code="""
+pattern = cache[f"blocks.{LAYER}.attn.hook_pattern"][0, HEAD]
+result = pattern[: DEST + 1]  # [dest, src]
+""",
+)
 PATTERN_CHECK = Quantity(
     "Pattern worked out by hand",
     "The attention pattern from queries and keys, to compare with the one the model used.",

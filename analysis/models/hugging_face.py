@@ -102,6 +102,7 @@ def as_found(
         d_vocab=cfg.d_vocab,
         n_ctx=n_ctx,
         shorter=shorter if n_ctx < info.n_ctx else info.shorter,
+        own_context=min(info.own_context, window or info.own_context),
         window=window,
         normalization=found.normalization,
         positions=found.positions,

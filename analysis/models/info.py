@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
+from analysis.limits import MAX_LONG
+
 # float32 weights, and half as much again while they are read and for the largest results.
 BYTES_PER_PARAMETER = 4 * 1.5
 _OWN_GROUPS, _GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
@@ -97,6 +99,7 @@ class ModelInfo:
     act_fn: str = "gelu"
     n_positions: int = 0
     shorter: str = ""
+    own_context: int = 0  # tokens that it takes where memory alone makes them fewer; 0: `n_ctx`
     start: str = ""  # text of the token that repeated tokens begin with, once it is known
     traits: Traits = Traits()
     source: str = ""
@@ -109,6 +112,11 @@ class ModelInfo:
     commit: str = ""  # of the source that the files were fetched from; empty: not known
     scales: tuple[float, ...] = ()  # of attention, by layer, NaN where no way to it is known
     step: int | None = None  # of a checkpoint of its training; None: the finished model
+
+    @property
+    def longest_by_rows(self) -> int:
+        """The most tokens of which patterns are worked out where none is held whole."""
+        return max(self.n_ctx, min(self.own_context, MAX_LONG))
 
     @property
     def has_mlp(self) -> bool:

@@ -113,6 +113,7 @@ def hugging_face_sizes(config: Mapping[str, Any], name: str, longest: int | None
         "d_vocab": vocabulary,
         "n_ctx": n_ctx,
         "shorter": shorter,
+        "own_context": min(own, window or own, own if longest is None else longest),
         "window": window,
         # Of these the loaded model is asked; what its card says before is the usual.
         "normalization": "LN" if kind in _LAYER_NORMS else "RMS",

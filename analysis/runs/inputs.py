@@ -9,7 +9,7 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from analysis.errors import AnalysisError
-from analysis.limits import MAX_BATCH, MAX_CHARACTERS, MAX_SEED, MIN_HALF
+from analysis.limits import MAX_BATCH, MAX_CHARACTERS, MAX_LONG_CHARACTERS, MAX_SEED, MIN_HALF
 from analysis.models.loading import HeadModel
 from analysis.tokens import Tokens
 
@@ -27,12 +27,37 @@ def tokenize(model: HeadModel, text: str, prepend_bos: bool = True) -> Tokens:
         AnalysisError: Empty or blank text, text that is not valid Unicode, more tokens than the
             model's context, or a token that it has no row for.
     """
+    encoded = _encoded(model, text, MAX_CHARACTERS)
+    ids = [model.bos_id, *encoded] if prepend_bos else encoded
+    if len(ids) > model.n_ctx:
+        raise AnalysisError(
+            f"The prompt has {len(ids):,} tokens; {model.name} takes {model.n_ctx}. Shorten it."
+        )
+    return _one_row(model, ids, prepend_bos)
+
+
+def long_tokens(model: HeadModel, text: str, length: int, prepend_bos: bool = True) -> Tokens:
+    """The first `length` tokens of a text, for what works row by row (`analysis.runs.by_rows`).
+
+    Raises:
+        AnalysisError: As `tokenize`, or a length beyond what the model takes by itself.
+    """
+    if not 2 <= length <= (most := model.info.longest_by_rows):
+        raise AnalysisError(
+            f"{length:,} tokens were asked for; of {model.name} 2 to {most:,} are possible."
+        )
+    encoded = _encoded(model, text, MAX_LONG_CHARACTERS)
+    ids = [model.bos_id, *encoded] if prepend_bos else encoded
+    return _one_row(model, ids[:length], prepend_bos)
+
+
+def _encoded(model: HeadModel, text: str, most: int) -> list[int]:
+    """Ids of a text that is checked."""
     if not text.strip():
         raise AnalysisError("There is no text yet. Type a prompt of a few words.")
-    if len(text) > MAX_CHARACTERS:
+    if len(text) > most:
         raise AnalysisError(
-            f"The prompt has {len(text):,} characters; at most {MAX_CHARACTERS:,} are read. "
-            "Shorten it."
+            f"The prompt has {len(text):,} characters; at most {most:,} are read. Shorten it."
         )
     try:
         text.encode("utf-8")
@@ -41,21 +66,20 @@ def tokenize(model: HeadModel, text: str, prepend_bos: bool = True) -> Tokens:
             f"Character {error.start + 1} of the prompt is half of a surrogate pair, which is not "
             "text. Delete it."
         ) from error
-    encoded = model.tokenizer.encode(text, add_special_tokens=False)
+    encoded: list[int] = model.tokenizer.encode(text, add_special_tokens=False)
     # Such as a [PAD] that was added to the tokenizer and not to the model.
     if beyond := next((id for id in encoded if id >= model.d_vocab), None):
         raise AnalysisError(
             f"The prompt holds {token_text(model.tokenizer, beyond)}, token id {beyond:,}; "
             f"{model.name} has rows for ids 0 to {model.d_vocab - 1:,}. Delete it."
         )
-    ids = [model.bos_id, *encoded] if prepend_bos else encoded
-    if len(ids) > model.n_ctx:
-        raise AnalysisError(
-            f"The prompt has {len(ids):,} tokens; {model.name} takes {model.n_ctx}. Shorten it."
-        )
+    return encoded
+
+
+def _one_row(model: HeadModel, ids: list[int], has_bos: bool) -> Tokens:
     if len(ids) < 2:
         raise AnalysisError("One token predicts nothing. Type a longer prompt or switch BOS on.")
-    return as_tokens(model, [ids], has_bos=prepend_bos)
+    return as_tokens(model, [ids], has_bos=has_bos)
 
 
 def repeated_tokens(model: HeadModel, length: int = 50, batch: int = 10, seed: int = 0) -> Tokens:

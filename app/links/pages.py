@@ -129,6 +129,14 @@ PAGES = (
         "What does this neuron fire on, and what does it say?",
     ),
     PageInfo(
+        "long",
+        "Long text",
+        ":material/format_line_spacing:",
+        "Look",
+        "Where does this head look in a text of thousands of tokens?",
+        asks="model",
+    ),
+    PageInfo(
         "corpus",
         "Corpus",
         ":material/auto_stories:",

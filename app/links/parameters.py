@@ -11,6 +11,8 @@ from analysis.heads.corpus.results import ORDERS
 from analysis.limits import (
     MAX_BATCH,
     MAX_CHARACTERS,
+    MAX_LONG,
+    MAX_LONG_CHARACTERS,
     MAX_ROWS,
     MAX_SEED,
     MAX_TEMPERATURE,
@@ -195,6 +197,7 @@ def _sweep_size(info: ModelInfo) -> tuple[int, int]:
 PROMPTS = {
     **dict.fromkeys(("prompt", "chat", "prompt2", "clean", "corrupt", "against"), MAX_CHARACTERS),
     "lines": MAX_OWN_ROWS,
+    "long": MAX_LONG_CHARACTERS,
 }
 # All that visitors type, in their own words.
 TYPED = {*PROMPTS, "answer", "foil", "token", "ids", "find", "term", "to", "of"}
@@ -453,7 +456,7 @@ PARAMETERS = (
         None,
         whole_number(0, 9999),
         "destination asked about, -1: strongest",
-        ("head", "attention", "intervene"),
+        ("head", "attention", "intervene", "long"),
         unset="-1",
     ),
     Parameter(
@@ -461,7 +464,7 @@ PARAMETERS = (
         None,
         whole_number(0, 9999),
         "source explained, -1: the strongest",
-        ("head", "attention", "intervene"),
+        ("head", "attention", "intervene", "long"),
         unset="-1",
     ),
     Parameter(
@@ -664,6 +667,20 @@ PARAMETERS = (
         "circuits that are kept beside it",
         ("build",),
         fits=CircuitsOf(""),
+    ),
+    Parameter(
+        "long",
+        "",
+        text_up_to(MAX_LINK_PROMPT),
+        "a long text; none: the novel that comes along",
+        ("long",),
+    ),
+    Parameter(
+        "upto",
+        256,
+        whole_number(2, MAX_LONG),
+        "number of tokens of the text that are read",
+        ("long",),
     ),
     Parameter("flip", False, switch, "flip set: 1 looks for it", ("intervene",)),
     Parameter(

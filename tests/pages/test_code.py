@@ -108,6 +108,10 @@ LINKS: dict[str, tuple[Mapping[str, str], ...]] = {
         {"rows": "6", "circuit": "L0H0,L1H2,L1H4", "beside": "L0H0,L1H1"},
         {"rows": "6", "method": "zero", "set": "greater-than"},
     ),
+    "long": (
+        {"upto": "60", "layer": "1", "head": "4", "dest": "40", "src": "9"},
+        {"upto": "30", "long": "The cat sat. " * 20, "layer": "1", "head": "2"},
+    ),
     # One: its code runs over a whole text, once for each figure.
     "corpus": ({"layer": "1", "head": "4", "order": "effect"},),
     "mosaic": ({"score": "previous"}, {"score": "entropy"}, {"sort": "best"}),

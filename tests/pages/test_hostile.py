@@ -50,6 +50,7 @@ VIEWS: dict[str, list[dict[str, str]]] = {
     "induction": TWICE,
     "composition": TWICE,
     "circuits": [{"sample": "200", "draw": "0"}, {"sample": "200", "draw": "1"}],
+    "long": [{"long": SHORTER}, {"long": LONGER}],
     "patching": [
         {"clean": one, "corrupt": other, "answer": "$x^2$", "foil": "<b>bold</b><br>"}
         for one, other in pairwise(PARTS)

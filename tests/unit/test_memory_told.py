@@ -127,6 +127,9 @@ def cases(model: HeadModel) -> dict[str, Asked]:
         "role_scores": ((prompts, 0), {"prepend_bos": True}),
         "mean_direct_effects": ((prompts,), {"prepend_bos": True}),
         "verdict": ((prompts, some[:2], "zero"), {"seed": 0, "prepend_bos": True}),
+        "long_text": ((PROMPT, 20, True), {}),
+        "text_tiles": ((PROMPT, 20, True), {"most": 10}),
+        "text_rows": ((PROMPT, 20, True), {"head": READER, "start": 3, "stop": 9}),
         "set_edges": ((prompts, "mean"), {"seed": 0, "prepend_bos": True}),
         "circuit_score": (
             (prompts, "L0H1,L1H2_L0H1-L1Q2,L1H2-logits", "mean"),

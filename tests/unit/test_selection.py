@@ -64,6 +64,8 @@ VALUES = {
     "head2": 7,
     "prompt2": "<i>another</i> & one",
     "recipe": "L0H1x0.5_off-L1H2q5k3",
+    "long": "It was a dark night.",
+    "upto": 300,
     "circuit": "L0H1,L1H2_L0H1-L1K2,L1H2-logits",
     "beside": "L0H1,L1H4;L0H2_L0H2-logits",
     "write": 12,
@@ -271,6 +273,7 @@ def test_hostile_text_is_a_prompt_like_any_other_and_nothing_else(text: str) -> 
     assert values.get("prompt") == text
     free_text = {"prompt", "chat", "prompt2", "answer", "foil", "token", "model", "model2"}
     free_text |= {"find", "point", "ids", "clean", "corrupt", "against", "term", "lines"}
+    free_text |= {"long"}
     free_text |= {"to", "of"}
     assert set(values) <= free_text
     assert not [note for note in notes if set("\x00\x1b\u202e\u2028") & set(note)]

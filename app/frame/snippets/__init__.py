@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from analysis.definitions import Quantity
 from analysis.effects.steps import Swap
 from analysis.errors import AnalysisError
-from analysis.limits import MAX_CORPUS_TOKENS, WINDOW
+from analysis.limits import MAX_CORPUS_TOKENS, MAX_LONG_CHARACTERS, WINDOW
 from analysis.models.capabilities import (
     require_fixed_qk,
     require_foldable_norms,
@@ -29,6 +29,7 @@ from analysis.models.catalog import folder_name
 from analysis.models.info import ModelInfo
 from analysis.models.tokens import END, SEPARATORS, named_bos
 from analysis.turns import PARTS, turns_of
+from app.compute.calls.by_rows import most_tiles
 from app.frame.snippets import parts, sets
 from app.frame.snippets.loading import at_hand, loading, origin
 from app.links.selection import Selection
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
     from analysis.sets.fitted import FittedSet
 
 _ORDER = (
-    *("set", "difference", "text", "run", "pair", "between", "pattern", "score", "loss", "z_hook"),
-    *("ablate", "metric", "usual", "cut", "recipe", "write", "answered"),
+    *("set", "difference", "text", "long", "run", "pair", "between", "pattern", "score", "loss"),
+    *("z_hook", "ablate", "metric", "usual", "cut", "recipe", "write", "answered"),
     *("patched", "matrices", "norm", "writes", "reads", "edges", "weights", "unembedding"),
     *("embedding", "compared", "parts", "targets", "answers", "readout"),
 )
@@ -143,7 +144,7 @@ def _program(definitions: Sequence[Quantity], subject: Subject) -> str | None:
     needs |= {other for need in needs for other in _MADE_WITH.get(need, ())}
     repeated = subject.selection["input"] == "repeated" or "repeated" in needs
     blocks = loading(info)
-    if not needs & {"pair", "set", "text"}:  # which stand in place of the input
+    if not needs & {"pair", "set", "text", "long"}:  # which stand in place of the input
         blocks.append(_input(subject.selection, repeated, "recipe" in needs))
     wanted = [_part(need, subject) for need in _ORDER if need in needs]
     wanted += [quantity.code for quantity in known]
@@ -271,6 +272,10 @@ def _constants(subject: Subject, repeated: bool) -> dict[str, object]:
         "WHOSE": list(subject.whose) or _ABSENT,
         "TEXT_FILE": given(subject.text_file),
         "MOST_TOKENS": MAX_CORPUS_TOKENS,
+        "LONG_TEXT": selection["long"],
+        "MOST_CHARACTERS": MAX_LONG_CHARACTERS,
+        "LENGTH": min(selection["upto"], info.longest_by_rows),
+        "MOST_TILES": most_tiles(info),
         "WINDOW": min(WINDOW, info.n_ctx),
         "HAS_BOS": info.has_bos,
         "BATCH": selection["batch"],
@@ -345,6 +350,8 @@ def _part(need: str, subject: Subject) -> str:
             return sets.SET
         case "text":
             return parts.TEXT
+        case "long":
+            return parts.LONG
         case "run":
             return parts.RUN_WITHOUT if subject.without else parts.RUN
         case "pattern":

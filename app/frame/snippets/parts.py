@@ -56,6 +56,16 @@ def patterns(layer, head):  # [dest, src] of each window
         yield cache[name][0, head]
 """
 
+# The first tokens of a long text, one's own or one in a file.
+LONG = """
+from pathlib import Path
+
+text = LONG_TEXT or Path(TEXT_FILE).read_text("utf-8")[:MOST_CHARACTERS]
+ids = tokenizer.encode(text, add_special_tokens=False)
+tokens = torch.tensor([([tokenizer.bos_token_id] * PREPEND_BOS + ids)[:LENGTH]])  # [batch, pos]
+scored = slice(None)
+"""
+
 _LOG_PROBS = """
 
 def next_token_log_probs(logits):  # [batch, entry]; entry i scores token i+1

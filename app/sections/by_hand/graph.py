@@ -140,7 +140,7 @@ def _draw_choices(view: BuildView) -> None:
 
 def drawn_wires(view: BuildView) -> list[figures.DrawnWire]:
     """The edges of the circuit that are drawn: the chosen ones, and the strongest besides."""
-    heads, info = set(view.circuit.heads), view.selection.info
+    heads = set(view.circuit.heads)
     chosen = view.circuit.wires
     drawn: list[figures.DrawnWire] = []
     for edge in view.ranked.edges if view.ranked is not None else ():

@@ -141,9 +141,7 @@ def _draw_needed(view: BuildView, own: CircuitScore) -> None:
 
 def _draw_table(view: BuildView, scores: dict[str, CircuitScore]) -> None:
     rows = [_row(name, score) for name, score in scores.items()]
-    options: list[dict[str, Value]] = [
-        {"circuit": score.circuit.text} for score in scores.values()
-    ]
+    options: list[dict[str, Value]] = [{"circuit": score.circuit.text} for score in scores.values()]
     own = scores[OWN]
     rows += [
         {"Circuit": "All heads", "Faithfulness": own.whole},

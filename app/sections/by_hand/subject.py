@@ -1,4 +1,4 @@
-"""What the page is about: a set of prompts, a circuit on it, and the one that is found by itself."""
+"""What the page is about: a set of prompts, a circuit on it, and the one that is found."""
 
 from __future__ import annotations
 
@@ -10,9 +10,15 @@ from zlib import crc32
 import numpy as np
 
 from analysis.definitions import Quantity
-from analysis.effects.circuit import MAX_HEADS, MAX_WIRES, HeadCircuit, Wire, circuit_of
-from analysis.effects.circuit import parse_circuit as parsed
-from analysis.effects.circuit import parse_circuits
+from analysis.effects.circuit import (
+    MAX_HEADS,
+    MAX_WIRES,
+    HeadCircuit,
+    Wire,
+    circuit_of,
+    parse_circuit,
+    parse_circuits,
+)
 from analysis.errors import AnalysisError
 from analysis.head import Head
 from app.components.progress import wanted
@@ -61,7 +67,7 @@ class BuildView:
         if text is None:
             circuit = _found(ranked, FIRST) if ranked else circuit_of(())
         else:
-            circuit = circuit_of(()) if text == NO_HEAD else parsed(text)
+            circuit = circuit_of(()) if text == NO_HEAD else parse_circuit(text)
         return cls(selection, prompts, ranked, refused, circuit)
 
     @property
