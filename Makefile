@@ -9,8 +9,22 @@ BIN := $(VENV)/bin
 run: $(VENV)/.run
 	$(BIN)/streamlit run server.py --server.port $(PORT) --server.address $(ADDRESS)
 
+# Several processes behind one port, which share over a redis-server of their own.
+REPLICAS ?= 2
+cluster: $(VENV)/.run cluster-tools
+	$(BIN)/python -m deploy.cluster --replicas $(REPLICAS) --port $(PORT)
+
+# Where they cannot be installed, their tests are skipped and say so.
+cluster-tools: $(VENV)/.run
+	@$(BIN)/pip install --quiet -c constraints.txt -r requirements-cluster.txt \
+	|| echo "requirements-cluster.txt cannot be installed here."
+	@if command -v redis-server >/dev/null && command -v haproxy >/dev/null; then :; \
+	elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		apt-get update -q && apt-get install -q -y --no-install-recommends redis-server haproxy; \
+	else false; fi || echo "redis-server and haproxy cannot be installed here."
+
 # Two workers with one thread each; the tests of one file stay together and share its servers.
-test: lint browser pretrained
+test: lint browser pretrained cluster-tools
 	$(BIN)/node --test "tests/js/*.test.js"
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 

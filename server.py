@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.starlette import App
 
+from analysis.models.catalog import list_models
 from app.compute.memory import bound_arenas
 from app.compute.server import Server, install
 from app.config import ConfigError, settings
@@ -46,6 +47,9 @@ def _import_ahead() -> None:
     time.sleep(STARTED)
     for name in AHEAD:
         importlib.import_module(name)
+    # Visitors of another process that is killed come all at once.
+    if server.replica is not None:
+        server.warm_up(list_models()[0].name)
 
 
 @asynccontextmanager

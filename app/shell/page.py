@@ -25,6 +25,7 @@ from app.links.session import (
     read_session,
     write_session,
 )
+from app.shell.come_back import draw_again_elsewhere
 from app.shell.follow import current_room
 from app.shell.kept import draw_keeper
 from app.shell.navigation import ensure_entry_point, streamlit_page
@@ -85,6 +86,7 @@ def open_page(name: str) -> Selection:
     draw_present(name, own_view(selection), go_to_view, menu)
     with aside:
         follow_theme()
+        draw_again_elsewhere()
         explain_words(selection)
         draw_keeper(always=name == "findings")
     return selection

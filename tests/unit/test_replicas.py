@@ -19,7 +19,8 @@ from app.compute.room import Here, Room
 from app.compute.rooms import Guest, RoomError, Rooms
 from app.compute.server import Server
 from app.config import Config, ConfigError, settings
-from tests.redis import RedisServer, needs_redis, redis_server
+from deploy.cluster import Redis
+from tests.redis import needs_redis, redis_server
 
 redis = pytest.importorskip("redis", reason="needs the packages of requirements-cluster.txt")
 pytestmark = needs_redis
@@ -78,13 +79,13 @@ def processes(url: str, count: int = 2) -> Iterator[list[Process]]:
 
 
 @pytest.fixture(scope="module")
-def shared() -> Iterator[RedisServer]:
+def shared() -> Iterator[Redis]:
     with redis_server() as server:
         yield server
 
 
 @pytest.fixture
-def pair(shared: RedisServer) -> Iterator[list[Process]]:
+def pair(shared: Redis) -> Iterator[list[Process]]:
     with processes(shared.url) as both:
         yield both
 
@@ -136,7 +137,7 @@ def test_a_room_is_the_same_wherever_it_is_followed(places: tuple[Rooms, Rooms])
 
 
 def test_a_presenter_whose_process_was_killed_goes_on_in_another_and_so_does_a_follower(
-    shared: RedisServer,
+    shared: Redis,
 ) -> None:
     with processes(shared.url) as (first, second):
         code, key = first.rooms.open("head", {"layer": "1"}, Guest("host"))
@@ -180,6 +181,7 @@ def test_rooms_outlive_redis(tmp_path: Path, keeps: bool) -> None:
         assert other.rooms.look(code, "away").page == "head"
         one.rooms.close(gone_key)
         server.start()
+        server.wait()
         wait_for(lambda: not one.replica.is_cut_off and not other.replica.is_cut_off)
         wait_for(lambda: other.rooms.look(code, "away").page == "tokens")
         wait_for(lambda: not other.rooms.letters(gone_key))
@@ -199,7 +201,7 @@ def test_a_limit_of_an_address_is_one_for_all_processes(pair: list[Process]) -> 
     other.take("192.0.2.2")
 
 
-def test_what_an_address_has_used_counts_in_all_processes(shared: RedisServer) -> None:
+def test_what_an_address_has_used_counts_in_all_processes(shared: Redis) -> None:
     one, other = (Server(Config(redis=shared.url)) for _ in range(2))
     replicas = [each.replica for each in (one, other)]
     assert replicas[0] and replicas[1]
@@ -234,7 +236,7 @@ def forged_rooms(code: str, record: dict[str, object]) -> list[object]:
     return [{**record, name: value} for name, values in wrong.items() for value in values]
 
 
-def test_what_no_process_writes_is_not_taken_in(pair: list[Process], shared: RedisServer) -> None:
+def test_what_no_process_writes_is_not_taken_in(pair: list[Process], shared: Redis) -> None:
     client = redis.Redis.from_url(shared.url)
     code, key = pair[0].rooms.open("head", {"layer": "1"}, Guest("host"))
     wait_for(lambda: pair[1].rooms.letters(key))
@@ -274,7 +276,7 @@ def test_a_beat_comes_back_as_it_was() -> None:
     assert Beat.from_bytes(beat.to_bytes()) == beat
 
 
-def test_keys_have_one_prefix_and_an_end(pair: list[Process], shared: RedisServer) -> None:
+def test_keys_have_one_prefix_and_an_end(pair: list[Process], shared: Redis) -> None:
     client = redis.Redis.from_url(shared.url)
     code, key = pair[0].rooms.open("head", {}, Guest("host"))
     wait_for(lambda: client.exists(f"{PREFIX}room:{code}"))
@@ -289,7 +291,7 @@ def test_a_redis_that_hangs_holds_nobody_up(tmp_path: Path) -> None:
     """It takes connections and does not answer: after one wait nobody waits again."""
     with redis_server() as server:
         process = Process(server.url)
-        subprocess.run(["kill", "-STOP", str(server._process.pid)], check=True)
+        subprocess.run(["kill", "-STOP", str(server.process.pid)], check=True)
         try:
             wait_for(lambda: process.replica.is_cut_off)
             began = time.monotonic()
@@ -299,7 +301,7 @@ def test_a_redis_that_hangs_holds_nobody_up(tmp_path: Path) -> None:
                 assert process.rooms.show(key, "tokens", {})
             assert time.monotonic() - began < 1
         finally:
-            subprocess.run(["kill", "-CONT", str(server._process.pid)], check=True)
+            subprocess.run(["kill", "-CONT", str(server.process.pid)], check=True)
         wait_for(lambda: process.wire.get(f"room:{code}"))
         process.kill()
 

@@ -17,18 +17,19 @@ from app.compute.rooms import Rooms
 from app.compute.server import Server
 from app.compute.stored import ResultFolder, Results, from_bytes, key_text, to_bytes
 from app.config import Config
-from tests.redis import RedisServer, needs_redis, redis_server
+from deploy.cluster import Redis
+from tests.redis import needs_redis, redis_server
 
 INFO = list_models()[0]
 
 
 @pytest.fixture(scope="module")
-def shared() -> Iterator[RedisServer]:
+def shared() -> Iterator[Redis]:
     with redis_server() as server:
         yield server
 
 
-def wire_to(server: RedisServer) -> Wire:
+def wire_to(server: Redis) -> Wire:
     """A wire that is up."""
     wire = Wire(server.url)
     Replica(wire, Rooms())
@@ -65,7 +66,7 @@ def test_what_one_keeps_the_other_finds(
 
 
 @needs_redis
-def test_processes_compute_once_and_a_forged_value_is_computed_again(shared: RedisServer) -> None:
+def test_processes_compute_once_and_a_forged_value_is_computed_again(shared: Redis) -> None:
     import redis
 
     calls: list[int] = []
@@ -94,7 +95,7 @@ def test_processes_compute_once_and_a_forged_value_is_computed_again(shared: Red
 
 
 @needs_redis
-def test_results_in_redis_are_bounded_in_size_number_and_time(shared: RedisServer) -> None:
+def test_results_in_redis_are_bounded_in_size_number_and_time(shared: Redis) -> None:
     import redis
 
     client = redis.Redis.from_url(shared.url)
