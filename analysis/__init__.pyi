@@ -160,11 +160,11 @@ from .roles.scores import role_scores as role_scores
 from .roles.verdict import GroupTest as GroupTest
 from .roles.verdict import Verdict as Verdict
 from .roles.verdict import verdict as verdict
-from .runs.conversation import conversation as conversation
 from .runs.by_rows import PatternRows as PatternRows
 from .runs.by_rows import PatternTiles as PatternTiles
 from .runs.by_rows import pattern_rows as pattern_rows
 from .runs.by_rows import pattern_tiles as pattern_tiles
+from .runs.conversation import conversation as conversation
 from .runs.inputs import long_tokens as long_tokens
 from .runs.inputs import paired_tokens as paired_tokens
 from .runs.inputs import repeated_tokens as repeated_tokens

@@ -27,12 +27,12 @@ from app.compute.calls.by_hand import circuit_runs as circuit_runs
 from app.compute.calls.by_hand import circuit_score as circuit_score
 from app.compute.calls.by_hand import set_edges as set_edges
 from app.compute.calls.by_row import by_row as by_row
-from app.compute.calls.conversation import speaker_attention as speaker_attention
-from app.compute.calls.conversation import speaker_attribution as speaker_attribution
 from app.compute.calls.by_rows import long_tokens as long_tokens
 from app.compute.calls.by_rows import pattern_rows as pattern_rows
 from app.compute.calls.by_rows import pattern_tiles as pattern_tiles
 from app.compute.calls.by_rows import read_text as read_text
+from app.compute.calls.conversation import speaker_attention as speaker_attention
+from app.compute.calls.conversation import speaker_attribution as speaker_attribution
 from app.compute.calls.corpus import corpus_scan as corpus_scan
 from app.compute.calls.corpus import known_scan as known_scan
 from app.compute.calls.corpus import read_whole as read_whole
