@@ -77,10 +77,10 @@ $(VENV)/.test: requirements-dev.txt $(VENV)/.run
 	$(BIN)/pip install --quiet -c constraints.txt -r requirements-dev.txt
 	touch $@
 
-# What the image installs, by hashes, after a change of the two files.
+# What the image installs, by hashes, after a change of requirements.txt or requirements-cluster.txt.
 lock: $(VENV)/.run
 	$(BIN)/pip install --quiet uv==0.13.9
 	{ echo "# What the image installs: every package by the hashes of its files. \`make lock\` writes it."; \
-	$(BIN)/uv pip compile requirements.txt -c constraints.txt --generate-hashes --universal \
+	$(BIN)/uv pip compile requirements-cluster.txt -c constraints.txt --generate-hashes --universal \
 		--python-version 3.11 --no-emit-index-url --no-annotate --no-header --quiet; \
 	} > deploy/requirements.lock

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 import analysis
-from analysis.models.catalog import find_model
+from analysis.models.catalog import find_model, refresh
 from analysis.models.info import machine_memory
 from app.compute.admission import Admission
 from app.compute.background import Background
@@ -108,8 +108,10 @@ class Server:
 
     def _share(self, url: str) -> None:
         # With the setting only: nothing of it is imported without.
+        from app.compute.replicas.fetching import CHANNEL, SharedFetch
         from app.compute.replicas.replica import Replica
         from app.compute.replicas.results import SharedResults
+        from app.compute.replicas.steps import SharedSweeps
         from app.compute.replicas.wire import Wire
 
         try:
@@ -122,10 +124,13 @@ class Server:
         except ValueError as error:
             raise ConfigError(f"redis is no address of a Redis: {error}.") from error
         self.stores.append(SharedResults(wire))
+        self.sweeps.shared = SharedSweeps(wire).work
+        self.downloads = Downloads(SharedFetch(wire))
         used = {"pages": self.drawing.used, "computations": self.admission.used}
         used |= {"sweeps": self.sweeps.used, "texts": self.scans.used}
         limits = {"computations": self.address_rate, "guesses": self.rooms.guesses}
-        self.replica = Replica(wire, self.rooms, used, limits)
+        heard = {CHANNEL: lambda data: refresh()}
+        self.replica = Replica(wire, self.rooms, used, limits, heard)
 
     @contextmanager
     def used(self) -> Iterator[Server]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from analysis.head import Head
 from app.compute import background
-from app.compute.background import PATIENCE, PIECE, Background, Shared, State, Step
+from app.compute.background import PATIENCE, PIECE, Background, Shared, State, Step, Work
 
 if TYPE_CHECKING:
     from analysis.effects.ablation import HeadAblation
@@ -82,6 +82,8 @@ class Sweeps(Background[Effects]):
 
     def __init__(self, workers: int, kept: int, patience: float = PATIENCE, piece: float = PIECE):
         super().__init__("sweep", workers, kept, patience, piece)
+        # Where several processes share sweeps, the work of one, which another may do.
+        self.shared: Callable[[Hashable, Work[Effects]], Work[Effects]] = lambda key, work: work
 
 
 def _steps(
@@ -120,7 +122,8 @@ class SharedSweep:
 
     @property
     def _job(self) -> Shared[Effects]:
-        return Shared(self.sweeps, self.key, partial(_steps, self.work))
+        work = self.sweeps.shared(self.key, partial(_steps, self.work))
+        return Shared(self.sweeps, self.key, work)
 
     def wait(self, progress: Callable[[int, int], None]) -> Snapshot:
         """Watch it to its end; `progress(heads done, heads in all)` may raise to leave it."""

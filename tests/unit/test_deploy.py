@@ -1,9 +1,13 @@
 """The files of deploy/, as far as they can be checked without a container engine."""
 
+import os
 import re
+import shutil
+import subprocess
 from dataclasses import fields
 from pathlib import Path
 
+import pytest
 import yaml
 from packaging.utils import canonicalize_name
 
@@ -105,3 +109,38 @@ def test_the_notes_explain_every_setting_with_its_values() -> None:
         if isinstance(getattr(Config(), name), int | bool):
             assert default == str(getattr(Config(), name)).lower()
             assert advised == str(getattr(public, name)).lower()
+
+
+def test_containers_and_clusters_run_what_the_notes_say() -> None:
+    compose = yaml.safe_load((DEPLOY / "compose.yml").read_text(encoding="utf-8"))["services"]
+    (port,) = instruction("EXPOSE")
+    assert compose["app"]["environment"]["HEADSCOPE_REDIS"] == "redis://redis:6379/0"
+    assert "ports" not in compose["redis"] and "ports" not in compose["app"]
+    for volume in compose["proxy"]["volumes"]:
+        assert (DEPLOY / volume.split(":")[0]).exists()
+    servers = (DEPLOY / "compose-replicas.cfg").read_text(encoding="utf-8")
+    assert f"app:{port} " in servers
+    parts = list(yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text(encoding="utf-8")))
+    by_name = {(part["kind"], part["metadata"]["name"]): part for part in parts}
+    app = by_name["Deployment", "headscope"]["spec"]["template"]["spec"]["containers"][0]
+    assert app["ports"][0]["containerPort"] == int(port)
+    assert app["readinessProbe"]["httpGet"]["path"] == "/_stcore/health"
+    # Only the processes reach Redis, and only the proxy the processes.
+    for name in ("headscope", "headscope-redis"):
+        assert by_name["NetworkPolicy", name]["spec"]["policyTypes"] == ["Ingress"]
+    cookies = re.findall(r"cookie (headscope_replica) ", servers)
+    cookies += re.findall(r"cookie (\w+) ", (DEPLOY / "haproxy.cfg").read_text(encoding="utf-8"))
+    cookies.append(
+        by_name["Ingress", "headscope"]["metadata"]["annotations"][
+            "nginx.ingress.kubernetes.io/session-cookie-name"
+        ]
+    )
+    assert set(cookies) == {"headscope_replica"}
+
+
+@pytest.mark.skipif(not shutil.which("haproxy"), reason="needs haproxy: make cluster-tools")
+def test_haproxy_takes_its_settings() -> None:
+    files = [DEPLOY / "haproxy.cfg", DEPLOY / "compose-replicas.cfg"]
+    command = ["haproxy", "-c", *(word for file in files for word in ("-f", str(file)))]
+    bind = {"HEADSCOPE_BIND": "127.0.0.1:8501"}
+    subprocess.run(command, env={**os.environ, **bind}, check=True, timeout=60)

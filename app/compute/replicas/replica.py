@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from app.compute.admission import Used
@@ -41,6 +41,7 @@ class Replica:
         rooms: Its rooms.
         used: Seconds that addresses have used here, by kind of work.
         limits: What an address may take in a minute, by kind.
+        heard: What else is done with what others say, by channel.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Replica:
         rooms: Rooms,
         used: Mapping[str, Used] | None = None,
         limits: Mapping[str, RateLimit] | None = None,
+        heard: Mapping[str, Callable[[bytes], None]] | None = None,
     ):
         self._wire, self._rooms = wire, rooms
         self._used, self._limits = used or {}, limits or {}
@@ -59,7 +61,8 @@ class Replica:
         self._closed = threading.Event()
         self._stirred = False  # who is in which room
         rooms.changed, rooms.stirred = self._note, self._stir
-        wire.listen({"rooms": self._hear_room, "beats": self._hear_beat}, self._join)
+        own = {"rooms": self._hear_room, "beats": self._hear_beat}
+        wire.listen({**own, **(heard or {})}, self._join)
         threading.Thread(target=self._tell, daemon=True, name="replica").start()
 
     @property
