@@ -177,13 +177,14 @@ def plays(model: HeadModel) -> bool:
     heads = [Head(layer, 1) for layer in range(0, model.n_layers, model.n_layers // EDITS)][:EDITS]
     taken, same = [], True
     for head in heads:
+        gone = [head]
         quick, found = timed(
-            lambda head=head: (  # what the page asks for after a click
-                logit_lens(model, tokens, at=end, without=[head]),
-                attention_patterns(model, tokens, without=[head]),
+            lambda: (  # what the page asks for after a click
+                logit_lens(model, tokens, at=end, without=gone),  # noqa: B023
+                attention_patterns(model, tokens, without=gone),  # noqa: B023
             )
         )
-        slow, whole = timed(lambda head=head: logit_lens(model, tokens, without=[head]))
+        slow, whole = timed(lambda: logit_lens(model, tokens, without=gone))  # noqa: B023
         taken.append((quick, slow))
         same = same and bool((found[0].top_ids[:, :, 0] == whole.top_ids[:, :, end]).all())
     quick, slow = (median(each) for each in zip(*taken, strict=True))

@@ -20,7 +20,9 @@ from app.figures import long as figures
 from app.frame.clicks import draw_choice
 from app.frame.export import Exhibit, pattern_table
 from app.frame.frame import draw, figure_frame, offer
-from app.frame.paper import grid_body, paper_grid
+from app.frame.paper import paper_grid
+from app.frame.standing import grid_body
+from app.links.parsers import Value
 from app.links.selection import Selection
 from app.links.session import widget_key
 from app.links.subject import Subject
@@ -158,18 +160,19 @@ def draw_tiles(view: LongView) -> LongView | None:
             key="long-grid",
             view=HeadGridState(focus=view.head, tokens=locked),
         )
-        heads = [head.label for head in all_heads(info)]
+        of_all, focus = all_heads(info), view.head
+        heads = [head.label for head in of_all]
         every = tiles.values.reshape(-1, *tiles.values.shape[2:])
         offer(
             Exhibit(
                 "tiles",
                 lambda: pattern_table(every, heads, names, "attention"),
-                page=lambda name: grid_body(every, heads, names, palette()),
+                page=lambda name: grid_body(every, of_all, names, palette(), name, focus),
                 picture=lambda origin: paper_grid(every, heads, names, origin),
             )
         )
     assert shown.focus
-    values = {"layer": shown.focus.layer, "head": shown.focus.head}
+    values: dict[str, Value] = {"layer": shown.focus.layer, "head": shown.focus.head}
     if shown.tokens != locked:
         last = shown.tokens[-1] if shown.tokens else None
         values |= {"dest": None if last is None else tiles.tokens(last)[-1], "src": None}

@@ -64,7 +64,7 @@ def test_shells_complete_the_commands(shell: str, capsys: pytest.CaptureFixture[
         (["site", "new", "nope"], "The pages are start"),
         (["site", "new", "attention", "--title", " "], "has a title"),
         (["site", "new", "attention", "--app", "javascript:alert(1)"], "http://"),
-        (["site", "new", *["attention"] * 51], "51 views"),
+        (["site", "new", *(f"tokens?seed={i}" for i in range(51))], "51 views"),
         (["export", "nope", "--csv"], "The pages are start"),
         (["export", "attention?layre=1", "--csv"], "“layre”"),
         (["export", "attention?layer=1&layer=2", "--csv"], "2 times"),
