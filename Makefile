@@ -5,7 +5,7 @@ ADDRESS ?= 127.0.0.1
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint browser smollm2 pretrained lock
+.PHONY: run test lint browser smollm2 pretrained lock docs
 run: $(VENV)/.run
 	$(BIN)/streamlit run server.py --server.port $(PORT) --server.address $(ADDRESS)
 
@@ -84,3 +84,7 @@ lock: $(VENV)/.run
 	$(BIN)/uv pip compile requirements-cluster.txt -c constraints.txt --generate-hashes --universal \
 		--python-version 3.11 --no-emit-index-url --no-annotate --no-header --quiet; \
 	} > deploy/requirements.lock
+
+# The documentation as a site, in site/.
+docs: $(VENV)/.test
+	$(BIN)/mkdocs build --quiet
