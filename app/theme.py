@@ -33,7 +33,7 @@ LIGHT = Palette(
     first_half="rgba(217, 72, 15, 0.10)",
     second_half="rgba(43, 138, 62, 0.12)",
     right="#c9efd3",
-    speakers=("#b35900", "#3b5bdb", "#2b8a3e", "#8f3fae"),
+    speakers=("#0b7285", "#3b5bdb", "#2b8a3e", "#8f3fae"),
     sequential=("#f1f3f8", "#c5d3f7", "#7f9cec", "#3b5bdb", "#1b2f8a"),
     diverging=("#a61e1e", "#e8795a", "#f1f3f8", "#6e9fd8", "#123f8c"),
 )
@@ -46,7 +46,7 @@ DARK = Palette(
     first_half="rgba(255, 146, 84, 0.16)",
     second_half="rgba(81, 207, 102, 0.16)",
     right="#1f5a33",
-    speakers=("#ffa94d", "#8ea5ff", "#69db7c", "#da9bf5"),
+    speakers=("#66d9e8", "#8ea5ff", "#69db7c", "#da9bf5"),
     sequential=("#1d222d", "#26346b", "#4361d8", "#8ea5ff", "#e4eaff"),
     diverging=("#ff8a70", "#a8473a", "#1d222d", "#35659f", "#6fb0f5"),
 )

@@ -95,9 +95,13 @@ def logit_lens(
     for some in torch.arange(len(places)).split(at_once):
         _, end = top_by_id(own[:, some], 1)
         found.append([])
-        # One depth at a time: logits of all at once would be the largest array by far.
-        for name in names:
-            stream = streams[name][:, places[some]]
+        # Few depths at a time: logits of all at once would be the largest array by far. But each
+        # time all of W_U is read, which for one position takes longer than multiplying.
+        together = max(1, at_once // len(some))
+        for first in range(0, len(names), together):
+            group = names[first : first + together]
+            # [depth * batch, pos, d_model]
+            stream = torch.cat([streams[name][:, places[some]] for name in group])
             with torch.inference_mode():
                 if model.info.normalization:
                     # The module inside the bridge's: it has no hooks, so no lock is needed.
@@ -107,10 +111,16 @@ def logit_lens(
                     logits = cap * (logits / cap).tanh()
             _, top_ids = top_by_id(logits, min(top_k, model.d_vocab))
             every = logits.log_softmax(-1)
-            shares = every.gather(-1, top_ids).exp(), every.gather(-1, end)[..., 0].exp()
-            came = every.gather(-1, following[:, places[some]])[..., 0]
-            found[-1].append([to_numpy(each) for each in (top_ids, shares[0], came, shares[1])])
-        error = max(error, float((logits - own[:, some]).abs().max()))
+            came = following[:, places[some]].repeat(len(group), 1, 1)
+            values = (
+                top_ids,
+                every.gather(-1, top_ids).exp(),
+                every.gather(-1, came)[..., 0],
+                every.gather(-1, end.repeat(len(group), 1, 1))[..., 0].exp(),
+            )
+            parted = [to_numpy(each.unflatten(0, (len(group), -1))) for each in values]
+            found[-1] += [[each[depth] for each in parted] for depth in range(len(group))]
+        error = max(error, float((logits[-tokens.batch :] - own[:, some]).abs().max()))
     # [batch, depth, pos, ..] each.
     ids, probs, log_probs, end_probs = (
         np.concatenate([np.stack([depth[i] for depth in piece], 1) for piece in found], 2)
