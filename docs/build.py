@@ -26,6 +26,7 @@ def on_files(files: Any, config: Any) -> Any:
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Leave links to what is no page of the site, such as a file of the code, as their words."""
+    markdown = markdown.replace("](../deploy/README.md", "](settings.md")
     pages = {path.name for path in (ROOT / "docs").iterdir()} | _MADE
 
     def kept(found: re.Match[str]) -> str:

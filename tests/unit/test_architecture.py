@@ -98,7 +98,10 @@ def test_its_other_names_are_files_settings_or_commands() -> None:
 
 @pytest.mark.parametrize(
     "document",
-    ["README.md", "CONTRIBUTING.md", "docs/security.md", "docs/package.md", "deploy/README.md"],
+    [
+        *("README.md", "CONTRIBUTING.md", "deploy/README.md"),
+        *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md")),
+    ],
 )
 def test_files_that_a_document_names_exist(document: str) -> None:
     """A file that has moved is a dead end for a reader. Those that a recipe makes are to come."""

@@ -16,6 +16,7 @@ from urllib.request import urlopen
 import pytest
 
 from analysis.definitions import QUANTITIES
+from app.links.pages import PAGES as PAGE_INFOS
 from headscope.command import main
 
 ROOT = Path(__file__).parents[2]
@@ -66,6 +67,14 @@ def test_the_site_builds_says_every_number_and_loads_nothing_from_elsewhere(tmp_
     assert numbers.count("<h2") == len(QUANTITIES)
 
 
+def test_every_page_is_listed() -> None:
+    listed = (DOCS / "pages.md").read_text(encoding="utf-8")
+    addresses = {
+        found.partition("?")[0] for found in re.findall(r"^\| \w[^`]*`/(.*?)`", listed, re.M)
+    }
+    assert addresses == {page.address for page in PAGE_INFOS}
+
+
 @pytest.mark.parametrize("command", list(commands()))
 def test_a_command_of_the_documentation_works(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -74,7 +83,7 @@ def test_a_command_of_the_documentation_works(
     while re.fullmatch(r"[A-Z_]+=\S*", words[0]):
         name, _, value = words.pop(0).partition("=")
         known = f"{(ROOT / 'Makefile').read_text()}{(ROOT / 'deploy/README.md').read_text()}"
-        assert name in known + (ROOT / "README.md").read_text()
+        assert name in known + (DOCS / "models.md").read_text(encoding="utf-8")
         assert value == "0.0.0.0" or (ROOT / value).exists()
     program, *rest = words
     match program:
