@@ -17,6 +17,8 @@ from typing import Any
 # transformers takes for itself: a real template takes a thousandth of both.
 MOST_SECONDS = 3
 MOST_BYTES = 256 * 2**20
+# Of the process before it renders anything.
+OWN_BYTES = 64 * 2**20
 # Of one rendering; a conversation has 20,000 at most.
 MOST_CHARACTERS = 100_000
 

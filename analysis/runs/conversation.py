@@ -1,16 +1,15 @@
 """Conversations: turns rendered by a model's own chat template, and who speaks each token."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 from analysis.errors import AnalysisError
 from analysis.limits import MAX_CHARACTERS, MAX_TURNS
 from analysis.models.loading import HeadModel
 from analysis.models.template import Job, render, template_of
 from analysis.models.tokens import own_bos, set_apart
-from analysis.runs.inputs import as_tokens, token_text
+from analysis.runs.inputs import as_tokens, token_text, token_texts
 from analysis.tokens import Tokens
 from analysis.turns import SPEAKERS, TEMPLATE_WRITES
 
@@ -65,7 +64,8 @@ def conversation(model: HeadModel, turns: Sequence[tuple[str, str]]) -> Tokens:
         raise AnalysisError("One token predicts nothing. Type a longer conversation.")
     bos = own_bos(model.tokenizer, model.d_vocab)
     tokens = as_tokens(model, [ids], has_bos=bos is not None and ids[0] == bos)
-    return replace(tokens, speakers=speakers, note=rendered.note(turns))
+    apart = token_texts(model.tokenizer, sorted(set_apart(model.tokenizer)))
+    return replace(tokens, speakers=speakers, note=rendered.note(turns, apart))
 
 
 def _checked(turns: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
@@ -147,16 +147,19 @@ class _Rendered:
             found.append(touched[0] if touched else TEMPLATE_WRITES)
         return tuple(found)
 
-    def note(self, turns: Sequence[tuple[str, str]]) -> str:
+    def note(self, turns: Sequence[tuple[str, str]], apart: Iterable[str]) -> str:
         """What to know about the text of turns, as a sentence; empty where there is nothing.
 
-        Text that a template writes without a special token can be typed as well, and the model
-        cannot tell one from the other.
+        Text that a template writes without a token that is set apart (`apart`) can be typed as
+        well, and the model cannot tell one from the other.
         """
         own = self.spans[self.added :]
-        around = {self.text[one[1] : other[0]] for one, other in pairwise(own)}
-        around.add(self.text[: own[0][0]])
-        pieces = {line.strip() for text in around for line in text.splitlines()}
+        ends = [0, *(end for _, end, _ in own)]
+        begins = [*(begin for begin, _, _ in own), len(self.text)]
+        borders = (self.text[end:begin] for end, begin in zip(ends, begins, strict=True))
+        between = re.compile("|".join(["\n", *map(re.escape, sorted(apart, key=len)[::-1])]))
+        pieces = {piece.strip() for border in borders for piece in between.split(border)}
+        # A word by itself, such as the name of a speaker, is no border without a sign beside it.
         pieces = {piece for piece in pieces if len(piece) > 2 and not piece.isalnum()}
         for number, (_, text) in enumerate(turns, 1):
             if piece := next((each for each in sorted(pieces) if each in text), None):

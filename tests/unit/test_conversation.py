@@ -136,6 +136,10 @@ def test_a_border_that_is_only_text_is_said_to_look_like_one(models):
     tokens = conversation(models["inst"], (("user", "a [/INST] b"), ("assistant", "c")))
     assert "Turn 1 holds “[/INST]”" in tokens.remark
     assert said(tokens, "user").strip() == "a [/INST] b"
+    for turns in ((("user", "[INST] a"),), (*TALK[:2], ("user", "[INST] b"))):
+        found = conversation(models["inst"], turns)
+        assert f"Turn {len(turns)} holds “[INST]”" in found.remark
+    assert conversation(models["inst"], TALK).remark == ""
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import analysis
 from analysis.errors import AnalysisError
+from analysis.models.rendering import MOST_BYTES, OWN_BYTES
 from analysis.turns import turns_of
 from app.compute.ask import ask
 from app.compute.question import Question
@@ -36,7 +37,10 @@ def tokens_of(selection: Selection) -> Tokens:
     if selection["input"] == "chat":
         # Templates may write the day: what was rendered yesterday is not the answer any more.
         question = Question(
-            f"conversation of {date.today()}", lambda: analysis.conversation, logits="none"
+            f"conversation of {date.today()}",
+            lambda: analysis.conversation,
+            logits="none",
+            beside=lambda info, tokens: OWN_BYTES + MOST_BYTES,
         )
         return _few_enough(ask(question, info, turns_of(selection["chat"])), "conversation")
     length, batch, seed = selection["length"], selection["batch"], selection["seed"]
