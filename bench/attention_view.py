@@ -38,7 +38,9 @@ import numpy as np
 from circuitsvis.attention import attention_heads
 from playwright.sync_api import Browser, CDPSession, sync_playwright
 
-from app.components.head_grid.packing import TOP, assemble, extent, rescaled_rows
+from analysis.head import Head
+from app.components.head_grid.packing import TOP, extent, rescaled_rows
+from app.components.head_grid.payload import grid_payload
 from app.components.scripts import joined
 from bench.attention_page import INPUTS, measure_pages, report
 
@@ -154,22 +156,19 @@ def labels(tokens: int) -> list[str]:
 
 def our_payload(patterns: np.ndarray) -> bytes:
     heads, tokens, _ = patterns.shape
-    shown = extent(heads, tokens)
-    header = {
-        "key": "bench",
-        "heads": [[index // 12, index % 12] for index in range(heads)],
-        "labels": labels(tokens),
-        "scores": {},
-        "marks": {},
-        "note": shown.note,
-        "height": 560,
-        "report": False,
-        "limits": {"locked": 6, "tokens": 16},
-        "command": {"number": 0, "focus": "L0H0", "locked": [], "tokens": [], "direction": "dest"},
-    }
-    numbers = rescaled_rows(patterns)
-    check_same(patterns, numbers)
-    return assemble(header, numbers)
+    check_same(patterns, rescaled_rows(patterns))
+    return grid_payload(
+        patterns,
+        labels(tokens),
+        [Head(index // 12, index % 12) for index in range(heads)],
+        key="bench",
+        scores={},
+        marks={},
+        note=extent(heads, tokens).note,
+        height=560,
+        report=False,
+        command={"number": 0, "focus": "L0H0", "locked": [], "tokens": [], "direction": "dest"},
+    )
 
 
 def check_same(patterns: np.ndarray, numbers: bytes) -> None:

@@ -28,6 +28,7 @@ import torch
 from playwright.sync_api import Browser, sync_playwright
 
 from analysis.heads.corpus.texts import shipped_text
+from analysis.limits import MAX_LONG_CHARACTERS
 from analysis.models.loading import load_model
 from analysis.runs.by_rows import pattern_tiles
 from analysis.runs.inputs import long_tokens
@@ -88,6 +89,7 @@ def smooth(browser: Browser) -> bool:
                 )
                 page.evaluate("() => bench.frame()")
             moved = (busy_seconds(session) - before) / STEPS
+            page.locator(".hg-tokens").hover(position={"x": 40, "y": 40})
             before = busy_seconds(session)
             for _ in range(STEPS):
                 page.mouse.wheel(0, 40)
@@ -106,7 +108,7 @@ def small() -> bool:
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
     model = load_model(LARGE, device="cpu")
-    text = shipped_text()
+    text = shipped_text()[:MAX_LONG_CHARACTERS]
     few = long_tokens(model, text, SHORT)
     found, whole = pattern_tiles(model, few, 100), attention_patterns(model, few, (0, 20)).values[0]
     wanted = whole.reshape(2, model.n_heads, 100, 3, 100, 3).max((3, 5))

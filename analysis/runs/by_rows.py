@@ -15,7 +15,7 @@ from analysis.arrays import freeze, to_numpy
 from analysis.errors import AnalysisError
 from analysis.head import Head, require_heads
 from analysis.models.loading import HeadModel
-from analysis.runs.forward import Hook, run
+from analysis.runs.forward import Hook, run_without_logits
 from analysis.runs.onward import keeps_keys
 from analysis.tokens import Tokens
 
@@ -145,7 +145,10 @@ def pattern_rows(
 
         return [(f"blocks.{head.layer}.attn.hook_pattern", note)]
 
-    _run(model, tokens, stop, hooks, 1, progress)
+    # No layer behind the head's is needed.
+    following = f"blocks.{head.layer + 1}.hook_resid_pre"
+    until = following if head.layer + 1 < model.n_layers else "unembed.hook_in"
+    _run(model, tokens, stop, hooks, 1, progress, until)
     return PatternRows(head, start, to_numpy(rows))
 
 
@@ -156,6 +159,7 @@ def _run(
     hooks: Callable[[int], Sequence[tuple[str, Hook]]],
     side: int,
     progress: Progress | None,
+    until: str = "unembed.hook_in",
 ) -> None:
     """Run a text up to a token, in pieces of whole tiles; `hooks` are told the first row."""
     if tokens.batch != 1:
@@ -172,13 +176,12 @@ def _run(
                 f"{model.name} keeps no keys and values, so that a text is run whole, of at most "
                 f"{model.n_ctx} tokens. Read fewer than {tokens.length}."
             )
-        run(model, ids, hooks=hooks(0), positions=torch.tensor([stop - 1]))
+        run_without_logits(model, ids, (), hooks(0), until=until)
         return
     keys = DynamicCache()
     for piece in _pieces(model, tokens.length, stop, side):
         some = ids[:, piece.start : piece.stop]
-        last = torch.tensor([some.shape[1] - 1])
-        run(model, some, hooks=hooks(piece.start), positions=last, keys=keys)
+        run_without_logits(model, some, (), hooks(piece.start), keys, until)
         if progress:
             progress(piece.stop, stop)
 

@@ -75,16 +75,20 @@ def run_without_logits(
     ids: Int[Tensor, "batch pos"],
     capture: Sequence[str],
     hooks: Sequence[tuple[str, Hook]] = (),
+    keys: Cache | None = None,
+    until: str = "unembed.hook_in",
 ) -> dict[str, Tensor]:
     """The same up to the unembedding, which of a small model is a fifth of the work or more.
 
-    Of a vocabulary of 262,000 the logits are a MiB for each token besides.
+    Of a vocabulary of 262,000 the logits are a MiB for each token besides. `until` is a hook point
+    of the stream that the run ends at; keys and values of layers behind it are then not added.
 
     Raises:
         AnalysisError: As `run`.
     """
     _require_fitting(model, ids)
     kept: dict[str, Tensor] = {}
+    onward: dict[str, Any] = {} if keys is None else {"past_key_values": keys, "use_cache": True}
 
     def stop(stream: Tensor, hook: object) -> None:
         if not torch.isfinite(stream.sum()) and not torch.isfinite(stream).all():
@@ -98,7 +102,8 @@ def run_without_logits(
         model.bridge.run_with_hooks(
             ids.to(model.bridge.cfg.device),
             return_type="logits",
-            fwd_hooks=[*hooks, *_captures(capture, kept), ("unembed.hook_in", stop)],
+            fwd_hooks=[*hooks, *_captures(capture, kept), (until, stop)],
+            **onward,
         )
     _require_fired(capture, kept)
     return kept

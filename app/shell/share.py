@@ -25,6 +25,7 @@ _NAMES = {
     "corrupt": "corrupt prompt",
     "against": "corrupt prompt",
     "lines": "list of rows",
+    "long": "long text",
 }
 
 

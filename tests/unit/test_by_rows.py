@@ -83,16 +83,16 @@ def test_no_more_rows_are_there_at_once_than_was_said(monkeypatch: pytest.Monkey
     monkeypatch.setattr(by_rows, "NUMBERS_AT_ONCE", 4 * 60 * 5)
     model = longer(16)
     seen: list[int] = []
-    run = by_rows.run
+    run = by_rows.run_without_logits
 
     def watch(pattern: torch.Tensor, hook: object) -> None:
         seen.append(pattern.numel())
 
-    def watched(*arguments, hooks=(), **options):  # noqa: ANN002, ANN003, ANN202
+    def watched(model, ids, capture, hooks, *onward):  # noqa: ANN001, ANN002, ANN202
         points = [(f"blocks.{i}.attn.hook_pattern", watch) for i in range(model.n_layers)]
-        return run(*arguments, hooks=[*hooks, *points], **options)
+        return run(model, ids, capture, [*hooks, *points], *onward)
 
-    monkeypatch.setattr(by_rows, "run", watched)
+    monkeypatch.setattr(by_rows, "run_without_logits", watched)
     pattern_tiles(model, long_tokens(model, TEXT, 60), 60)
     assert max(seen) <= 4 * 60 * 5
     assert len(seen) == 12 * model.n_layers

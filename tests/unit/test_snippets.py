@@ -51,6 +51,7 @@ def test_a_snippet_gives_the_numbers_of_the_page(definition, source):
 # Quantities that a page shows and no snippet gives, with the reason.
 WITHOUT_CODE: dict[d.Quantity, str] = {
     d.ROLE_SCREENS: "the largest of many screens",
+    d.SET_EDGES: "it ranks edges, of which figures show what runs give",
     d.REDUNDANCY: "backups are searched for; without them it is the verdict's",
     d.SCORE_OVER_SET: "the page takes the code of the score that is chosen",
     d.ROLES["delimiter"]: "a ratio of shares by signs of punctuation",
