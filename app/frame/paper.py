@@ -110,6 +110,7 @@ def paper_grid(
     origin: str,
     weighting: Weighting = ATTENTION,
     most: float = 1,
+    bidirectional: bool = False,
 ) -> bytes:
     """Patterns [head, dest, src] as small pictures with their names, a scale and the tokens.
 
@@ -132,7 +133,7 @@ def paper_grid(
             y=_mm(y),
             width=_mm(side),
             height=_mm(side),
-            href=pattern_picture(pattern / most, LIGHT, weighting.signed),
+            href=pattern_picture(pattern / most, LIGHT, weighting.signed, bidirectional),
         )
         picture.set("style", "image-rendering:pixelated")
         _text(drawing, name, x, y + side + _AXIS, _LABEL)

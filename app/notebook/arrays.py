@@ -1,4 +1,4 @@
-"""Attention patterns from anywhere, checked: only causal patterns are drawn."""
+"""Attention patterns from anywhere, checked: causal ones, or those of an encoder if it is said."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,10 +25,14 @@ _EXACT, _ROUNDED = 1e-3, 2e-2
 
 @dataclass(frozen=True, eq=False)
 class CheckedPatterns:
-    """Causal patterns of one sequence; `layers` says which layer each row of `values` is."""
+    """Patterns of one sequence; `layers` says which layer each row of `values` is.
+
+    Causal ones have nothing ahead of a destination; an encoder's are `bidirectional`.
+    """
 
     values: Float[np.ndarray, "layer head dest src"]
     layers: tuple[int, ...]
+    bidirectional: bool = False
 
     def __post_init__(self) -> None:
         if len(self.layers) != len(self.values):
@@ -57,18 +61,20 @@ class CheckedPatterns:
         return chosen
 
 
-def check_patterns(patterns: Any) -> CheckedPatterns:
+def check_patterns(patterns: Any, bidirectional: bool = False) -> CheckedPatterns:
     """Patterns as arrays of numpy or PyTorch, one or one for each layer, or a cache of them.
 
     Taken are [layer, head, dest, src], [head, dest, src] or [dest, src]; a list or tuple with
     [batch, head, dest, src] or [head, dest, src] for each layer, such as what transformers gives
     with `output_attentions`, or its whole output; and a mapping that holds
     `blocks.0.attn.hook_pattern` and so on, such as TransformerLens's cache. A batch may hold one
-    sequence.
+    sequence. An encoder's are `bidirectional`: unless it is said, attention to a later token is
+    taken for a mistake.
 
     Raises:
         AnalysisError: Another shape, several sequences, values that are no numbers, rows that do
-            not sum to 1, or attention to later tokens. The sentence says where, and what fits.
+            not sum to 1, or attention to later tokens of causal patterns. The sentence says where,
+            and what fits.
     """
     layers, given = _by_layer(patterns)
     arrays = [_numbers(each) for each in given]
@@ -80,9 +86,10 @@ def check_patterns(patterns: Any) -> CheckedPatterns:
         )
     values = np.stack([array for array, _ in arrays])
     tolerance = max(tolerance for _, tolerance in arrays)
-    checked = CheckedPatterns(_square(values), layers)
+    checked = CheckedPatterns(_square(values), layers, bidirectional)
     _check_rows(checked, tolerance)
-    return CheckedPatterns(np.tril(checked.values.clip(0, 1)), layers)
+    shares = checked.values.clip(0, 1)
+    return CheckedPatterns(shares if bidirectional else np.tril(shares), layers, bidirectional)
 
 
 def check_tokens(tokens: Iterable[Any], count: int) -> list[str]:
@@ -200,10 +207,10 @@ def _check_rows(patterns: CheckedPatterns, tolerance: float) -> None:
             f"Expected is {EXPECTED}, after the softmax and any mask."
         )
     ahead = np.triu(values, 1)
-    if (place := _first(ahead > tolerance)) is not None:
+    if not patterns.bidirectional and (place := _first(ahead > tolerance)) is not None:
         raise AnalysisError(
-            f"{_where(patterns, place)} is {ahead[place]:.3g}, attention to a later token. Only "
-            f"causal patterns are drawn: {EXPECTED}, src up to dest."
+            f"{_where(patterns, place)} is {ahead[place]:.3g}, attention to a later token. Causal "
+            f"patterns are {EXPECTED}, src up to dest; of an encoder say bidirectional=True."
         )
 
 

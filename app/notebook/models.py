@@ -39,8 +39,16 @@ class OnPrompt:
     scores: Mapping[str, np.ndarray]
 
 
-def patterns_of(model: Any, tokenizer: Any, prompt: str) -> PatternsOfModel:
-    """The attention patterns of a decoder of Hugging Face's on a prompt.
+def is_pair(model: Any, texts: Any) -> bool:
+    """Whether these are a model of transformers and the two texts that it is run on."""
+    runs = callable(getattr(model, "set_attn_implementation", None))
+    return runs and isinstance(texts, tuple) and len(texts) == 2
+
+
+def patterns_of(
+    model: Any, tokenizer: Any, prompt: str | tuple[str, str], *, bidirectional: bool = False
+) -> PatternsOfModel:
+    """The attention patterns of a decoder or an encoder of Hugging Face's on a prompt.
 
     The model runs once, as it computes attention step by step ("eager"), without dropout; both are
     put back as they were.
@@ -48,11 +56,20 @@ def patterns_of(model: Any, tokenizer: Any, prompt: str) -> PatternsOfModel:
     Args:
         model: A model of `transformers`.
         tokenizer: Its tokenizer; whether a BOS token stands in front is left to it.
-        prompt: The text.
+        prompt: The text; of an encoder also a pair, whose second text is its second segment.
+        bidirectional: Whether tokens attend to later ones too, as in an encoder such as BERT.
 
     Raises:
-        AnalysisError: Not such a model, a prompt without tokens, or patterns that are not causal.
+        AnalysisError: Not such a model, a prompt without tokens, or patterns that are not causal
+            where it is not said that they are not.
     """
+    return PatternsOfModel(*_of_hugging_face(model, tokenizer, prompt, bidirectional)[:2])
+
+
+def _of_hugging_face(
+    model: Any, tokenizer: Any, prompt: str | tuple[str, str], bidirectional: bool
+) -> tuple[np.ndarray, list[str], list[int]]:
+    """Patterns, the text of each token, and its id."""
     import torch
 
     if not callable(getattr(model, "set_attn_implementation", None)) or not callable(tokenizer):
@@ -62,35 +79,50 @@ def patterns_of(model: Any, tokenizer: Any, prompt: str) -> PatternsOfModel:
         )
     if getattr(model.config, "is_encoder_decoder", False):
         raise AnalysisError(
-            "This model has an encoder and a decoder; only decoders alone are shown."
+            "This model has an encoder and a decoder; only one of the two alone is shown."
         )
-    encoded = tokenizer(prompt, return_tensors="pt")
+    if isinstance(prompt, tuple) and not bidirectional:
+        raise AnalysisError("Pairs of texts are for encoders: say bidirectional=True.")
+    texts = prompt if isinstance(prompt, tuple) else (prompt,)
+    encoded = tokenizer(*texts, return_tensors="pt")
     ids = encoded["input_ids"]
     if not ids.numel():
         raise AnalysisError("This text has no tokens. Give one of a few words.")
+    given = {"input_ids": ids}
+    if len(texts) == 2 and "token_type_ids" in encoded:
+        given["token_type_ids"] = encoded["token_type_ids"]
+    given = {name: tensor.to(model.device) for name, tensor in given.items()}
     with _eager(model), torch.no_grad():
-        output = model(input_ids=ids.to(model.device), output_attentions=True, use_cache=False)
+        output = model(**given, output_attentions=True, use_cache=False)
     from analysis.runs.inputs import token_texts
 
-    return PatternsOfModel(
-        check_patterns(output).values.copy(), list(token_texts(tokenizer, ids[0].tolist()))
-    )
+    values = check_patterns(output, bidirectional).values.copy()
+    listed: list[int] = ids[0].tolist()
+    return values, list(token_texts(tokenizer, listed)), listed
 
 
-def run_on_prompt(model: Any, prompt: str, tokenizer: Any = None) -> OnPrompt:
+def run_on_prompt(
+    model: Any, prompt: str | tuple[str, str], tokenizer: Any = None, bidirectional: bool = False
+) -> OnPrompt:
     """What `show` draws of a model: by name or folder, of TransformerLens, or of transformers.
 
     Raises:
         AnalysisError: It is none of these, or does not take the prompt.
     """
-    if isinstance(model, str | PathLike):
-        return _of_named(_loaded(fspath(model)), prompt)
-    if callable(getattr(model, "run_with_cache", None)):
-        return _of_transformer_lens(model, prompt)
+    if isinstance(prompt, str):
+        if isinstance(model, str | PathLike):
+            return _of_named(_loaded(fspath(model)), prompt)
+        if callable(getattr(model, "run_with_cache", None)):
+            return _of_transformer_lens(model, prompt)
     if callable(getattr(model, "set_attn_implementation", None)):
         if tokenizer is None:
             raise AnalysisError("Give the model's tokenizer too: show(model, prompt, tokenizer=…).")
-        return OnPrompt(*patterns_of(model, tokenizer, prompt), {})
+        patterns, tokens, ids = _of_hugging_face(model, tokenizer, prompt, bidirectional)
+        if not bidirectional:
+            return OnPrompt(patterns, tokens, {})
+        scores = analysis.encoder_scores(patterns, ids, tokenizer.all_special_ids).values
+        known = {name: each for name, each in scores.items() if not np.isnan(each).all()}
+        return OnPrompt(patterns, tokens, known)
     raise AnalysisError(
         "With a text as second argument the first is a model: a name such as 'attn-only-2l', a "
         "folder, or a model of TransformerLens or transformers. With patterns the second is a list "

@@ -11,7 +11,7 @@ from analysis.errors import AnalysisError
 from analysis.head import Head
 from app.components.pattern_pair.payload import Pane
 from app.notebook.arrays import CheckedPatterns, check_patterns, check_tokens
-from app.notebook.models import run_on_prompt
+from app.notebook.models import is_pair, run_on_prompt
 
 if TYPE_CHECKING:
     from app.notebook.widgets import HeadViewer, PairViewer
@@ -26,6 +26,7 @@ def show(
     scores: Mapping[str, np.ndarray] | None = None,
     tokenizer: Any = None,
     height: int = 560,
+    bidirectional: bool = False,
 ) -> HeadViewer:
     """Every head of one sequence as small pictures, one of them large, and the text below.
 
@@ -35,18 +36,21 @@ def show(
     Args:
         patterns: Attention as `arrays.check_patterns` takes it; or with a text as second argument
             a model: by its name or folder, of TransformerLens, or of transformers.
-        tokens: One text for each position; or the prompt that the model is run on.
+        tokens: One text for each position; or the prompt that the model is run on, of an encoder
+            also a pair of texts.
         scores: Values for each head, [layer, head], to sort by; NaN where unknown.
         tokenizer: Of a model of transformers.
         height: Room for the pictures, in pixels.
+        bidirectional: Whether tokens attend to later ones too, as in an encoder such as BERT.
 
     Raises:
         AnalysisError: What was given cannot be shown; the sentence says what fits.
     """
-    if isinstance(tokens, str):
-        found = run_on_prompt(patterns, tokens, tokenizer)
+    prompt = _prompt_of(patterns, tokens)
+    if prompt is not None:
+        found = run_on_prompt(patterns, prompt, tokenizer, bidirectional)
         patterns, tokens, scores = found.patterns, found.tokens, {**found.scores, **(scores or {})}
-    checked = check_patterns(patterns)
+    checked = check_patterns(patterns, bidirectional)
     labels = check_tokens(tokens, checked.values.shape[-1])
     known = {str(name): np.asarray(values, dtype=float) for name, values in (scores or {}).items()}
     for name, values in known.items():
@@ -62,6 +66,13 @@ def show(
     except ModuleNotFoundError as error:
         raise AnalysisError(_MISSING) from error
     return HeadViewer(checked, labels, known, height)
+
+
+def _prompt_of(model: Any, tokens: Any) -> str | tuple[str, str] | None:
+    """What a model is to be run on: a text or, of one of transformers, a pair; None: tokens."""
+    if isinstance(tokens, str):
+        return tokens
+    return (str(tokens[0]), str(tokens[1])) if is_pair(model, tokens) else None
 
 
 def compare(

@@ -91,7 +91,8 @@ class HeadViewer(_Viewer):
         scores: Mapping[str, np.ndarray],
         height: int,
     ):
-        shown = extent(len(patterns.heads), len(labels))
+        shown = extent(len(patterns.heads), len(labels), patterns.bidirectional)
+        self._bidirectional = patterns.bidirectional
         self._heads = patterns.heads[: shown.heads]
         self._labels = list(labels[: shown.tokens])
         every = patterns.values.reshape(-1, *patterns.values.shape[2:])
@@ -107,6 +108,7 @@ class HeadViewer(_Viewer):
             note=shown.note,
             height=height,
             report=True,
+            bidirectional=patterns.bidirectional,
             command={"number": 0, **opened.to_json()},
         )
         super().__init__(payload=payload, styles=_styles(_GRID / "head_grid.css"))
@@ -133,7 +135,9 @@ class HeadViewer(_Viewer):
         said = (
             "" if count == len(self._heads) else f"The first {count} of {len(self._heads)} heads."
         )
-        drawing = paper_grid(self._patterns[:count], names, self._labels, said)
+        drawing = paper_grid(
+            self._patterns[:count], names, self._labels, said, bidirectional=self._bidirectional
+        )
         return [(drawing, f"Attention of {names[0]} to {names[-1]} on {n} tokens. {said}".strip())]
 
 

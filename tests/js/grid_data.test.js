@@ -60,3 +60,15 @@ test("hues go around the circle within a layer and drift a little between layers
   assert.deepEqual(wide.heads.map(({ label }) => label), ["L0H0", "L0H1", "L1H0", "L1H1"]);
   assert.equal(wide.indexOf.get("L1H0"), 2);
 });
+
+test("where tokens attend both ways every cell is where it was written", () => {
+  const pattern = [[0.5, 0.25, 0.25], [0.125, 0.5, 0.375], [0.2, 0.7, 0.1]];
+  const data = gridOf([pattern, pattern.toReversed()], { bidirectional: true });
+  [pattern, pattern.toReversed()].forEach((rows, head) =>
+    rows.forEach((row, dest) =>
+      row.forEach((value, src) => near(cellValue(data, head, dest, src), value)),
+    ),
+  );
+  const from = tokenWeights(data, 0, [0], "dest", "show");
+  [0.5, 0.25, 0.25].forEach((value, position) => near(from[position], value));
+});

@@ -32,6 +32,7 @@ export function gridOf(patterns, header = {}) {
       scores: {},
       marks: {},
       values: ATTENTION,
+      bidirectional: false,
       note: "",
       height: 560,
       report: true,

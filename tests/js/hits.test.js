@@ -66,3 +66,11 @@ test("arrows go from cell to cell below the diagonal", () => {
   assert.deepEqual(next("ArrowDown", 4, 2), { dest: 4, src: 2 });
   assert.equal(arrowStep("toString"), undefined);
 });
+
+test("where tokens attend both ways there are cells ahead, and keys lead there", () => {
+  const rows = [[0.5, 0.25, 0.25], [0.125, 0.5, 0.375], [0.2, 0.7, 0.1]];
+  const both = gridOf([rows], { bidirectional: true });
+  assert.deepEqual(cellAt(both, 0, { side: 300, size: 3 }, 299, 0), { dest: 0, src: 2 });
+  assert.deepEqual(cellBeside({ dest: 0, src: 0 }, [1, 0], 3, true), { dest: 0, src: 1 });
+  assert.deepEqual(cellBeside({ dest: 0, src: 0 }, [1, 0], 3), { dest: 0, src: 0 });
+});

@@ -69,8 +69,8 @@ test("ticks leave room for their labels", () => {
 });
 
 test("bands reach the diagonal, and frames are large enough to be seen", () => {
-  assert.deepEqual(rowBand(3, 10), { left: 0, top: 30, width: 40, height: 10 });
-  assert.deepEqual(columnBand(3, 10, 100), { left: 30, top: 30, width: 10, height: 70 });
+  assert.deepEqual(rowBand(3, 10, 3), { left: 0, top: 30, width: 40, height: 10 });
+  assert.deepEqual(columnBand(3, 10, 100, 3), { left: 30, top: 30, width: 10, height: 70 });
   assert.deepEqual(cellFrame(3, 1, 10), { left: 10, top: 30, width: 10, height: 10 });
   assert.deepEqual(cellFrame(3, 1, 2), { left: 0, top: 4, width: 6, height: 6 });
 });

@@ -72,3 +72,9 @@ test("a picture is made larger without mixing its pixels", () => {
   assert.deepEqual([...enlarge(raster, 3).pixels], [1, 1, 2, 1, 1, 2, 3, 3, 4]);
   assert.deepEqual([...placesOf(5, 2)], [0, 0, 0, 1, 1]);
 });
+
+test("where tokens attend both ways no pixel stays empty", () => {
+  const rows = [[0.5, 0.25, 0.25], [0.125, 0.5, 0.375], [0.2, 0.6, 0.2]];
+  const levels = drawLevels(gridOf([rows], { bidirectional: true }), 0, 3, "show");
+  assert.deepEqual([...levels], rows.flat().map((value) => Math.round(255 * value)));
+});

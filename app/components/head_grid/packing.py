@@ -5,6 +5,9 @@ One payload is, in this order:
 - the header: JSON (UTF-8), padded with spaces so that the numbers start at a multiple of 4;
 - the numbers, little-endian: `rescaled_rows` or `exact_cells`.
 
+Patterns are causal, and of what lies ahead of a destination nothing is sent; or an encoder's, whose
+tokens look both ways (`bidirectional`), and all of it is.
+
 A browser computes with what it gets: it shares out anew what the first token leaves, it subtracts
 one pattern from another. Numbers rounded to what a picture needs would come out of that with a
 rounding many times larger.
@@ -39,21 +42,25 @@ class Extent:
     heads: int
     tokens: int
     note: str
+    bidirectional: bool = False
 
     @property
     def cells(self) -> int:
-        """Cells of all heads together: lower triangles with their diagonal."""
-        return self.heads * self.tokens * (self.tokens + 1) // 2
+        """Cells of all heads together: lower triangles with their diagonal, or all."""
+        one = self.tokens**2 if self.bidirectional else self.tokens * (self.tokens + 1) // 2
+        return self.heads * one
 
 
-def extent(n_heads: int, n_tokens: int) -> Extent:
+def extent(n_heads: int, n_tokens: int, bidirectional: bool = False) -> Extent:
     """The heads and tokens to show.
 
-    Leading tokens lose nothing by the cut: a causal row looks only at what comes before it.
+    Leading tokens of a causal pattern lose nothing by the cut: a row looks only at what comes
+    before it. Those of an encoder lose what they look at beyond, and the note says so.
     """
     heads = min(n_heads, MAX_HEADS)
-    # The largest n with heads * n * (n + 1) / 2 <= MAX_CELLS.
-    fits = (math.isqrt(1 + 8 * (MAX_CELLS // max(heads, 1))) - 1) // 2
+    # The largest n with heads * n * (n + 1) / 2 <= MAX_CELLS, or heads * n * n.
+    each = MAX_CELLS // max(heads, 1)
+    fits = math.isqrt(each) if bidirectional else (math.isqrt(1 + 8 * each) - 1) // 2
     tokens = min(n_tokens, fits, MAX_TOKENS)
     parts = []
     if heads < n_heads:
@@ -61,35 +68,54 @@ def extent(n_heads: int, n_tokens: int) -> Extent:
     if tokens < n_tokens:
         parts.append(f"the first {tokens:,} of {n_tokens:,} tokens")
     if not parts:
-        return Extent(heads, tokens, "")
+        return Extent(heads, tokens, "", bidirectional)
     remedy = "Choose a layer or fewer heads to see more."
     if tokens == MAX_TOKENS:
         remedy = f"{MAX_TOKENS:,} tokens is the most that this view can show."
-    return Extent(heads, tokens, f"Showing {' and '.join(parts)}. {remedy}")
+    beyond = ""
+    if bidirectional and tokens < n_tokens:
+        beyond = "What they attend to among the others is left out. "
+    note = f"Showing {' and '.join(parts)}. {beyond}{remedy}"
+    return Extent(heads, tokens, note, bidirectional)
 
 
-def rescaled_rows(patterns: Float[np.ndarray, "head dest src"]) -> bytes:
+def rescaled_rows(
+    patterns: Float[np.ndarray, "head dest src"], bidirectional: bool = False
+) -> bytes:
     """Each row as the first token's share, and the others in steps of the largest of them.
 
     In this order, by head and destination: the first token's values (4-byte floats), the largest
     of the other values (4-byte floats), and the sources 1..destination as 2-byte integers, of
     which `TOP` stands for that largest value. So what a first token leaves is as exact as it is
-    large, whether that is all of the row or a twentieth of it.
+    large, whether that is all of the row or a twentieth of it. Of an encoder (`bidirectional`)
+    every row has the sources 1..n-1.
 
     Raises:
-        ValueError: As `check_causal`.
+        ValueError: As `check_causal`; of an encoder, values outside 0..1.
     """
-    check_causal(patterns)
-    rows, columns = np.tril_indices(patterns.shape[-1] - 1)
-    values = patterns[:, rows + 1, columns + 1].clip(0, 1)
+    if bidirectional:
+        _check_shares(patterns)
+    else:
+        check_causal(patterns)
+    dest, src = _cells_after_first(patterns.shape[-1], bidirectional)
+    values = patterns[:, dest, src].clip(0, 1)
     most = patterns[:, :, 1:].max(-1, initial=0).clip(0, 1)
-    scale = most[:, rows + 1]
+    scale = most[:, dest]
     shares = np.divide(values, scale, out=np.zeros_like(values), where=scale > 0)
     cells = np.rint(shares.clip(0, 1) * np.float32(TOP))
     first = patterns[:, :, 0].clip(0, 1)
     return b"".join(
         (first.astype("<f4").tobytes(), most.astype("<f4").tobytes(), cells.astype("<u2").tobytes())
     )
+
+
+def _cells_after_first(n: int, bidirectional: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Destinations and sources of the cells that rows have beside the first, in reading order."""
+    if bidirectional:
+        dest, src = np.divmod(np.arange(n * (n - 1)), max(n - 1, 1))
+        return dest, src + 1
+    rows, columns = np.tril_indices(n - 1)
+    return rows + 1, columns + 1
 
 
 def weighted_rows(values: Float[np.ndarray, "head dest src"]) -> bytes:
@@ -134,13 +160,17 @@ def check_causal(patterns: Float[np.ndarray, "head dest src"]) -> None:
         ValueError: Values outside 0..1, or attention to a later token, which would be lost without
             a word with the upper triangle.
     """
+    _check_shares(patterns)
+    _check_nothing_ahead(patterns)
+
+
+def _check_shares(patterns: Float[np.ndarray, "head dest src"]) -> None:
     # `not <=` also catches NaN, which fails every comparison.
     if not (np.all(patterns >= -TOLERANCE) and np.all(patterns <= 1 + TOLERANCE)):
         raise ValueError(
             f"attention lies in 0..1; these values span {patterns.min():.3g} to "
             f"{patterns.max():.3g}"
         )
-    _check_nothing_ahead(patterns)
 
 
 def _check_weighted(values: Float[np.ndarray, "head dest src"]) -> None:

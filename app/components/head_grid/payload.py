@@ -26,9 +26,13 @@ def grid_payload(
     player: Player = "none",
     weighting: Weighting = ATTENTION,
     top: float = 1,
+    bidirectional: bool = False,
     command: Mapping[str, Any],
 ) -> bytes:
-    """What the browser gets: see `packing`, and `GridHeader` in `js/grid_data.js`."""
+    """What the browser gets: see `packing`, and `GridHeader` in `js/grid_data.js`.
+
+    Attention may be an encoder's (`bidirectional`); weighted patterns are causal.
+    """
     header = {
         "key": key,
         "heads": [[head.layer, head.head] for head in heads],
@@ -41,6 +45,7 @@ def grid_payload(
             "top": top,
             "signed": weighting.signed,
         },
+        "bidirectional": bidirectional,
         "note": note,
         "height": height,
         "report": report,
@@ -48,7 +53,8 @@ def grid_payload(
         "limits": {"locked": MAX_LOCKED, "tokens": MAX_LOCKED_TOKENS},
         "command": command,
     }
-    return assemble(header, rescaled_rows(patterns) if weighting.plain else weighted_rows(patterns))
+    rows = rescaled_rows(patterns, bidirectional) if weighting.plain else weighted_rows(patterns)
+    return assemble(header, rows)
 
 
 def _number(value: float) -> float | None:

@@ -1,6 +1,6 @@
 /**
- * Cells of a causal pattern. Words: dest is the token that attends (row), src the one attended to
- * (column); src never lies after dest.
+ * Cells of a pattern. Words: dest is the token that attends (row), src the one attended to
+ * (column); src lies after dest only where tokens attend both ways.
  *
  * @typedef {{ dest: number, src: number }} Cell
  */
@@ -19,16 +19,18 @@ export function arrowStep(key) {
 }
 
 /**
- * The cell one step on; at an edge it stays, and the diagonal is such an edge.
+ * The cell one step on; at an edge it stays, and the diagonal is such an edge unless tokens attend
+ * both ways.
  *
  * @param {Cell} cell
  * @param {[number, number]} step
  * @param {number} n Tokens.
+ * @param {boolean} [bidirectional]
  * @returns {Cell}
  */
-export function cellBeside(cell, [right, down], n) {
+export function cellBeside(cell, [right, down], n, bidirectional = false) {
   const dest = Math.min(n - 1, Math.max(0, cell.dest + down));
-  return { dest, src: Math.min(dest, Math.max(0, cell.src + right)) };
+  return { dest, src: Math.min(bidirectional ? n - 1 : dest, Math.max(0, cell.src + right)) };
 }
 
 /**

@@ -14,6 +14,7 @@
  * @property {Record<string, (number | null)[]>} scores Per head; null where unknown.
  * @property {Record<string, number>} marks Score name to threshold.
  * @property {Values} values What the cells are.
+ * @property {boolean} bidirectional Whether tokens attend to later ones too, as in an encoder.
  * @property {string} note What is not shown; empty if all is.
  * @property {number} height Pixels for the grid and the large picture.
  * @property {boolean} report Whether Python wants to hear of the view.
@@ -39,8 +40,8 @@
  * @property {number} stride Cells of one head.
  * @property {Float32Array} first Attention to the first token, by head and destination.
  * @property {Float32Array} most The largest size of the others: what `whole` stands for in that row.
- * @property {Uint16Array | Int16Array} cells Sources 1..dest by head and destination, in steps of
- *   `most`.
+ * @property {Uint16Array | Int16Array} cells Sources 1..dest, or all but the first where tokens
+ *   attend both ways, by head and destination, in steps of `most`.
  * @property {boolean} plain Whether cells are attention.
  * @property {number} whole The largest cell.
  * @property {GridHead[]} heads
@@ -77,7 +78,7 @@ export function makeData(header, body) {
     plain,
     whole: plain ? WHOLE.plain : WHOLE.weighted,
     heads,
-    stride: (n * (n - 1)) / 2,
+    stride: (n * (n - 1)) / (header.bidirectional ? 1 : 2),
     indexOf: new Map(heads.map((head, index) => [head.label, index])),
   };
 }
@@ -99,6 +100,14 @@ function headsOf(pairs) {
 }
 
 /**
+ * The last source of a destination.
+ *
+ * @param {GridData} data
+ * @param {number} dest
+ */
+export const lastSource = ({ bidirectional, n }, dest) => (bidirectional ? n - 1 : dest);
+
+/**
  * The cell of `dest` and `src` in one head: attention, 0..1, or what weighs it.
  *
  * @param {GridData} data
@@ -107,11 +116,11 @@ function headsOf(pairs) {
  * @param {number} src
  */
 export function cellValue(data, head, dest, src) {
-  if (src > dest) return 0;
+  if (src > lastSource(data, dest)) return 0;
   const row = head * data.n + dest;
   if (src === 0) return data.first[row];
-  const cell = head * data.stride + cellIndex(dest - 1, src - 1);
-  return (data.cells[cell] / data.whole) * data.most[row];
+  const cell = data.bidirectional ? dest * (data.n - 1) + src - 1 : cellIndex(dest - 1, src - 1);
+  return (data.cells[head * data.stride + cell] / data.whole) * data.most[row];
 }
 
 /**

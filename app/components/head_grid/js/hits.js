@@ -5,7 +5,7 @@
  * @import { GridData } from "./grid_data.js"
  */
 import { arrowStep } from "../../js/cells.js";
-import { cellValue } from "./grid_data.js";
+import { cellValue, lastSource } from "./grid_data.js";
 
 /**
  * The tokens that fall into one row or column of pixels: [first, end).
@@ -40,7 +40,7 @@ export function cellAt(data, head, { side, size }, x, y) {
   let best = null;
   let most = -1;
   for (let dest = firstDest; dest < Math.min(n, endDest); dest++) {
-    for (let src = firstSrc; src < Math.min(dest + 1, endSrc); src++) {
+    for (let src = firstSrc; src < Math.min(lastSource(data, dest) + 1, endSrc); src++) {
       const value = Math.abs(cellValue(data, head, dest, src));
       if (value > most) [best, most] = [{ dest, src }, value];
     }

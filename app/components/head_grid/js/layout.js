@@ -145,27 +145,29 @@ export function tickStep(pitch, room) {
 }
 
 /**
- * The part of a destination's row, up to the diagonal.
+ * The part of a destination's row that has cells.
  *
  * @param {number} dest
  * @param {number} pitch
+ * @param {number} last Its last source.
  * @returns {Box}
  */
-export function rowBand(dest, pitch) {
-  return { left: 0, top: dest * pitch, width: (dest + 1) * pitch, height: Math.max(pitch, 2) };
+export function rowBand(dest, pitch, last) {
+  return { left: 0, top: dest * pitch, width: (last + 1) * pitch, height: Math.max(pitch, 2) };
 }
 
 /**
- * The part of a source's column, from the diagonal down.
+ * The part of a source's column that has cells.
  *
  * @param {number} src
  * @param {number} pitch
  * @param {number} side
+ * @param {number} first Its first destination.
  * @returns {Box}
  */
-export function columnBand(src, pitch, side) {
-  const start = src * pitch;
-  return { left: start, top: start, width: Math.max(pitch, 2), height: side - start };
+export function columnBand(src, pitch, side, first) {
+  const top = first * pitch;
+  return { left: src * pitch, top, width: Math.max(pitch, 2), height: side - top };
 }
 
 /**

@@ -9,14 +9,14 @@
  * @property {Uint32Array<ArrayBuffer>} pixels As a canvas holds them; 0 is transparent.
  */
 import { placesOf } from "../../js/cells.js";
-import { levelOf, rowFactor } from "./grid_data.js";
+import { lastSource, levelOf, rowFactor } from "./grid_data.js";
 import { blendChannel } from "./ramps.js";
 
 /** Where there is no cell. */
 export const EMPTY = -256;
 
 /**
- * One head as `size` x `size` levels -255..255, `EMPTY` above the diagonal. Where several cells
+ * One head as `size` x `size` levels -255..255, `EMPTY` where there is no cell. Where several cells
  * share a pixel the strongest one counts: an average would wash a one-token stripe out.
  *
  * @param {GridData} data
@@ -37,7 +37,8 @@ export function drawLevels(data, head, size, sink, upto = data.n) {
     levels[line] = stronger(first, levels[line]);
     const scale = 255 / (data.whole * top);
     const step = scale * data.most[row] * rowFactor(data, head, dest, sink);
-    for (let src = 1; src <= dest; src++, cell++) {
+    const last = lastSource(data, dest);
+    for (let src = 1; src <= last; src++, cell++) {
       // `levelOf`, written out: this is done a million times for one view.
       const level = Math.min(255, Math.round(data.cells[cell] * step));
       const at = line + pixel[src];

@@ -7,6 +7,7 @@
  */
 import { arrowStep, cellBeside } from "../../../js/cells.js";
 import { el, fitTo, imageOf, penOf } from "../../../js/elements.js";
+import { lastSource } from "../grid_data.js";
 import { cellAt } from "../hits.js";
 import { cellFrame, columnBand, pictureSize, rowBand, tickStep } from "../layout.js";
 import { paint } from "../painting.js";
@@ -69,6 +70,7 @@ export class Picture {
     this.stage.style.setProperty("--hg-side", `${place.side}px`);
     this.stage.style.setProperty("--hg-gutter", `${place.gutter}px`);
     this.stage.classList.toggle("is-named", place.named);
+    this.stage.classList.toggle("is-bidirectional", this.grid.data.bidirectional);
     const pitch = place.side / n;
     const step = place.named ? 1 : tickStep(pitch, 3 * type);
     for (const axis of [this.rows, this.columns]) {
@@ -160,9 +162,14 @@ export class Picture {
     const single = active.length === 1 ? active[0] : null;
     const dest = cell ? cell.dest : direction === "dest" ? single : null;
     const src = cell ? cell.src : direction === "src" ? single : null;
-    const pitch = this.side / this.grid.data.n;
-    show(this.bands.dest, dest === null ? null : rowBand(dest, pitch));
-    show(this.bands.src, src === null ? null : columnBand(src, pitch, this.side));
+    const { data } = this.grid;
+    const pitch = this.side / data.n;
+    const first = data.bidirectional ? 0 : src;
+    show(this.bands.dest, dest === null ? null : rowBand(dest, pitch, lastSource(data, dest)));
+    show(
+      this.bands.src,
+      src === null || first === null ? null : columnBand(src, pitch, this.side, first),
+    );
     show(this.cell, cell && cellFrame(cell.dest, cell.src, pitch));
     this.markTick(this.rows, dest);
     this.markTick(this.columns, src);
@@ -231,14 +238,14 @@ export class Picture {
   /** @param {KeyboardEvent} event */
   press(event) {
     const { grid } = this;
-    const { n } = grid.data;
+    const { n, bidirectional } = grid.data;
     const cell = grid.hover.cell ?? { dest: n - 1, src: n - 1 };
     if (event.key === "Escape") return grid.unlockAll();
     if (event.key === "Enter") return grid.lockToken(cell[grid.view.direction], adds(event));
     const step = arrowStep(event.key);
     if (!step) return;
     event.preventDefault();
-    const next = cellBeside(cell, step, n);
+    const next = cellBeside(cell, step, n, bidirectional);
     grid.point({ cell: next });
     grid.say(cellSentence(grid.data, grid.shownHeads(), next, grid.settings.sink));
   }

@@ -1,0 +1,31 @@
+"""What heads of an encoder attend to, where tokens look both ways."""
+
+from analysis.definitions.quantity import Quantity
+
+NEXT = Quantity(
+    "Next-token score",
+    "Mean attention to the token just after, in an encoder.",
+    "mean over dest < n-1 of pattern[dest, dest+1]",
+    "0 to 1",
+    "Clark et al. 2019, What does BERT look at?",
+    function="encoder_scores",
+)
+COPIES = Quantity(
+    "Other-copies score",
+    "Mean attention of a token that stands there more than once to its other copies, in an "
+    "encoder: those before and after it.",
+    "mean, over dest whose token stands elsewhere too, of the sum of pattern[dest, src] over those "
+    "src; separators are left out",
+    "0 to 1",
+    "Headscope; the duplicate-token score of decoders, both ways",
+    function="encoder_scores",
+)
+SEPARATOR = Quantity(
+    "Separator score",
+    "Mean attention of the other tokens to those that frame a text, such as [CLS] and [SEP], where "
+    "heads of an encoder rest.",
+    "mean, over dest that is no such token, of the sum of pattern[dest, src] over those src",
+    "0 to 1",
+    "Clark et al. 2019, What does BERT look at?",
+    function="encoder_scores",
+)
