@@ -4,7 +4,7 @@ Claim: with 50 visitors on 2 cores and the bundled model, 95 of 100 pages are fi
 being asked for, none fails, every element is the one that a lone visitor gets, and memory stays
 below 2 GB and is back within 5 % after 500 visits.
 
-    python -m bench.load [--quick]
+    [REPLICAS=2] python -m bench.load [--quick]
     python -m bench.load --pages [--baseline REV]
 
 Real websocket sessions (`bench.visitors`), the public settings of `deploy/public.toml` less its
@@ -13,6 +13,8 @@ every core of the machine for server and visitors together. Each visitor opens t
 people do: one every 10 to 20 s, of six kinds, on a prompt or repeated tokens; half of the views are
 ones that somebody else opens too. `--quick`: 10 visitors, three pages each, 1 to 2 s apart. The
 drawing in the browser is not in these times.
+
+With REPLICAS=2 two processes serve behind the proxy of `make cluster`.
 
 `--pages` measures something else: what a page costs the server, in processor time, when one
 visitor moves between views that are remembered, here and at a baseline (`bench.pages`).
@@ -34,7 +36,7 @@ import numpy as np
 import psutil
 
 from bench import pages
-from bench.visitors import ROOT, Page, free_port, served, visit
+from bench.visitors import ROOT, Page, free_port, replicas, served_by, visit
 
 # How often each kind of page is opened.
 PAGES = {"": 1, "attention": 4, "tokens": 3, "induction": 3, "attribution": 2, "head": 2}
@@ -105,28 +107,28 @@ def serial(address: str, views: list[View]) -> list[Page]:
     return found
 
 
-def processor_time(pid: int) -> float:
-    """Seconds of processor that the server has taken."""
-    taken = psutil.Process(pid).cpu_times()
-    return float(taken.user + taken.system)
+def processor_time(*pids: int) -> float:
+    """Seconds of processor that the server's processes have taken."""
+    taken = [psutil.Process(pid).cpu_times() for pid in pids]
+    return float(sum(each.user + each.system for each in taken))
 
 
-def memory(pid: int) -> int:
-    """Resident bytes of the server."""
-    return int(psutil.Process(pid).memory_info().rss)
+def memory(*pids: int) -> int:
+    """Resident bytes of the server's processes together."""
+    return sum(int(psutil.Process(pid).memory_info().rss) for pid in pids)
 
 
 class Peak:
-    """The most memory that a process had, looked at four times a second."""
+    """The most memory that processes had together, looked at four times a second."""
 
-    def __init__(self, pid: int):
-        self.bytes, self._pid, self._stop = 0, pid, threading.Event()
+    def __init__(self, *pids: int):
+        self.bytes, self._pids, self._stop = 0, pids, threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
     def _watch(self) -> None:
         while not self._stop.wait(0.25):
-            self.bytes = max(self.bytes, memory(self._pid))
+            self.bytes = max(self.bytes, memory(*self._pids))
 
     def end(self) -> int:
         """Look no more; the peak."""
@@ -137,7 +139,7 @@ class Peak:
 
 def main(plan: Plan) -> int:
     """Print the table, and whether each part of the claim holds."""
-    planned = schedule(plan, seed=0)
+    planned, count = schedule(plan, seed=0), replicas()
     views = [view for mine in planned for view in mine]
     with tempfile.TemporaryDirectory() as folder:
         settings = Path(folder) / "public.toml"
@@ -148,26 +150,26 @@ def main(plan: Plan) -> int:
         environment = {"HEADSCOPE_CONFIG": str(settings)}
         print("alone, one page after the other ...", flush=True)
         port = free_port()  # the same for both: pages show links to themselves
-        with served(port, environment) as (address, _):
+        with served_by(count, port, environment) as (address, _):
             alone = serial(address, views)
         print(f"{plan.visitors} visitors at once ...", flush=True)
-        with served(port, environment) as (address, process):
+        with served_by(count, port, environment) as (address, pids):
             # Loaded, and its caches as full as a round of other views makes them: what is bounded
             # and fills up once is no growth.
             serial(address, [view for mine in schedule(plan, seed=1) for view in mine])
             time.sleep(SESSION_KEPT)
-            before, peak = memory(process.pid), Peak(process.pid)
-            taken = processor_time(process.pid)
+            before, peak = memory(*pids), Peak(*pids)
+            taken = processor_time(*pids)
             with ThreadPoolExecutor(plan.visitors) as pool:
                 jobs = [
                     pool.submit(visits, address, mine, plan, seed)
                     for seed, mine in enumerate(planned)
                 ]
                 together = [page for job in jobs for page in job.result()]
-            taken = processor_time(process.pid) - taken
+            taken = processor_time(*pids) - taken
             highest = peak.end()
             time.sleep(SESSION_KEPT)
-            after = memory(process.pid)
+            after = memory(*pids)
     seconds = np.array([page.seconds for page in together])
     for kind in PAGES:
         of_kind = seconds[[view.page == kind for view in views]]
@@ -188,7 +190,9 @@ def main(plan: Plan) -> int:
         f"p95 of {len(seconds)} pages {p95:.2f} s (at most {MAX_SECONDS:g})": p95 <= MAX_SECONDS,
         f"{len(alerts)} pages with an error or a refusal: {sorted(set(alerts))[:2]}": not alerts,
         f"{len(differing)} pages that are not as they are alone: {differing[:2]}": not differing,
-        f"peak memory {highest / 2**20:,.0f} MiB (at most 2,048)": highest <= MAX_MEMORY,
+        f"peak memory {highest / 2**20:,.0f} MiB of {count} (at most 2,048 each)": (
+            highest <= count * MAX_MEMORY
+        ),
         f"memory {before / 2**20:,.0f} MiB before, {after / 2**20:,.0f} after (at most 5 % more)": (
             after <= MAX_GROWTH * before
         ),

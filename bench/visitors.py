@@ -27,6 +27,8 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin, Subprotocol
 
+from deploy.cluster import cluster
+
 ROOT = Path(__file__).parent.parent
 # Seconds after which a page counts as hanging.
 PATIENCE = 120.0
@@ -52,6 +54,10 @@ class Visitor:
         self.code: list[str] = []  # every block of code that was shown
         self.told: dict[str, str] = {}  # what components were given last, as JSON, by name
         self.session = ""  # as the server calls it
+        # Which of several processes a proxy has chosen, for whatever else this visitor asks.
+        answer = connection.response
+        chosen = answer.headers.get("Set-Cookie", "") if answer else ""
+        self.cookie = chosen.partition(";")[0]
         # Label of a button: file that is made when it is pressed, the first of several.
         self.files: dict[str, str] = {}
 
@@ -194,6 +200,24 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     return port
+
+
+def replicas() -> int:
+    """How many processes to measure, as REPLICAS says; 1: the app by itself, without a proxy."""
+    return int(os.environ.get("REPLICAS", "1"))
+
+
+@contextmanager
+def served_by(
+    count: int, port: int, environment: Mapping[str, str] | None = None
+) -> Iterator[tuple[str, list[int]]]:
+    """The app on a port of this machine, by so many processes: its address, and their numbers."""
+    if count == 1:
+        with served(port, environment) as (address, process):
+            yield address, [process.pid]
+        return
+    with cluster(count, port, environment) as running:
+        yield running.address, [replica.process.pid for replica in running.replicas]
 
 
 @contextmanager
