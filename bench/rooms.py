@@ -25,7 +25,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import unquote, urlencode, urlsplit
 
 import numpy as np
 
@@ -84,8 +84,8 @@ def open_room(visitor: Visitor) -> str:
     """Press the button; the code of the room."""
     visitor.open("tokens")
     visitor.open("tokens", press="Open a room")
-    found = [re.search(r"[?&]room=([\w-]+)", text) for text in visitor.code]
-    return next(match[1] for match in found if match)
+    found = [re.search(r"[?&]room=([\w%-]+)", text) for text in visitor.code]
+    return next(unquote(match[1]) for match in found if match)
 
 
 def cpu_share(pids: Sequence[int], seconds: float) -> float:

@@ -51,6 +51,7 @@ class Wire:
         self._up = threading.Event()
         self._closed = threading.Event()
         self._epoch = b""
+        self._said = False  # that it does not answer
 
     @property
     def is_up(self) -> bool:
@@ -154,8 +155,9 @@ class Wire:
             return None
 
     def _lose(self, error: BaseException) -> None:
-        if self._up.is_set():
-            self._up.clear()
+        self._up.clear()
+        if not self._said:
+            self._said = True
             # Not the address, which may hold a password.
             _log.warning("Redis does not answer (%s): nothing is shared", type(error).__name__)
 
@@ -168,6 +170,7 @@ class Wire:
                     said.subscribe(*(PREFIX + channel for channel in heard))
                     kept = self._come_back()
                     self._up.set()
+                    self._said = False
                     joined(kept)
                     while self._up.is_set():
                         message = said.get_message(timeout=_LOOK)
