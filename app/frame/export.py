@@ -358,10 +358,10 @@ def figure_body(figure: go.Figure, palette: Palette, name: str) -> str:
         for kind in ("png", "svg")
     )
     return (
-        f"<div>{chart}<p>{save}</p></div><script>{{"
+        f'<div class="figure">{chart}<p>{save}</p></div><script>{{'
         f"const chart = document.getElementById({script_json(place)});"
-        "for (const button of document.currentScript.previousSibling.querySelectorAll("
-        "'[data-format]')) button.onclick = () => Plotly.downloadImage(chart, "
+        "for (const button of chart.closest('.figure').querySelectorAll('[data-format]'))"
+        " button.onclick = () => Plotly.downloadImage(chart, "
         f"{{format: button.dataset.format, filename: {script_json(name)}, scale: 2}});"
         f"{_ON_PAPER}}}</script>"
     )

@@ -43,7 +43,7 @@ def test_an_exported_map_is_whole_and_dark_on_light_on_paper(
     alone.wait_for_function(f"{width} <= 718")
     ground = "getComputedStyle(document.documentElement).backgroundColor"
     assert alone.evaluate(ground) == "rgb(255, 255, 255)"
-    assert alone.evaluate("document.getElementById('figure').layout.font.color") == "#000"
+    assert alone.evaluate("document.querySelector('.js-plotly-plot').layout.font.color") == "#000"
     alone.emulate_media(media="screen")
     alone.evaluate("dispatchEvent(new Event('afterprint'))")
     alone.wait_for_function(f"{width} > 900")
