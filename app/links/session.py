@@ -47,6 +47,8 @@ class _State:
 
     chosen: dict[str, Value] = field(default_factory=dict)  # what differs from a default, or did
     shown: dict[str, Value] = field(default_factory=dict)  # every value of the last run
+    # What each widget was last given, also by a run before: one may end ahead of its widgets.
+    drawn: dict[str, Value] = field(default_factory=dict)
     link: dict[str, list[str]] | None = None  # the address as we last wrote it
     reported: set[str] = field(default_factory=set)  # what widgets have changed with this run
     page: str | None = None
@@ -68,8 +70,10 @@ def own_state() -> _State:
 
 def forget_widgets(keys: Iterable[str]) -> None:
     """Let widgets of these parameters take their value from the selection."""
+    state = own_state()
     for key in keys:
         st.session_state.pop(widget_name(key), None)
+        state.drawn.pop(key, None)
 
 
 def read_session(page: str) -> tuple[dict[str, Value], list[str]]:
@@ -77,10 +81,11 @@ def read_session(page: str) -> tuple[dict[str, Value], list[str]]:
     state = own_state()
     notes: list[str] = []
     link = {key: st.query_params.get_all(key) for key in st.query_params}
+    given = {**state.shown, **state.drawn}
     changed = {
         key: st.session_state[widget_name(key)]
-        for key, shown in state.shown.items()
-        if st.session_state.get(widget_name(key), shown) != shown
+        for key, value in given.items()
+        if st.session_state.get(widget_name(key), value) != value
     }
     # On a slow line a second change can arrive with the address of before the first one, so
     # an address counts as new only when no widget has changed: a first visit, a followed link,
@@ -202,7 +207,7 @@ def widget_key(selection: Selection, parameter: str, shown: Value | None = None)
     value = selection.values[parameter] if shown is None else shown
     if parameter not in state.reported or st.session_state.get(widget) != value:
         st.session_state[widget] = value
-    state.shown[parameter] = value
+    state.drawn[parameter] = value
     return widget
 
 
