@@ -40,8 +40,14 @@ def test_a_word_is_explained_where_it_stands_and_opens_in_the_same_tab(
 
 def test_the_letters_of_the_glossary_are_whole(app: str, page: Page) -> None:
     go(page, f"{app}/glossary")
-    letters = page.locator(".st-key-contents")
-    assert letters.evaluate("each => each.scrollHeight <= each.clientHeight")
+    row, letter = page.locator(".st-key-contents"), page.locator(".st-key-contents li").first
+    for each in (row, letter):
+        expect(each).to_be_visible()
+    row_box, letter_box = row.bounding_box(), letter.bounding_box()
+    assert row_box
+    assert letter_box
+    assert letter_box["y"] >= row_box["y"], (row_box, letter_box)
+    assert letter_box["y"] + letter_box["height"] <= row_box["y"] + row_box["height"]
 
 
 def test_a_finger_reads_first_and_then_opens(app: str, open_page: OpenPage) -> None:
