@@ -66,15 +66,16 @@ def write_site(folder: str, sources: Sequence[str], title: str, app: str | None)
     if not title.strip() or len(title) > _LONGEST_TITLE or not is_text(title):
         raise AnalysisError(f"A site has a title of at most {_LONGEST_TITLE} characters.")
     home = _home(app)
-    views: list[tuple[str, View]] = []
+    views: dict[str, tuple[str, View]] = {}  # titles and views, by their address
     findings: list[Finding] = []
     for source in sources:
         some, found = _read(source)
-        views += [each for each in some if each[1] not in (view for _, view in views)]
+        for named, view in some:
+            views.setdefault(address_of(*view), (named, view))
         findings += found
     if not 0 < len(views) <= MAX_VIEWS:
         raise AnalysisError(f"These are {len(views)} views; a site holds 1 to {MAX_VIEWS}.")
-    pages = [_page(number, *view, home) for number, view in enumerate(views, start=1)]
+    pages = [_page(number, *each, home) for number, each in enumerate(views.values(), start=1)]
     target.mkdir(parents=True, exist_ok=True)
     for page in pages:
         (target / f"{page.name}.html").write_bytes(page.html)
@@ -83,8 +84,10 @@ def write_site(folder: str, sources: Sequence[str], title: str, app: str | None)
     if any(page.plotly for page in pages):
         (target / _PLOTLY).write_text(get_plotlyjs(), encoding="utf-8")
     if findings:
-        names = {_key(view): page.name for (_, view), page in zip(views, pages, strict=True)}
-        report = to_page(findings, check_all(findings), lambda *view: f"{names[_key(view)]}.html")
+        names = {key: page.name for key, page in zip(views, pages, strict=True)}
+        report = to_page(
+            findings, check_all(findings), lambda *view: f"{names[address_of(*view)]}.html"
+        )
         (target / "findings.html").write_bytes(report)
     (target / "index.html").write_bytes(_index(title, pages, findings))
     print(f"Wrote {len(pages)} pages; open {display_text(str(target / 'index.html'))}")
@@ -119,12 +122,7 @@ def _read(source: str) -> tuple[Sequence[tuple[str, View]], Sequence[Finding]]:
                 f"{display_text(file.name)} holds no findings ({refusal}) and no view ({other})"
             ) from other
     of_all = [each for finding in findings for each in finding.evidence]
-    views = {_key(each.link): (title_of(each), each.link) for each in of_all}
-    return list(views.values()), findings
-
-
-def _key(view: View) -> str:
-    return address_of(*view)
+    return [(title_of(each), each.link) for each in of_all], findings
 
 
 def _listed(data: bytes) -> Iterator[tuple[str, View]]:

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from analysis.head import Head
 from app.figures.base import add_click_targets, colour_scale, finish, head_map, name_axes
 from app.figures.chart import Chart
-from app.figures.heads import score_scatter
+from app.figures.heads import add_diagonal, score_scatter
 from app.theme import Palette
 
 if TYPE_CHECKING:
@@ -66,15 +66,7 @@ def estimate_scatter(
     titles = ("Estimated effect (nats)", "Exact effect (nats)")
     figure = score_scatter(estimate, exact, titles, palette, shown=known, focus=focus)
     both = np.concatenate([estimate[known], exact[known]])
-    ends = [float(both.min()), float(both.max())]
-    figure.add_scatter(
-        x=ends,
-        y=ends,
-        mode="lines",
-        line={"color": palette.muted, "dash": "dash", "width": 1.5},
-        hoverinfo="skip",
-        showlegend=False,
-    )
+    add_diagonal(figure, both, palette)
     return figure
 
 

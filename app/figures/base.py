@@ -155,6 +155,17 @@ def name_axes(figure: go.Figure, rows: Sequence[str], columns: Sequence[str]) ->
     )
 
 
+def name_strips(figure: go.Figure, rows: Sequence[str]) -> None:
+    """Names of rows of points, the first row at the top, with room above it for words."""
+    figure.update_yaxes(
+        tickvals=list(range(len(rows))),
+        ticktext=list(rows),
+        range=[len(rows) - 0.4, -0.6],
+        showgrid=False,
+        zeroline=False,
+    )
+
+
 def largest(sizes: np.ndarray, count: int) -> np.ndarray:
     """The places of the largest `count` sizes, in their own order."""
     return np.sort(sizes.argsort()[::-1][:count])

@@ -11,9 +11,10 @@ import plotly.graph_objects as go
 
 from analysis.effects.circuit import HeadCircuit, Wire
 from analysis.head import Head
-from app.figures.base import finish
+from app.figures.base import finish, name_strips
 from app.figures.chart import Chart
 from app.figures.graph import Link
+from app.figures.heads import add_diagonal
 from app.figures.patching import input_styles
 from app.theme import Palette
 
@@ -118,13 +119,7 @@ def enough_strip(scores: Mapping[str, CircuitScore], unit: str, palette: Palette
             showlegend=False,
         )
     figure.update_xaxes(title=unit[:1].upper() + unit[1:], zeroline=False)
-    figure.update_yaxes(
-        tickvals=list(range(len(rows))),
-        ticktext=[name for name, *_ in rows],
-        range=[len(rows) - 0.4, -0.6],
-        showgrid=False,
-        zeroline=False,
-    )
+    name_strips(figure, [name for name, *_ in rows])
     return finish(figure, height=130 + 44 * len(rows), top=40)
 
 
@@ -143,15 +138,7 @@ def missing_scatter(scores: Mapping[str, CircuitScore], unit: str, palette: Pale
     colours = [palette.accent, palette.sequential[3], palette.muted]
     symbols = ["diamond", "square", "circle"]
     every = np.concatenate([part for _, _, *both in clouds for part in both])
-    ends = [float(every.min()), float(every.max())]
-    figure.add_scatter(
-        x=ends,
-        y=ends,
-        mode="lines",
-        line={"color": palette.muted, "dash": "dash", "width": 1.5},
-        hoverinfo="skip",
-        name="nothing is missing",
-    )
+    add_diagonal(figure, every, palette, "nothing is missing")
     for (name, removed, whole, circuit), colour, symbol in zip(
         clouds, colours, symbols, strict=False
     ):

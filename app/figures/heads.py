@@ -155,6 +155,22 @@ def partner_dots(
     return finish(figure, height=360)
 
 
+def add_diagonal(
+    figure: go.Figure, values: np.ndarray, palette: Palette, name: str | None = None
+) -> None:
+    """The dashed line on which both axes are the same; with a name it stands in the legend."""
+    ends = [float(values.min()), float(values.max())]
+    figure.add_scatter(
+        x=ends,
+        y=ends,
+        mode="lines",
+        line={"color": palette.muted, "dash": "dash", "width": 1.5},
+        hoverinfo="skip",
+        name=name,
+        showlegend=name is not None,
+    )
+
+
 def score_scatter(
     x: np.ndarray,
     y: np.ndarray,

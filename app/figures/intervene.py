@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import plotly.graph_objects as go
 
-from app.figures.base import bars_by_position, finish, token_ticks
+from app.figures.base import bars_by_position, finish, name_strips, token_ticks
 from app.figures.chart import Chart
 from app.text import display_token, plotly_text
 from app.theme import Palette
@@ -129,11 +129,5 @@ def flip_strip(found: FlipSet, palette: Palette) -> go.Figure:
         )
     figure.add_vline(x=0, line={"color": palette.accent, "dash": "dash", "width": 1.5})
     figure.update_xaxes(title="Answer minus foil (logits); below 0 the foil wins", zeroline=False)
-    figure.update_yaxes(
-        tickvals=list(range(len(rows))),
-        ticktext=[name for name, *_ in rows],
-        range=[len(rows) - 0.4, -0.6],
-        showgrid=False,
-        zeroline=False,
-    )
+    name_strips(figure, [name for name, *_ in rows])
     return finish(figure, height=240)

@@ -422,11 +422,24 @@ def document(title: str, body: str, palette: Palette, library: str = "") -> byte
         "body{max-width:none;margin:0;padding:0}table{font-size:9pt;overflow-wrap:anywhere}"
         "svg,iframe,tr{break-inside:avoid}}"
     )
-    # Nothing from elsewhere even if a text got through as markup: no host is allowed.
     policy = (
         "default-src 'none'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
         "style-src 'unsafe-inline'; img-src 'self' data: blob:; frame-src data: blob:"
     )
+    return bare_document(title, body, style, policy, library)
+
+
+def bare_document(title: str, body: str, style: str, policy: str, library: str = "") -> bytes:
+    """A page by its parts.
+
+    Args:
+        title: As plain text.
+        body: HTML.
+        style: CSS.
+        policy: What it may load and run: nothing from elsewhere, even if a text got through as
+            markup, so it allows no host.
+        library: A script that stands before the body.
+    """
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'

@@ -12,6 +12,7 @@ from typing import Any
 from analysis.errors import AnalysisError
 from app.compute.findings.check import ABSOLUTE, RELATIVE, Check
 from app.compute.findings.finding import Evidence, Finding, Number, title_of
+from app.frame.export import bare_document
 from app.frame.snippets import snippet
 from app.text import display_text, escape_html, markdown_file_text
 from app.theme import LIGHT
@@ -73,14 +74,8 @@ def to_page(findings: Sequence[Finding], checks: Checks, address: Address) -> by
         "body{max-width:50rem;margin:1.5rem auto;padding:0 1rem;font:16px/1.5 system-ui,sans-serif;"
         "overflow-wrap:anywhere}li{margin:.5rem 0}"
     )
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta http-equiv="Content-Security-Policy" '
-        "content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{_TITLE}</title><style>{style}</style></head><body><h1>{_TITLE}</h1>"
-        f"{''.join(parts)}</body></html>"
-    ).encode()
+    body = f"<h1>{_TITLE}</h1>{''.join(parts)}"
+    return bare_document(_TITLE, body, style, "default-src 'none'; style-src 'unsafe-inline'")
 
 
 def to_notebook(findings: Sequence[Finding]) -> bytes:

@@ -105,6 +105,15 @@ def read_view_file(data: bytes) -> tuple[str, dict[str, list[str]]]:
     return page, {key: [text] for key, text in texts.items()}
 
 
+def draw_address(address: str) -> None:
+    """A link to copy, and its QR code."""
+    st.code(address, language=None, wrap_lines=True)
+    if picture := qr_code(address):
+        st.image(picture, caption="The link for a phone", width=220)
+    else:
+        st.caption("It is too long for a QR code that a phone can read.")
+
+
 def draw_link(page: str, link: Mapping[str, str], whole: Mapping[str, str]) -> None:
     """The link of a view, its QR code and the code that embeds it.
 
@@ -121,11 +130,7 @@ def draw_link(page: str, link: Mapping[str, str], whole: Mapping[str, str]) -> N
         )
     else:
         st.caption("This link brings the view back as it is.")
-    st.code(address, language=None, wrap_lines=True)
-    if picture := qr_code(address):
-        st.image(picture, caption="The link for a phone", width=220)
-    else:
-        st.caption("It is too long for a QR code that a phone can read.")
+    draw_address(address)
     st.caption("For slides and blog posts:")
     st.code(iframe_code(address, f"Headscope: {page_info(page).title}"), "html", wrap_lines=True)
 

@@ -23,7 +23,7 @@ from app.compute.findings.finding import (
 from app.frame.report import named_heads, result_text
 from app.shell.kept import forget, keep, kept, move
 from app.shell.navigation import streamlit_page
-from app.shell.share import qr_code, view_link
+from app.shell.share import draw_address, view_link
 from app.text import display_text, markdown_text
 
 _MARKS = {"holds": ":green", "differs": ":red", "not computed here": ":gray"}
@@ -147,13 +147,8 @@ def _draw_share(finding: Finding) -> None:
     if text is None:
         st.caption("It is too long for a link. Hand on the file, under Take along.")
         return
-    address = view_link("findings", {"finding": text})
     st.caption("Whoever opens this link sees the finding, and has its numbers checked.")
-    st.code(address, language=None, wrap_lines=True)
-    if picture := qr_code(address):
-        st.image(picture, caption="The link for a phone", width=220)
-    else:
-        st.caption("It is too long for a QR code that a phone can read.")
+    draw_address(view_link("findings", {"finding": text}))
 
 
 def _plain(text: str) -> str:
