@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.apps.head_grid_app import HOSTILE, example_patterns
-from tests.browser.conftest import OpenPage, Serve
+from tests.browser.conftest import OpenPage, Serve, wait_until_done
 
 pytestmark = pytest.mark.browser
 APP = Path(__file__).parent / "apps" / "head_grid_app.py"
@@ -332,6 +332,42 @@ def test_the_page_can_move_the_view_and_the_browser_then_owns_it(page: Page, ser
     expect_python(page, "focus=L1H3 locked= tokens=2 direction=dest")
     expect_shown(page, "L1H3")
     expect(token(page, 2)).to_have_attribute("aria-pressed", "true")
+
+
+def test_a_view_that_the_page_asked_for_is_not_reported_and_outlives_the_report_before_it(
+    page: Page, serve: Serve
+) -> None:
+    """Such a report, on its way while a click left for another page, brought this one back."""
+    frames = sent_frames(page)
+    open_grid(page, serve(APP), feedback=1)
+    head(page, "L0H6").click()
+    expect_python(page, "focus=L0H6 locked=L0H6 tokens= direction=dest")
+    sent = len(frames)
+    page.get_by_role("button", name="Ask for L1H3").click()
+    expect_python(page, "focus=L1H3 locked= tokens=2 direction=dest")
+    page.wait_for_timeout(600)
+    assert len(frames) == sent + 1
+    page.keyboard.press("r")  # the script runs once more
+    wait_until_done(page)
+    assert len(frames) == sent + 2
+    expect_python(page, "focus=L1H3 locked= tokens=2 direction=dest")
+    expect_shown(page, "L1H3")
+
+
+def test_what_is_looked_at_is_told_ahead_of_a_click_elsewhere(page: Page, serve: Serve) -> None:
+    frames = sent_frames(page)
+    open_grid(page, serve(APP), feedback=1)
+    box = page.get_by_role("button", name="Ask for L1H3").bounding_box()
+    assert box
+    sent = len(frames)
+    head(page, "L0H6").click()
+    page.mouse.click(box["x"] + 5, box["y"] + 5)
+    expect_python(page, "focus=L1H3 locked= tokens=2 direction=dest")
+    page.wait_for_timeout(600)
+    # With the click or before it, and not once more after it.
+    assert 1 <= len(frames[sent:]) <= 2
+    assert all(b"L0H6" in frame for frame in frames[sent:] if isinstance(frame, bytes))
+    expect_python(page, "focus=L1H3 locked= tokens=2 direction=dest")
 
 
 def test_a_page_that_feeds_the_view_back_never_throws_the_visitor_back(

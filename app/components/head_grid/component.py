@@ -137,10 +137,13 @@ def _exchange(key: str, asked: HeadGridState, heads: Sequence[Head], n_tokens: i
     """This run's exchange; remembered in the session next to the component's own state."""
     raw = (st.session_state.get(key) or {}).get("view")
     reported = HeadGridState.from_browser(raw)
-    if reported is not None:
-        reported = reported.within(heads, n_tokens)
     memory = f"{key}:exchange"
-    exchange = Exchange.after(st.session_state.get(memory), asked, reported)
+    last: Exchange | None = st.session_state.get(memory)
+    if reported is not None:
+        if last and raw.get("number") in range(last.number):
+            reported = last.returned  # what the browser was asked to show, it does not report
+        reported = reported.within(heads, n_tokens)
+    exchange = Exchange.after(last, asked, reported)
     st.session_state[memory] = exchange
     return exchange
 

@@ -72,6 +72,8 @@ export class HeadGrid {
     parentElement.append(this.root);
     this.theme = readTheme(this.root);
     this.resizes = this.watch();
+    // A report that came after a click which leaves the page would run this page again instead.
+    document.addEventListener("pointerdown", this.tell, true);
     this.showData();
   }
 
@@ -87,17 +89,17 @@ export class HeadGrid {
     /** @type {{ header: GridHeader, start: number }} */
     const { header, start } = readHeader(bytes);
     if (this.data.id === header.id) return;
-    const before = reportOf(this.data, this.view);
-    const mine = { ...before, number: this.data.command.number };
+    const mine = this.report();
     const sameText = JSON.stringify(this.data.labels) === JSON.stringify(header.labels);
     if (this.data.values.signed !== header.values.signed) this.ramps.clear();
     this.data = makeData(header, readBody(bytes, start));
     this.view = adoptedView(this.data, mine, sameText);
     this.hover = { ...NOTHING };
     this.showData();
-    // Heads or tokens that are gone were let go of here; Python still believes in them.
-    const after = reportOf(this.data, this.view);
-    if (JSON.stringify(before) !== JSON.stringify(after)) this.changed();
+    // Python knows what it asked for and lets go of what is gone, but not of places in another text:
+    // any other report would be one that nobody made, and runs the page once more.
+    const believed = adoptedView(this.data, mine, true);
+    if (believed.tokens.length !== this.view.tokens.length) this.changed();
   }
 
   showData() {
@@ -135,6 +137,7 @@ export class HeadGrid {
     this.player.destroy();
     cancelAnimationFrame(this.frame);
     clearTimeout(this.timer);
+    document.removeEventListener("pointerdown", this.tell, true);
     this.root.remove();
   }
 
@@ -206,9 +209,13 @@ export class HeadGrid {
 
   /* ---- telling Python, and who listens */
 
+  /** @returns {Command} The view, and which of Python's wishes it came after. */
+  report() {
+    return { ...reportOf(this.data, this.view), number: this.data.command.number };
+  }
+
   remember() {
-    const { number } = this.data.command;
-    remembered.set(this.data.key, { ...reportOf(this.data, this.view), number });
+    remembered.set(this.data.key, this.report());
   }
 
   /** @param {string[]} parts What has to be drawn again. */
@@ -217,9 +224,15 @@ export class HeadGrid {
     this.remember();
     if (!this.data.report) return;
     clearTimeout(this.timer);
-    const report = () => this.send("view", reportOf(this.data, this.view));
-    this.timer = setTimeout(report, REPORT_DELAY);
+    this.timer = setTimeout(this.tell, REPORT_DELAY);
   }
+
+  /** Python hears now of what it has not heard of yet. */
+  tell = () => {
+    clearTimeout(this.timer);
+    if (this.timer !== undefined) this.send("view", this.report());
+    this.timer = undefined;
+  };
 
   /** @param {string} text */
   say(text) {
