@@ -1,7 +1,7 @@
 """Fixtures shared by every layer of tests: tiny models of random weights, and the bundled one."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -38,6 +38,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent.name == "browser":
             item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+@pytest.fixture(autouse=True)
+def _gradients() -> Iterator[None]:
+    """Code of a page that a test runs turns gradients off, as a notebook does; not for the next."""
+    yield
+    torch.set_grad_enabled(True)
 
 
 MakeModel = Callable[..., HeadModel]

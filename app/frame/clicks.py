@@ -17,7 +17,7 @@ from app.links.parsers import Value
 from app.links.selection import Selection
 from app.links.session import choose, link_from_here
 from app.links.subject import Subject
-from app.shell.navigation import streamlit_page
+from app.shell.navigation import go_on_leaving, leave_for, plan_to_leave, streamlit_page
 
 # What a link to a page says; else that it opens the head there.
 _OPENS = {
@@ -27,6 +27,7 @@ _OPENS = {
     "sets": "What {} does over a set of prompts",
 }
 Rows = Sequence[Mapping[str, object]]
+_OF_A_HEAD = {"model", "input", "layer", "head"}
 
 
 def draw_head_map(figure: go.Figure, key: str) -> None:
@@ -234,10 +235,16 @@ def _address(selection: Selection, head: Head) -> str:
 
 def go_to_head(selection: Selection, head: Head, page: str = "head") -> NoReturn:
     """Leave for a head's dossier, with the same model and input; for clicks on tables and dots."""
+    leave_for(page, _choose_head(selection, head, page))
+
+
+def _choose_head(selection: Selection, head: Head, page: str) -> dict[str, str]:
+    """Choose what another page is to show of a head; the link of that."""
     values = {**selection.values, "layer": head.layer, "head": head.head}
+    link = link_from_here(page, values)
     # Chosen as well as linked: a prompt that is too long for a link comes along.
-    choose(**{key: values[key] for key in ("model", "input", "layer", "head")})
-    st.switch_page(streamlit_page(page), query_params=link_from_here(page, values))
+    choose(**{key: values[key] for key in _OF_A_HEAD | (link.keys() & values.keys())})
+    return link
 
 
 def open_more_text(selection: Selection, head: Head | None = None) -> None:
@@ -274,8 +281,15 @@ def open_head(selection: Selection, head: Head, page: str = "head", role: str = 
     icon, name = ":material/arrow_forward:", f"{selection.info.name} {head.label}"
     if "prompt" in left_out(page, values):
         # A link would leave the prompt behind; a button takes it along.
-        if st.button(label, icon=icon, type="tertiary", key=f"{page} {name} {role}"):
-            go_to_head(selection, head, page)
+        # By a callback: what a component reports just then would end the run ahead of this place.
+        if st.button(
+            label,
+            icon=icon,
+            type="tertiary",
+            key=f"{page} {name} {role}",
+            on_click=lambda: plan_to_leave(page, _choose_head(selection, head, page)),
+        ):
+            go_on_leaving(selection.page)  # a run of this part alone has no page that begins
         return
     st.page_link(
         streamlit_page(page), label=label, icon=icon, query_params=link_from_here(page, values)

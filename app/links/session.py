@@ -41,6 +41,15 @@ def newly_chosen() -> bool:
     return own_state().touched
 
 
+@dataclass(frozen=True)
+class Leaving:
+    """On the way from one page, None in a session's first run, to another and its link."""
+
+    origin: str | None
+    target: str
+    link: Mapping[str, str]
+
+
 @dataclass(slots=True)
 class _State:
     """What one visitor's session remembers between runs."""
@@ -57,7 +66,7 @@ class _State:
     selection: Selection | None = None  # the view that is being drawn
     link_place: DeltaGenerator | None = None  # where its link is shown
     uploads: int = 0  # view files opened so far
-    restored: str | None = None  # page of a view file that is to be opened now
+    leaving: Leaving | None = None
     remarks: list[str] = field(default_factory=list)  # about that file, for the next run
     missing: str = ""  # a model that the link asks for and that is not here: the link keeps it
 

@@ -1,20 +1,21 @@
 """The menu of pages, and what happens around every page."""
 
 import logging
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 from urllib.parse import urlsplit
 
 import streamlit as st
 from streamlit.navigation.page import Page
 from streamlit.runtime.pages_manager import PagesManager
-from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.scriptrunner import RerunException, StopException, get_script_run_ctx
 
 from analysis.errors import AnalysisError
 from app.compute.server import current_server
 from app.links.pages import PAGES, page_info
-from app.links.session import chosen_values, own_link, own_state, write_link
+from app.links.session import Leaving, chosen_values, own_link, own_state, write_link
 from app.shell.unknown_pages import ASKED
 from app.shell.visitors import recognise_visitors
 from app.text import display_text
@@ -56,6 +57,11 @@ def run_selected_page() -> None:
     _guess_page(selected.url_path)
     try:
         selected.run()
+    except RerunException:
+        raise  # begun anew, or left: nobody has arrived yet
+    except StopException:
+        _arrive()
+        raise
     except AnalysisError as refusal:
         # st.text, not markdown: the sentence may quote what the visitor typed.
         with st.container(border=True):
@@ -65,6 +71,7 @@ def run_selected_page() -> None:
         st.error(
             "Something went wrong on our side; your input is still there. Change it or reload."
         )
+    _arrive()
 
 
 def _guess_page(shown: str) -> None:
@@ -114,6 +121,40 @@ def ensure_entry_point() -> None:
     if PagesManager.uses_pages_directory:
         PagesManager.uses_pages_directory = False
         st.rerun()
+
+
+def leave_for(page: str, link: Mapping[str, str]) -> NoReturn:
+    """Go to another page, whose link is `link`.
+
+    What a component reports while the browser has not heard of it yet runs the page that is left
+    once more; that run leaves too.
+    """
+    plan_to_leave(page, link)
+    _leave()
+
+
+def plan_to_leave(page: str, link: Mapping[str, str]) -> None:
+    """The same from a callback, where no page can be left yet: the run that follows does."""
+    state = own_state()
+    state.leaving = Leaving(state.page, page, link)
+
+
+def go_on_leaving(shown: str) -> None:
+    """Leave the page `shown` if its visitor is on the way from it to another one."""
+    leaving = own_state().leaving
+    if leaving and leaving.target != shown and leaving.origin in (None, shown):
+        _leave()
+
+
+def _leave() -> NoReturn:
+    leaving = own_state().leaving
+    assert leaving
+    st.switch_page(streamlit_page(leaving.target), query_params=dict(leaving.link))
+
+
+def _arrive() -> None:
+    """A page is drawn, to its end or to where it stops: whoever was on the way is there."""
+    own_state().leaving = None
 
 
 def streamlit_page(name: str) -> Page:

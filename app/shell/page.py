@@ -28,7 +28,7 @@ from app.links.session import (
 from app.shell.come_back import draw_again_elsewhere
 from app.shell.follow import current_room
 from app.shell.kept import draw_keeper
-from app.shell.navigation import ensure_entry_point, streamlit_page
+from app.shell.navigation import ensure_entry_point, go_on_leaving, plan_to_leave
 from app.shell.other_models import how_to_get
 from app.shell.present import draw_code, draw_present, draw_room, publish
 from app.shell.share import UnreadableView, draw_file, draw_link, read_view_file
@@ -47,7 +47,7 @@ def open_page(name: str) -> Selection:
     """Start a page: heading, address and widgets read and checked, sidebar, notes."""
     ensure_entry_point()
     page = page_info(name)
-    _go_to_restored_view(name)
+    go_on_leaving(name)
     values, notes = read_session(name)
     values["room"], closed = current_room(str(values["room"]))
     # Remembered there, so that whoever leaves does not come back with the next click.
@@ -182,7 +182,8 @@ def _open_next(page: str, link: Mapping[str, list[str]]) -> None:
     """Let the next run open what a file or a room says, checked like a link."""
     state = own_state()
     state.chosen, state.remarks = parse_link(page, link, from_file=True)
-    state.restored, state.touched = page, True
+    plan_to_leave(page, {})  # what it holds is remembered, and in no address yet
+    state.touched = True
     forget_widgets(BY_KEY)
 
 
@@ -221,11 +222,3 @@ def _draw_file(page: str) -> None:
         _open_next(target, link)
 
     draw_file(page, whole, key, restore)
-
-
-def _go_to_restored_view(page: str) -> None:
-    """Leave for the page of a view file that has just been opened."""
-    state = own_state()
-    target, state.restored = state.restored, None
-    if target and target != page:
-        st.switch_page(streamlit_page(target))

@@ -1,11 +1,9 @@
 """Words that lead to the glossary: what they mean where they stand, and their entry in this tab."""
 
-import streamlit as st
-
 from app.glossary import DEFINITIONS, TERMS
 from app.links.selection import Selection
 from app.links.session import choose, link_from_here
-from app.shell.navigation import streamlit_page
+from app.shell.navigation import leave_for
 from app.shell.scripts import script_component
 
 _MEANINGS = {term.name: term.meaning for term in TERMS}
@@ -21,4 +19,4 @@ def explain_words(selection: Selection) -> None:
     if reported.word in _ENTRIES:  # a browser may send anything
         choose(term=reported.word)
         values = {**selection.values, "term": reported.word}
-        st.switch_page(streamlit_page("glossary"), query_params=link_from_here("glossary", values))
+        leave_for("glossary", link_from_here("glossary", values))

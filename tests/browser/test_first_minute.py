@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, WebSocketRoute, expect
 
 from app.links.pages import page_info
 from app.links.parameters import DEFAULT_PROMPT, PLAYED_PROMPT
@@ -93,6 +93,44 @@ def test_a_prompt_too_long_for_a_link_goes_along_to_a_head(app: str, page: Page)
     expect(page.get_by_text("too long for a link")).to_be_visible()
     wait_until_done(page)
     page.get_by_role("button", name=re.compile("^Open L")).click()
+    heading(page, re.compile("^Where L"))
+    expect(prompt_box(page)).to_have_value(long)
+
+
+def test_a_change_right_behind_a_click_that_leaves_does_not_bring_the_page_back(
+    app: str, page: Page
+) -> None:
+    """On a slow line the browser sends it before it has heard of the other page."""
+    held: list[str | bytes] | None = None
+
+    def slow(line: WebSocketRoute) -> None:
+        def pass_on(message: str | bytes) -> None:
+            if held is None:
+                line.send(message)
+            else:
+                held.append(message)
+
+        server = line.connect_to_server()
+        server.on_message(pass_on)
+        line.on_message(server.send)
+        lines.append(line)
+
+    lines: list[WebSocketRoute] = []
+    page.route_web_socket(re.compile("stream"), slow)
+    go(page, f"{app}/attention")
+    long = "another morning together " * 65
+    type_prompt(page, long)
+    expect(page.get_by_text("too long for a link")).to_be_visible()
+    wait_until_done(page)
+    held = []
+    page.get_by_role("button", name=re.compile("^Open L")).click()
+    while len(held) < 20:  # of the other page
+        page.wait_for_timeout(50)
+    page.get_by_role("radio", name="value-weighted").click()
+    page.wait_for_timeout(200)
+    late, held = held, None
+    for message in late:
+        lines[-1].send(message)
     heading(page, re.compile("^Where L"))
     expect(prompt_box(page)).to_have_value(long)
 

@@ -135,7 +135,7 @@ def _check_shapes(
 
 def _exchange(key: str, asked: HeadGridState, heads: Sequence[Head], n_tokens: int) -> Exchange:
     """This run's exchange; remembered in the session next to the component's own state."""
-    raw = (st.session_state.get(key) or {}).get("view")
+    raw = (st.session_state.get(key) or {}).get("view") or {}
     reported = HeadGridState.from_browser(raw)
     memory = f"{key}:exchange"
     last: Exchange | None = st.session_state.get(memory)
