@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import einops
 import numpy as np
@@ -66,12 +67,12 @@ class Attribution:
         """Largest difference between the components' sum and the logit minus b_U."""
         return float(np.abs(self.values.sum(-1) - (self.logits - self.unembed_bias)).max(initial=0))
 
-    @property
+    @cached_property
     def heads(self) -> dict[Head, int]:
         """The components that are heads, with their places among all."""
         return {Head.parse(name): i for i, name in enumerate(self.labels) if name.startswith("L")}
 
-    @property
+    @cached_property
     def by_layer(self) -> LayerTotals:
         """Sums over the heads of each layer, and its MLP. What heads share (b_O) is in neither."""
         count = 1 + max(head.layer for head in self.heads)
