@@ -8,6 +8,7 @@ import time
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -65,6 +66,8 @@ class LoadedModels:
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, _Kept] = OrderedDict()  # the one used last at the end
         self._arriving: dict[str, int] = {}  # bytes of those that are being loaded
+        # Each loads in a thread of its own: nothing ends a load half way, but who waits may leave.
+        self._coming: dict[str, Future[HeadModel]] = {}
         # Keeps nothing: requests for one model share its loading.
         self._loads = SharedCache(0, size_of=lambda model: 1)
 
@@ -77,14 +80,12 @@ class LoadedModels:
         """
         if known := self.known(info):
             return known
-        loading = f"Loading {info.title}…"
 
         def bring() -> HeadModel:
-            return self.known(info) or self._bring(info, visitor, loading)
+            return self.known(info) or self._bring(info, visitor)
 
         def while_another_does() -> None:
-            visitor.check()
-            visitor.starts(loading)
+            visitor.loads(info.title, info.weight_bytes)
 
         try:
             return self._loads.get(info.name, bring, while_another_does)
@@ -102,18 +103,44 @@ class LoadedModels:
         # the lock, since telling may take reading all of them.
         return model if model is not None and model.is_current else None
 
-    def _bring(self, info: ModelInfo, visitor: Visitor, loading: str) -> HeadModel:
+    def _bring(self, info: ModelInfo, visitor: Visitor) -> HeadModel:
+        """The model of a load that goes on, though who began it may have left, or of a new one."""
+        with self._lock:
+            coming = self._coming.get(info.name)
+        if coming is None:
+            coming = Future()
+            try:
+                self._reserve(info, visitor)
+                visitor.loads(info.title, info.weight_bytes)
+                self._coming[info.name] = coming
+                threading.Thread(target=self._load_into, args=(coming, info), daemon=True).start()
+            except BaseException:
+                # Also where a visitor leaves in the instant the room is held.
+                self._no_longer_coming(info.name)
+                raise
+        while not wait([coming], LOOK).done:
+            visitor.loads(info.title, info.weight_bytes)
         try:
-            self._reserve(info, visitor)
-            visitor.starts(loading)
-            model = self._load(info)
-            with self._lock:
-                self._kept[info.name] = _Kept(model, model.nbytes)
+            return coming.result()
         finally:
-            # Also where a visitor leaves in the instant the room is held.
-            with self._lock:
-                self._arriving.pop(info.name, None)
-        return model
+            del coming  # a failure's traceback has this frame: both would hold each other
+
+    def _load_into(self, coming: Future[HeadModel], info: ModelInfo) -> None:
+        try:
+            model = self._load(info)
+        except BaseException as error:
+            self._no_longer_coming(info.name)
+            coming.set_exception(error)
+            return
+        self._no_longer_coming(info.name, _Kept(model, model.nbytes))
+        coming.set_result(model)
+
+    def _no_longer_coming(self, name: str, kept: _Kept | None = None) -> None:
+        with self._lock:
+            self._arriving.pop(name, None)
+            self._coming.pop(name, None)
+            if kept:
+                self._kept[name] = kept
 
     def _reserve(self, info: ModelInfo, visitor: Visitor) -> None:
         """Make room for a model and hold it, waiting for others' work to end."""

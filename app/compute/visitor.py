@@ -35,6 +35,9 @@ class Visitor(Protocol):
     def starts(self, what: str) -> None:
         """What `what` says begins, here or in a thread that is awaited; not told twice."""
 
+    def loads(self, title: str, nbytes: int) -> None:
+        """A model of so many bytes is loaded meanwhile; told now and then until `ends`."""
+
     def ends(self) -> None:
         """It is over, or never began; may raise, so nothing that was found may depend on it."""
 
@@ -61,6 +64,9 @@ class Nobody:
         """Nothing was shown."""
 
     def starts(self, what: str) -> None:
+        """Nobody reads it."""
+
+    def loads(self, title: str, nbytes: int) -> None:
         """Nobody reads it."""
 
     def ends(self) -> None:

@@ -4,12 +4,14 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
+from itertools import count
 from uuid import uuid4
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from analysis.errors import AnalysisError
 from app.components.progress import PATIENCE
 from app.compute.address import network_address
 from app.compute.admission import Turn
@@ -20,6 +22,10 @@ from app.compute.visitor import Nobody
 from app.text import markdown_text
 
 _VISITOR = "headscope.visitor"
+_NO_LONGER = "headscope.no longer"  # whose loading the visitor does not wait for
+# Bytes of weights on two older cores: an estimate of time that errs on the long side.
+LOADED_IN_A_SECOND = 1e8
+_count = count()  # a page may wait more than once
 
 
 def visitor_name() -> str:
@@ -111,11 +117,39 @@ class PageVisitor:
             self._spinner = st.spinner(markdown_text(what))
             self._spinner.__enter__()
 
+    def loads(self, title: str, nbytes: int) -> None:
+        """Say which model is loaded, and offer to wait no longer.
+
+        Raises:
+            AnalysisError: The visitor has chosen so. The load itself goes on, for the next one.
+        """
+        self.check()
+        if st.session_state.get(_NO_LONGER) == title:
+            st.button("Continue", key=f"continue loading {next(_count)}", on_click=_wait_again)
+            raise AnalysisError(f"“Loading {title}” was cancelled, so nothing of it is shown.")
+        if self._message is not None or time.monotonic() - self._since < PATIENCE:
+            return
+        number = next(_count)
+        self._message = st.empty()
+        with self._message.container(
+            horizontal=True, vertical_alignment="center", key=f"wait loading {number}"
+        ):
+            seconds = max(1, round(nbytes / LOADED_IN_A_SECOND))
+            st.text(f"Loading {title}, about {seconds} s", width="content")
+            st.button(
+                "Cancel",
+                icon=":material/close:",
+                key=f"cancel loading {number}",
+                on_click=_wait_no_longer,
+                args=(title,),
+            )
+
     def ends(self) -> None:
         """Take the line away."""
         spinner, self._spinner = self._spinner, None
         if spinner is not None:
             spinner.__exit__(None, None, None)
+        self.enters()
 
     def steps_aside(self) -> None:
         """Others draw while this page waits."""
@@ -126,6 +160,14 @@ class PageVisitor:
         """Draw on, when it is this page's turn."""
         if turn := _turn.get():
             turn.resume()
+
+
+def _wait_no_longer(title: str) -> None:
+    st.session_state[_NO_LONGER] = title
+
+
+def _wait_again() -> None:
+    del st.session_state[_NO_LONGER]
 
 
 def recognise_visitors() -> None:

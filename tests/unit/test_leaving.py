@@ -62,6 +62,10 @@ class Fickle(Nobody):
         """See `check`."""
         self.may_leave()
 
+    def loads(self, title: str, nbytes: int) -> None:
+        """See `check`."""
+        self.may_leave()
+
     def ends(self) -> None:
         """See `check`."""
         self.may_leave()

@@ -1,6 +1,7 @@
 """Models in memory: bounded, released when idle, never taken from a computation."""
 
 import gc
+import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -53,8 +54,8 @@ def test_who_waits_is_told_which_model_is_loaded() -> None:
         def __init__(self) -> None:
             self.told: list[str] = []
 
-        def starts(self, what: str) -> None:
-            self.told.append(what)
+        def loads(self, title: str, nbytes: int) -> None:
+            self.told = [f"{title} {nbytes}"]
 
         def ends(self) -> None:
             self.told.append("end")
@@ -63,7 +64,7 @@ def test_who_waits_is_told_which_model_is_loaded() -> None:
     alpha = replace(info("a"), title="Alpha")
     for _ in range(2):
         shelf.models.get(alpha, reader)
-    assert reader.told == ["Loading Alpha…", "end"]
+    assert reader.told == ["Alpha 100", "end"]
 
 
 @pytest.mark.parametrize("limits", [{"max_bytes": 250}, {"most": 2, "max_bytes": 10**9}])
@@ -143,7 +144,7 @@ def test_a_model_that_cannot_be_loaded_leaves_its_room_to_others() -> None:
     assert shelf.get("b").name == "b"
 
 
-@pytest.mark.parametrize("moment", ["enters", "starts"])
+@pytest.mark.parametrize("moment", ["enters", "loads"])
 def test_who_leaves_while_room_is_held_leaves_it_to_others(moment: str) -> None:
     class Gone(BaseException):
         """As Streamlit ends a script."""
@@ -157,6 +158,31 @@ def test_who_leaves_while_room_is_held_leaves_it_to_others(moment: str) -> None:
     with pytest.raises(Gone):
         shelf.models.get(info("a"), Leaver())
     assert shelf.get("b").name == "b"
+
+
+def test_who_waits_for_a_load_may_leave_at_once_and_the_load_goes_on() -> None:
+    class Leaver(Nobody):
+        def loads(self, title: str, nbytes: int) -> None:
+            """The second time: the load is under way."""
+            if begun.is_set():
+                raise TimeoutError
+
+    begun, may_end = threading.Event(), threading.Event()
+    shelf = Shelf(most=1)
+
+    def slow(info: ModelInfo) -> HeadModel:
+        begun.set()
+        assert may_end.wait(60)
+        return shelf.load(info)  # type: ignore[return-value]
+
+    models = LoadedModels(1, 250, slow, 60)
+    with pytest.raises(TimeoutError):
+        models.get(info("a"), Leaver())
+    with ThreadPoolExecutor(1) as pool:
+        late = pool.submit(models.get, info("a"), Nobody())
+        may_end.set()
+        assert late.result(60).name == "a"
+    assert shelf.loaded == ["a"]
 
 
 def test_many_visitors_share_one_loading() -> None:

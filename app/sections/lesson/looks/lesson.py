@@ -21,7 +21,6 @@ from analysis.definitions import (
 from analysis.errors import AnalysisError
 from analysis.head import Head
 from analysis.models.catalog import available_models
-from app.components.progress import progress_bar
 from app.compute import calls
 from app.compute.findings.check import read_number
 from app.compute.findings.finding import Number
@@ -35,6 +34,7 @@ from app.links.selection import Selection
 from app.links.subject import Subject
 from app.sections.lesson.lesson import Lesson, Step, read_answers
 from app.sections.lesson.looks.steps import CASES, Case, joined, steps_of, writer_of
+from app.sections.shared.cancel import stoppable
 from app.shell.theme import palette
 from app.text import chance_text
 
@@ -81,7 +81,7 @@ class LooksLesson(Lesson):
     @cached_property
     def roles(self) -> RoleScores:
         """How much every head looks like each role."""
-        with progress_bar("Screening every head") as progress:
+        with stoppable("Screening every head") as progress:
             return calls.role_scores(self.view, progress)
 
     @property
@@ -114,14 +114,14 @@ class LooksLesson(Lesson):
         """From the end of the prompt to each place of the case."""
         found = {}
         view = self.view.with_values(measure="attention", to="end", side="prompt")
-        with progress_bar("Looking from the end of each prompt") as progress:
+        with stoppable("Looking from the end of each prompt") as progress:
             for place, _ in self.case.places:
                 asked = view.with_values(of=place)
                 found[place] = calls.by_row(asked, progress).spread().mean
         return found
 
     def _verdict(self, heads: tuple[Head, ...], what: str) -> RoleVerdict:
-        with progress_bar(what) as progress:
+        with stoppable(what) as progress:
             return calls.verdict(self.view, heads, False, progress)
 
     def draw_figure(self) -> None:
