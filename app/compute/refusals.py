@@ -1,4 +1,4 @@
-"""Refusals that say how busy the server is, and nothing about what was asked."""
+"""Refusals that say nothing about what was asked, such as how busy the server is."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from analysis.errors import AnalysisError, out_of_memory
 
 
 class TryAgain(AnalysisError):
-    """A refusal that says how busy the server is now, and nothing about what was asked."""
+    """A refusal that says nothing about what was asked: how busy the server is, say."""
 
 
 class NoMemory(TryAgain):

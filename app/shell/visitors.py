@@ -11,7 +11,6 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from analysis.errors import AnalysisError
 from app.components.progress import PATIENCE
 from app.compute.address import network_address
 from app.compute.admission import Turn
@@ -121,12 +120,12 @@ class PageVisitor:
         """Say which model is loaded, and offer to wait no longer.
 
         Raises:
-            AnalysisError: The visitor has chosen so. The load itself goes on, for the next one.
+            TryAgain: The visitor has chosen so. Others may wait for the same, so the load goes on.
         """
         self.check()
         if st.session_state.get(_NO_LONGER) == title:
             st.button("Continue", key=f"continue loading {next(_count)}", on_click=_wait_again)
-            raise AnalysisError(f"“Loading {title}” was cancelled, so nothing of it is shown.")
+            raise TryAgain(f"“Loading {title}” was cancelled, so nothing of it is shown.")
         if self._message is not None or time.monotonic() - self._since < PATIENCE:
             return
         number = next(_count)
