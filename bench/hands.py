@@ -157,7 +157,9 @@ def tests_circuit(model: HeadModel) -> bool:
     circuits = [every, (), heads]
     circuits += [tuple(h for h in of if h not in k) for of in (every, heads) for k in found.removed]
     circuits += [tuple(h for h in heads if h != head) for head in heads]
-    circuits += 4 * list(found.random.groups)  # as they are, without K in both, without a head
+    circuits += 4 * [
+        each.heads for each in found.random.circuits
+    ]  # as they are, without K in both, without a head
     slow, values = timed(lambda: [whole(circuit) for circuit in circuits])
     ours = [found.whole, found.empty, found.faithfulness]
     ours += [*found.whole_without, *found.circuit_without]

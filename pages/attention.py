@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from analysis.definitions import CHANCE, PATTERN, SCORES, ScoreName
+from analysis.definitions import CHANCE, SCORES, ScoreName
 from analysis.head import Head
 from app.components import circuitsvis
 from app.compute import calls
@@ -51,7 +51,8 @@ def draw_circuitsvis(selection: Selection) -> None:
     """The reference view: the heads of one layer in CircuitsVis, and one of them in full."""
     pick_layer_and_head(st.container(horizontal=True), selection, "Head in full")
     focus = Head(selection["layer"], selection["head"])
-    pattern = calls.patterns(selection, row, (focus.layer,)).values[0, 0]
+    weights = weighted(selection, row, (focus.layer,))
+    pattern, cells = weights.values[0], weights.weighting
     marks = {
         head: [kind for kind in DETECTORS if scores[kind][focus.layer, head] > threshold]
         for head in range(info.n_heads)
@@ -61,9 +62,7 @@ def draw_circuitsvis(selection: Selection) -> None:
     by_sharpness.sort(key=lambda head: head != focus.head)
     heads = sorted(by_sharpness[: circuitsvis.heads_that_fit(len(labels))])
     shown = min(len(labels), circuitsvis.MAX_TOKENS)
-    reading = "Rows are destinations."
-    if selection["weighting"] != "attention":
-        reading += " CircuitsVis draws attention alone; weighted is the head in full, below."
+    reading = f"Rows are destinations. {weights.reading}".strip()
     if len(heads) < info.n_heads or shown < len(labels):
         first_tokens = f" on the first {shown} tokens" if shown < len(labels) else ""
         reading += (
@@ -72,10 +71,10 @@ def draw_circuitsvis(selection: Selection) -> None:
         )
     drawn_heads = tuple(Head(focus.layer, head) for head in heads)
     with figure_frame(
-        Subject(selection, heads=drawn_heads, sequence=row),
+        weights.about(Subject(selection, heads=drawn_heads, sequence=row)),
         f"Heads of layer {focus.layer}",
         reading,
-        PATTERN,
+        weights.quantity,
         acts="Hover a small picture to see that head, click to keep it.",
     ):
         drawn, texts = pattern[heads, :shown, :shown], labels[:shown]
@@ -85,32 +84,29 @@ def draw_circuitsvis(selection: Selection) -> None:
             texts,
             [" · ".join([name, *marks[head]]) for name, head in zip(names, heads, strict=True)],
             dark=theme.dark,
+            top=weights.top,
         )
         offer(
             Exhibit(
                 "circuitsvis",
-                lambda: pattern_table(drawn, names, texts),
+                lambda: pattern_table(drawn, names, texts, cells.unit),
                 page=lambda name: framed_body(page, height),
             )
         )
         st.iframe(page, height=height, alt=f"Attention patterns of layer {focus.layer}")
-    with part():
-        weights = weighted(selection, row, (focus.layer,))
-        with figure_frame(
-            weights.about(Subject(selection, head=focus, sequence=row)),
-            f"{focus.label} in full",
-            "Each row is a destination and shows where it looks back to. "
-            f"{weights.reading}".strip(),
-            weights.quantity,
-            acts="Hover a cell for both tokens.",
-        ):
-            chosen, cells = weights.values[0, focus.head], weights.weighting
-            title = f"Pattern of {focus.label}"
-            draw(
-                figures.pattern_map(chosen, labels, theme, cells.unit, cells.signed),
-                key="pattern",
-                paper=lambda origin: paper_pattern(chosen, labels, title, origin, weighting=cells),
-            )
+    with figure_frame(
+        weights.about(Subject(selection, head=focus, sequence=row)),
+        f"{focus.label} in full",
+        f"Each row is a destination and shows where it looks back to. {weights.reading}".strip(),
+        weights.quantity,
+        acts="Hover a cell for both tokens.",
+    ):
+        chosen, title = pattern[focus.head], f"Pattern of {focus.label}"
+        draw(
+            figures.pattern_map(chosen, labels, theme, cells.unit, cells.signed),
+            key="pattern",
+            paper=lambda origin: paper_pattern(chosen, labels, title, origin, weighting=cells),
+        )
 
 
 threshold = selection["threshold"]

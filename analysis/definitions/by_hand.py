@@ -3,20 +3,11 @@
 from analysis.definitions.quantity import Quantity
 
 _SCORE = ("CircuitScore", "RandomCircuits", "HeadCircuit", "Wire")
-_NEEDS = ("set", "run", "loss", "ablate", "difference")
+_NEEDS = ("set", "run", "loss", "ablate", "difference", "circuit")
 _F = (
     "F: mean over prompts of the metric (of the loss: its negative) where z of every head outside "
     "the circuit is replaced, and readers do not see what a left-out edge would bring them"
 )
-_ONLY = """
-every = [(layer, head) for layer in range(n_layers) for head in range(n_heads)]
-
-
-def with_only(heads):  # F: all other heads replaced
-    return difference(tokens, ablated([head for head in every if head not in heads]))
-
-
-"""
 CIRCUIT_FAITHFULNESS = Quantity(
     "Faithfulness over a set",
     "Whether a circuit is enough: what is left of the answer's lead where all other heads and "
@@ -29,11 +20,10 @@ CIRCUIT_FAITHFULNESS = Quantity(
     function="circuit_score",
     results=_SCORE,
     needs=_NEEDS,
-    code=_ONLY
-    + """
-# The circuit, all heads, none, and then the random circuits.
-circuits = [KEPT, every, [], *GROUPS]
-result = torch.stack([with_only(heads) for heads in circuits])
+    code="""
+# The circuit, all heads, none, and then the circuits beside it.
+circuits = [CIRCUITS[0], every, less(every, all_heads), *CIRCUITS[1:]]
+result = torch.stack([with_only(each) for each in circuits])
 """,
 )
 CIRCUIT_COMPLETENESS = Quantity(
@@ -47,13 +37,12 @@ CIRCUIT_COMPLETENESS = Quantity(
     function="circuit_score",
     results=_SCORE,
     needs=_NEEDS,
-    code=_ONLY
-    + """
+    code="""
 # For each K, what the whole model does without it, and what the circuit does.
 result = torch.stack(
     [
-        torch.stack([with_only([head for head in heads if head not in k]) for k in GROUPS])
-        for heads in (every, KEPT)
+        torch.stack([with_only(less(circuit, k)) for k in GROUPS])
+        for circuit in (every, CIRCUITS[0])
     ]
 )
 """,
@@ -68,11 +57,9 @@ CIRCUIT_MINIMALITY = Quantity(
     function="circuit_score",
     results=_SCORE,
     needs=_NEEDS,
-    code=_ONLY
-    + """
-with_all = with_only(KEPT)
-left = [with_only([head for head in KEPT if head != one]) for one in KEPT]
-result = torch.stack([with_all - each for each in left])  # [head]
+    code="""
+with_all = with_only(CIRCUITS[0])
+result = torch.stack([with_all - with_only(each) for each in one_less(CIRCUITS[0])])
 """,
 )
 SET_EDGES = Quantity(

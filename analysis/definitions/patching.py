@@ -139,57 +139,7 @@ def strongest(count):  # those of them that lie on a path to the logits
 
 
 def loss_with(kept):  # every other edge is cut
-    streams, gone, changed, scales = {}, {}, {}, {}
-
-    def own_stream(reader, layer):
-        cut_off = [gone[writer] for writer in gone if (writer, reader) not in kept]
-        return streams[layer] + sum(cut_off)
-
-    def note_stream(layer):
-        def hook(stream, hook):
-            streams[layer] = stream
-
-        return f"blocks.{layer}.hook_resid_pre", hook
-
-    def read_again(layer, part):
-        def hook(activation, hook):
-            readers = [(layer, head, part) for head in range(readers_of(part))]
-            read = [reads_of(own_stream(r, layer), layer, part, r[1]) for r in readers]
-            return torch.stack(read, 2)
-
-        return f"blocks.{layer}.attn.hook_{part}", hook
-
-    def note_writes(layer):
-        def hook(z, hook):
-            changed[layer] = cut(cache[z_hook(layer)], layer) - z
-
-        return z_hook(layer), hook
-
-    def note_output(layer):
-        def hook(written, hook):
-            writes = writes_of(layer, scales, changed.pop(layer))
-            gone.update({(layer, head): write for head, write in enumerate(writes.unbind(2))})
-
-        return f"blocks.{layer}.hook_attn_out", hook
-
-    def note_scale(layer):  # of a norm that follows the heads' sum
-        def hook(scale, hook):
-            scales[name] = scale
-
-        name = f"blocks.{layer}.ln1_post.hook_scale"
-        return name, hook
-
-    def read_logits(stream, hook):
-        streams[n_layers] = stream
-        return own_stream("logits", n_layers)
-
-    hooks = []
-    for layer in range(n_layers):
-        hooks += [note_stream(layer), *(read_again(layer, part) for part in "qkv" if layer)]
-        hooks += [note_writes(layer), note_output(layer)]
-        if hasattr(model.blocks[layer], "ln1_post"):
-            hooks.append(note_scale(layer))
-    return loss([*hooks, (f"blocks.{n_layers - 1}.hook_resid_post", read_logits)])
+    return loss(cut_hooks(kept))
 
 
 def recovered(kept):
@@ -213,7 +163,7 @@ FAITHFULNESS = Quantity(
     "Wang et al. 2022; Conmy et al. 2023",
     function="faithfulness",
     results=("Faithfulness",),
-    needs=("run", "writes", "norm", "reads", "loss", "cut", "edges"),
+    needs=("run", "writes", "norm", "reads", "loss", "cut", "edges", "kept_edges"),
     code=_RECOVERED.replace("LEAST", "0.05"),
 )
 PAIR_EDGES = Quantity(
@@ -239,7 +189,7 @@ PAIR_FAITHFULNESS = Quantity(
     "Wang et al. 2022; Conmy et al. 2023",
     function="pair_faithfulness",
     results=("PairFaithfulness",),
-    needs=("pair", "between", "writes", "norm", "reads", "edges"),
+    needs=("pair", "between", "writes", "norm", "reads", "edges", "kept_edges"),
     # A cost is minus the logit difference.
     code=_RECOVERED.replace("LEAST", "0.1").replace(
         "recovered(kept), loss_with(kept)", "recovered(kept), -loss_with(kept)"

@@ -44,7 +44,7 @@ class RandomCircuits:
     of each, of `single`.
     """
 
-    groups: tuple[Group, ...]
+    circuits: tuple[HeadCircuit, ...]
     faithfulness: Float[np.ndarray, " draw"]
     removed: tuple[Group, ...]
     whole_without: Float[np.ndarray, " draw"]
@@ -230,7 +230,7 @@ def circuit_score(
         head_needs=_needs(faithful - without_one, len(own.heads)),
         wire_needs=_needs(faithful - without_wire, len(own.wires or ())),
         random=RandomCircuits(
-            groups=tuple(other.heads for other in others),
+            circuits=others,
             faithfulness=random[0],
             removed=tuple(picks),
             whole_without=random[1],

@@ -1,5 +1,6 @@
 """CircuitsVis, embedded offline, escaped, and readable in both themes."""
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from importlib.util import find_spec
@@ -31,19 +32,21 @@ def heads_that_fit(n_tokens: int) -> int:
 
 
 def attention_heads(
-    pattern: np.ndarray, labels: Sequence[str], names: Sequence[str], *, dark: bool
+    pattern: np.ndarray, labels: Sequence[str], names: Sequence[str], *, dark: bool, top: float = 1
 ) -> tuple[str, int]:
     """CircuitsVis's `AttentionHeads` as a page of its own, and the height it needs in pixels.
 
     Args:
-        pattern: [head, dest, src].
+        pattern: [head, dest, src]: attention, or weighted attention of any size and sign.
         labels: Tokens as the tokenizer gives them.
         names: One name per head.
         dark: Colours for Streamlit's dark theme.
+        top: The size that full colour stands for: blue above 0, red below.
     """
     if pattern.shape != (len(names), len(labels), len(labels)):
         raise ValueError(f"{pattern.shape} does not fit {len(names)} heads, {len(labels)} tokens")
-    return _page(_rounded(pattern).tobytes(), pattern.shape, tuple(labels), tuple(names), dark)
+    values = _rounded(pattern, top)
+    return _page(values.tobytes(), pattern.shape, tuple(labels), tuple(names), dark, top)
 
 
 @lru_cache(maxsize=16)  # about 1.5 MB each; an unchanged view keeps its frame and hover lock
@@ -53,13 +56,15 @@ def _page(
     labels: tuple[str, ...],
     names: tuple[str, ...],
     dark: bool,
+    top: float,
 ) -> tuple[str, int]:
     properties = {
         "attention": np.frombuffer(values).reshape(shape).tolist(),
         "tokens": [display_token(label) for label in labels],
         "attentionHeadNames": list(names),
-        "minValue": 0,
-        "maxValue": 1,
+        # Each sign is mixed with white by its own end: with unlike ends, alike sizes would differ.
+        "minValue": -top,
+        "maxValue": top,
         "maskUpperTri": True,
     }
     rows = -(-shape[0] // _PER_ROW)
@@ -146,9 +151,10 @@ def _require_shape(values: np.ndarray, labels: Sequence[str], neurons: Sequence[
         )
 
 
-def _rounded(values: np.ndarray) -> np.ndarray:
+def _rounded(values: np.ndarray, top: float = 1) -> np.ndarray:
+    """Values with three digits of `top`."""
     # In float64: in float32 the dropped digits would come back in the JSON.
-    return np.round(values.astype(np.float64), 3)
+    return np.round(values.astype(np.float64), 3 - math.floor(math.log10(top)))
 
 
 def _inert(labels: Sequence[str]) -> list[str]:

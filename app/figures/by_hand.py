@@ -81,7 +81,7 @@ def enough_strip(scores: Mapping[str, CircuitScore], unit: str, palette: Palette
     own = next(iter(scores.values()))
     rows = [(name, [_listed(each.circuit)], [each.faithfulness]) for name, each in scores.items()]
     if own.random is not None:
-        groups = [_names(group) for group in own.random.groups]
+        groups = [_listed(each) for each in own.random.circuits]
         rows.append(("Random circuits", groups, own.random.faithfulness.tolist()))
     figure = go.Figure()
     for place, (name, texts, values) in enumerate(rows):

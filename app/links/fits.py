@@ -113,6 +113,7 @@ Fit = Below | HeadsOf | CircuitsOf | AtMost
 
 LAYER = Below("layer", lambda info: info.n_layers)
 HEAD = Below("head", lambda info: info.n_heads)
+DEPTH = Below("depth", lambda info: info.n_layers + 1)
 SECOND_LAYER = Below("layer", lambda info: info.n_layers, of_second=True)
 SECOND_HEAD = Below("head", lambda info: info.n_heads, of_second=True)
 # Without MLPs the page of neurons says that there are none.

@@ -26,9 +26,11 @@ from analysis.models.catalog import find_model, list_models
 from analysis.models.info import ModelInfo
 from analysis.sets.builtin import BUILT_IN, ROWS
 from analysis.turns import PARTS
+from app.components.forward_pass.view import LEAST
 from app.components.head_grid.view import MAX_LOCKED, MAX_LOCKED_TOKENS
 from app.links.fits import (
     BATCH,
+    DEPTH,
     HALF,
     HEAD,
     LAYER,
@@ -312,6 +314,29 @@ PARAMETERS = (
         "heads that are switched off",
         ("layers",),
         fits=HeadsOf("switch off"),
+    ),
+    Parameter(
+        "depth",
+        None,
+        whole_number(0, 999),
+        "depth of the pass that is shown, 0: the embedding, d: after layer d - 1, -1: the end",
+        ("layers",),
+        unset="-1",
+        fits=DEPTH,
+    ),
+    Parameter(
+        "arcs",
+        0.4,
+        decimal_number(LEAST, 1),
+        "attention of the weakest arc that is drawn",
+        ("layers",),
+    ),
+    Parameter(
+        "tofirst",
+        False,
+        switch,
+        "arcs to the first token: 1 draws them",
+        ("layers",),
     ),
     Parameter(
         "answer",

@@ -11,6 +11,7 @@ from app.links.selection import Selection
 from app.text import display_token
 
 if TYPE_CHECKING:
+    from analysis.effects.circuit import HeadCircuit
     from analysis.effects.steps import Step
     from analysis.sets.fitted import FittedSet
 
@@ -47,6 +48,7 @@ class Subject:
         step: A step of training.
         prompts: The set of prompts that it is measured over, as the model reads it.
         groups: Groups of heads, the one that it is about first.
+        circuits: Heads with the edges between them, the circuit that it is about first.
         text: The name of the text that it is about, in place of the input.
         text_file: Where that is, for code: beside the notebook, or in the app's repository.
         on_input: Whether the input says anything about it; False for weights alone.
@@ -76,6 +78,7 @@ class Subject:
     step: int | None = None
     prompts: FittedSet | None = None
     groups: tuple[tuple[Head, ...], ...] = ()
+    circuits: tuple[HeadCircuit, ...] = ()
     text: str | None = None
     text_file: str | None = None
     on_input: bool = True

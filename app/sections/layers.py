@@ -13,6 +13,7 @@ from analysis.errors import AnalysisError
 from analysis.head import Head
 from app.components.forward_pass.component import forward_pass
 from app.components.forward_pass.payload import MAX_TOKENS, Pass
+from app.components.forward_pass.view import PassView
 from app.compute import calls
 from app.frame.export import as_rows
 from app.frame.frame import draw_table, figure_frame, part
@@ -75,9 +76,11 @@ def draw_pass(selection: Selection, tokens: Tokens, row: int) -> None:
                 off,
                 [colours[whose] for whose in tokens.parts],
             ),
+            PassView(selection["depth"], selection["arcs"], selection["tofirst"]),
             key=_KEY,
             pressed=lambda label: _switch(selection, off, label),
             asked=lambda at: choose(position=at),
+            looked=lambda made: choose(depth=made.depth, arcs=made.least, tofirst=made.to_first),
         )
         _say_what_changed(selection, row, position, off, (guesses, lens))
         _draw_guesses(lens, guesses)

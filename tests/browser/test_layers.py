@@ -5,7 +5,8 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import OpenPage, wait_until_done
+from tests.browser.conftest import OpenPage, open_from_menu, wait_until_done
+from tests.browser.test_present import _join, _open_room
 
 pytestmark = pytest.mark.browser
 PATIENCE = 60_000
@@ -58,3 +59,44 @@ def test_a_pass_is_played_and_a_head_switched_off_by_a_click(app: str, open_page
     root.locator(".fp-word").nth(3).locator("rect").click()
     expect(page).to_have_url(re.compile("position=3"), timeout=PATIENCE)
     expect(root.locator(".fp-title").first).to_contain_text("after 3 ", timeout=PATIENCE)
+
+
+def test_the_layer_and_the_arcs_are_in_the_link_and_followed_in_a_room(
+    app: str, open_page: OpenPage
+) -> None:
+    presenter, follower = open_page(), open_page()
+    presenter.goto(f"{app}/{VIEW}&depth=1&arcs=0.2&tofirst=1")
+    root, seen = presenter.locator(".fp"), follower.locator(".fp")
+    expect(root).to_have_attribute("data-depth", "1", timeout=120_000)
+    expect(root.locator(".fp-note")).to_contain_text("from attention of 0.20.")
+    expect(root.get_by_role("checkbox")).to_be_checked()
+    wait_until_done(presenter)
+    letters = _open_room(presenter)
+    follower.goto(f"{app}/join")
+    wait_until_done(follower)
+    _join(follower, letters)
+    expect(seen).to_have_attribute("data-depth", "1", timeout=120_000)
+
+    root.get_by_role("slider", name="Layer").press("ArrowRight")
+    root.get_by_role("slider", name="Arcs from").press("End")
+    root.get_by_role("checkbox").uncheck()
+    expect(presenter).to_have_url(re.compile("depth=2&arcs=1(?!.*tofirst)"), timeout=PATIENCE)
+    expect(seen).to_have_attribute("data-depth", "2", timeout=PATIENCE)
+    expect(seen.locator(".fp-note")).to_contain_text("from attention of 1.00", timeout=PATIENCE)
+    expect(seen.get_by_role("checkbox")).not_to_be_checked()
+    # Played to its end, it is there for followers too; and what was shown to them is no choice of
+    # theirs: they still follow.
+    wait_until_done(presenter)
+    root.get_by_role("button", name="Play").click()
+    expect(presenter).to_have_url(re.compile("/layers(?!.*depth=)"), timeout=PATIENCE)
+    expect(seen).to_have_attribute("data-depth", "4", timeout=PATIENCE)
+    expect(follower.get_by_text("Following the presenter.")).to_be_visible()
+
+    # A click that leaves the page is not undone by what was looked at just before.
+    wait_until_done(presenter)
+    root.get_by_role("slider", name="Layer").press("Home")
+    open_from_menu(presenter, "glossary")
+    expect(presenter).to_have_url(re.compile("/glossary"), timeout=PATIENCE)
+    wait_until_done(presenter)
+    expect(presenter).to_have_url(re.compile("/glossary"))
+    expect(follower).to_have_url(re.compile("/glossary"), timeout=PATIENCE)

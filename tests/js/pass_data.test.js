@@ -3,12 +3,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import {
-  arcPath, arcsOfLayers, depthName, drawnArcs,
+  adoptedView, arcPath, arcsOfLayers, depthName, drawnArcs,
 } from "../../app/components/forward_pass/js/pass_data.js";
 
 const HEADER = {
-  id: "a", labels: ["a", "b", "c"], inks: [], heads: 2, arcs: [2, 0, 1], least: 0.1, position: 2,
-  off: [], guesses: [],
+  id: "a", labels: ["a", "b", "c"], inks: [], heads: 2, arcs: [2, 0, 1], position: 2, off: [],
+  guesses: [[], [], [], []], key: "pass",
+  command: { number: 3, depth: 1, least: 0.2, toFirst: true },
 };
 
 test("arcs of every layer are read, of a layer without any none", () => {
@@ -25,8 +26,8 @@ test("weak arcs are left out, those to the first token only where they are wante
     { head: 0, dest: 2, src: 1, attention: 0.5 },
     { head: 1, dest: 2, src: 1, attention: 0.2 },
   ];
-  assert.deepEqual(drawnArcs(arcs, 0.4, false), { drawn: [arcs[1]], resting: 1 });
-  assert.deepEqual(drawnArcs(arcs, 0.4, true), { drawn: arcs.slice(0, 2), resting: 0 });
+  assert.deepEqual(drawnArcs(arcs, { least: 0.4, toFirst: false }), { drawn: [arcs[1]], resting: 1 });
+  assert.deepEqual(drawnArcs(arcs, { least: 0.4, toFirst: true }), { drawn: arcs.slice(0, 2), resting: 0 });
 });
 
 test("an arc leads from token to token and stays below the edge", () => {
@@ -37,4 +38,12 @@ test("an arc leads from token to token and stays below the edge", () => {
 
 test("the first depth is the embedding, and each other is named by its layer", () => {
   assert.deepEqual([0, 1, 30].map(depthName), ["Embedding", "After layer 0", "After layer 29"]);
+});
+
+test("the visitor's view stays until Python asks for another, and the end is the last depth", () => {
+  const mine = { number: 3, depth: null, least: 0.5, toFirst: false };
+  assert.deepEqual(adoptedView(HEADER, undefined), { depth: 1, least: 0.2, toFirst: true });
+  assert.deepEqual(adoptedView(HEADER, mine), { depth: 3, least: 0.5, toFirst: false });
+  assert.deepEqual(adoptedView(HEADER, { ...mine, number: 2 }).depth, 1);
+  assert.deepEqual(adoptedView(HEADER, { ...mine, depth: 30 }).depth, 3);
 });

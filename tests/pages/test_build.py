@@ -2,9 +2,11 @@
 
 from streamlit.testing.v1 import AppTest
 
+from tests.pages.frames import Frames, frames_of
 from tests.pages.test_pages import Open, address, expect_well, open_at, text_of
+from tests.snippets import agrees
 
-__all__ = ["open_at"]
+__all__ = ["frames_of", "open_at"]
 
 FEW = {"rows": "6"}
 
@@ -70,6 +72,19 @@ def test_edges_are_chosen_one_by_one(open_at: Open) -> None:
     app = open_at("build", circuit="L0H0,L1H4_L1H4-logits", **FEW)
     expect_well(app)
     assert metric(app, "With this circuit") != with_all
+
+
+def test_the_code_of_chosen_edges_gives_the_numbers_of_every_figure(frames_of: Frames) -> None:
+    """Of a model with MLPs, which see every edge; beside a circuit with all of its edges."""
+    chosen = "L0H0,L1H2,L3H4_L0H0-L1K2,L0H0-L3V4,L1H2-logits,L3H4-logits"
+    frames = frames_of("build", model="gelu-4l", circuit=chosen, beside="L0H0,L1H1", **FEW)
+    assert {frame.title: agrees(frame) for frame in frames} == {
+        "The circuit": True,
+        "Is it enough?": True,
+        "Does it lack something?": True,
+        "Is each of them needed?": True,
+        "Circuits side by side": True,
+    }
 
 
 def test_heads_of_a_role_are_a_beginning(open_at: Open) -> None:

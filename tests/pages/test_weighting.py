@@ -10,6 +10,7 @@ from analysis.runs.inputs import tokenize
 from tests.pages.frames import Frames, frames_of
 from tests.pages.test_cells import ranking
 from tests.pages.test_pages import Open, address, expect_well, open_at, said, text_of
+from tests.snippets import exported
 
 __all__ = ["frames_of", "open_at"]
 
@@ -27,6 +28,19 @@ def test_the_files_of_a_row_sum_to_the_heads_attribution(frames_of: Frames) -> N
     for head in (Head(0, 3), Head(1, 4)):
         found = sum(float(row[3]) for row in rows if row[0] == head.label)  # type: ignore[arg-type]
         assert found == pytest.approx(whole.values[0, 7, whole.heads[head]], abs=1e-4)
+
+
+@pytest.mark.parametrize("weighting", ["value", "answer"])
+def test_circuitsvis_draws_what_the_view_weights_patterns_by(
+    frames_of: Frames,  # noqa: F811
+    weighting: str,
+) -> None:
+    asked = {"prompt": TEXT, "weighting": weighting, "answer": " the", "layer": "1", "head": "4"}
+    heads, full = frames_of("attention", view="circuitsvis", **asked)[:2]
+    assert weighting in heads.quantities[0].name.lower()
+    # The head in full is one of them, and its numbers are weighted, as tests above hold.
+    assert len(exported(full)) > 20
+    assert set(exported(full)) < set(exported(heads))
 
 
 def test_heads_are_ranked_by_what_comes_of_a_cell(open_at: Open) -> None:

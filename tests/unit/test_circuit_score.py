@@ -154,20 +154,17 @@ def test_every_number_is_that_of_brute_force(
         assert found.of_wires[wire] == pytest.approx(f(own) - f(fewer), abs=2e-4)
     assert bool(found.of_wires) == bool(wires)
     assert found.random is not None
-    assert len(found.random.groups) == len(found.random.faithfulness) == 5
-    for heads, value in zip(found.random.groups, found.random.faithfulness, strict=True):
-        assert [h.layer for h in heads] == [h.layer for h in HEADS]
-        if not wires:
-            assert value == pytest.approx(f(circuit_of(heads)), abs=2e-4)
-    assert HEADS not in found.random.groups
+    assert len(found.random.circuits) == len(found.random.faithfulness) == 5
     random = found.random
-    drawn = zip(
-        random.groups, random.removed, random.whole_without, random.circuit_without, random.single,
-        random.need, strict=True,
-    )  # fmt: skip
-    for heads, k, of_whole, of_random, single, need in () if wires else drawn:
-        other = circuit_of(heads)
-        assert set(k) <= set(heads)
+    for other, value in zip(random.circuits, random.faithfulness, strict=True):
+        assert [h.layer for h in other.heads] == [h.layer for h in HEADS]
+        assert len(other.wires or ()) == len(wires or ())
+        assert value == pytest.approx(f(other), abs=2e-4)
+    assert own not in random.circuits
+    numbers = (random.whole_without, random.circuit_without, random.single, random.need)
+    drawn = zip(random.circuits, random.removed, *numbers, strict=True)
+    for other, k, of_whole, of_random, single, need in drawn:
+        assert set(k) <= set(other.heads)
         assert of_whole == pytest.approx(f(without(whole, k)), abs=2e-4)
         assert of_random == pytest.approx(f(without(other, k)), abs=2e-4)
         assert need == pytest.approx(f(other) - f(without(other, [single])), abs=2e-4)

@@ -129,6 +129,19 @@ def test_circuitsvis_is_the_same_page_for_the_same_view() -> None:
     assert attention_heads(pattern, list("abcd"), ["L0H0"], dark=True) != first
 
 
+@pytest.mark.parametrize(("top", "digits"), [(1, 3), (0.02, 5), (30, 2)])
+def test_circuitsvis_gets_weights_with_their_sign_and_ends_that_are_as_far_from_0(
+    top: float, digits: int
+) -> None:
+    """It mixes each sign with white by its own end: alike sizes would look unlike."""
+    weights = np.tril(np.random.default_rng(0).normal(size=(1, 3, 3))) * top
+    html, _ = attention_heads(weights, list("abc"), ["L0H0"], dark=False, top=top)
+    given = json.loads(html.split('id="data">')[1].split("</script>")[0])["properties"]
+    assert (given["minValue"], given["maxValue"]) == (-top, top)
+    assert np.array(given["attention"]) == pytest.approx(np.round(weights, digits), abs=1e-12)
+    assert np.array(given["attention"]).min() < 0
+
+
 def test_circuitsvis_refuses_tokens_that_are_not_those_of_the_pattern() -> None:
     with pytest.raises(ValueError, match="3 tokens"):
         attention_heads(np.eye(4)[None], list("abc"), ["L0H0"], dark=False)

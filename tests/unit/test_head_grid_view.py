@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from analysis.head import Head
+from app.components.exchange import Exchange
 from app.components.head_grid.component import head_grid
-from app.components.head_grid.view import MAX_LOCKED, MAX_LOCKED_TOKENS, Exchange, HeadGridState
+from app.components.head_grid.view import MAX_LOCKED, MAX_LOCKED_TOKENS, HeadGridState
 
 HEADS = [Head(layer, head) for layer in range(2) for head in range(8)]
 

@@ -8,7 +8,9 @@ from typing import Any
 import streamlit as st
 from streamlit.components.v2.types import ComponentRenderer
 
+from app.components.exchange import exchange, reported_view
 from app.components.forward_pass.payload import Pass, pass_payload
+from app.components.forward_pass.view import PassView
 from app.components.scripts import joined
 
 _FOLDER = Path(__file__).parent
@@ -26,17 +28,27 @@ def _component() -> ComponentRenderer:
 
 
 def forward_pass(
-    shown: Pass, *, key: str, pressed: Callable[[str], None], asked: Callable[[int], None]
+    shown: Pass,
+    view: PassView,
+    *,
+    key: str,
+    pressed: Callable[[str], None],
+    asked: Callable[[int], None],
+    looked: Callable[[PassView], None],
 ) -> None:
     """A text with arcs over it and guesses beside it, with a slider over layers that plays.
 
-    Layer, threshold and play stay in the browser and cost no round trip.
+    Layer, threshold and play cost no round trip; a moment after they have come to rest the script
+    runs once, so that links and rooms know of them.
 
     Args:
         shown: What is shown.
+        view: What to open with. A later run moves the browser when it asks for something that is
+            neither what it asked before nor what the browser has reported.
         key: Unique on the page.
         pressed: Called with what the browser says is the label of a head, when one is switched.
         asked: Called with a position, when a token is asked about; no more is checked of it.
+        looked: Called with the view that the visitor has made.
     """
 
     def value(name: str) -> Any:
@@ -52,6 +64,15 @@ def forward_pass(
         if type(position) is int:
             asked(position)
 
+    def look() -> None:
+        if made := reported_view(key, PassView.from_browser):
+            looked(made)
+
+    now = exchange(key, view, reported_view(key, PassView.from_browser))
     _component()(
-        key=key, data=pass_payload(shown, key), on_pressed_change=switch, on_asked_change=ask
+        key=key,
+        data=pass_payload(shown, key, now),
+        on_pressed_change=switch,
+        on_asked_change=ask,
+        on_view_change=look,
     )

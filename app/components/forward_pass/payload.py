@@ -7,13 +7,15 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from analysis.head import Head
+from app.components.exchange import Exchange
+from app.components.forward_pass.view import LEAST, PassView
 from app.components.head_grid.packing import assemble
 from app.text import display_token
 
 # More would lie on top of each other, and on a narrow screen below the edge.
 MAX_TOKENS = 256
-# Weaker ones are never drawn, and of a layer the strongest are enough to fill the picture.
-LEAST, MOST_ARCS = 0.1, 600
+# Of a layer the strongest are enough to fill the picture.
+MOST_ARCS = 600
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +36,7 @@ class Pass:
     inks: Sequence[str] = ()  # colours of the tokens, if they have any of their own
 
 
-def pass_payload(shown: Pass, key: str) -> bytes:
+def pass_payload(shown: Pass, key: str, view: Exchange[PassView]) -> bytes:
     """What the browser gets, as in `app.components.head_grid.packing`.
 
     The numbers are arcs, layer after layer: head, destination, source, and attention of which
@@ -48,7 +50,7 @@ def pass_payload(shown: Pass, key: str) -> bytes:
         "inks": list(shown.inks),
         "heads": shown.patterns.shape[1],
         "arcs": [len(each) for each in arcs],
-        "least": LEAST,
+        "command": {"number": view.number, **view.command.to_json()},
         "position": shown.position,
         "off": [head.label for head in shown.off],
         "guesses": [

@@ -11,9 +11,10 @@ from streamlit.components.v2.types import ComponentRenderer
 
 from analysis.definitions import ATTENTION, Weighting
 from analysis.head import Head
+from app.components.exchange import exchange, reported_view
 from app.components.head_grid.packing import extent
 from app.components.head_grid.payload import grid_payload
-from app.components.head_grid.view import Exchange, HeadGridState, Player
+from app.components.head_grid.view import HeadGridState, Player
 from app.components.scripts import joined
 
 _FOLDER = Path(__file__).parent
@@ -92,7 +93,8 @@ def head_grid(
     rows = [row[head.layer] for head in wanted]
     columns = [head.head for head in wanted]
     asked = (view or HeadGridState()).within(wanted, shown.tokens)
-    exchange = _exchange(key, asked, wanted, shown.tokens)
+    reported = reported_view(key, HeadGridState.from_browser)
+    now = exchange(key, asked, reported and reported.within(wanted, shown.tokens))
     payload = grid_payload(
         patterns[rows, columns, : shown.tokens, : shown.tokens],
         labels[: shown.tokens],
@@ -106,10 +108,10 @@ def head_grid(
         player=player,
         weighting=weighting,
         top=top,
-        command={"number": exchange.number, **exchange.command.to_json()},
+        command={"number": now.number, **now.command.to_json()},
     )
     _component()(key=key, data=payload, on_view_change=_ignore)
-    return exchange.returned
+    return now.returned
 
 
 def _check_shapes(
@@ -131,21 +133,6 @@ def _check_shapes(
             raise ValueError(f"{name}: {values.shape} scores for {patterns.shape[:2]} heads")
     if unknown := set(marks) - set(scores):
         raise ValueError(f"marks without scores: {', '.join(sorted(unknown))}")
-
-
-def _exchange(key: str, asked: HeadGridState, heads: Sequence[Head], n_tokens: int) -> Exchange:
-    """This run's exchange; remembered in the session next to the component's own state."""
-    raw = (st.session_state.get(key) or {}).get("view") or {}
-    reported = HeadGridState.from_browser(raw)
-    memory = f"{key}:exchange"
-    last: Exchange | None = st.session_state.get(memory)
-    if reported is not None:
-        if last and raw.get("number") in range(last.number):
-            reported = last.returned  # what the browser was asked to show, it does not report
-        reported = reported.within(heads, n_tokens)
-    exchange = Exchange.after(last, asked, reported)
-    st.session_state[memory] = exchange
-    return exchange
 
 
 def _ignore() -> None:

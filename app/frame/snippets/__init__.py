@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -36,12 +36,14 @@ from app.links.selection import Selection
 from app.links.subject import Subject
 
 if TYPE_CHECKING:
+    from analysis.effects.circuit import Wire
     from analysis.sets.fitted import FittedSet
 
 _ORDER = (
     *("set", "difference", "text", "long", "run", "pair", "between", "pattern", "score", "loss"),
     *("z_hook", "ablate", "metric", "usual", "cut", "recipe", "write", "answered"),
-    *("patched", "matrices", "norm", "writes", "reads", "edges", "weights", "unembedding"),
+    *("patched", "matrices", "norm", "writes", "reads", "edges", "kept_edges", "circuit"),
+    *("weights", "unembedding"),
     *("embedding", "compared", "parts", "targets", "answers", "readout"),
 )
 # What a model has to allow for a part to hold for it.
@@ -61,8 +63,9 @@ _REQUIRES: dict[str, tuple[_Require, ...]] = {
     "readout": (require_readable_stream,),
     "neurons": (require_mlps,),
 }
-# Parts that others are made with.
+# Parts that others are made with; a circuit, where edges of it are chosen.
 _MADE_WITH = {"parts": ("matrices",)}
+_WIRED = ("writes", "norm", "reads", "kept_edges")
 _CONSTANT = re.compile(r"\b[A-Z][A-Z_]*[0-9]*\b")
 
 
@@ -114,7 +117,7 @@ def _by_row(quantity: Quantity, subject: Subject, end: Sequence[str]) -> str | N
     """A program that ends with what is made of `by_row`: [row, layer, head] over a set."""
     info, method = subject.selection.info, subject.method or subject.selection["method"]
     mean = method == "mean" and "ablate" in quantity.needs
-    if subject.prompts is None or not quantity.code or not _allows(info, quantity):
+    if subject.prompts is None or not quantity.code or not _allows(info, quantity, quantity.needs):
         return None
     if mean and len(subject.prompts.batches) > 1:  # means at places, which no program here takes
         return None
@@ -133,15 +136,14 @@ def _program(definitions: Sequence[Quantity], subject: Subject) -> str | None:
         quantity
         for quantity in dict.fromkeys(definitions)
         if quantity.code
-        and _allows(info, quantity)
+        and _allows(info, quantity, _needs(quantity, subject))
         and ("set" not in quantity.needs or _of_one_length(subject))
         and ("text" not in quantity.needs or subject.text_file is not None)
         and ("conversation" not in quantity.needs or subject.whose)
     ]
     if not known:
         return None
-    needs = {need for quantity in known for need in quantity.needs}
-    needs |= {other for need in needs for other in _MADE_WITH.get(need, ())}
+    needs = {need for quantity in known for need in _needs(quantity, subject)}
     repeated = subject.selection["input"] == "repeated" or "repeated" in needs
     blocks = loading(info)
     if not needs & {"pair", "set", "text", "long"}:  # which stand in place of the input
@@ -191,14 +193,27 @@ def _with_constants(
     yield from ("", code, "")
 
 
-def _allows(info: ModelInfo, quantity: Quantity) -> bool:
+def _needs(quantity: Quantity, subject: Subject) -> set[str]:
+    """The parts that the code of a quantity begins with."""
+    needs = set(quantity.needs)
+    if "circuit" in needs and _is_wired(subject):
+        needs.update(_WIRED)
+    return needs.union(*(_MADE_WITH.get(need, ()) for need in needs))
+
+
+def _is_wired(subject: Subject) -> bool:
+    """Whether edges are chosen in one of its circuits."""
+    return any(circuit.wires is not None for circuit in subject.circuits)
+
+
+def _allows(info: ModelInfo, quantity: Quantity, needs: Collection[str]) -> bool:
     """Whether the code of a quantity holds for a model; where it does not, pages refuse too."""
-    if "history" in quantity.needs and origin(info) != "bundled":
+    if "history" in needs and origin(info) != "bundled":
         return False
     if info.step is not None and info.kind != "native":  # transformers loads finished models
         return False
     try:
-        for need in quantity.needs:
+        for need in needs:
             for require in _REQUIRES.get(need, ()):
                 require(info)
     except AnalysisError:
@@ -320,9 +335,25 @@ def _constants(subject: Subject, repeated: bool) -> dict[str, object]:
         "TOGETHER": _ABSENT if prompts is None else sets.together(subject),
         "TAIL": given(sets.tail_of(subject)),
         "GROUPS": [[(each.layer, each.head) for each in group] for group in subject.groups],
+        "CIRCUITS": _circuits(subject) or _ABSENT,
         "SAMPLE": selection["sample"],
         "DRAW": selection["draw"],
     }
+
+
+def _circuits(subject: Subject) -> list[object]:
+    """Circuits by their heads, each with its chosen edges where some have any."""
+    own = [[(head.layer, head.head) for head in each.heads] for each in subject.circuits]
+    if not _is_wired(subject):
+        return [*own]
+    edges = [each.wires and [_ends(wire) for wire in each.wires] for each in subject.circuits]
+    return [*zip(own, edges, strict=True)]
+
+
+def _ends(wire: Wire) -> tuple[object, object]:
+    """An edge as code of edges has it: who writes, and who reads."""
+    reader = "logits" if wire.input == "logits" else (wire.layer, wire.head, wire.input)
+    return (wire.writer.layer, wire.writer.head), reader
 
 
 def _messages(selection: Selection) -> list[dict[str, str]]:
@@ -384,6 +415,10 @@ def _part(need: str, subject: Subject) -> str:
             return parts.BETWEEN
         case "edges":
             return parts.EDGES
+        case "kept_edges":
+            return parts.KEPT_EDGES
+        case "circuit":
+            return sets.WIRED_CIRCUIT if _is_wired(subject) else sets.CIRCUIT
         case "matrices":
             return parts.MATRICES
         case "norm":

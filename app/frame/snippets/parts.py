@@ -582,6 +582,69 @@ for layer in range(1, n_layers):
                     edges[writer, reader] = float((changes[writer] * before).sum())
 """
 
+# Hooks for a run in which edges are cut, apart from some, and what some heads write is replaced for
+# MLPs too.
+KEPT_EDGES = """
+def cut_hooks(kept, out=()):  # (writer, reader) that are kept; heads that are replaced altogether
+    streams, gone, changed, scales = {}, {}, {}, {}
+
+    def own_stream(reader, layer):
+        cut_off = [gone[writer] for writer in gone if (writer, reader) not in kept]
+        return streams[layer] + sum(cut_off)
+
+    def note_stream(layer):
+        def hook(stream, hook):
+            streams[layer] = stream
+
+        return f"blocks.{layer}.hook_resid_pre", hook
+
+    def read_again(layer, part):
+        def hook(activation, hook):
+            readers = [(layer, head, part) for head in range(readers_of(part))]
+            read = [reads_of(own_stream(r, layer), layer, part, r[1]) for r in readers]
+            return torch.stack(read, 2)
+
+        return f"blocks.{layer}.attn.hook_{part}", hook
+
+    def note_writes(layer):
+        replaced = [head for at, head in out if at == layer]
+
+        def hook(z, hook):
+            instead = cut(cache[z_hook(layer)], layer)
+            z = z.clone()
+            z[:, :, replaced] = instead[:, :, replaced]
+            changed[layer] = instead - z
+            return z
+
+        return z_hook(layer), hook
+
+    def note_output(layer):
+        def hook(written, hook):
+            writes = writes_of(layer, scales, changed.pop(layer))
+            gone.update({(layer, head): write for head, write in enumerate(writes.unbind(2))})
+
+        return f"blocks.{layer}.hook_attn_out", hook
+
+    def note_scale(layer):  # of a norm that follows the heads' sum
+        def hook(scale, hook):
+            scales[name] = scale
+
+        name = f"blocks.{layer}.ln1_post.hook_scale"
+        return name, hook
+
+    def read_logits(stream, hook):
+        streams[n_layers] = stream
+        return own_stream("logits", n_layers)
+
+    hooks = []
+    for layer in range(n_layers):
+        hooks += [note_stream(layer), *(read_again(layer, part) for part in "qkv" if layer)]
+        hooks += [note_writes(layer), note_output(layer)]
+        if hasattr(model.blocks[layer], "ln1_post"):
+            hooks.append(note_scale(layer))
+    return [*hooks, (f"blocks.{n_layers - 1}.hook_resid_post", read_logits)]
+"""
+
 # How far an answer is ahead of a foil after the end of a text, without some heads.
 ANSWERED = """
 def left_without(heads):  # logit difference at the end; heads as (layer, head)

@@ -24,6 +24,49 @@ def difference(ids, hooks=()):  # mean logit difference of answer and foil after
     return (logits[each, ANSWERS] - logits[each, FOILS]).mean()
 """
 
+# F of circuits. `CIRCUITS` lists each as its heads, (layer, head).
+CIRCUIT = """
+all_heads = [(layer, head) for layer in range(n_layers) for head in range(n_heads)]
+every = all_heads
+
+
+def less(circuit, heads):
+    return [head for head in circuit if head not in heads]
+
+
+def one_less(circuit):  # without each of its heads
+    return [less(circuit, [head]) for head in circuit]
+
+
+def with_only(circuit):  # F: all other heads replaced
+    return difference(tokens, ablated(less(every, circuit)))
+"""
+# The same where edges are chosen: heads beside (writer, reader) of each, or beside None for all.
+WIRED_CIRCUIT = """
+all_heads = [(layer, head) for layer in range(n_layers) for head in range(n_heads)]
+every = all_heads, None
+
+
+def less(circuit, heads):
+    return [head for head in circuit[0] if head not in heads], circuit[1]
+
+
+def one_less(circuit):  # without each of its heads, and then without each chosen edge
+    heads, edges = circuit
+    without = [(heads, [other for other in edges or () if other != edge]) for edge in edges or ()]
+    return [*(less(circuit, [head]) for head in heads), *without]
+
+
+def cut(z, layer):  # what an edge that is cut carries
+    return replacement(z, layer)
+
+
+def with_only(circuit):  # F: all other heads replaced, and all edges but the chosen ones
+    heads, edges = circuit
+    out = [head for head in all_heads if head not in heads]
+    return difference(tokens, ablated(out) if edges is None else cut_hooks(edges, out))
+"""
+
 # By what the rows of a set have, what is measured after each of some rows of one length.
 _METRICS = {
     "logit_diff": """

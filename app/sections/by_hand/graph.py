@@ -37,14 +37,13 @@ def draw_circuit(view: BuildView) -> None:
         "Heads by layer, the first at the bottom; those of the circuit are coloured. Every other "
         "head carries its replacement. Lines are the edges between its heads that the search "
         "finds strongest, the thicker the more they are worth.",
-        view.coded(CIRCUIT_FAITHFULNESS),
+        CIRCUIT_FAITHFULNESS,
         also=(SET_EDGES,),
         acts="Click a head to put it in or take it out.",
-    ) as frame:
+    ):
         _draw_starts(view)
         _draw_choices(view)
         _draw_graph(view)
-        frame.narrow(groups=())
         with part():
             _draw_numbers(view)
 

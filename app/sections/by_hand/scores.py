@@ -69,15 +69,20 @@ def _scores(view: BuildView) -> dict[str, CircuitScore]:
     return scores
 
 
+def _circuits(scores: dict[str, CircuitScore]) -> tuple[HeadCircuit, ...]:
+    return tuple(score.circuit for score in scores.values())
+
+
 def _draw_enough(view: BuildView, scores: dict[str, CircuitScore]) -> None:
     own = scores[OWN]
+    random = own.random.circuits if own.random else ()
     with figure_frame(
-        replace(view.subject, groups=own.random.groups if own.random else ()),
+        replace(view.subject, circuits=(*_circuits(scores), *random)),
         "Is it enough?",
         "The mean over prompts with this circuit alone, beside the found circuit of its size and "
         "random ones: as many heads of each layer, wired alike. Near the line of all heads it is "
         "enough.",
-        view.coded(CIRCUIT_FAITHFULNESS),
+        CIRCUIT_FAITHFULNESS,
     ):
         if own.random is None:
             st.caption("It has all heads of its layers, so there is no random circuit like it.")
@@ -101,7 +106,7 @@ def _draw_missing(view: BuildView, scores: dict[str, CircuitScore]) -> None:
         "Some of its heads, K, are taken out of the circuit and of the whole model. A point on the "
         "line: both change alike. Off it, the model has something to fall back on that the circuit "
         "lacks.",
-        view.coded(CIRCUIT_COMPLETENESS),
+        CIRCUIT_COMPLETENESS,
     ):
         random = ""
         if own.random is not None:
@@ -122,7 +127,7 @@ def _draw_needed(view: BuildView, own: CircuitScore) -> None:
         "What the circuit loses without each head, and without each chosen edge. The dashed line "
         "and the band are one random head of each random circuit: their mean and sd. Near 0 the "
         "circuit does as well without it.",
-        view.coded(CIRCUIT_MINIMALITY),
+        CIRCUIT_MINIMALITY,
     ):
         labels = [head.label for head in own.circuit.heads]
         labels += [wire.text.replace("-", " → ") for wire in own.circuit.wires or ()]
@@ -156,13 +161,12 @@ def _draw_table(view: BuildView, scores: dict[str, CircuitScore]) -> None:
                     "Off by": float(of(random.gap)),
                 }
             )
-    wired = any(score.circuit.wires is not None for score in scores.values())
     with figure_frame(
-        replace(view.subject, groups=tuple(each.circuit.heads for each in scores.values())),
+        replace(view.subject, circuits=_circuits(scores)),
         "Circuits side by side",
         "Each on the same prompts, with the same replacement. The share is of what all heads do; "
         "“off by” is how far circuit and model are apart without the same heads (completeness).",
-        replace(CIRCUIT_FAITHFULNESS, code="") if wired else CIRCUIT_FAITHFULNESS,
+        CIRCUIT_FAITHFULNESS,
         also=(CIRCUIT_COMPLETENESS, CIRCUIT_MINIMALITY),
         acts="Tick a row to go on with that circuit.",
     ):

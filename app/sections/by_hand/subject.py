@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 from zlib import crc32
 
 import numpy as np
 
-from analysis.definitions import Quantity
 from analysis.effects.circuit import (
     MAX_HEADS,
     MAX_WIRES,
@@ -76,14 +75,10 @@ class BuildView:
         return Subject(
             self.selection,
             heads=self.circuit.heads,
-            kept=self.circuit.heads,
+            circuits=(self.circuit,),
             prompts=self.prompts,
             method=self.selection["method"],
         )
-
-    def coded(self, quantity: Quantity) -> Quantity:
-        """A quantity with its code, which is for circuits with all edges between their heads."""
-        return quantity if self.circuit.wires is None else replace(quantity, code="")
 
     @property
     def kept(self) -> tuple[HeadCircuit, ...]:

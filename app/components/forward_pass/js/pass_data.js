@@ -4,13 +4,19 @@
  *
  * @typedef {{ head: number, dest: number, src: number, attention: number }} Arc
  * @typedef {{ id: number, text: string, p: number }} Guess
+ * @typedef {object} PassView The view as Python knows it (`view.py`).
+ * @property {number | null} depth Null: the last.
+ * @property {number} least Attention of the weakest arc that is drawn.
+ * @property {boolean} toFirst Whether arcs to the first token are drawn, too.
+ * @typedef {PassView & { number: number }} Command A view that Python asks for; new ones count up.
  * @typedef {object} PassHeader
  * @property {string} id Changes when anything drawn does.
  * @property {string[]} labels
  * @property {string[]} inks Colours of the tokens, if they have any of their own.
  * @property {number} heads In a layer.
  * @property {number[]} arcs How many of each layer.
- * @property {number} least Attention of the weakest arc that was sent.
+ * @property {string} key The component's on its page.
+ * @property {Command} command
  * @property {number} position After which the guesses come.
  * @property {string[]} off Labels of heads that are switched off.
  * @property {Guess[][]} guesses Of each depth, the likeliest first.
@@ -37,15 +43,27 @@ export function arcsOfLayers({ arcs }, body) {
 }
 
 /**
+ * What Python asks for, if that is new; else the visitor's own view, as far as it still fits.
+ *
+ * @param {PassHeader} header
+ * @param {Command | undefined} mine What the visitor looked at when Python last asked.
+ * @returns {{ depth: number, least: number, toFirst: boolean }}
+ */
+export function adoptedView({ command, guesses }, mine) {
+  const { depth, least, toFirst } = mine?.number === command.number ? mine : command;
+  const last = guesses.length - 1;
+  return { depth: Math.min(depth ?? last, last), least, toFirst };
+}
+
+/**
  * The arcs that are drawn, and how many are not because they lead to the first token.
  *
  * @param {Arc[]} arcs
- * @param {number} least
- * @param {boolean} withFirst
+ * @param {{ least: number, toFirst: boolean }} view
  */
-export function drawnArcs(arcs, least, withFirst) {
+export function drawnArcs(arcs, { least, toFirst }) {
   const strong = arcs.filter((arc) => arc.attention >= least);
-  const drawn = withFirst ? strong : strong.filter((arc) => arc.src > 0);
+  const drawn = toFirst ? strong : strong.filter((arc) => arc.src > 0);
   return { drawn, resting: strong.length - drawn.length };
 }
 
