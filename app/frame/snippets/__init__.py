@@ -195,6 +195,8 @@ def _allows(info: ModelInfo, quantity: Quantity) -> bool:
     """Whether the code of a quantity holds for a model; where it does not, pages refuse too."""
     if "history" in quantity.needs and origin(info) != "bundled":
         return False
+    if info.bidirectional:  # what stands here is run as a decoder is
+        return False
     if info.step is not None and info.kind != "native":  # transformers loads finished models
         return False
     try:
