@@ -115,6 +115,7 @@ from .heads.distances import pattern_change as pattern_change
 from .heads.distances import resting_attention as resting_attention
 from .heads.encoder import EncoderScores as EncoderScores
 from .heads.encoder import encoder_scores as encoder_scores
+from .heads.encoder import scores_of_encoder as scores_of_encoder
 from .heads.mosaic import mosaic_scores as mosaic_scores
 from .heads.scores import head_scores as head_scores
 from .heads.similarity import alike_within as alike_within

@@ -21,7 +21,9 @@ class Tokens:
     and None for a prompt. `has_bos` says whether position 0 is the BOS token. `pairs_from` is S
     where S random tokens are followed by pairs of neighbours among them, else None. Of a
     conversation `speakers[p]` is whose token p is, "system", "user", "assistant" or
-    "template"; else there are none. `note` is what its maker has to say about it.
+    "template"; else there are none. Of an encoder's text `segments[p]` is 0 or 1, which of two
+    texts token p is of, and `frames` are the positions of the tokens that its tokenizer puts
+    around them; else there are none. `note` is what its maker has to say about it.
     """
 
     ids: Int[np.ndarray, "batch pos"]
@@ -31,6 +33,8 @@ class Tokens:
     pairs_from: int | None = None
     speakers: tuple[str, ...] = ()
     note: str = ""
+    segments: tuple[int, ...] = ()
+    frames: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         n_rows, n_pos = self.ids.shape
@@ -45,6 +49,8 @@ class Tokens:
             raise ValueError(f"{n_pos} tokens are not BOS, {self.pairs_from} ids and their pairs")
         if self.speakers and (n_rows, n_pos) != (1, len(self.speakers)):
             raise ValueError(f"{n_rows} x {n_pos} ids, but {len(self.speakers)} speakers")
+        if self.segments and (n_rows, n_pos) != (1, len(self.segments)):
+            raise ValueError(f"{n_rows} x {n_pos} ids, but {len(self.segments)} segments")
         freeze(self, "ids")
 
     @property
@@ -74,6 +80,13 @@ class Tokens:
         import torch  # not before it is needed
 
         return torch.from_numpy(self.ids.copy())
+
+    @property
+    def segment_tensor(self) -> "torch.Tensor | None":
+        """The segments of an encoder's text, [1, pos]; None elsewhere."""
+        import torch  # not before it is needed
+
+        return torch.tensor([self.segments]) if self.segments else None
 
     @property
     def remark(self) -> str:

@@ -1,8 +1,9 @@
 """Attention: patterns of all heads, or of one layer in CircuitsVis; simple detectors."""
 
+import numpy as np
 import streamlit as st
 
-from analysis.definitions import CHANCE, SCORES, ScoreName
+from analysis.definitions import CHANCE, SCORES, TARGETED, ScoreName
 from analysis.head import Head
 from app.components import circuitsvis
 from app.compute import calls
@@ -20,6 +21,7 @@ from app.pickers.sequence import choose_sequence
 from app.pickers.weighting import pick_weighting, weighted
 from app.sections.attention import draw_grid, draw_who_attends
 from app.sections.conversation import draw_attention
+from app.sections.encoders import draw_detectors, encoder_marks, note_texts
 from app.sections.sets.page import draw_over_set
 from app.shell.page import open_page
 from app.shell.theme import palette
@@ -33,7 +35,18 @@ if selection.over_set:
 selection = telling_head(selection)
 info, theme = selection.info, palette()
 tokens = calls.tokens_of(selection)
+if info.bidirectional:
+    note_texts(tokens)
+    found = calls.encoder_scores(selection)
+    with part():
+        marks = encoder_marks(found)
+        selection = draw_grid(selection, 0, tokens.labels[0], found.known, marks)
+        draw_who_attends(selection, 0, tokens.labels[0])
+    open_head(selection, Head(selection["layer"], selection["head"]))
+    draw_detectors(selection, found)
+    st.stop()
 scores = calls.scores(selection)
+known = {name: scores[name] for name in SCORES if not np.isnan(scores[name]).all()}
 with controls():
     st.segmented_control(
         "View",
@@ -112,7 +125,7 @@ def draw_circuitsvis(selection: Selection) -> None:
 threshold = selection["threshold"]
 with part():
     if selection["view"] == "grid":
-        selection = draw_grid(selection, row, labels, scores)
+        selection = draw_grid(selection, row, labels, known, TARGETED)
         draw_who_attends(selection, row, labels)
     else:
         draw_circuitsvis(selection)

@@ -13,6 +13,7 @@ from app.links.subject import Subject
 from app.pickers.heads import pick_layer_and_head, telling_head
 from app.pickers.score import not_measured
 from app.sections import finder
+from app.sections.encoders import draw_every_head
 from app.sections.sets.page import draw_over_set
 from app.shell.page import open_page
 from app.shell.theme import palette
@@ -25,6 +26,9 @@ if selection.over_set:
     st.stop()
 selection = telling_head(selection)
 info = selection.info
+if info.bidirectional:
+    draw_every_head(selection)
+    st.stop()
 profiles = finder.profiles_of(selection)
 definitions = [PROFILE[name] for name in profiles]
 subject = Subject(selection, method="zero", heads=finder.measured_heads(selection))

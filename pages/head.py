@@ -1,5 +1,7 @@
 """Head: everything about the head in focus, on one page."""
 
+import streamlit as st
+
 from app.compute import calls
 from app.frame.clicks import open_head, open_more_text
 from app.frame.frame import part
@@ -7,6 +9,7 @@ from app.frame.layout import beside
 from app.pickers.cell import cell_of
 from app.pickers.heads import telling_head
 from app.pickers.sequence import choose_sequence
+from app.sections.encoders import draw_head
 from app.sections.head import on_input as dossier
 from app.sections.head import weights as dossier_weights
 from app.sections.head.contents import draw_contents
@@ -16,6 +19,9 @@ from app.shell.page import open_page
 selection = telling_head(open_page("head"))
 dossier.choose_head(selection)
 tokens = calls.tokens_of(selection)
+if selection.info.bidirectional:
+    draw_head(selection, tokens)
+    st.stop()
 view = dossier.HeadView.of(selection, tokens, choose_sequence(selection, tokens))
 draw_contents(view.head)
 passport = PassportPlace.begin(view)

@@ -18,7 +18,8 @@ name = SCORES[selection["score"]].name
 
 with st.container(horizontal=True):
     choose_score(selection)
-    infos = choose_models(selection, available_models())
+    decoders = [info for info in available_models() if not info.bidirectional]
+    infos = choose_models(selection, decoders)
 draw_other_models(lambda name: choose(model=name))
 if not infos:
     st.text(f"No model of the family {display_token(selection['family'])} is on this machine.")
@@ -35,4 +36,5 @@ with figure_frame(
 ):
     # By itself, so that the maps of other models do not flicker while one is computed.
     st.fragment(draw_models, run_every=1.0 if waiting else None)(selection, infos, waiting)
-    st.caption(CHANCE)
+    left_out = " Encoders are left out, which have no repeated tokens."
+    st.caption(f"{CHANCE}{left_out * (len(decoders) < len(available_models()))}")

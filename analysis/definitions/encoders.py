@@ -1,5 +1,6 @@
 """What heads of an encoder attend to, where tokens look both ways."""
 
+from analysis.definitions import scores
 from analysis.definitions.quantity import Quantity
 
 NEXT = Quantity(
@@ -29,3 +30,12 @@ SEPARATOR = Quantity(
     "Clark et al. 2019, What does BERT look at?",
     function="encoder_scores",
 )
+# What is said of every head of an encoder, in this order.
+ENCODER_SCORES: dict[str, Quantity] = {
+    "previous": scores.PREVIOUS,
+    "next": NEXT,
+    "current": scores.CURRENT,
+    "copies": COPIES,
+    "separator": SEPARATOR,
+    "entropy": scores.ENTROPY,
+}

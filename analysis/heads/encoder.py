@@ -7,10 +7,11 @@ from types import MappingProxyType
 import numpy as np
 from jaxtyping import Bool, Float
 
-from analysis.definitions import SCORES
-
-# What is said of every head, in this order.
-ENCODER_SCORES = ("previous", "next", "current", "copies", "separator", "entropy")
+from analysis.definitions import ENCODER_SCORES, SCORES
+from analysis.errors import AnalysisError
+from analysis.models.loading import HeadModel
+from analysis.runs.patterns import attention_patterns, layers_in_pieces
+from analysis.tokens import Tokens
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,6 +20,11 @@ class EncoderScores:
 
     values: Mapping[str, Float[np.ndarray, "layer head"]]
     chance: Mapping[str, float]
+
+    @property
+    def known(self) -> dict[str, Float[np.ndarray, "layer head"]]:
+        """The scores that this text has: there may be no token that comes twice."""
+        return {name: each for name, each in self.values.items() if not np.isnan(each).all()}
 
     def __post_init__(self) -> None:
         for values in self.values.values():
@@ -56,6 +62,28 @@ def encoder_scores(
         {name: _score(name, patterns, targets) for name in ENCODER_SCORES},
         {name: float(_score(name, uniform, targets)[0, 0]) for name in ENCODER_SCORES},
     )
+
+
+def scores_of_encoder(model: HeadModel, tokens: Tokens) -> EncoderScores:
+    """`encoder_scores` of every head of an encoder on a text, from its own run.
+
+    Raises:
+        AnalysisError: Not an encoder.
+    """
+    if not tokens.segments:
+        raise AnalysisError(
+            f"These scores are of encoders; {model.name} predicts the next token. Take its head "
+            "scores."
+        )
+    pieces = layers_in_pieces(model, tokens)
+    patterns = [attention_patterns(model, tokens, layers).values[0] for layers in pieces]
+    ids: list[int] = tokens.ids[0].tolist()
+    frames = [ids[place] for place in tokens.frames]
+    found = [encoder_scores(some, ids, frames) for some in patterns]
+    values = {
+        name: np.concatenate([each.values[name] for each in found]) for name in ENCODER_SCORES
+    }
+    return EncoderScores(values, found[0].chance)
 
 
 def _targets(

@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float
 
 from analysis.definitions import SCORES, TARGETED, ScoreName
 from analysis.head import Head
+from analysis.models.capabilities import require_decoder
 from analysis.models.loading import HeadModel
 from analysis.runs.inputs import repeated_tokens
 from analysis.runs.patterns import attention_patterns, layers_in_pieces
@@ -30,6 +31,7 @@ def head_scores(
     """
     if tokens is None:
         tokens = repeated_tokens(model, seed=seed)
+    require_decoder(model.info, "Scores of a decoder's heads")
     pieces = layers_in_pieces(model, tokens)  # of a wide model all patterns are too many
     return _joined(
         [

@@ -51,11 +51,17 @@ def allowances(info: ModelInfo) -> tuple[Allowance, ...]:
     return tuple(
         Allowance(
             analysis,
-            reason := next((said for refuse in refusals if (said := refuse(info))), ""),
+            reason := _reason(analysis, refusals, info),
             "" if reason else note(info),
         )
         for analysis, refusals, note in _ANALYSES
     )
+
+
+def _reason(analysis: str, refusals: tuple[Refusal, ...], info: ModelInfo) -> str:
+    if info.bidirectional and analysis not in _OF_ENCODERS:
+        return encoder_reason(info, f"“{analysis}”")
+    return next((said for refuse in refusals if (said := refuse(info))), "")
 
 
 def why_not(analysis: str, info: ModelInfo) -> str:
@@ -67,6 +73,27 @@ def why_not(analysis: str, info: ModelInfo) -> str:
     return {each.analysis: each.reason for each in allowances(info)}[analysis]
 
 
+def encoder_reason(info: ModelInfo, what: str) -> str:
+    """Why something is not defined for an encoder, as a sentence; empty for other models."""
+    if not info.bidirectional:
+        return ""
+    return (
+        f"{what} needs a model that predicts each token from those before it; {info.name} is an "
+        "encoder, whose tokens see those after them too. Choose another model, or look at this "
+        "one on Attention, Finder and Head."
+    )
+
+
+def require_decoder(info: ModelInfo, what: str) -> None:
+    """Refuse an encoder.
+
+    Raises:
+        AnalysisError: It is one, so that there is no next token which its heads could help with.
+    """
+    if reason := encoder_reason(info, what):
+        raise AnalysisError(reason)
+
+
 def require_head_writes(info: ModelInfo) -> None:
     """Refuse a model whose heads write something else to the stream than z W_O.
 
@@ -76,7 +103,7 @@ def require_head_writes(info: ModelInfo) -> None:
         AnalysisError: A factor follows the heads' sum, or the stream is no sum of what is written,
             so attribution by head and paths from head to head would not add up to what it does.
     """
-    _require(_no_head_writes(info))
+    _require(info, _no_head_writes(info))
 
 
 def require_source_writes(info: ModelInfo) -> None:
@@ -85,7 +112,7 @@ def require_source_writes(info: ModelInfo) -> None:
     Raises:
         AnalysisError: A factor or a norm follows the heads.
     """
-    _require(_no_source_writes(info))
+    _require(info, _no_source_writes(info))
 
 
 def require_source_effects(info: ModelInfo) -> None:
@@ -94,7 +121,7 @@ def require_source_effects(info: ModelInfo) -> None:
     Raises:
         AnalysisError: As `require_source_writes`, `require_head_writes` or `require_plain_logits`.
     """
-    _require(_no_source_effects(info))
+    _require(info, _no_source_effects(info))
 
 
 def has_source_writes(info: ModelInfo) -> bool:
@@ -113,7 +140,7 @@ def require_position_vectors(info: ModelInfo, wanted: str) -> None:
     Raises:
         AnalysisError: Rotary positions, ALiBi, or vectors that are not the rows of W_pos.
     """
-    _require(_no_position_vectors(info, wanted))
+    _require(info, _no_position_vectors(info, wanted))
 
 
 def require_fixed_qk(info: ModelInfo) -> None:
@@ -122,7 +149,7 @@ def require_fixed_qk(info: ModelInfo) -> None:
     Raises:
         AnalysisError: Queries and keys are normalised before they meet, or scores bent.
     """
-    _require(_no_fixed_qk(info))
+    _require(info, _no_fixed_qk(info))
 
 
 def require_foldable_norms(info: ModelInfo) -> None:
@@ -132,7 +159,7 @@ def require_foldable_norms(info: ModelInfo) -> None:
         AnalysisError: Norms other than LayerNorm and RMS norms with weights, or something else
             than these between the embedding, the stream and what reads it.
     """
-    _require(_no_foldable_norms(info))
+    _require(info, _no_foldable_norms(info))
 
 
 def require_worked_out_scores(info: ModelInfo) -> None:
@@ -141,7 +168,7 @@ def require_worked_out_scores(info: ModelInfo) -> None:
     Raises:
         AnalysisError: Something else is done to them, or these steps cannot be seen.
     """
-    _require(_no_score_by_component(info))
+    _require(info, _no_score_by_component(info))
 
 
 def works_out_scores(info: ModelInfo) -> bool:
@@ -155,7 +182,7 @@ def require_plain_reads(info: ModelInfo) -> None:
     Raises:
         AnalysisError: They read it in another way.
     """
-    _require(_no_plain_reads(info))
+    _require(info, _no_plain_reads(info))
 
 
 def require_mlps(info: ModelInfo) -> None:
@@ -164,7 +191,7 @@ def require_mlps(info: ModelInfo) -> None:
     Raises:
         AnalysisError: Attention only, or MLPs whose neurons are not to be seen.
     """
-    _require(_no_mlps(info))
+    _require(info, _no_mlps(info))
 
 
 def require_two_layers(info: ModelInfo) -> None:
@@ -173,7 +200,7 @@ def require_two_layers(info: ModelInfo) -> None:
     Raises:
         AnalysisError: One layer.
     """
-    _require(_one_layer(info))
+    _require(info, _one_layer(info))
 
 
 def require_plain_logits(info: ModelInfo) -> None:
@@ -183,7 +210,7 @@ def require_plain_logits(info: ModelInfo) -> None:
         AnalysisError: They are bent, scaled or read through another kind of norm, so parts of
             one would not add up to it.
     """
-    _require(_no_plain_logits(info))
+    _require(info, _no_plain_logits(info))
 
 
 def require_readable_stream(info: ModelInfo) -> None:
@@ -192,7 +219,7 @@ def require_readable_stream(info: ModelInfo) -> None:
     Raises:
         AnalysisError: They are something else, which a stream in between would not go through.
     """
-    _require(_no_readable_stream(info))
+    _require(info, _no_readable_stream(info))
 
 
 def require_pattern_edits(info: ModelInfo) -> None:
@@ -201,7 +228,7 @@ def require_pattern_edits(info: ModelInfo) -> None:
     Raises:
         AnalysisError: It was found to.
     """
-    _require(_no_pattern_edits(info))
+    _require(info, _no_pattern_edits(info))
 
 
 def scale_note(info: ModelInfo) -> str:
@@ -224,9 +251,9 @@ def rotary_note(info: ModelInfo) -> str:
     return {"rotary": TURNED_OUT, "alibi": LOWERED_OUT}.get(info.positions, "")
 
 
-def _require(reason: str) -> None:
+def _require(info: ModelInfo, reason: str) -> None:
     if reason:
-        raise AnalysisError(reason)
+        raise AnalysisError(encoder_reason(info, "This analysis") or reason)
 
 
 def _no_head_writes(info: ModelInfo) -> str:
@@ -404,9 +431,13 @@ def _nothing(info: ModelInfo) -> str:
     return ""
 
 
+_LOOKS = "Patterns, head scores"
+# Defined for encoders too.
+_OF_ENCODERS = (_LOOKS,)
 _ANALYSES: tuple[tuple[str, tuple[Refusal, ...], Callable[[ModelInfo], str]], ...] = (
     ("BOS in front of the input", (_no_bos,), _nothing),
-    ("Patterns, head scores, loss", (), _window_note),
+    (_LOOKS, (), _window_note),
+    ("Loss", (), _nothing),
     ("Logit lens", (_no_readable_stream,), _nothing),
     ("Ablation, patching of activations", (), _group_note),
     ("Patching of patterns", (_no_pattern_edits,), _nothing),

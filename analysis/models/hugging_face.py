@@ -13,8 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Int
+from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoTokenizer,
+    PreTrainedTokenizerBase,
+)
 
 from analysis.errors import AnalysisError, out_of_memory
 from analysis.models.check import (
@@ -23,9 +31,16 @@ from analysis.models.check import (
     require_finite,
     trial_ids,
 )
+from analysis.models.encoders import (
+    encode,
+    encoder_difference,
+    is_encoder,
+    most_positions,
+    without_head,
+)
 from analysis.models.files import header, weight_files
 from analysis.models.info import BYTES_PER_PARAMETER, WEIGHTS, ModelInfo, machine_memory
-from analysis.models.probe import Found, find_out
+from analysis.models.probe import Found, find_out, find_out_encoder
 from analysis.models.sizes import context, window_of
 from analysis.models.tokens import own_bos, separator, set_apart
 
@@ -53,30 +68,61 @@ def load_hugging_face(info: ModelInfo, folder: Path, device: str) -> Loaded:
             gives other numbers there.
     """
     tokenizer = _tokenizer(info, folder)
-    _require_weights_for(info, folder)
-    inner = _weights(info, folder).to(device)
+    encoder = _require_weights_for(info, folder)
+    inner, has_head = _weights(info, folder, encoder)
+    inner = inner.to(device)
     counted = sum(parameter.numel() for parameter in inner.parameters())
     require_finite(inner.named_parameters(), info.name)
     d_vocab = inner.get_input_embeddings().weight.shape[0]
     require_known_ids(info, tokenizer, d_vocab)
     window = window_of(inner.config.to_dict())
     ids = trial_ids(min(info.n_ctx, window or info.n_ctx), d_vocab, device)
+    info = replace(info, n_params=counted)
+    if encoder:
+        return _loaded_encoder(info, inner, tokenizer, ids, has_head)
     known = reference(inner, ids, info.name)
     bridge = _bridge(info, inner, tokenizer, device)
     checked = largest_difference(bridge, known, info.name)
     # A head is taken out by its z.
     found = find_out(bridge, ids[:1, :_PROBED])
+    _require_z_edits(info, found)
+    return Loaded(as_found(info, bridge, found, tokenizer, window), bridge, tokenizer, checked)
+
+
+def _loaded_encoder(
+    info: ModelInfo,
+    inner: Any,
+    tokenizer: PreTrainedTokenizerBase,
+    ids: Int[Tensor, "batch pos"],
+    has_head: bool,
+) -> Loaded:
+    """An encoder, compared by patterns and its last layer or the logits of its head."""
+    most = most_positions(inner)
+    ids = ids[:, :most]
+    known = encode(inner, ids, info.name, has_head)
+    bridge = _bridge(info, inner, tokenizer, str(ids.device))
+    checked = encoder_difference(bridge, known, info.name)
+    found = find_out_encoder(bridge, ids[:1, :_PROBED])
+    _require_z_edits(info, found)
+    info = replace(info, n_ctx=min(info.n_ctx, most), own_context=min(info.own_context, most))
+    info = replace(
+        as_found(info, bridge, found, tokenizer),
+        bidirectional=True,
+        has_mlm_head=has_head and tokenizer.mask_token_id is not None,
+        # Its tokenizer frames a text by itself.
+        has_bos=False,
+        has_chat=False,
+        start="",
+    )
+    return Loaded(info, bridge, tokenizer, checked)
+
+
+def _require_z_edits(info: ModelInfo, found: Found) -> None:
     if not found.z_edits:
         raise AnalysisError(
             f"What is put in the place of a head's z does not reach the stream of {info.name}, so "
             "no head could be ablated. Choose another model."
         )
-    return Loaded(
-        info=as_found(replace(info, n_params=counted), bridge, found, tokenizer, window),
-        bridge=bridge,
-        tokenizer=tokenizer,
-        checked=checked,
-    )
 
 
 def as_found(
@@ -144,24 +190,27 @@ def _tokenizer(info: ModelInfo, folder: Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def _require_weights_for(info: ModelInfo, folder: Path) -> None:
+def _require_weights_for(info: ModelInfo, folder: Path) -> bool:
     """Refuse a config.json that asks for more than the weights hold, before memory is taken.
 
     What the file of weights lacks would be filled at random; a folder of a few bytes could ask for
-    any amount of memory.
+    any amount of memory. Returns whether it is an encoder's.
     """
     try:
         config = AutoConfig.from_pretrained(folder, **_LOCAL)
+        encoder = is_encoder(config)
         with torch.device("meta"):
-            empty = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+            empty: Any = _auto(encoder).from_config(config, trust_remote_code=False)
     except Exception as error:  # each of hundreds of architectures raises its own
         if out_of_memory(error):
             raise
         raise AnalysisError(
-            f"transformers makes no model that predicts the next token from the config.json of "
+            f"transformers makes no model that predicts a token from the config.json of "
             f"{info.name} ({said(error)}). Choose another model."
         ) from error
-    described = sum(parameter.numel() for parameter in empty.parameters())
+    # Many an encoder is handed out without its head.
+    needed_of = empty.base_model if encoder else empty
+    described = sum(parameter.numel() for parameter in needed_of.parameters())
     shapes = [shape for file in weight_files(info) for shape in header(file).values()]
     held = sum(map(math.prod, shapes))
     if held < described:
@@ -177,11 +226,17 @@ def _require_weights_for(info: ModelInfo, folder: Path) -> None:
             f"{info.name} needs about {needed / 2**30:.1f} GB of memory; this machine has "
             f"{machine_memory() / 2**30:.1f}. Choose a smaller model."
         )
+    return encoder
 
 
-def _weights(info: ModelInfo, folder: Path) -> Any:
+def _auto(encoder: bool) -> Any:
+    return AutoModelForMaskedLM if encoder else AutoModelForCausalLM
+
+
+def _weights(info: ModelInfo, folder: Path, encoder: bool) -> tuple[Any, bool]:
+    """The model in evaluation mode, and whether its head is among the weights."""
     try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = _auto(encoder).from_pretrained(
             folder,
             dtype=torch.float32,
             use_safetensors=True,
@@ -198,7 +253,8 @@ def _weights(info: ModelInfo, folder: Path) -> Any:
         ) from error
     inner, report = loaded
     missing = [*report["missing_keys"], *(key[0] for key in report.get("mismatched_keys", ()))]
-    if missing:
+    headless = encoder and without_head(inner, missing)
+    if missing and not headless:
         # transformers would fill them at random, and every figure would be of that.
         raise AnalysisError(
             f"The weights of {info.name} lack {len(missing)} of the tensors that its config.json "
@@ -208,7 +264,7 @@ def _weights(info: ModelInfo, folder: Path) -> Any:
     for tensor in (*inner.parameters(), *inner.buffers()):
         # Of our own: what is mapped from a file would change with it, or end with it.
         tensor.data = tensor.data.clone()
-    return inner.eval()
+    return inner.eval(), not headless
 
 
 def _bridge(

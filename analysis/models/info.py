@@ -60,6 +60,25 @@ class Traits:
     rows_sum_to_1: bool = True
 
 
+# Of an encoder: its norms stand behind heads and MLPs, and what is made of a stream that they add
+# up in, or of the logits of a next token, does not exist for it.
+ENCODER = Traits(
+    heads_write=False,
+    stream_adds_up=False,
+    plain_logits=False,
+    readable_stream=False,
+    plain_reads=False,
+    scores="other",
+    turns_seen=False,
+    plain_embedding=False,
+    position_table=False,
+    mlp_alone=False,
+    post_norm=True,
+    foldable_norms=False,
+    neurons=False,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
     """Sizes of a model and where its files are; `available` when they are here and complete.
@@ -111,6 +130,9 @@ class ModelInfo:
     gated: bool = False  # a hub hands it out only to accounts that have accepted its licence
     commit: str = ""  # of the source that the files were fetched from; empty: not known
     scales: tuple[float, ...] = ()  # of attention, by layer, NaN where no way to it is known
+    # An encoder: each token sees those before and after it, and none is predicted from the others.
+    bidirectional: bool = False
+    has_mlm_head: bool = False  # an encoder's, which predicts a token that is masked
     step: int | None = None  # of a checkpoint of its training; None: the finished model
 
     @property

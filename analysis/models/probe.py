@@ -1,7 +1,7 @@
 """Finding out what a loaded model is: on a few tokens, by what its modules do, not by its name."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from analysis.errors import AnalysisError, out_of_memory
 from analysis.models.attention import attention_scale
-from analysis.models.info import Positions, ScoreRule, Traits
+from analysis.models.info import ENCODER, Positions, ScoreRule, Traits
 from analysis.models.norms import norm_weight
 
 # What every analysis looks at.
@@ -104,6 +104,27 @@ def find_out(bridge: Any, ids: Int[Tensor, "batch pos"]) -> Found:
     return Found(traits, positions, norm, has_mlp, scales, z_edits)
 
 
+def find_out_encoder(bridge: Any, ids: Int[Tensor, "batch pos"]) -> Found:
+    """The same of an encoder, of which no more is asked than patterns and z.
+
+    Raises:
+        AnalysisError: As `find_out`.
+    """
+    edits = _edits(len(bridge.blocks))
+    with torch.inference_mode(), bridge.hooks(fwd_hooks=_editing_hooks(edits)):
+        _, cache = bridge.run_with_cache(ids[:1].expand(1 + len(edits), -1))
+    everything = dict(cache.cache_dict)
+    run = _Run(bridge, everything)
+    needed = [f"blocks.{layer}.{name}" for layer in run.layers for name in _PARTS]
+    _require_passed(run, needed)
+    traits = replace(
+        ENCODER,
+        pattern_edits=_reaches(edits, everything, "attn.hook_pattern"),
+        rows_sum_to_1=_every(run, _rows_sum),
+    )
+    return Found(traits, "learned", "LN", True, (), _reaches(edits, everything, "attn.hook_z"))
+
+
 def _has_rows(value: Any, edits: list[tuple[int, str, str]]) -> bool:
     # Positions and angles may come without a batch, or with one row for all.
     return isinstance(value, Tensor) and value.dim() > 0 and len(value) in (1, 1 + len(edits))
@@ -111,7 +132,11 @@ def _has_rows(value: Any, edits: list[tuple[int, str, str]]) -> bool:
 
 def _require_parts(run: _Run) -> None:
     needed = [f"blocks.{layer}.{name}" for layer in run.layers for name in _PARTS]
-    missing = [name for name in (*needed, "ln_final.hook_in") if name not in run.cache]
+    _require_passed(run, [*needed, "ln_final.hook_in"])
+
+
+def _require_passed(run: _Run, needed: list[str]) -> None:
+    missing = [name for name in needed if name not in run.cache]
     if missing:
         raise AnalysisError(
             f"{len(missing)} of the places that are looked at in a model were not passed when it "

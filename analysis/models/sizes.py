@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, get_args
 
 from analysis.limits import MAX_BYTES
-from analysis.models.info import Positions, Traits
+from analysis.models.info import ENCODER, Positions, Traits
 
 # Of what a config.json may say: links count layers and heads in three digits.
 MOST_HEADS = 1000
@@ -29,6 +29,7 @@ _COUNTED = ("layer", "head", "expert", "block", "group")
 _LAYER_NORMS = (
     *("gpt2", "gpt_neo", "gptj", "gpt_neox", "gpt_bigcode", "opt", "bloom", "falcon", "phi"),
     *("stablelm", "starcoder2", "codegen", "mpt", "xglm", "openai-gpt", "olmo", "cohere"),
+    *("bert", "roberta"),
 )
 # What the models of an architecture are usually found to be.
 _POST_NORM = Traits(heads_write=False, post_norm=True, plain_logits=False, foldable_norms=False)
@@ -37,9 +38,13 @@ _USUAL = {
     "gemma3_text": replace(_POST_NORM, scores="normed", plain_embedding=False),
     "olmo2": replace(_POST_NORM, scores="normed", plain_reads=False, plain_logits=True),
     "qwen3": Traits(scores="normed"),
+    "bert": ENCODER,
+    "roberta": ENCODER,
 }
 _ALIBI = ("bloom", "mpt")
-_LEARNED = ("gpt2", "gpt_neo", "gpt_bigcode", "opt", "openai-gpt")
+_LEARNED = ("gpt2", "gpt_neo", "gpt_bigcode", "opt", "openai-gpt", "bert", "roberta")
+# Of these the loaded model is asked too: what a folder says of itself before.
+_ENCODERS = ("bert", "roberta")
 
 
 class Refused(ValueError):
@@ -119,6 +124,7 @@ def hugging_face_sizes(config: Mapping[str, Any], name: str, longest: int | None
         "normalization": "LN" if kind in _LAYER_NORMS else "RMS",
         "positions": _positions(config, kind),
         "traits": _USUAL.get(kind, Traits()),
+        "bidirectional": kind in _ENCODERS and config.get("is_decoder") is not True,
     }
 
 

@@ -12,6 +12,7 @@ from transformers import Cache
 from analysis.errors import AnalysisError
 from analysis.head import Head
 from analysis.limits import positions_at_once
+from analysis.models.capabilities import require_decoder
 from analysis.models.loading import HeadModel
 
 Hook = Callable[..., Tensor | None]
@@ -29,6 +30,7 @@ def run(
     around: AbstractContextManager[object] | None = None,
     positions: Int[Tensor, " entry"] | None = None,
     keys: Cache | None = None,
+    segments: Int[Tensor, "batch pos"] | None = None,
 ) -> tuple[Float[Tensor, "batch entry d_vocab"], dict[str, Tensor]]:
     """One forward pass under the model's lock.
 
@@ -42,6 +44,7 @@ def run(
         positions: Those whose logits are wanted; of a large vocabulary all take far more than the
             rest of a run.
         keys: Keys and values of all tokens before `ids`, to which those of `ids` are added.
+        segments: Those of an encoder's tokens; what has none is not defined for an encoder.
 
     Returns:
         Logits, and the captured activations by name. The tensors are this caller's own.
@@ -50,9 +53,9 @@ def run(
         AnalysisError: Tokens that this model cannot take, such as another model's, or logits that
             are no numbers.
     """
-    _require_fitting(model, ids)
+    _require_fitting(model, ids, segments)
     kept: dict[str, Tensor] = {}
-    onward: dict[str, Any] = {} if keys is None else {"past_key_values": keys, "use_cache": True}
+    onward = _beside(model, keys, segments)
     with model.lock, torch.inference_mode(), around or nullcontext():
         logits = model.bridge.run_with_hooks(
             ids.to(model.bridge.cfg.device),
@@ -76,19 +79,23 @@ def run_without_logits(
     capture: Sequence[str],
     hooks: Sequence[tuple[str, Hook]] = (),
     keys: Cache | None = None,
-    until: str = "unembed.hook_in",
+    until: str = "",
+    segments: Int[Tensor, "batch pos"] | None = None,
 ) -> dict[str, Tensor]:
     """The same up to the unembedding, which of a small model is a fifth of the work or more.
 
     Of a vocabulary of 262,000 the logits are a MiB for each token besides. `until` is a hook point
-    of the stream that the run ends at; keys and values of layers behind it are then not added.
+    of the stream that the run ends at, by default the unembedding's or of an encoder its last
+    layer's; keys and values of layers behind it are then not added.
 
     Raises:
         AnalysisError: As `run`.
     """
-    _require_fitting(model, ids)
+    _require_fitting(model, ids, segments)
     kept: dict[str, Tensor] = {}
-    onward: dict[str, Any] = {} if keys is None else {"past_key_values": keys, "use_cache": True}
+    onward = _beside(model, keys, segments)
+    last = f"blocks.{model.n_layers - 1}.hook_resid_post"
+    until = until or (last if model.info.bidirectional else "unembed.hook_in")
 
     def stop(stream: Tensor, hook: object) -> None:
         if not torch.isfinite(stream.sum()) and not torch.isfinite(stream).all():
@@ -109,7 +116,23 @@ def run_without_logits(
     return kept
 
 
-def _require_fitting(model: HeadModel, ids: Int[Tensor, "batch pos"]) -> None:
+def _beside(
+    model: HeadModel, keys: Cache | None, segments: Int[Tensor, "batch pos"] | None
+) -> dict[str, Any]:
+    """What a model is called with beside the tokens."""
+    onward: dict[str, Any] = {} if keys is None else {"past_key_values": keys, "use_cache": True}
+    if segments is not None:
+        onward["token_type_ids"] = segments.to(model.bridge.cfg.device)
+    return onward
+
+
+def _require_fitting(
+    model: HeadModel,
+    ids: Int[Tensor, "batch pos"],
+    segments: Int[Tensor, "batch pos"] | None = None,
+) -> None:
+    if segments is None:
+        require_decoder(model.info, "This analysis")
     if ids.shape[1] > model.n_ctx:
         raise AnalysisError(
             f"These are {ids.shape[1]} tokens; {model.name} takes {model.n_ctx}. Shorten them."
@@ -188,6 +211,7 @@ def run_with_gradients(
 
         return store
 
+    require_decoder(model.info, "This analysis")
     with model.lock, torch.inference_mode(False), torch.enable_grad():
         logits = model.bridge.run_with_hooks(
             ids.to(model.bridge.cfg.device),

@@ -10,30 +10,71 @@ from transformers import PreTrainedTokenizerBase
 
 from analysis.errors import AnalysisError
 from analysis.limits import MAX_BATCH, MAX_CHARACTERS, MAX_LONG_CHARACTERS, MAX_SEED, MIN_HALF
+from analysis.models.capabilities import require_decoder
+from analysis.models.encoders import segment_count
 from analysis.models.loading import HeadModel
 from analysis.tokens import Tokens
+
+# Between the two texts of a pair, on a line of its own.
+PAIR_LINE = "---"
+_BETWEEN = re.compile(rf"^[ \t]*{PAIR_LINE}[ \t]*\r?$", re.MULTILINE)
 
 
 def tokenize(model: HeadModel, text: str, prepend_bos: bool = True) -> Tokens:
     """Tokens of a prompt, [1, pos].
 
+    An encoder's tokenizer frames the text, such as [CLS] … [SEP], with `segments` and `frames` of
+    the result. A line of three dashes, `---`, stands between two texts: each is a segment.
+
     Args:
         model: Whose tokenizer and context limit apply.
         text: The prompt. Nothing is cut off: a text that is too long is refused.
         prepend_bos: Put the BOS token in front (TransformerLens's default; models that were
-            trained with it misbehave without).
+            trained with it misbehave without). Nothing for an encoder.
 
     Raises:
         AnalysisError: Empty or blank text, text that is not valid Unicode, more tokens than the
-            model's context, or a token that it has no row for.
+            model's context, or a token that it has no row for; of an encoder more than two texts.
     """
+    if model.info.bidirectional:
+        return _framed(model, text)
     encoded = _encoded(model, text, MAX_CHARACTERS)
     ids = [model.bos_id, *encoded] if prepend_bos else encoded
+    _require_fitting(model, ids)
+    return _one_row(model, ids, prepend_bos)
+
+
+def _require_fitting(model: HeadModel, ids: list[int]) -> None:
     if len(ids) > model.n_ctx:
         raise AnalysisError(
             f"The prompt has {len(ids):,} tokens; {model.name} takes {model.n_ctx}. Shorten it."
         )
-    return _one_row(model, ids, prepend_bos)
+
+
+def _framed(model: HeadModel, text: str) -> Tokens:
+    """A text, or two, as an encoder's tokenizer frames them."""
+    _checked(text, MAX_CHARACTERS)
+    texts = [each.strip() for each in _BETWEEN.split(text)]
+    if len(texts) > 2 or not all(texts):
+        raise AnalysisError(
+            f"{len(texts)} texts stand between lines of {PAIR_LINE}, of which none may be empty; "
+            f"{model.name} takes one text or two. Delete a line of {PAIR_LINE}."
+        )
+    found = model.tokenizer(
+        *texts, return_token_type_ids=True, return_special_tokens_mask=True, truncation=False
+    )
+    ids = list(found["input_ids"])
+    _require_rows(model, ids)
+    _require_fitting(model, ids)
+    most = segment_count(model.bridge.original_model) - 1
+    # Those that are typed as text besides.
+    framing = {model.tokenizer.cls_token_id, model.tokenizer.sep_token_id}
+    marks = found["special_tokens_mask"]
+    return replace(
+        _one_row(model, ids, has_bos=False),
+        segments=tuple(min(segment, most) for segment in found["token_type_ids"]),
+        frames=tuple(i for i, token in enumerate(ids) if marks[i] or token in framing),
+    )
 
 
 def long_tokens(model: HeadModel, text: str, length: int, prepend_bos: bool = True) -> Tokens:
@@ -53,6 +94,13 @@ def long_tokens(model: HeadModel, text: str, length: int, prepend_bos: bool = Tr
 
 def _encoded(model: HeadModel, text: str, most: int) -> list[int]:
     """Ids of a text that is checked."""
+    _checked(text, most)
+    encoded: list[int] = model.tokenizer.encode(text, add_special_tokens=False)
+    _require_rows(model, encoded)
+    return encoded
+
+
+def _checked(text: str, most: int) -> None:
     if not text.strip():
         raise AnalysisError("There is no text yet. Type a prompt of a few words.")
     if len(text) > most:
@@ -66,14 +114,15 @@ def _encoded(model: HeadModel, text: str, most: int) -> list[int]:
             f"Character {error.start + 1} of the prompt is half of a surrogate pair, which is not "
             "text. Delete it."
         ) from error
-    encoded: list[int] = model.tokenizer.encode(text, add_special_tokens=False)
+
+
+def _require_rows(model: HeadModel, ids: list[int]) -> None:
     # Such as a [PAD] that was added to the tokenizer and not to the model.
-    if beyond := next((id for id in encoded if id >= model.d_vocab), None):
+    if beyond := next((id for id in ids if id >= model.d_vocab), None):
         raise AnalysisError(
             f"The prompt holds {token_text(model.tokenizer, beyond)}, token id {beyond:,}; "
             f"{model.name} has rows for ids 0 to {model.d_vocab - 1:,}. Delete it."
         )
-    return encoded
 
 
 def _one_row(model: HeadModel, ids: list[int], has_bos: bool) -> Tokens:
@@ -92,6 +141,7 @@ def repeated_tokens(model: HeadModel, length: int = 50, batch: int = 10, seed: i
     Raises:
         AnalysisError: `length`, `batch` or `seed` out of range.
     """
+    require_decoder(model.info, "Repeated tokens")
     longest = (model.n_ctx - 1) // 2
     if not MIN_HALF <= length <= longest:
         raise AnalysisError(

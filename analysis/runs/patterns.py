@@ -23,8 +23,8 @@ def attention_patterns(
     """Attention from every destination to every source, by head.
 
     pattern[dest, src] = softmax over src of q[dest] . k[src] * scale, src <= dest, with the
-    model's own scale. Range 0..1, rows sum to 1, 0 above the diagonal. Source: ARENA 1.2, sections
-    1.5-1.7.
+    model's own scale; in an encoder over every src. Range 0..1, rows sum to 1, 0 above the
+    diagonal but for encoders. Source: ARENA 1.2, sections 1.5-1.7.
 
     Args:
         model: The model.
@@ -45,7 +45,9 @@ def attention_patterns(
     )
     done = 0
     for some in tokens.tensor.split(rows_at_once(tokens.length, model.d_vocab)):
-        kept = run_without_logits(model, some, list(names.values()), silence(ablated))
+        kept = run_without_logits(
+            model, some, list(names.values()), silence(ablated), segments=tokens.segment_tensor
+        )
         for place, layer in enumerate(chosen):
             values[done : done + len(some), place] = to_numpy(kept.pop(names[layer]))
         done += len(some)

@@ -250,7 +250,8 @@ def _identity(part: Any) -> Any:
         return ("set", part.hash)
     if isinstance(part, analysis.Tokens):
         known = (part.ids.shape, part.ids.tobytes(), part.half_length, part.pairs_from)
-        return (*known, part.speakers) if part.speakers else known
+        beside = part.speakers or part.segments
+        return (*known, beside) if beside else known
     # Asked last: the class comes with torch.
     if isinstance(part, analysis.PromptPair):
         return (_identity(part.clean), _identity(part.corrupt), part.answer, part.foil)

@@ -177,22 +177,25 @@ def pattern_map(
     palette: Palette,
     unit: str = "attention",
     signed: bool | None = None,
+    bidirectional: bool = False,
 ) -> go.Figure:
     """One head's pattern [dest, src], destinations downwards, with both tokens on hover.
+
+    Cells ahead of a destination are drawn of an encoder only (`bidirectional`).
 
     With another unit than attention, the values may have either sign, unless `signed` says that
     they do not: then colours are centred on 0.
     """
     n = len(labels)
     shown = [plotly_text(display_token(label)) for label in labels]
-    causal = np.where(np.tri(n, dtype=bool), pattern, np.nan)
+    drawn = pattern if bidirectional else np.where(np.tri(n, dtype=bool), pattern, np.nan)
     share = unit == "attention"
     signed = not share if signed is None else signed
     limit = 1 if share else max(float(np.abs(pattern).max(initial=0)), 1e-6)
     text = np.array([f"{i} {label}" for i, label in enumerate(shown)])
     figure = Chart(
         "heatmap",
-        z=causal,
+        z=drawn,
         customdata=np.stack(np.broadcast_arrays(text[:, None], text[None, :]), -1),
         colorscale=colour_scale(palette.diverging if signed else palette.sequential),
         zmin=-limit if signed else 0,

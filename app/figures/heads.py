@@ -38,18 +38,19 @@ def pattern_cells(
     palette: Palette,
     cell: tuple[int, int],
     weighting: Weighting = ATTENTION,
+    bidirectional: bool = False,
 ) -> go.Figure:
     """`pattern_map` with one cell outlined; a click gives any other one.
 
     Up to `MAX_CLICKABLE` tokens a point on every cell takes the click and carries `(dest, src)`.
     """
     unit, signed = weighting.unit, weighting.signed
-    figure = pattern_map(pattern, labels, palette, unit, signed)
+    figure = pattern_map(pattern, labels, palette, unit, signed, bidirectional)
     n, (dest, src) = len(labels), cell
     if n <= MAX_CLICKABLE:
         # The heatmap's own hover would never show.
         figure.update_traces(hovertemplate=None, hoverinfo="skip")
-        rows, columns = np.tril_indices(n)
+        rows, columns = np.nonzero(np.tri(n, dtype=bool) | bidirectional)
         names = [f"{i} {plotly_text(display_token(label))}" for i, label in enumerate(labels)]
         add_click_targets(
             figure,

@@ -47,11 +47,12 @@ def paper_pattern(
     origin: str,
     diverging: bool = False,
     weighting: Weighting = ATTENTION,
+    bidirectional: bool = False,
 ) -> bytes:
     """One head's pattern [dest, src] as SVG of one column's width, or of two for a longer text.
 
     Letters are text of 6 to 8 points. Where not every token can have a label of that size, every
-    second one has, and so on. Cells of the colour of 0 are one triangle, not drawn one by one.
+    second one has, and so on. Cells of the colour of 0 are one shape, not drawn one by one.
 
     Args:
         pattern: Attention, 0 to 1; with `diverging` differences, -1 to 1; or weighted attention,
@@ -61,6 +62,7 @@ def paper_pattern(
         origin: Model, input and date of the numbers, in a line that is broken where it is long.
         diverging: A difference, with colours on both sides of 0.
         weighting: What the cells are, if they are not attention.
+        bidirectional: Whether there are cells ahead of a destination, as of an encoder.
     """
     n, most = len(labels), 1.0
     if not weighting.plain:
@@ -80,7 +82,7 @@ def paper_pattern(
     cell, height = side / n, top + side + margin
     drawing = _drawing(title, lines, width, height)
     colours = LIGHT.diverging if diverging else LIGHT.sequential
-    _draw_cells(drawing, pattern, (left, top), cell, colours, diverging)
+    _draw_cells(drawing, pattern, (left, top), cell, colours, diverging, bidirectional)
     every = math.ceil(_LINE / cell)
     for i in range(0, n, every):
         middle = (i + 0.5) * cell
@@ -222,17 +224,17 @@ def _draw_cells(
     cell: float,
     colours: Sequence[str],
     diverging: bool,
+    bidirectional: bool,
 ) -> None:
     n, (left, top) = len(pattern), corner
     cells = _element(drawing, "g", id="cells", shape_rendering="crispEdges")
     zero = colour_at(colours, 0.5 if diverging else 0)
-    steps = " ".join(
-        f"V{_mm(top + (i + 1) * cell)}H{_mm(left + (i + 2) * cell)}" for i in range(n - 1)
-    )
-    # Rows get longer downwards: the outline goes down the stairs and back along the left side.
-    outline = f"M{_mm(left)} {_mm(top)}H{_mm(left + cell)}{steps}V{_mm(top + n * cell)}"
+    if bidirectional:
+        outline = f"M{_mm(left)} {_mm(top)}H{_mm(left + n * cell)}V{_mm(top + n * cell)}"
+    else:
+        outline = _stairs(n, corner, cell)
     _element(cells, "path", d=f"{outline}H{_mm(left)}Z", fill=zero)
-    for dest, src in zip(*np.tril_indices(n), strict=True):
+    for dest, src in zip(*np.nonzero(np.tri(n, dtype=bool) | bidirectional), strict=True):
         value = float(pattern[dest, src])
         colour = colour_at(colours, (value + 1) / 2 if diverging else value)
         if colour != zero:
@@ -245,6 +247,16 @@ def _draw_cells(
                 height=_mm(cell),
                 fill=colour,
             )
+
+
+def _stairs(n: int, corner: tuple[float, float], cell: float) -> str:
+    """The upper edge of a lower triangle, and its right side."""
+    left, top = corner
+    steps = " ".join(
+        f"V{_mm(top + (i + 1) * cell)}H{_mm(left + (i + 2) * cell)}" for i in range(n - 1)
+    )
+    # Rows get longer downwards: the outline goes down the stairs and back along the left side.
+    return f"M{_mm(left)} {_mm(top)}H{_mm(left + cell)}{steps}V{_mm(top + n * cell)}"
 
 
 def _draw_scale(drawing: ET.Element, x: float, y: float, height: float, scale: _Scale) -> None:

@@ -38,6 +38,7 @@ def grid_body(
     focus: Head,
     weighting: Weighting = ATTENTION,
     most: float = 1,
+    bidirectional: bool = False,
 ) -> str:
     """The viewer with its data inside, and behind it pictures of the same.
 
@@ -50,8 +51,9 @@ def grid_body(
         focus: The head in the large picture.
         weighting: What the cells are.
         most: The size that full colour stands for.
+        bidirectional: Whether tokens attend to later ones too, as in an encoder.
     """
-    shown = extent(len(heads), len(labels))
+    shown = extent(len(heads), len(labels), bidirectional)
     some, n = list(heads[: shown.heads]), shown.tokens
     state = HeadGridState(focus=focus).within(some, n)
     payload = grid_payload(
@@ -66,6 +68,7 @@ def grid_body(
         report=False,
         weighting=weighting,
         top=most,
+        bidirectional=bidirectional,
         command={"number": 0, **state.to_json()},
     )
     place = element_id("viewer", name)

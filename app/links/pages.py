@@ -25,6 +25,7 @@ class PageInfo:
         asks: What is chosen in its sidebar.
         repeated: Why its question is best asked of repeated tokens, with which it then begins.
         over_sets: Whether a set of prompts is an input of it too: what it measures has a mean then.
+        encoders: Whether it has something to show of an encoder, or nothing of any one model.
     """
 
     name: str
@@ -35,6 +36,7 @@ class PageInfo:
     asks: Asks = "input"
     repeated: str = ""
     over_sets: bool = False
+    encoders: bool = False
 
     @property
     def file(self) -> Path:
@@ -60,6 +62,7 @@ PAGES = (
         "",
         "What does every attention head of a language model do?",
         asks="here",
+        encoders=True,
     ),
     PageInfo(
         "learn",
@@ -76,6 +79,7 @@ PAGES = (
         "Learn",
         "What do the words mean?",
         asks="nothing",
+        encoders=True,
     ),
     PageInfo(
         "join",
@@ -84,6 +88,7 @@ PAGES = (
         "Learn",
         "Which room do you want to follow?",
         asks="nothing",
+        encoders=True,
     ),
     PageInfo(
         "tokens",
@@ -99,6 +104,7 @@ PAGES = (
         "Look",
         "Where does each head look?",
         over_sets=True,
+        encoders=True,
     ),
     PageInfo(
         "head",
@@ -106,6 +112,7 @@ PAGES = (
         ":material/center_focus_strong:",
         "Look",
         "What does this head do?",
+        encoders=True,
     ),
     PageInfo(
         "layers",
@@ -153,6 +160,7 @@ PAGES = (
         repeated="On repeated tokens every score is defined, and meaning cannot stand in "
         "for position and copying.",
         over_sets=True,
+        encoders=True,
     ),
     PageInfo(
         "induction",
@@ -187,6 +195,7 @@ PAGES = (
         "Find",
         "Which models have such heads, and where?",
         asks="nothing",
+        encoders=True,
     ),
     PageInfo(
         "training",
@@ -272,6 +281,7 @@ PAGES = (
         "Keep",
         "What have I found, and does it hold?",
         asks="nothing",
+        encoders=True,
     ),
 )
 

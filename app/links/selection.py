@@ -69,7 +69,9 @@ def _said(prompt: str, what: str = "prompt") -> str:
 
 def second_model(values: Mapping[str, Value], info: ModelInfo) -> ModelInfo:
     """The model that `layer2` and `head2` are about: another one only where two are compared."""
-    others = [other for other in available_models() if other.name != info.name]
+    others = [
+        other for other in available_models() if other.name != info.name and not other.bidirectional
+    ]
     if values["by"] != "model" or not others:
         return info
     return next((other for other in others if other.name == values["model2"]), others[0])

@@ -21,5 +21,14 @@ def cell_of(
     if otherwise is None:
         otherwise = int(strength[1:].max(-1).argmax()) + 1 if last else 0
     dest = position_of(selection, "dest", last + 1, otherwise)
-    # A source stands at its destination at the latest.
-    return dest, position_of(selection, "src", dest + 1, int(strength[dest].argmax()))
+    return dest, position_of(
+        selection, "src", sources(selection, dest, last + 1), int(strength[dest].argmax())
+    )
+
+
+def sources(selection: Selection, dest: int, count: int) -> int:
+    """How many of `count` tokens a destination can attend to.
+
+    A source stands at its destination at the latest, but in an encoder.
+    """
+    return count if selection.info.bidirectional else dest + 1

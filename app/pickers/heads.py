@@ -33,12 +33,16 @@ def focus_head(selection: Selection) -> Head:
 def telling_head(selection: Selection) -> Selection:
     """The view with a head in focus: the link's, or the one that says most on its input.
 
-    That is the strongest induction head where one copies, else the strongest previous-token head.
+    That is the strongest induction head where one copies, else the strongest previous-token head;
+    of an encoder always that one.
     A link of an age that left out 0 names a layer or a head alone: the other one is 0.
     """
     layer, head = selection["layer"], selection["head"]
     if layer is None and head is None:
-        found = _telling(calls.scores(selection))
+        if selection.info.bidirectional:
+            found = _best(calls.encoder_scores(selection).values["previous"])
+        else:
+            found = _telling(calls.scores(selection))
         layer, head = found.layer, found.head
     return selection.with_values(layer=layer or 0, head=head or 0)
 

@@ -68,7 +68,9 @@ def weighted(
     Raises:
         AnalysisError: The model has no such weights, or what is typed is not one token.
     """
-    chosen = WEIGHTINGS[selection["weighting"]]
+    # An encoder's heads have no writes of their own to weigh by.
+    encoder = selection.info.bidirectional
+    chosen = WEIGHTINGS["attention" if encoder else selection["weighting"]]
     if chosen.plain:
         return Weighted(chosen, calls.patterns(selection, sequence, layers, without).values[0])
     by_answer = chosen.key == "answer"
@@ -78,7 +80,12 @@ def weighted(
 
 
 def pick_weighting(selection: Selection, answers: bool = True) -> None:
-    """The choice of what cells are; with answer and foil, where these are not chosen elsewhere."""
+    """The choice of what cells are; with answer and foil, where these are not chosen elsewhere.
+
+    Of an encoder there is none.
+    """
+    if selection.info.bidirectional:
+        return
     st.segmented_control(
         "A cell of a pattern is",
         list(WEIGHTINGS),

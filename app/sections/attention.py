@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import streamlit as st
 
-from analysis.definitions import PATTERN, SCORES, TARGETED
+from analysis.definitions import PATTERN
 from analysis.head import Head, all_heads
 from app.components.head_grid.component import head_grid
 from app.components.head_grid.view import HeadGridState
@@ -22,15 +21,12 @@ from app.frame.standing import grid_body
 from app.links.selection import Selection
 from app.links.session import widget_key
 from app.links.subject import Subject
-from app.pickers.cell import cell_of
+from app.pickers.cell import cell_of, sources
 from app.pickers.weighting import Weighted, weighted
 from app.shell.page import move_view
 from app.shell.room import own_room
 from app.shell.theme import palette
 from app.text import display_token
-
-if TYPE_CHECKING:
-    from analysis.heads.scores import HeadScores
 
 
 def _offer_grid(shown: Weighted, labels: Sequence[str], one: Subject) -> None:
@@ -44,17 +40,21 @@ def _offer_grid(shown: Weighted, labels: Sequence[str], one: Subject) -> None:
     chosen = every[focus.layer, focus.head]
 
     def grid(origin: str) -> bytes:
-        return paper_grid(heads, names, labels, origin, cells, most)
+        return paper_grid(heads, names, labels, origin, cells, most, info.bidirectional)
 
     def pattern(origin: str) -> bytes:
         title = f"Pattern of {focus.label}"
-        return paper_pattern(chosen, labels, title, origin, weighting=cells)
+        return paper_pattern(
+            chosen, labels, title, origin, weighting=cells, bidirectional=info.bidirectional
+        )
 
     offer(
         Exhibit(
             "pattern",
             lambda: pattern_table(heads, names, labels, cells.unit),
-            page=lambda name: grid_body(heads, of_all, labels, theme, name, focus, cells, most),
+            page=lambda name: grid_body(
+                heads, of_all, labels, theme, name, focus, cells, most, info.bidirectional
+            ),
             picture=grid,
         )
     )
@@ -72,14 +72,19 @@ def _offer_grid(shown: Weighted, labels: Sequence[str], one: Subject) -> None:
 
 
 def draw_grid(
-    selection: Selection, sequence: int, labels: Sequence[str], scores: HeadScores
+    selection: Selection,
+    sequence: int,
+    labels: Sequence[str],
+    scores: Mapping[str, np.ndarray],
+    marked: Collection[str],
 ) -> Selection:
-    """All heads of one sequence; returns the selection with the view the visitor has made."""
+    """All heads of one sequence; returns the selection with the view the visitor has made.
+
+    Heads are sorted by `scores`, and those above the threshold in one that is `marked` carry its
+    name.
+    """
     info = selection.info
     shown = weighted(selection, sequence, tuple(range(info.n_layers)))
-    known: dict[str, np.ndarray] = {
-        name: scores[name] for name in SCORES if not np.isnan(scores[name]).all()
-    }
     locked = [Head.parse(label) for label in selection["locked"].split(",") if label]
     at = [int(position) for position in selection["at"].split(",") if position]
     absent = [h.label for h in locked if h.layer >= info.n_layers or h.head >= info.n_heads]
@@ -104,8 +109,8 @@ def draw_grid(
             [display_token(label) for label in labels],
             key="head-grid",
             height=HEIGHT if own_room().stage else 560,
-            scores=known,
-            marks={name: selection["threshold"] for name in TARGETED if name in known},
+            scores=scores,
+            marks={name: selection["threshold"] for name in marked if name in scores},
             view=HeadGridState(
                 focus=Head(selection["layer"], selection["head"]),
                 locked=tuple(locked),
@@ -114,6 +119,7 @@ def draw_grid(
             ),
             weighting=shown.weighting,
             top=shown.top,
+            bidirectional=info.bidirectional,
         )
         assert view.focus
         one = Subject(selection, head=view.focus, sequence=sequence)
@@ -142,14 +148,16 @@ def draw_who_attends(selection: Selection, sequence: int, labels: Sequence[str])
         shown.about(Subject(selection, sequence=sequence, dest=dest, src=src)),
         "Which heads attend from this token to that one?",
         f"Attention from {names[dest]} to {names[src]}, of every head; spread evenly it would be "
-        f"{1 / (dest + 1):.3f}." + " The largest weights come first." * (not shown.weighting.plain),
+        f"{1 / sources(selection, dest, len(labels)):.3f}."
+        + " The largest weights come first."
+        * (not shown.weighting.plain),
         PATTERN,
         *([] if shown.weighting.plain else [shown.quantity]),
     ):
         bar = st.container(horizontal=True)
         for title, key, at, count in (
             ("From (destination)", "dest", dest, len(labels)),
-            ("To (source)", "src", src, dest + 1),
+            ("To (source)", "src", src, sources(selection, dest, len(labels))),
         ):
             bar.selectbox(
                 title,

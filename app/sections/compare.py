@@ -72,7 +72,11 @@ class Side:
 
 def other_models(selection: Selection) -> list[ModelInfo]:
     """The models that the one of the view can be compared with."""
-    return [info for info in available_models() if info.name != selection.info.name]
+    return [
+        info
+        for info in available_models()
+        if info.name != selection.info.name and not info.bidirectional
+    ]
 
 
 def choose_sides(selection: Selection) -> tuple[Side, Side]:

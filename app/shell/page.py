@@ -7,7 +7,8 @@ from types import MappingProxyType
 import streamlit as st
 
 from analysis.errors import AnalysisError
-from analysis.models.catalog import find_model, list_models
+from analysis.models.capabilities import encoder_reason
+from analysis.models.catalog import available_models, find_model, list_models
 from analysis.models.info import ModelInfo
 from app.glossary import linked
 from app.links.link import link_parameters, parse_link
@@ -36,7 +37,7 @@ from app.shell.sidebar import draw_sidebar
 from app.shell.theme import follow_theme
 from app.shell.uploads import forget_upload
 from app.shell.words import explain_words
-from app.text import display_text
+from app.text import display_text, markdown_text
 
 _LONGEST_NAME = 100
 # What can be the name of a model's folder, or of a checkpoint of it.
@@ -54,6 +55,8 @@ def open_page(name: str) -> Selection:
     own_state().chosen.pop("room", None)
     notes += [closed] if closed else []
     info, said = _model_or_first(str(values["model"]))
+    if info.bidirectional and page.asks == "nothing" and not page.encoders:
+        info, said = _first_decoder(info, page.title)
     values["model"] = info.name
     notes += [said] if said else []
     notes += [*_one_input(name, values, info), *_fit(name, values, info)]
@@ -89,6 +92,9 @@ def open_page(name: str) -> Selection:
         draw_again_elsewhere()
         explain_words(selection)
         draw_keeper(always=name == "findings")
+    if selection.info.bidirectional and not page.encoders:
+        st.info(markdown_text(encoder_reason(selection.info, page.title)))
+        st.stop()
     return selection
 
 
@@ -106,11 +112,18 @@ def _model_or_first(asked: str) -> tuple[ModelInfo, str]:
     return found, ""
 
 
+def _first_decoder(encoder: ModelInfo, page: str) -> tuple[ModelInfo, str]:
+    """Another model where a page that has no picker is opened with an encoder, and a sentence."""
+    shown = next((info for info in available_models() if not info.bidirectional), encoder)
+    return shown, f"{encoder_reason(encoder, page)} This is {shown.title}."
+
+
 def _offer_repeated(selection: Selection) -> None:
     """One step from a prompt to repeated tokens, on pages whose question is best asked of them."""
     why = page_info(selection.page).repeated
     two_prompts = selection.page == "compare" and selection["by"] == "prompt"
-    if not why or selection["input"] not in ("prompt", "chat") or two_prompts:
+    here = selection["input"] in ("prompt", "chat") and not selection.info.bidirectional
+    if not why or not here or two_prompts:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(linked(why), width="content")
@@ -124,6 +137,11 @@ def _one_input(name: str, values: dict[str, Value], info: ModelInfo) -> list[str
     template. It stays chosen for pages and models that have one.
     """
     page = page_info(name)
+    if info.bidirectional:
+        asked, values["input"] = values["input"], "prompt"
+        if asked in ("prompt", BY_KEY["input"].default_on(name)) or page.asks != "input":
+            return []
+        return [f"{info.title} is an encoder, which is run on a prompt, so this is about one."]
     possible = {"set": page.over_sets, "chat": page.asks == "input" and info.has_chat}
     if possible.get(str(values["input"]), True):
         return []

@@ -53,6 +53,8 @@ def _choose_input(selection: Selection) -> None:
         about = "Two prompts that are typed on the page"
     else:
         kinds = {"prompt": "Prompt"}
+        if selection.info.bidirectional:
+            return
         if selection.info.has_chat:
             kinds["chat"] = "Conversation"
         kinds["repeated"] = "Repeated tokens"
@@ -116,7 +118,12 @@ def _say_if_left_out(selection: Selection, key: str, what: str) -> None:
 
 
 def _draw_bos(selection: Selection) -> None:
-    if selection.info.has_bos:
+    if selection.info.bidirectional:
+        st.caption(
+            "An encoder's tokenizer frames the text by itself. For a pair of texts put --- on a "
+            "line of its own between them."
+        )
+    elif selection.info.has_bos:
         st.toggle(
             "BOS token in front",
             key=widget_key(selection, "bos"),

@@ -23,11 +23,13 @@ from analysis.models.config import read_info
 from analysis.neurons import neuron_activations
 from analysis.runs.forward import run
 from analysis.runs.inputs import repeated_tokens
+from analysis.runs.predictions import next_token_stats
 from analysis.runs.writes import bias_write, output_weights, write_points, written_z
 from tests.architectures import FAMILIES, tiny
 
 TRIED = {
-    "Patterns, head scores, loss": [lambda model, tokens: head_scores(model, tokens)],
+    "Patterns, head scores": [lambda model, tokens: head_scores(model, tokens)],
+    "Loss": [lambda model, tokens: next_token_stats(model, tokens)],
     "Logit lens": [lambda model, tokens: logit_lens(model, tokens)],
     "Neurons": [lambda model, tokens: neuron_activations(model, tokens, 0)],
     "Value-weighted patterns": [lambda model, tokens: weighted_patterns(model, tokens, "value")],

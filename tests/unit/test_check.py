@@ -253,7 +253,7 @@ SWITCHES = {
         },
         "falcon-new",
     ),
-    "both-ways": ({**LLAMA, "model_type": "bert", "is_decoder": False}, "attend to later ones"),
+    "both-ways": ({**LLAMA, "model_type": "bert-generation"}, "attend to later ones"),
     "no-attention": (
         {"model_type": "mamba", "vocab_size": made.V, "hidden_size": 32, "num_hidden_layers": 2},
         "number of heads",

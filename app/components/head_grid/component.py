@@ -44,6 +44,7 @@ def head_grid(
     player: Player = "none",
     weighting: Weighting = ATTENTION,
     top: float = 1,
+    bidirectional: bool = False,
 ) -> HeadGridState:
     """All heads of one sequence as small pictures, one of them large, and the text below.
 
@@ -53,7 +54,8 @@ def head_grid(
     into an `st.fragment` when the rest of the page does not depend on it.
 
     Args:
-        patterns: Attention of one sequence, rows over src; causal. Or weighted attention.
+        patterns: Attention of one sequence, rows over src; causal, but for an encoder. Or weighted
+            attention.
         labels: One text per token as it should be read, with visible whitespace. May hold
             anything: it is only ever drawn as text.
         key: Unique on the page; keeps the view when the patterns change.
@@ -70,6 +72,7 @@ def head_grid(
 
         weighting: What the cells are, if they are not attention.
         top: The size that full colour stands for.
+        bidirectional: Whether tokens attend to later ones too, as in an encoder.
 
     Returns:
         The view, checked and complete: `focus` is one of the heads.
@@ -87,7 +90,7 @@ def head_grid(
     if not wanted or not labels:
         raise ValueError(f"nothing to show: {len(wanted)} heads, {len(labels)} tokens")
 
-    shown = extent(len(wanted), len(labels))
+    shown = extent(len(wanted), len(labels), bidirectional)
     wanted = wanted[: shown.heads]
     row = {layer: index for index, layer in enumerate(layers)}
     rows = [row[head.layer] for head in wanted]
@@ -108,6 +111,7 @@ def head_grid(
         player=player,
         weighting=weighting,
         top=top,
+        bidirectional=bidirectional,
         command={"number": now.number, **now.command.to_json()},
     )
     _component()(key=key, data=payload, on_view_change=_ignore)

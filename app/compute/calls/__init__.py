@@ -39,6 +39,7 @@ from app.compute.calls.corpus import read_whole as read_whole
 from app.compute.calls.corpus import window_losses as window_losses
 from app.compute.calls.heads import alike_within as alike_within
 from app.compute.calls.heads import distance_profile as distance_profile
+from app.compute.calls.heads import encoder_scores as encoder_scores
 from app.compute.calls.heads import loss as loss
 from app.compute.calls.heads import pattern_change as pattern_change
 from app.compute.calls.heads import patterns as patterns

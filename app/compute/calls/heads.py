@@ -22,6 +22,7 @@ from app.links.selection import Selection
 
 if TYPE_CHECKING:
     from analysis.heads.distances import RestingAttention
+    from analysis.heads.encoder import EncoderScores
     from analysis.heads.scores import HeadScores
     from analysis.models.loading import HeadModel
     from analysis.runs.results import Patterns
@@ -69,6 +70,7 @@ RESTING_ATTENTION = Question(
     logits="none",
 )
 KEEP_ONLY = Question("keep_only", lambda: analysis.keep_only, logits="some")
+SCORES_OF_ENCODER = Question("scores_of_encoder", lambda: analysis.scores_of_encoder, logits="none")
 ATTENTION_PATTERNS = Question(
     "attention_patterns", lambda: analysis.attention_patterns, logits="none"
 )
@@ -95,6 +97,11 @@ def pattern_change(one: Selection, other: Selection) -> np.ndarray:
 def scores(selection: Selection, without: tuple[Head, ...] = ()) -> HeadScores:
     """Every head's scores on the view's tokens; `without` ablates heads."""
     return of_tokens(HEAD_SCORES, selection, without=without)
+
+
+def encoder_scores(selection: Selection) -> EncoderScores:
+    """Every head's scores of an encoder on the view's text."""
+    return of_tokens(SCORES_OF_ENCODER, selection)
 
 
 def loss(selection: Selection, without: tuple[Head, ...] = ()) -> float:

@@ -210,6 +210,8 @@ def _allows(info: ModelInfo, quantity: Quantity, needs: Collection[str]) -> bool
     """Whether the code of a quantity holds for a model; where it does not, pages refuse too."""
     if "history" in needs and origin(info) != "bundled":
         return False
+    if info.bidirectional:  # what stands here is run as a decoder is
+        return False
     if info.step is not None and info.kind != "native":  # transformers loads finished models
         return False
     try:

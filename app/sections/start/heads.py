@@ -31,6 +31,13 @@ _WORDS = {
     "duplicate": "same token before",
     "first": "first token",
 }
+# The same of an encoder.
+_WORDS_OF_ENCODER = {
+    "previous": "previous token",
+    "next": "next token",
+    "copies": "same token elsewhere",
+    "separator": "separators",
+}
 # A head counts as what its score is above this.
 _CLEAR = 0.4
 _HEIGHT = 400
@@ -39,11 +46,12 @@ _HEIGHT = 400
 def draw_text_and_heads(selection: Selection) -> None:
     """A text box, and beside it every head on that text; the text that comes first is played."""
     view = selection.with_values(input="prompt")
+    way = "both ways" if selection.info.bidirectional else "back"
     with figure_frame(
         Subject(view, sequence=0),
         "What every head looks at",
-        "One small picture for each head: rows are tokens that look back, columns what they look "
-        "at.",
+        f"One small picture for each head: rows are tokens that look {way}, columns what they "
+        "look at.",
         PATTERN,
         acts="Type a text of your own; point at heads, at tokens, and at words for what heads do.",
     ):
@@ -68,15 +76,21 @@ def draw_text_and_heads(selection: Selection) -> None:
                 selection = move_view(selection, layer=focus.layer, head=focus.head)
 
 
+def _scores_by_word(selection: Selection) -> dict[str, np.ndarray]:
+    """Scores by the words for what they tell, of those that the text has."""
+    if selection.info.bidirectional:
+        known = calls.encoder_scores(selection).known
+        return {word: known[name] for name, word in _WORDS_OF_ENCODER.items() if name in known}
+    scores = calls.scores(selection)
+    return {word: scores[name] for name, word in _WORDS.items() if not np.isnan(scores[name]).all()}
+
+
 def _draw_heads(selection: Selection, playing: bool) -> Head | None:
     """The viewer; returns the head that the visitor has turned to, if it is another one."""
     info, shown = selection.info, Head(selection["layer"], selection["head"])
     labels = calls.tokens_of(selection).labels[0]
-    scores = calls.scores(selection)
     every = calls.patterns(selection, 0, tuple(range(info.n_layers))).values[0]
-    known = {
-        word: scores[name] for name, word in _WORDS.items() if not np.isnan(scores[name]).all()
-    }
+    known = _scores_by_word(selection)
     view = head_grid(
         every,
         [display_token(label) for label in labels],
@@ -85,7 +99,8 @@ def _draw_heads(selection: Selection, playing: bool) -> Head | None:
         marks=dict.fromkeys(known, _CLEAR),
         view=HeadGridState(focus=shown),
         height=_HEIGHT,
-        player="playing" if playing else "ready",
+        player="none" if info.bidirectional else "playing" if playing else "ready",
+        bidirectional=info.bidirectional,
     )
     assert view.focus
     heads, of_all = every.reshape(-1, *every.shape[2:]), all_heads(info)
@@ -94,8 +109,12 @@ def _draw_heads(selection: Selection, playing: bool) -> Head | None:
         Exhibit(
             "pattern",
             lambda: pattern_table(heads, names, labels),
-            page=lambda name: grid_body(heads, of_all, labels, palette(), name, shown),
-            picture=lambda origin: paper_grid(heads, names, labels, origin),
+            page=lambda name: grid_body(
+                heads, of_all, labels, palette(), name, shown, bidirectional=info.bidirectional
+            ),
+            picture=lambda origin: paper_grid(
+                heads, names, labels, origin, bidirectional=info.bidirectional
+            ),
         )
     )
     open_head(selection, view.focus)

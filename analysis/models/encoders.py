@@ -1,0 +1,142 @@
+"""Encoders such as BERT: telling one from its config, and comparing it with transformers.
+
+An encoder's tokens see those before and after them. It is run with the segment of each token, up
+to its last layer; where it has a head for masked tokens, up to that head's logits.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from transformers import MODEL_FOR_MASKED_LM_MAPPING
+
+from analysis.errors import AnalysisError
+from analysis.models.check import TOLERANCE
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """What transformers itself gives for a few tokens: patterns, and what comes out at the end.
+
+    `last` are the logits of masked tokens, or without such a head the last layer's output.
+    """
+
+    ids: Int[Tensor, "batch pos"]
+    segments: Int[Tensor, "batch pos"]
+    patterns: tuple[Float[Tensor, "batch head dest src"], ...]
+    last: Float[Tensor, "batch pos out"]
+    has_head: bool
+
+
+def is_encoder(config: Any) -> bool:
+    """Whether transformers has a head for masked tokens for this config, and it is no decoder."""
+    return type(config) in MODEL_FOR_MASKED_LM_MAPPING and not getattr(config, "is_decoder", False)
+
+
+def without_head(inner: Any, missing: list[str]) -> bool:
+    """Whether the weights lack the head for masked tokens, and nothing else; it is then zeroed.
+
+    transformers fills at random what a file of weights lacks.
+    """
+    own = f"{inner.base_model_prefix}."
+    if not missing or any(name.startswith(own) for name in missing):
+        return False
+    for name, parameter in inner.named_parameters():
+        if not name.startswith(own):
+            parameter.data.zero_()
+    return True
+
+
+def segment_count(inner: Any) -> int:
+    """How many segments an encoder tells apart."""
+    return max(1, int(getattr(inner.config, "type_vocab_size", 1) or 1))
+
+
+def most_positions(inner: Any) -> int:
+    """The most tokens that it has positions for: RoBERTa's begin behind that of padding."""
+    table = inner.base_model.embeddings.position_embeddings
+    padding = table.padding_idx
+    return int(table.num_embeddings - (0 if padding is None else padding + 1))
+
+
+def encode(inner: Any, ids: Int[Tensor, "batch pos"], name: str, has_head: bool) -> Encoded:
+    """Run an encoder of transformers with eager attention, before a bridge takes it over.
+
+    Raises:
+        AnalysisError: It gives no pattern for a layer, none that looks ahead, or numbers that are
+            not finite.
+    """
+    segments = torch.zeros_like(ids)
+    segments[:, ids.shape[1] // 2 :] = min(1, segment_count(inner) - 1)
+    with torch.inference_mode():
+        found = inner(
+            ids, token_type_ids=segments, output_attentions=True, output_hidden_states=True
+        )
+    patterns = tuple(found.attentions or ())
+    if not patterns:
+        raise AnalysisError(
+            f"transformers gives no attention patterns for {name}, so there is nothing to check "
+            "its attention against. Choose another model."
+        )
+    if not any(bool(pattern.triu(1).any()) for pattern in patterns):
+        raise AnalysisError(
+            f"{name} was taken for an encoder, and no token of it attends to a later one. Choose "
+            "another model."
+        )
+    last = found.logits if has_head else found.hidden_states[-1]
+    if not torch.isfinite(last).all():
+        raise AnalysisError(
+            f"{name} was run on {ids.numel()} tokens by transformers, and what comes out is not "
+            "all finite. Choose another model."
+        )
+    kept = tuple(pattern.float().clone() for pattern in patterns)
+    return Encoded(ids, segments, kept, last.float().clone(), has_head)
+
+
+def encoder_difference(bridge: Any, known: Encoded, name: str) -> float:
+    """How far a bridge is from transformers at most: of patterns, and of the end as a share.
+
+    Raises:
+        AnalysisError: More than `TOLERANCE`; the sentence names the place and the difference.
+    """
+    kept: dict[str, Tensor] = {}
+
+    def keep(point: str) -> Any:
+        def store(value: Tensor, hook: object) -> None:
+            kept[point] = value.detach().float().clone()
+
+        return store
+
+    layers = range(len(known.patterns))
+    points = [f"blocks.{layer}.attn.hook_pattern" for layer in layers]
+    end = f"blocks.{layers[-1]}.hook_resid_post"
+    with torch.inference_mode():
+        logits = bridge.run_with_hooks(
+            known.ids,
+            return_type="logits",
+            token_type_ids=known.segments,
+            fwd_hooks=[(point, keep(point)) for point in (*points, end)],
+        )
+    if missing := [point for point in (*points, end) if point not in kept]:
+        raise AnalysisError(
+            f"TransformerLens shows nothing at {missing[0]} of {name} that could be compared with "
+            "transformers. Choose another model."
+        )
+    last = logits.float() if known.has_head else kept[end]
+    what = "the logits of masked tokens differ" if known.has_head else "the last layer differs"
+    differences = [
+        (f"the attention of layer {layer} differs", float((kept[point] - pattern).abs().max()))
+        for layer, (point, pattern) in enumerate(zip(points, known.patterns, strict=True))
+    ]
+    share = float((last - known.last).abs().max() / known.last.abs().max().clamp(min=1e-6))
+    differences.append((f"{what}, as a share of the largest,", share))
+    for said, off in differences:
+        if not off <= TOLERANCE:  # nor NaN
+            raise AnalysisError(
+                f"{name} was run on {known.ids.numel()} tokens by transformers and by "
+                f"TransformerLens, and {said} by {off:.2g}, where {TOLERANCE:g} at most is "
+                "rounding: what is shown of it would be wrong. Choose another model."
+            )
+    return max(off for _, off in differences)

@@ -1,0 +1,63 @@
+"""Every page with an encoder: it is drawn, or says in a sentence what it needs instead."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from analysis.models import catalog
+from app.links.pages import PAGES
+from tests.encoders import BERT, PAIR, TEXT, save
+from tests.pages.test_pages import Open, expect_well, open_at, said
+
+__all__ = ["open_at"]
+
+# Those that have a picker for another model.
+REFUSED = [page.name for page in PAGES if not page.encoders and page.asks != "nothing"]
+LOOKING = ("attention", "finder", "head")
+DRAWN = [page.name for page in PAGES if page.name not in REFUSED]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("encoders")
+    save(folder, "bert", BERT, head=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HEADSCOPE_MODELS", str(folder))
+        catalog.refresh()
+        yield folder
+    catalog.refresh()
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_page_about_next_tokens_says_what_it_needs(open_at: Open, name: str) -> None:
+    app = open_at(name, model="bert", prompt=TEXT)
+    expect_well(app)
+    (sentence,) = (each.value for each in app.info)
+    assert "bert is an encoder" in sentence and "Choose another model" in sentence
+    assert not app.main.subheader
+    assert app.selectbox(key="view.model").value == "bert"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [*((name, TEXT) for name in DRAWN), *((n, t) for n in LOOKING for t in (PAIR, "dog"))],
+)
+def test_a_page_that_takes_encoders_is_drawn(open_at: Open, name: str, text: str) -> None:
+    app = open_at(name, model="bert", prompt=text)
+    expect_well(app)
+    if name == "learn":
+        assert any("bert is an encoder" in sentence for sentence in said(app))
+    else:
+        assert said(app) == []
+
+
+@pytest.mark.parametrize("name", ["attention", "finder", "head"])
+def test_an_encoder_has_scores_of_its_own(open_at: Open, name: str) -> None:
+    app = open_at(name, model="bert", prompt=TEXT, weighting="value", input="repeated")
+    expect_well(app)
+    shown = " ".join([*(each.value for each in app.markdown), *map(str, app.dataframe)])
+    shown += " ".join(table.value.to_string() for table in app.main.dataframe)
+    for score in ("Previous-token score", "Next-token score", "Separator score"):
+        assert score in shown, score
+    assert "Induction" not in shown
