@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Int
+from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
@@ -52,9 +54,17 @@ def load_hugging_face(info: ModelInfo, folder: Path, device: str) -> Loaded:
             has memory for, an architecture that TransformerLens has no bridge for, or one that
             gives other numbers there.
     """
-    tokenizer = _tokenizer(info, folder)
+    tokenizer = read_tokenizer(info, folder)
     _require_weights_for(info, folder)
-    inner = _weights(info, folder).to(device)
+    return take_in(info, _weights(info, folder).to(device), tokenizer, device)
+
+
+def take_in(info: ModelInfo, inner: Any, tokenizer: PreTrainedTokenizerBase, device: str) -> Loaded:
+    """A model of transformers with eager attention in a bridge, which takes its modules over.
+
+    Raises:
+        AnalysisError: As `load_hugging_face`, but of files.
+    """
     counted = sum(parameter.numel() for parameter in inner.parameters())
     require_finite(inner.named_parameters(), info.name)
     d_vocab = inner.get_input_embeddings().weight.shape[0]
@@ -64,15 +74,31 @@ def load_hugging_face(info: ModelInfo, folder: Path, device: str) -> Loaded:
     known = reference(inner, ids, info.name)
     bridge = _bridge(info, inner, tokenizer, device)
     checked = largest_difference(bridge, known, info.name)
-    # A head is taken out by its z.
+    return look_at(replace(info, n_params=counted), bridge, tokenizer, ids, window, checked)
+
+
+def look_at(
+    info: ModelInfo,
+    bridge: TransformerBridge,
+    tokenizer: PreTrainedTokenizerBase,
+    ids: Int[Tensor, "batch pos"],
+    window: int,
+    checked: float | None,
+) -> Loaded:
+    """A bridge with what it is found to be on a few tokens.
+
+    Raises:
+        AnalysisError: No head of it could be ablated.
+    """
     found = find_out(bridge, ids[:1, :_PROBED])
+    # A head is taken out by its z.
     if not found.z_edits:
         raise AnalysisError(
             f"What is put in the place of a head's z does not reach the stream of {info.name}, so "
             "no head could be ablated. Choose another model."
         )
     return Loaded(
-        info=as_found(replace(info, n_params=counted), bridge, found, tokenizer, window),
+        info=as_found(info, bridge, found, tokenizer, window),
         bridge=bridge,
         tokenizer=tokenizer,
         checked=checked,
@@ -133,7 +159,8 @@ def require_known_ids(info: ModelInfo, tokenizer: PreTrainedTokenizerBase, rows:
         )
 
 
-def _tokenizer(info: ModelInfo, folder: Path) -> PreTrainedTokenizerBase:
+def read_tokenizer(info: ModelInfo, folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer in a folder; AnalysisError where transformers cannot read it."""
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, **_LOCAL)
     except Exception as error:  # the Rust parser raises bare Exception for any unreadable file
