@@ -1,19 +1,15 @@
 """Entry point: declares the pages and runs the one that the address names."""
 
-from pathlib import Path
-
 import streamlit as st
 
 from analysis.models.catalog import list_models
 from app.compute.server import current_server
-from app.shell.navigation import run_selected_page, take_view_along
+from app.shell.navigation import ICON, run_selected_page, take_view_along
 from app.shell.visitors import draw_in_turn
 
-# A file of our own: named icons and emoji make the browser ask a font service for the picture.
-icon = Path(__file__).parent / "app" / "favicon.png"
 st.set_page_config(
     page_title=current_server().config.title,
-    page_icon=str(icon),
+    page_icon=str(ICON),
     layout="wide",
     # A slide or a post has no room for it; one click brings it back.
     initial_sidebar_state="collapsed" if st.context.is_embedded else "auto",

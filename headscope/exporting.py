@@ -83,7 +83,7 @@ def drawn_figures(view: View) -> dict[str, Figure]:
     for key, text in link.items():
         app.query_params[key] = text
     if page != "start":
-        app.switch_page(str(page_info(page).file.relative_to(ROOT)))
+        app.switch_page(str(page_info(page).file))
     app.run()
     with tqdm(total=100, desc="Working", unit="%", file=sys.stderr, disable=None) as bar:
         until = time.monotonic() + _RUN

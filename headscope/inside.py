@@ -30,6 +30,11 @@ def import_inside(name: str) -> ModuleType:
     return importlib.import_module(f"{_PACKAGE}.{name}")
 
 
+def renamed(source: str) -> str:
+    """A script of the app's as it can be run in here: its imports are renamed."""
+    return ast.unparse(ast.fix_missing_locations(_Renamed().visit(ast.parse(source))))
+
+
 class _Finder(MetaPathFinder):
     """Finds modules below `_PACKAGE` where they are, and lets them be renamed as they load."""
 

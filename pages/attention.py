@@ -143,12 +143,12 @@ with figure_frame(
 ):
     st.slider("Threshold", 0.0, 1.0, step=0.05, key=widget_key(selection, "threshold"), width=320)
     for column, kind in zip(st.columns(3), DETECTORS, strict=True):
-        found = scores.above(kind, threshold)
+        above = scores.above(kind, threshold)
         column.markdown(f"**{SCORES[kind].name}** · chance {scores.chance[kind]:.2f}")
-        if found:
+        if above:
             with column:
                 draw_table(
-                    [{"Head": head.label, "Score": value} for head, value in found],
+                    [{"Head": head.label, "Score": value} for head, value in above],
                     SCORES[kind].name,
                     {"Score": st.column_config.NumberColumn(format="%.3f")},
                 )

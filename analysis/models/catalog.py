@@ -38,11 +38,15 @@ _offered: tuple[str, ...] | None = None
 # long as they say the same and stay.
 _said: dict[Path, ModelInfo] = {}
 _learnt: dict[Path, tuple[ModelInfo, Stamp, ModelInfo]] = {}
+# Models that are in this process's memory and in no file, by name: see `models.in_memory`.
+_in_memory: dict[str, ModelInfo] = {}
 
 
 @cache
 def list_models() -> tuple[ModelInfo, ...]:
     """The allow-list, then a user's own folders, in the order the picker shows them.
+
+    What is in this process's memory stands before both.
 
     A model is found bundled, in the app's store (`store()`), in the folder that the environment
     variable HEADSCOPE_MODELS names, or in the hub's cache on this machine. `refresh` looks anew.
@@ -52,8 +56,9 @@ def list_models() -> tuple[ModelInfo, ...]:
     if _offered is not None:
         return tuple(_of_entry(name, entries[name]) for name in _offered)
     found = [_of_entry(name, entry) for name, entry in entries.items()]
+    held = tuple(_in_memory.values())
     own = [_read(folder, None, name) for name, folder in _own_models() if name not in entries]
-    return (*found, *own)
+    return (*held, *found, *own)
 
 
 def offer_only(names: Sequence[str], downloads: bool = False) -> None:
@@ -74,6 +79,29 @@ def offer_only(names: Sequence[str], downloads: bool = False) -> None:
         if not info.available and not (downloads and info.downloadable and name != names[0]):
             raise AnalysisError(f"The model {name!r} is not on this machine.")
     _offered = tuple(names)
+    refresh()
+
+
+def offer_in_memory(info: ModelInfo) -> None:
+    """List a model that is in this process's memory, before all others.
+
+    Raises:
+        AnalysisError: A name that no link can hold, or that another model has.
+    """
+    if _name_of(info.name) != info.name:
+        raise AnalysisError(
+            f"{info.name!r} is no name for a model: up to {_LONGEST_NAME} letters, digits, dots, "
+            "dashes and underscores are."
+        )
+    if info.name in {each.name for each in list_models()}:
+        raise AnalysisError(f"There is a model {info.name!r} already. Choose another name.")
+    _in_memory[info.name] = info
+    refresh()
+
+
+def withdraw(name: str) -> None:
+    """List a model that is in memory no longer."""
+    _in_memory.pop(name, None)
     refresh()
 
 

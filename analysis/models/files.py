@@ -10,7 +10,7 @@ import json
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -50,6 +50,8 @@ UNREADABLE = (
 # What changes when a file is replaced or written to: its size, its place on the disk, its times.
 Stamp = tuple[tuple[str, int, int, int, int], ...]
 _digests: dict[Path, tuple[Stamp, str]] = {}
+# Of models that are in memory and in no file: what marks their weights now, by their folder.
+_marks: dict[Path, Callable[[], str]] = {}
 
 
 def is_regular(file: Path) -> bool:
@@ -191,6 +193,8 @@ def fingerprint(info: ModelInfo) -> str:
 
     Files are read once as long as their `stamp` stays.
     """
+    if mark := _marks.get(info.folder):
+        return mark()
     now = stamp(info)
     known = _digests.get(info.weights)
     if known and known[0] == now:
@@ -208,6 +212,14 @@ def fingerprint(info: ModelInfo) -> str:
     found = digest.hexdigest()[:16]
     _digests[info.weights] = now, found
     return found
+
+
+def mark_weights(folder: Path, mark: Callable[[], str] | None) -> None:
+    """Let the fingerprint of the model in `folder` be what `mark` says; None: of its files."""
+    if mark is None:
+        _marks.pop(folder, None)
+    else:
+        _marks[folder] = mark
 
 
 def _bytes_read(file: Path) -> int:

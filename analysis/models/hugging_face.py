@@ -67,40 +67,72 @@ def load_hugging_face(info: ModelInfo, folder: Path, device: str) -> Loaded:
             has memory for, an architecture that TransformerLens has no bridge for, or one that
             gives other numbers there.
     """
-    tokenizer = _tokenizer(info, folder)
+    tokenizer = read_tokenizer(info, folder)
     encoder = _require_weights_for(info, folder)
     inner, has_head = _weights(info, folder, encoder)
     inner = inner.to(device)
+    if encoder:
+        return _take_in_encoder(info, inner, tokenizer, device, has_head)
+    return take_in(info, inner, tokenizer, device)
+
+
+def take_in(info: ModelInfo, inner: Any, tokenizer: PreTrainedTokenizerBase, device: str) -> Loaded:
+    """A model of transformers with eager attention in a bridge, which takes its modules over.
+
+    Raises:
+        AnalysisError: As `load_hugging_face`, but of files.
+    """
+    info, ids, window = _ready(info, inner, tokenizer, device)
+    known = reference(inner, ids, info.name)
+    bridge = _bridge(info, inner, tokenizer, device)
+    checked = largest_difference(bridge, known, info.name)
+    return look_at(info, bridge, tokenizer, ids, window, checked)
+
+
+def _ready(
+    info: ModelInfo, inner: Any, tokenizer: PreTrainedTokenizerBase, device: str
+) -> tuple[ModelInfo, Int[Tensor, "batch pos"], int]:
+    """What is to be asked of its weights and tokens first; a few tokens, and its window."""
     counted = sum(parameter.numel() for parameter in inner.parameters())
     require_finite(inner.named_parameters(), info.name)
     d_vocab = inner.get_input_embeddings().weight.shape[0]
     require_known_ids(info, tokenizer, d_vocab)
     window = window_of(inner.config.to_dict())
     ids = trial_ids(min(info.n_ctx, window or info.n_ctx), d_vocab, device)
-    info = replace(info, n_params=counted)
-    if encoder:
-        return _loaded_encoder(info, inner, tokenizer, ids, has_head)
-    known = reference(inner, ids, info.name)
-    bridge = _bridge(info, inner, tokenizer, device)
-    checked = largest_difference(bridge, known, info.name)
-    # A head is taken out by its z.
+    return replace(info, n_params=counted), ids, window
+
+
+def look_at(
+    info: ModelInfo,
+    bridge: TransformerBridge,
+    tokenizer: PreTrainedTokenizerBase,
+    ids: Int[Tensor, "batch pos"],
+    window: int,
+    checked: float | None,
+) -> Loaded:
+    """A bridge with what it is found to be on a few tokens.
+
+    Raises:
+        AnalysisError: No head of it could be ablated.
+    """
     found = find_out(bridge, ids[:1, :_PROBED])
     _require_z_edits(info, found)
     return Loaded(as_found(info, bridge, found, tokenizer, window), bridge, tokenizer, checked)
 
 
-def _loaded_encoder(
+def _take_in_encoder(
     info: ModelInfo,
     inner: Any,
     tokenizer: PreTrainedTokenizerBase,
-    ids: Int[Tensor, "batch pos"],
+    device: str,
     has_head: bool,
 ) -> Loaded:
     """An encoder, compared by patterns and its last layer or the logits of its head."""
+    info, ids, _ = _ready(info, inner, tokenizer, device)
     most = most_positions(inner)
     ids = ids[:, :most]
     known = encode(inner, ids, info.name, has_head)
-    bridge = _bridge(info, inner, tokenizer, str(ids.device))
+    bridge = _bridge(info, inner, tokenizer, device)
     checked = encoder_difference(bridge, known, info.name)
     found = find_out_encoder(bridge, ids[:1, :_PROBED])
     _require_z_edits(info, found)
@@ -118,6 +150,7 @@ def _loaded_encoder(
 
 
 def _require_z_edits(info: ModelInfo, found: Found) -> None:
+    # A head is taken out by its z.
     if not found.z_edits:
         raise AnalysisError(
             f"What is put in the place of a head's z does not reach the stream of {info.name}, so "
@@ -179,7 +212,8 @@ def require_known_ids(info: ModelInfo, tokenizer: PreTrainedTokenizerBase, rows:
         )
 
 
-def _tokenizer(info: ModelInfo, folder: Path) -> PreTrainedTokenizerBase:
+def read_tokenizer(info: ModelInfo, folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer in a folder; AnalysisError where transformers cannot read it."""
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, **_LOCAL)
     except Exception as error:  # the Rust parser raises bare Exception for any unreadable file

@@ -14,6 +14,8 @@ from analysis.limits import MAX_LONG
 BYTES_PER_PARAMETER = 4 * 1.5
 _OWN_GROUPS, _GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 WEIGHTS = "model.safetensors"
+# The family of a model that is in no file.
+IN_MEMORY = "In memory"
 INDEX = "model.safetensors.index.json"
 # Where the hub's own client looks for a token before it looks into a file.
 HUB_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")

@@ -42,6 +42,9 @@ from analysis.models.hugging_face import (  # noqa: E402
 )
 from analysis.models.shortformer import shortformer_bridge  # noqa: E402
 
+# Models that are in no file, by name: see `analysis.models.in_memory`.
+in_memory: "dict[str, HeadModel]" = {}
+
 
 @dataclass(frozen=True, eq=False)
 class HeadModel:
@@ -167,6 +170,8 @@ def load_model(name_or_path: str | Path, device: str = "auto") -> HeadModel:
     """
     refresh()  # files may have come, gone or changed since they were listed
     info = _named(name_or_path)
+    if info.name in in_memory:
+        return in_memory[info.name]
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device not in ("cpu", "cuda"):

@@ -54,7 +54,7 @@ def reported_view(key: str, read: Callable[[Any], View | None]) -> View | None:
         key: The component's; its state has the report as `view`.
         read: The view that a report stands for; None unless it is well formed.
     """
-    raw = (st.session_state.get(key) or {}).get("view")
+    raw = (st.session_state.get(key) or {}).get("view") or {}
     view = read(raw)
     last: Exchange[View] | None = st.session_state.get(_memory(key))
     if view is not None and last and raw.get("number") in range(last.number):

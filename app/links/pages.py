@@ -1,15 +1,13 @@
 """The one table of pages."""
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePath
 from typing import Literal
 
 # What a page asks of a visitor in the sidebar: a model and an input; a model and whether BOS stands
 # in front, for prompts that are typed on the page; a model and a set of prompts; a model; nothing,
 # as what it is about is chosen on the page itself; nothing at all.
 Asks = Literal["input", "prompts", "set", "model", "here", "nothing"]
-
-_FOLDER = Path(__file__).resolve().parents[2] / "pages"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +37,9 @@ class PageInfo:
     encoders: bool = False
 
     @property
-    def file(self) -> Path:
-        """The script of the page."""
-        return _FOLDER / f"{self.name}.py"
+    def file(self) -> PurePath:
+        """The script of the page, from the folder of the entry point."""
+        return PurePath("pages", f"{self.name}.py")
 
     @property
     def has_sidebar(self) -> bool:

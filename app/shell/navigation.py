@@ -21,6 +21,8 @@ from app.shell.visitors import recognise_visitors
 from app.text import display_text
 
 _log = logging.getLogger("headscope")
+# A file of our own: named icons and emoji make the browser ask a font service for the picture.
+ICON = Path(__file__).parents[1] / "favicon.png"
 # For every page; Streamlit puts it where it takes no room.
 _STYLES = f"<style>{Path(__file__).with_name('page.css').read_text(encoding='utf-8')}</style>"
 
@@ -161,7 +163,7 @@ def streamlit_page(name: str) -> Page:
     """The Streamlit page object of the page called `name`, for navigation and links."""
     page = page_info(name)
     return st.Page(
-        page.file,
+        str(page.file),
         title=page.title,
         icon=page.icon,
         url_path=page.address or None,

@@ -29,9 +29,9 @@ class PassView:
     def from_browser(cls, raw: object) -> "PassView | None":
         """The view that a browser reports; None unless it is well formed."""
         match raw:
-            case {"depth": None | int() as depth, "least": float() | int() as least}:
+            case {"depth": None | int() as depth, "least": float() | int() as least, **rest}:
                 if isinstance(depth, bool) or not LEAST <= least <= 1 or (depth or 0) < 0:
                     return None
-                return cls(depth, round(float(least), 2), raw.get("toFirst") is True)
+                return cls(depth, round(float(least), 2), rest.get("toFirst") is True)
             case _:
                 return None

@@ -1,13 +1,15 @@
 """How snippets get their model: where its files are, and how TransformerLens loads them."""
 
 from analysis.models.catalog import BUNDLED as BUNDLED_MODELS
-from analysis.models.info import ModelInfo
+from analysis.models.info import IN_MEMORY, ModelInfo
 
 # What a program has to have at hand, as its first line.
 AT_HAND = {
     "bundled": "# Run this in the folder of Headscope's repository, whose models/{name} it reads.",
     "named": "# Reads the copy of {name} that Headscope found, or else fetches it from the hub.",
     "own": "# Needs the folder {name} with the model's files: where Headscope found it, or here.",
+    "memory": "# Save the model from where it is in memory, and its tokenizer too, each with"
+    '\n# save_pretrained("{name}").',
     "native": "# Needs the folder {name} with the model's files: where Headscope found it, or here."
     "\n# Its format is Headscope's own: run this in the folder of Headscope's repository.",
 }
@@ -125,6 +127,8 @@ def origin(info: ModelInfo) -> str:
         return "bundled"
     if info.kind == "native":
         return "native"
+    if info.family == IN_MEMORY:
+        return "memory"
     return "named" if info.source else "own"
 
 
