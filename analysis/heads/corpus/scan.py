@@ -253,7 +253,8 @@ class CorpusReader:
         There are none before the first are back that say where intervals lie (`until_known`).
         """
         # Not beyond the warm-up: what comes after it is sorted by its edges.
-        size = min(self.at_once, self.until_known - ahead or self.at_once)
+        room = self.until_known
+        size = min(self.at_once, room - ahead) if room else self.at_once
         done = self.done + ahead
         turns = self._turns[done : done + size]
         numbers = self._order[list(turns)]
