@@ -9,15 +9,20 @@ BIN := $(VENV)/bin
 run: $(VENV)/.run
 	$(BIN)/streamlit run server.py --server.port $(PORT) --server.address $(ADDRESS)
 
-# Several processes behind one port, which share over a redis-server of their own.
+# Several processes behind one port, which share over a redis-server of their own. With ENGINE=process or
+# ENGINE=ray each has WORKERS for long work.
 REPLICAS ?= 2
+ENGINE ?= none
+WORKERS ?= 1
 cluster: $(VENV)/.run cluster-tools
-	$(BIN)/python -m deploy.cluster --replicas $(REPLICAS) --port $(PORT)
+	$(BIN)/python -m deploy.cluster --replicas $(REPLICAS) --port $(PORT) --engine $(ENGINE) --workers $(WORKERS)
 
 # Where they cannot be installed, their tests are skipped and say so.
 cluster-tools: $(VENV)/.run
 	@$(BIN)/pip install --quiet -c constraints.txt -r requirements-cluster.txt \
 	|| echo "requirements-cluster.txt cannot be installed here."
+	@$(BIN)/pip install --quiet -c constraints.txt -r requirements-ray.txt \
+	|| echo "requirements-ray.txt cannot be installed here."
 	@if command -v redis-server >/dev/null && command -v haproxy >/dev/null; then :; \
 	elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 		apt-get update -q && apt-get install -q -y --no-install-recommends redis-server haproxy; \

@@ -52,6 +52,7 @@ from .effects.ablation import ablate_head as ablate_head
 from .effects.ablation import ablate_heads as ablate_heads
 from .effects.ablation import ablation_sweep as ablation_sweep
 from .effects.ablation import pair_ablation as pair_ablation
+from .effects.ablation import sweep_pieces as sweep_pieces
 from .effects.ablation import top_heads as top_heads
 from .effects.answer import AnswerAblation as AnswerAblation
 from .effects.answer import answer_ablation as answer_ablation
@@ -106,6 +107,7 @@ from .heads.corpus.scan import CorpusReader as CorpusReader
 from .heads.corpus.scan import corpus_scan as corpus_scan
 from .heads.corpus.scan import corpus_steps as corpus_steps
 from .heads.corpus.scan import read_on as read_on
+from .heads.corpus.scan import steps_of as steps_of
 from .heads.corpus.texts import shipped_text as shipped_text
 from .heads.corpus.windows import Windows as Windows
 from .heads.corpus.windows import text_windows as text_windows

@@ -20,6 +20,10 @@ from analysis.models.catalog import offer_only
 VARIABLE = "HEADSCOPE_CONFIG"
 # Beats the file: it may hold a password.
 REDIS = "HEADSCOPE_REDIS"
+# Beat the file: machines have other numbers of cores, and other clusters.
+WORKERS = "HEADSCOPE_WORKERS"
+RAY = "HEADSCOPE_RAY"
+MAX_WORKERS = 256
 
 
 class ConfigError(ValueError):
@@ -50,6 +54,8 @@ class Config:
     cache_folder: str = ""  # where results outlive a restart; empty: nowhere
     cache_folder_mb: int = 512
     redis: str = ""  # address of the Redis over which several processes share; empty: one process
+    workers: int = 0  # that do the pieces of long work; 0: this process does
+    ray: str = ""  # address of the Ray cluster that they are in; empty: processes of this machine
 
 
 # Least and largest value of each whole number.
@@ -69,6 +75,7 @@ _BOUNDS = {
     "models_mb": (0, 1_000_000),
     "cache_mb": (16, 1_000_000),
     "cache_folder_mb": (16, 1_000_000),
+    "workers": (0, MAX_WORKERS),
 }
 # What names in a list look like, and an example.
 _NAMES = {
@@ -88,6 +95,14 @@ def settings() -> Config:
     config = read_config(Path(name)) if name else Config(downloads=True)
     if redis := os.environ.get(REDIS):
         config = replace(config, redis=redis)
+    if workers := os.environ.get(WORKERS):
+        if not workers.isascii() or not workers.isdigit() or int(workers) > MAX_WORKERS:
+            raise ConfigError(
+                f"{WORKERS} is {workers!r}; it must be a whole number from 0 to {MAX_WORKERS}."
+            )
+        config = replace(config, workers=int(workers))
+    if ray := os.environ.get(RAY):
+        config = replace(config, ray=ray)
     if config.models:
         try:
             offer_only(config.models, downloads=config.downloads)

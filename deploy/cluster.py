@@ -1,6 +1,6 @@
 """Several processes of the app behind one address of this machine, with a Redis of their own.
 
-    python -m deploy.cluster [--replicas 2] [--port 8501]
+    python -m deploy.cluster [--replicas 2] [--port 8501] [--engine process|ray] [--workers 1]
 
 redis-server and haproxy are the distribution's; `make cluster-tools` installs them. Everything
 listens on loopback alone, and ends with the command.
@@ -207,13 +207,31 @@ def _healthy(port: int) -> bool:
         return False
 
 
-def main(replicas: int, port: int) -> None:
+def engine_of(name: str, workers: int) -> dict[str, str]:
+    """Variables of processes whose long work is done by workers: processes, or actors of Ray.
+
+    Raises:
+        RuntimeError: This machine lacks Ray.
+    """
+    if name == "none":
+        return {}
+    if name == "ray" and find_spec("ray") is None:
+        raise RuntimeError(
+            "This machine lacks requirements-ray.txt: `make cluster-tools` installs it."
+        )
+    return {
+        "HEADSCOPE_WORKERS": str(workers),
+        **({"HEADSCOPE_RAY": "local"} if name == "ray" else {}),
+    }
+
+
+def main(replicas: int, port: int, engine: str, workers: int) -> None:
     """Run until the command is ended."""
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
     try:
-        with cluster(replicas, port) as running:
+        with cluster(replicas, port, engine_of(engine, workers)) as running:
             print(f"{replicas} processes behind {running.address}", flush=True)
             ended.wait()
     except RuntimeError as error:
@@ -224,5 +242,7 @@ if __name__ == "__main__":
     asked = argparse.ArgumentParser(prog="python -m deploy.cluster")
     asked.add_argument("--replicas", type=int, default=2)
     asked.add_argument("--port", type=int, default=8501)
+    asked.add_argument("--engine", choices=("none", "process", "ray"), default="none")
+    asked.add_argument("--workers", type=int, default=1)
     chosen = asked.parse_args()
-    main(chosen.replicas, chosen.port)
+    main(chosen.replicas, chosen.port, chosen.engine, chosen.workers)

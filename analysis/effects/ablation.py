@@ -13,6 +13,7 @@ from analysis.arrays import freeze, to_numpy
 from analysis.effects.estimate import AblationEstimate, ablation_estimate
 from analysis.effects.replacements import Method, check_method, replaced_z
 from analysis.head import Head, all_heads, require_heads
+from analysis.models.info import ModelInfo
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import next_token_log_probs
 from analysis.runs.inputs import Tokens
@@ -194,10 +195,38 @@ def ablate_each(
     """
     chosen = require_heads(model.info, heads)
     engine = _Ablator(model, tokens, method, seed, scored_only, pause)
-    return (
-        HeadAblation(head, value, per_token, engine.clean_loss, method)
-        for (head,), value, per_token in engine.effects([(head,) for head in chosen])
-    )
+    return engine.each(chosen, method)
+
+
+def sweep_pieces(
+    info: ModelInfo, tokens: Tokens, heads: Sequence[Head]
+) -> tuple[tuple[Head, ...], ...]:
+    """The heads of a sweep in its order, in the pieces in which they are run."""
+    together = min(tokens.batch, rows_at_once(info, tokens.length)) * tokens.length
+    layers = [head.layer for head in heads]
+    return tuple(tuple(heads[some]) for some in pieces(info, together, layers))
+
+
+class HeadSweep:
+    """A sweep that is done piece by piece: the run as it is, once, and the effects of some heads.
+
+    Pieces of `sweep_pieces` come out as `ablate_each` has them, wherever they are done. Arguments
+    as there.
+    """
+
+    def __init__(
+        self, model: HeadModel, tokens: Tokens, method: Method = "zero", seed: int = 0
+    ) -> None:
+        self._model, self._method = model, method
+        self._engine = _Ablator(model, tokens, method, seed, scored_only=True)
+
+    def __call__(self, heads: Sequence[Head]) -> tuple[HeadAblation, ...]:
+        """The effect of each of these heads.
+
+        Raises:
+            AnalysisError: Heads that do not exist, repeat, or are none.
+        """
+        return tuple(self._engine.each(require_heads(self._model.info, heads), self._method))
 
 
 def top_heads(
@@ -340,6 +369,11 @@ class _Ablator:
         clean = [next_token_log_probs(part.logits, part.ids) for part in self._parts]
         self.clean_loss = -float(torch.cat(clean)[:, tokens.scored].mean())
         self._clean = [part[:, self._entries] for part in clean]
+
+    def each(self, heads: Sequence[Head], method: Method) -> Generator[HeadAblation, None, None]:
+        """Each head by itself."""
+        for (head,), value, per_token in self.effects([(head,) for head in heads]):
+            yield HeadAblation(head, value, per_token, self.clean_loss, method)
 
     def effects(
         self, sets: Sequence[tuple[Head, ...]]

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from analysis.arrays import freeze
-from analysis.effects.groups import DRAWS, Group, group_metrics, random_groups
+from analysis.effects.groups import DRAWS, Group, GroupMetrics, group_metrics, random_groups
 from analysis.effects.replacements import Method
 from analysis.head import Head, require_heads
 from analysis.logits.direct import direct_effects
@@ -20,6 +20,8 @@ from analysis.sets.spread import spread
 
 Progress = Callable[[int, int], None]
 Word = Literal["cause", "correlate", "interferer", "null"]
+# The metric of every row without each of several groups; `progress` is told of groups done.
+Measure = Callable[[Sequence[Group], Progress], GroupMetrics]
 # Backups: at most so many, and each gains at least this share of the clean metric.
 MOST_BACKUPS, LEAST_GAIN = 4, 0.02
 
@@ -86,6 +88,7 @@ def verdict(
     redundancy: bool = True,
     progress: Progress | None = None,
     prepend_bos: bool = True,
+    measure: Measure | None = None,
 ) -> Verdict:
     """Ablate a group of heads, and groups of as many others from the same layers.
 
@@ -112,6 +115,7 @@ def verdict(
         redundancy: Whether to look for backups, which needs answers.
         progress: Called as `progress(done, all)` without the lock. It may raise to cancel.
         prepend_bos: As in `fit_set`, for a set that is not fitted yet.
+        measure: What `group_metrics` finds, where others work that out.
 
     Raises:
         AnalysisError: As `group_metrics`, or a group that leaves its layers no other heads.
@@ -124,9 +128,12 @@ def verdict(
     groups = random_groups(model, chosen, draws, seed)
     second = redundancy and fitted.has_answers
     half = _Part(progress, 2 if second else 1)
-    found = group_metrics(
-        model, fitted, [chosen, *groups], method, metric, seed=seed, progress=half.first
-    )
+
+    def here(some: Sequence[Group], told: Progress) -> GroupMetrics:
+        return group_metrics(model, fitted, some, method, metric, seed=seed, progress=told)
+
+    measure = measure or here
+    found = measure([chosen, *groups], half.first)
     test = _test(chosen, groups, found.without - found.clean, toward)
     backups: tuple[Head, ...] = ()
     again: GroupTest | None = None
@@ -135,9 +142,7 @@ def verdict(
         if backups:
             others = random_groups(model, chosen, draws, seed, apart=backups)
             gone = [(*group, *backups) for group in (chosen, *others)]
-            both = group_metrics(
-                model, fitted, [backups, *gone], method, metric, seed=seed, progress=half.last
-            )
+            both = measure([backups, *gone], half.last)
             again = _test(chosen, others, both.without[1:] - both.without[0], toward)
     return Verdict(
         **{name: getattr(test, name) for name in GroupTest.__dataclass_fields__},

@@ -6,6 +6,7 @@ Nothing here calls Streamlit, so nothing of it runs inside a lock or a shared co
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import analysis
@@ -17,17 +18,21 @@ from app.compute.admission import Turn
 from app.compute.question import Logits, Question
 from app.compute.server import Server, current_server
 from app.compute.stored import MAX_UNPACKED, from_bytes, key_text, shipped_file, to_bytes
+from app.compute.visitor import Visitor
+from app.compute.workers.pieces import Job
 
 if TYPE_CHECKING:
     from analysis.models.info import ModelInfo
+    from app.compute.workers.crew import Engine
 
 P = ParamSpec("P")
 R = TypeVar("R")
 Progress = Callable[[int, int], None]
 # Tokens of a set that are run at once, as `analysis.sets.metrics.parts` has it.
 PART_TOKENS = 2048
-# Options by which a computation tells what it does: they say nothing about its answer.
-WATCHING = ("progress", "told")
+# Options by which a computation tells what it does, and by which others do it: they say nothing
+# about its answer.
+WATCHING = ("progress", "told", "measure")
 # Part of every key: raise it when a definition in `analysis` changes what a number means.
 DEFINITION_VERSION = 2
 
@@ -49,6 +54,9 @@ def ask(question: Question[P, R], info: ModelInfo, *arguments: P.args, **options
         who.steps_aside()
         need, kind = bytes_of(question, info, asked), f"{question.name} {info.name}"
         with server.admission.admitted(need, who, kind, key) as turn:
+            if question.piece and server.engine is not None:
+                who.starts(_doing(info, asked))
+                return _by_worker(server.engine, Job(question.piece, info), arguments, who)
             model = server.models.get(info, who)
             if options.get("progress") is None:
                 who.starts(_doing(info, asked))
@@ -109,6 +117,12 @@ def remembered() -> Iterator[tuple[str, Any]]:
     for key, value in current_server().results.items():
         if (question := key_text(key)) is not None:
             yield question, value
+
+
+def _by_worker(engine: Engine, job: Job, own: tuple[Any, ...], who: Visitor) -> Any:
+    """A question as one piece of work, of which this process needs no weights."""
+    with closing(engine.map(job, [own], who.check)) as found:
+        return next(found)
 
 
 def _giving_way(turn: Turn, progress: Any) -> Progress:

@@ -27,22 +27,26 @@ _log = logging.getLogger("headscope")
 
 
 class OneByOne:
-    """Work on models, one at a time, for as long as somebody looks.
+    """Work on models, one at a time or a few, for as long as somebody looks.
 
     Args:
         what: What is worked out, for the sentence about a failure.
         patience: See `PATIENCE`.
         pause: See `PAUSE`.
+        at_once: How many models are worked on at once.
     """
 
-    def __init__(self, what: str, patience: float = PATIENCE, pause: float = PAUSE):
+    def __init__(
+        self, what: str, patience: float = PATIENCE, pause: float = PAUSE, at_once: int = 1
+    ):
         self._what, self._patience, self._pause = what, patience, pause
         self._lock = threading.Lock()
         # By name, as is all that follows: what is wanted, and when somebody last looked.
         self._wanted: dict[str, tuple[ModelInfo, float]] = {}
         self._refused: dict[str, str] = {}
         self._put_off: dict[str, float] = {}  # when it was last too busy for these
-        self._working = False
+        self._at_once, self._working = at_once, 0
+        self._under_way: set[str] = set()
 
     def watch(
         self,
@@ -66,8 +70,8 @@ class OneByOne:
                     self._wanted[info.name] = (info, time.monotonic())
                 else:
                     self._wanted.pop(info.name, None)
-            if self._wanted and not self._working:
-                self._working = True
+            while self._working < min(self._at_once, len(self._wanted)):
+                self._working += 1
                 # A daemon: it must not keep a server from ending.
                 thread = threading.Thread(
                     target=self._work, args=(compute,), daemon=True, name="one by one"
@@ -83,6 +87,7 @@ class OneByOne:
             except TryAgain:
                 with self._lock:
                     self._put_off[info.name] = time.monotonic()
+                    self._under_way.discard(info.name)
                 time.sleep(self._pause)
                 continue
             except AnalysisError as error:
@@ -93,6 +98,7 @@ class OneByOne:
                 refusal = f"{self._what.capitalize()} of {info.name} could not be computed."
             with self._lock:
                 self._wanted.pop(info.name, None)
+                self._under_way.discard(info.name)
                 self._put_off.pop(info.name, None)
                 if refusal:
                     self._refused[info.name] = refusal
@@ -106,8 +112,9 @@ class OneByOne:
                 for name, (info, looked) in self._wanted.items()
                 if looked >= since
             }
-            if self._wanted:
-                name = min(self._wanted, key=lambda name: self._put_off.get(name, 0.0))
+            if left := [name for name in self._wanted if name not in self._under_way]:
+                name = min(left, key=lambda name: self._put_off.get(name, 0.0))
+                self._under_way.add(name)
                 return self._wanted[name][0]
-            self._working = False
+            self._working -= 1
             return None

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from analysis.models.info import ModelInfo
     from analysis.models.loading import HeadModel
     from app.compute.replicas.replica import Replica
+    from app.compute.workers.crew import Engine
 
 # Seconds after the first page.
 WARM_UP_AFTER = 2.0
@@ -89,7 +90,10 @@ class Server:
         )
         self.sweeps = Sweeps(MAX_SWEEPS_AT_ONCE, MAX_SWEEPS)
         self.scans: Background[CorpusScan] = Background("text", MAX_SCANS_AT_ONCE, MAX_SCANS)
-        self.mosaic = OneByOne("the scores")
+        # What does pieces of long work; None: this process does.
+        self.engine = self._hire(config.workers, config.ray)
+        at_once = self.engine.width if self.engine else 1
+        self.mosaic = OneByOne("the scores", at_once=at_once)
         self.downloads = Downloads()
         # Held while a data set is fetched: one process of that kind is enough.
         self.fetching = threading.Lock()
@@ -105,6 +109,30 @@ class Server:
     def is_cut_off(self) -> bool:
         """Whether this process shares with others, and cannot reach what they share now."""
         return self.replica is not None and self.replica.is_cut_off
+
+    @staticmethod
+    def _hire(workers: int, ray: str) -> Engine | None:
+        if ray and not workers:
+            raise ConfigError("ray is set, and workers is 0. Set how many workers it has.")
+        if not workers:
+            return None
+        # With the setting only: nothing of it is imported without.
+        from app.compute.workers.crew import Crew
+        from app.compute.workers.process import WorkerProcess
+
+        if not ray:
+            return Crew(WorkerProcess, workers)
+        from app.compute.workers.actors import RayCluster
+
+        try:
+            return Crew(RayCluster(ray, workers).hire, workers)
+        except ImportError as error:
+            raise ConfigError(
+                "ray is set, and the package for it is not installed: "
+                "pip install -r requirements-ray.txt."
+            ) from error
+        except (ConnectionError, ValueError) as error:
+            raise ConfigError(f"ray names no cluster that can be joined: {error}.") from error
 
     def _share(self, url: str) -> None:
         # With the setting only: nothing of it is imported without.

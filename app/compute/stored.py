@@ -36,6 +36,7 @@ _DIGEST = 32  # bytes of the checksum in front
 TYPES = frozenset({"Head", *(name for quantity in QUANTITIES for name in quantity.results)})
 # Part of what a store is asked: what was kept before there was a score does not hold it.
 _SCORES = hashlib.sha256(" ".join(SCORE_NAMES).encode()).hexdigest()[:16]
+_NO_MORE: Mapping[str, type] = MappingProxyType({})
 
 
 class Results(Protocol):
@@ -76,19 +77,29 @@ def asked_of(question: str) -> str:
     return f"{_SCORES} {question}"
 
 
-def to_bytes(question: str, value: Any) -> bytes | None:
-    """A result as bytes; None where it holds something that is not kept."""
+def to_bytes(
+    question: str, value: Any, more: Mapping[str, type] = _NO_MORE, compressed: bool = True
+) -> bytes | None:
+    """A result as bytes; None where it holds something that is not kept.
+
+    Args:
+        question: What it answers.
+        value: The result.
+        more: Classes that it may hold beside those of results, by name.
+        compressed: Whether time is spent on making it smaller.
+    """
     arrays: dict[str, np.ndarray] = {}
     try:
-        tree = json.dumps(_tree(value, arrays))
+        tree = json.dumps(_tree(value, arrays, more))
     except _Unstorable:
         return None
     file = io.BytesIO()
-    np.savez_compressed(file, tree=np.frombuffer(tree.encode(), np.uint8), **arrays)  # type: ignore[arg-type]
+    save = np.savez_compressed if compressed else np.savez
+    save(file, tree=np.frombuffer(tree.encode(), np.uint8), **arrays)  # type: ignore[arg-type]
     return _digest(question, file.getvalue()) + file.getvalue()
 
 
-def from_bytes(question: str, data: bytes) -> Any:
+def from_bytes(question: str, data: bytes, more: Mapping[str, type] = _NO_MORE) -> Any:
     """The result that `to_bytes` was given; None if these are not exactly its bytes."""
     content = data[_DIGEST:]
     if data[:_DIGEST] != _digest(question, content):
@@ -99,7 +110,7 @@ def from_bytes(question: str, data: bytes) -> Any:
             if sum(part.file_size for part in packed.infolist()) > MAX_UNPACKED:
                 return None
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            return _value(json.loads(arrays["tree"].tobytes()), arrays)
+            return _value(json.loads(arrays["tree"].tobytes()), arrays, more)
     # Anybody can compute the checksum of a file that zip, zlib, json or numpy stumbles over, each
     # with an exception of its own.
     except Exception:
@@ -110,7 +121,7 @@ def _digest(question: str, content: bytes) -> bytes:
     return hashlib.sha256(question.encode() + b"\0" + content).digest()
 
 
-def _tree(value: Any, arrays: dict[str, np.ndarray]) -> Any:
+def _tree(value: Any, arrays: dict[str, np.ndarray], more: Mapping[str, type]) -> Any:
     """A value as JSON, with its arrays put aside by name."""
     if isinstance(value, np.ndarray):
         if value.dtype.kind not in "biufc":
@@ -118,33 +129,35 @@ def _tree(value: Any, arrays: dict[str, np.ndarray]) -> Any:
         name = f"a{len(arrays)}"
         arrays[name] = value
         return {"array": name}
-    if is_dataclass(value) and type(value).__name__ in TYPES:
-        inner = {f.name: _tree(getattr(value, f.name), arrays) for f in fields(value)}
-        return {"type": type(value).__name__, "fields": inner}
+    name = type(value).__name__
+    if is_dataclass(value) and (name in TYPES or more.get(name) is type(value)):
+        inner = {f.name: _tree(getattr(value, f.name), arrays, more) for f in fields(value)}
+        return {"type": name, "fields": inner}
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
-        return {"mapping": {key: _tree(inner, arrays) for key, inner in value.items()}}
+        return {"mapping": {key: _tree(inner, arrays, more) for key, inner in value.items()}}
     if isinstance(value, tuple):
-        return {"tuple": [_tree(inner, arrays) for inner in value]}
+        return {"tuple": [_tree(inner, arrays, more) for inner in value]}
     if value is None or type(value) in (str, int, float, bool):
         return {"plain": value}
     raise _Unstorable
 
 
-def _value(tree: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+def _value(tree: Any, arrays: Mapping[str, np.ndarray], more: Mapping[str, type]) -> Any:
     (kind,) = set(tree) - {"fields"}
     if kind == "array":
         array = arrays[tree[kind]]
         array.setflags(write=False)
         return array
     if kind == "type":
-        if tree[kind] not in TYPES:
+        if tree[kind] not in TYPES and tree[kind] not in more:
             raise TypeError(f"no result is a {tree[kind]}")
-        inner = {name: _value(part, arrays) for name, part in tree["fields"].items()}
-        return getattr(analysis, tree[kind])(**inner)
+        inner = {name: _value(part, arrays, more) for name, part in tree["fields"].items()}
+        made = more.get(tree[kind]) or getattr(analysis, tree[kind])
+        return made(**inner)
     if kind == "mapping":
-        return MappingProxyType({k: _value(part, arrays) for k, part in tree[kind].items()})
+        return MappingProxyType({k: _value(part, arrays, more) for k, part in tree[kind].items()})
     if kind == "tuple":
-        return tuple(_value(part, arrays) for part in tree[kind])
+        return tuple(_value(part, arrays, more) for part in tree[kind])
     return tree["plain"]
 
 

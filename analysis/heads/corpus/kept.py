@@ -85,6 +85,23 @@ def shelf_of(warm_up: list[Record]) -> Shelf:
     return shelf
 
 
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """Which windows heads keep: those of an interval with a maximum above `least`; None: all."""
+
+    edges: Float[np.ndarray, "head edge"] | None = None
+    least: Float[np.ndarray, "head interval"] | None = None
+
+    def heads(self, first: int, maxima: Float[np.ndarray, " head"]) -> list[int]:
+        """Which heads, of those from `first` on, keep a window of these maxima."""
+        heads = np.arange(len(maxima))
+        if self.edges is None or self.least is None:
+            return heads.tolist()
+        at = first + heads
+        interval = (maxima[:, None] >= self.edges[at]).sum(1)
+        return np.flatnonzero(maxima > self.least[at, interval]).tolist()
+
+
 class Keeper:
     """The kept windows of all heads; `edges` are those of intervals where they are known.
 
@@ -113,14 +130,10 @@ class Keeper:
         """Windows until the edges are known; None once they are."""
         return None if self._shelves is not None else WARM_UP - self._read
 
-    def wanted(self, first: int, maxima: Float[np.ndarray, " head"]) -> list[int]:
-        """Which heads, of those from `first` on, keep a window of these maxima."""
-        heads = np.arange(len(maxima))
-        if self._shelves is None:
-            return heads.tolist()
-        at = first + heads
-        interval = (maxima[:, None] >= self._edges[at]).sum(1)
-        return np.flatnonzero(maxima > self._least[at, interval]).tolist()
+    @property
+    def wanted(self) -> Wanted:
+        """What is kept of windows that are read next."""
+        return Wanted() if self._shelves is None else Wanted(self._edges, self._least.copy())
 
     def put(self, head: int, record: Record) -> None:
         """Keep one head's record."""

@@ -110,14 +110,16 @@ class Tally:
         self._query_uniform = _fixed(1 - uniform)
         self.writes = True
 
-    def add(self, sums: Sums, marks: ScoreMarks) -> None:
-        """Count some windows."""
+    def add(
+        self, sums: Sums, counted: Int[Tensor, " score"], uniform: Float[Tensor, "window score"]
+    ) -> None:
+        """Count some windows; `counted` and `uniform` as in `ScoreMarks`."""
         own, n = self._sums, len(sums.ids)
         self.n_windows += n
         own["distances"] += _fixed(sums.distances).sum(0)
         own["scores"] += _fixed(sums.scores).sum(0)
-        own["counted"] += marks.counted
-        own["uniform"] += _fixed(marks.uniform).sum(0)
+        own["counted"] += counted
+        own["uniform"] += _fixed(uniform).sum(0)
         first = _fixed(sums.first).sum(0)
         bins = torch.from_numpy(self.marks.bin_of[1:])
         own["first_by_distance"].index_add_(1, bins, first)

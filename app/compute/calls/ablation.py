@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, cast
 
 import analysis
@@ -15,6 +16,7 @@ from app.compute.refusals import memory_errors_said
 from app.compute.server import current_server
 from app.compute.sweeps import SharedSweep, SweepWork
 from app.compute.visitor import Nobody
+from app.compute.workers.pieces import Job, unnamed
 from app.links.selection import Selection
 
 if TYPE_CHECKING:
@@ -126,6 +128,13 @@ def _sweep(selection: Selection, tokens: Tokens, method: str) -> SharedSweep:
         # are for visitors who wait. `Sweeps` bounds how many run, and lets others at the model
         # after every piece of it.
         with server.admission.admitted(bytes_needed(info, tokens.ids.shape), Nobody()):
+            if server.engine is not None:
+                job = Job("sweep", info, (unnamed(tokens), known_method(method), seed))
+                pieces = analysis.sweep_pieces(info, tokens, heads)
+                with closing(server.engine.map(job, pieces, pause)) as found:
+                    for some in found:
+                        yield from some
+                return
             model = server.models.get(info, Nobody())
             # Only what the average needs; a head's effect on every prediction is asked for by
             # itself.

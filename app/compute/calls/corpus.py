@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Hashable, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,15 +16,17 @@ from app.compute.background import Shared, Step
 from app.compute.calls.ablation import ABLATE_HEAD
 from app.compute.imports import import_all
 from app.compute.question import Question
-from app.compute.server import current_server
+from app.compute.server import Server, current_server
 from app.compute.texts import Text
 from app.compute.visitor import Nobody
+from app.compute.workers.pieces import Job
 from app.links.selection import Selection
 
 if TYPE_CHECKING:
     from analysis.heads.corpus.results import CorpusScan, KeptWindow
-    from analysis.heads.corpus.scan import CorpusReader
+    from analysis.heads.corpus.scan import CorpusReader, ScanStep, WindowBatch, WindowsRead
     from analysis.models.info import ModelInfo
+    from analysis.models.loading import HeadModel
 
 SEED = 0
 TEXT_WINDOWS = Question("text_windows", lambda: analysis.text_windows, logits="none")
@@ -53,13 +55,29 @@ def corpus_scan(selection: Selection, text: Text) -> Shared[CorpusScan]:
                 window = min(WINDOW, model.n_ctx)
                 windows = TEXT_WINDOWS(model, text.parts, window)
                 begun.append(analysis.CorpusReader(model.info, windows, SEED))
-            for step in analysis.read_on(model, begun[0]):
+            reader = begun[0]
+            for step in _steps(server, model, reader, pause):
                 if step.done == step.total:
                     remember(key, step.scan)
                     begun.clear()
                 yield Step(step.scan, step.done, step.total)
 
     return Shared(server.scans, key, read)
+
+
+def _steps(
+    server: Server, model: HeadModel, reader: CorpusReader, pause: Callable[[], None]
+) -> Generator[ScanStep, None, None]:
+    """What a reader has still to read, here or by workers."""
+    engine = server.engine
+    if engine is None:
+        return analysis.read_on(model, reader)
+    job = Job("windows", model.info, (reader.window,))
+
+    def run(batches: Iterator[WindowBatch]) -> Iterator[WindowsRead]:
+        return engine.map(job, ((batch,) for batch in batches), pause)
+
+    return analysis.steps_of(model.tokenizer, reader, run)
 
 
 def read_whole(selection: Selection, text: Text) -> CorpusScan:

@@ -21,7 +21,9 @@ def _runs(info: ModelInfo) -> tuple[int, int]:
     return batch, 2 * half + 1
 
 
-MOSAIC_SCORES = Question("mosaic_scores", lambda: analysis.mosaic_scores, _runs, logits="none")
+MOSAIC_SCORES = Question(
+    "mosaic_scores", lambda: analysis.mosaic_scores, _runs, logits="none", piece="mosaic"
+)
 
 
 def model_scores(info: ModelInfo) -> HeadScores:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,18 +19,22 @@ from app.compute.ask import Progress, ask, known
 from app.compute.calls.ablation import known_method
 from app.compute.calls.weights import in_blocks
 from app.compute.question import Question
+from app.compute.server import current_server
+from app.compute.workers.pieces import Job
 from app.links.link import own_set
 from app.links.parameters import OWN_SET
 from app.links.selection import Selection
 
 if TYPE_CHECKING:
     from analysis.definitions.role import Role
+    from analysis.effects.groups import Group, GroupMetrics
     from analysis.models.info import ModelInfo
     from analysis.passport import JudgedRole
     from analysis.roles.results import RoleScores
-    from analysis.roles.verdict import Verdict
+    from analysis.roles.verdict import Measure, Verdict
     from analysis.sets.fitted import FittedSet
     from analysis.sets.rows import PromptSet
+    from app.compute.workers.crew import Engine
 
 
 def _random_rows(info: ModelInfo) -> tuple[int, int]:
@@ -169,14 +176,39 @@ def verdict(
     selection: Selection, heads: tuple[Head, ...], opposes: bool, progress: Progress
 ) -> Verdict:
     """Whether heads matter for the set; `progress` may raise to cancel."""
+    prompts, method = prompt_set(selection), known_method(selection["method"])
+    seed, bos = selection["seed"], selection.bos
+    measure: Measure | None = None
+    if (engine := current_server().engine) is not None:
+        job = Job("groups", selection.info, (prompts, bos, method, seed))
+        measure = partial(_by_workers, engine, job)
     return ask(
         VERDICT,
         selection.info,
-        prompt_set(selection),
+        prompts,
         tuple(sorted(heads)),
-        known_method(selection["method"]),
-        seed=selection["seed"],
+        method,
+        seed=seed,
         opposes=opposes,
         progress=progress,
-        prepend_bos=selection.bos,
+        prepend_bos=bos,
+        measure=measure,
     )
+
+
+def _by_workers(
+    engine: Engine, job: Job, groups: Sequence[Group], progress: Progress
+) -> GroupMetrics:
+    """What `group_metrics` finds, by workers who take as many groups each."""
+    # Each runs the set once as it is, so in as few pieces as there are workers.
+    size = -(-len(groups) // engine.width)
+    pieces = [tuple(groups[at : at + size]) for at in range(0, len(groups), size)]
+    done = 0
+    found: list[GroupMetrics] = []
+    progress(done, len(groups))
+    with closing(engine.map(job, pieces, lambda: progress(done, len(groups)))) as results:
+        for piece, result in zip(pieces, results, strict=True):
+            found.append(result)
+            done += len(piece)
+            progress(done, len(groups))
+    return replace(found[0], without=np.concatenate([each.without for each in found]))

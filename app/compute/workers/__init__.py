@@ -1,0 +1,1 @@
+"""Pieces of long work that other processes do, on this machine or on others."""

@@ -1,0 +1,45 @@
+"""A worker process: it answers the messages that come in, until there are no more.
+
+python -m app.compute.workers.serve
+"""
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from app.compute.workers.process import read_message, write_message
+from app.compute.workers.workshop import Workshop
+from app.config import settings
+
+if TYPE_CHECKING:
+    from analysis.models.loading import HeadModel
+
+
+def load(name: str) -> "HeadModel":
+    """A model whose weights lie in the pages of its file that all workers share."""
+    import torch
+
+    import analysis
+    from analysis.models.mapped import map_weights
+    from app.compute.memory import return_memory
+
+    torch.set_num_threads(1)
+    model = analysis.load_model(name)
+    map_weights(model)
+    return_memory()
+    return model
+
+
+def main() -> None:
+    """Answer until the process that asks has gone."""
+    # What libraries print must not get between the messages.
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    settings()  # which models are offered
+    workshop = Workshop(load)
+    while (data := read_message(sys.stdin.buffer)) is not None:
+        write_message(answers, workshop.answer(data))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,207 @@
+"""What workers are worth: a sweep, a reading and the mosaic here, by processes and by Ray's actors.
+
+    python -m bench.cluster                # here, processes and, where it is installed, Ray
+    python -m bench.cluster --model SmolLM2-135M-Instruct --windows 16 --heads 24
+    python -m bench.cluster --only here process
+
+Printed for each engine with 1 and with 2 workers: seconds, and their ratio to this process with one
+thread; the largest difference of any number from it, which has to be at most 1e-6; what a piece
+costs beside the work itself, as the time of a message there and back of the size of a piece's and
+its answer's, by a worker that has nothing to do; memory of each role: the part of its own, and that
+which it shares with others (Linux only). Workers are warm: starting one and loading its model is
+timed by itself. Seconds of a clock are those of a machine that does nothing else; its load is
+printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import analysis
+from analysis.head import Head, all_heads
+from analysis.models.loading import HeadModel
+from app.compute.workers.crew import Crew, Worker
+from app.compute.workers.messages import packed
+from app.compute.workers.pieces import Job, kinds, unnamed
+from app.compute.workers.process import WorkerProcess
+
+MOST = 1e-6
+WINDOW = 256
+EMPTY_CALLS = 20
+
+
+@dataclass(frozen=True)
+class Task:
+    """One kind of work: its pieces, and the numbers that come out."""
+
+    name: str
+    job: Job
+    pieces: list[tuple[Any, ...]]
+    numbers: Callable[[list[Any]], np.ndarray]
+
+
+def tasks(model: HeadModel, heads: int, windows: int) -> list[Task]:
+    """A sweep over some heads, a reading of some windows, and the mosaic."""
+    info = model.info
+    tokens = unnamed(analysis.repeated_tokens(model, length=50, batch=10, seed=0))
+    chosen = all_heads(info)[:heads]
+    text = analysis.text_windows(model, analysis.shipped_text(), min(WINDOW, model.n_ctx))
+    ids = text.ids[:windows]
+    reader = analysis.CorpusReader(info, analysis.Windows(ids, text.n_first), 0)
+    batches = []
+    while (ahead := sum(len(batch.ids) for batch in batches)) < min(len(ids), reader.until_known):
+        batches.append(reader.next_batch(ahead))
+    return [
+        Task(
+            "sweep",
+            Job("sweep", info, (tokens, "zero", 0)),
+            list(analysis.sweep_pieces(info, tokens, chosen)),
+            lambda found: np.array([one.value for some in found for one in some]),
+        ),
+        Task(
+            "reading",
+            Job("windows", info, (reader.window,)),
+            [(batch,) for batch in batches],
+            lambda found: np.concatenate([each.columns.ravel() for each in found]),
+        ),
+        Task(
+            "mosaic",
+            Job("mosaic", info),
+            [()] * 4,  # as of as many models
+            lambda found: np.stack([each["induction"] for each in found]),
+        ),
+    ]
+
+
+def here(model: HeadModel, task: Task) -> list[Any]:
+    """All pieces in this process."""
+    work = kinds()[task.job.kind].begin(model, *task.job.shared)
+    return [work(*piece) for piece in task.pieces]
+
+
+def engines(only: list[str]) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Names of engines, and what hires one worker of each."""
+    if "process" in only:
+        yield "process", WorkerProcess
+    if "ray" in only and find_spec("ray") is not None:
+        from app.compute.workers.actors import OWN, RayCluster
+
+        yield "ray", RayCluster(OWN, 2).hire
+
+
+def main(arguments: list[str]) -> int:
+    """Print the table; 1 where a number differs by more than `MOST`."""
+    asked = argparse.ArgumentParser(prog="python -m bench.cluster")
+    asked.add_argument("--model", default="gelu-4l")
+    asked.add_argument("--heads", type=int, default=10_000)
+    asked.add_argument("--windows", type=int, default=32)
+    asked.add_argument("--only", nargs="*", default=["here", "process", "ray"])
+    chosen = asked.parse_args(arguments)
+    torch.set_num_threads(1)
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    print(f"{platform.machine()}, {os.cpu_count()} cores, load {load}; torch {torch.__version__}")
+    model = analysis.load_model(chosen.model, device="cpu")
+    work = tasks(model, chosen.heads, chosen.windows)
+    alone: dict[str, tuple[float, np.ndarray]] = {}
+    for task in work:
+        here(model, task)  # what is made once
+        since, used = time.perf_counter(), time.process_time()
+        found = task.numbers(here(model, task))
+        seconds = time.perf_counter() - since
+        alone[task.name] = seconds, found
+        print(
+            f"{task.name:8} {'here':8} {seconds:7.2f} s ({time.process_time() - used:.2f} CPU), "
+            f"{len(task.pieces)} pieces"
+        )
+    print(f"memory   here     {memory(os.getpid())}")
+    held = True
+    for name, hire in engines(chosen.only):
+        for workers in (1, 2):
+            held = compare(name, hire, workers, work, alone) and held
+    return 0 if held else 1
+
+
+def compare(
+    name: str,
+    hire: Callable[[], Any],
+    workers: int,
+    work: list[Task],
+    alone: dict[str, tuple[float, np.ndarray]],
+) -> bool:
+    """Print what one engine takes; whether its numbers are those of this process."""
+    hired: list[Any] = []
+
+    def kept() -> Worker:
+        hired.append(hire())
+        worker: Worker = hired[-1]
+        return worker
+
+    crew = Crew(kept, workers)
+    held = True
+    try:
+        since = time.perf_counter()
+        run(crew, Task("start", work[-1].job, [()] * 2 * workers, work[-1].numbers))
+        print(f"start    {name} {workers}  {time.perf_counter() - since:6.2f} s")
+        for task in work:
+            run(crew, Task(task.name, task.job, task.pieces[: 2 * workers], task.numbers))
+            since = time.perf_counter()
+            found = task.numbers(run(crew, task))
+            seconds = time.perf_counter() - since
+            before, numbers = alone[task.name]
+            off = float(np.nanmax(np.abs(found - numbers)))
+            held = held and off <= MOST
+            print(
+                f"{task.name:8} {name} {workers}  {seconds:6.2f} s, {before / seconds:.2f} times "
+                f"as fast, off by {off:.1e}"
+            )
+        print(f"message  {name} {workers}  {1000 * message(hired[0]):.2f} ms there and back")
+        for each in hired:
+            number = each.process if isinstance(each.process, int) else each.process.pid
+            print(f"memory   {name} {workers}  {memory(number)}")
+    finally:
+        crew.close()
+    return held
+
+
+def run(crew: Crew, task: Task) -> list[Any]:
+    """All pieces by workers."""
+    with closing(crew.map(task.job, task.pieces, lambda: None)) as found:
+        return list(found)
+
+
+def message(worker: Worker) -> float:
+    """Seconds of a message of two hundred heads to a worker that does not know the job."""
+    data = packed("piece", "nobody's", tuple(Head(0, head) for head in range(200)))
+    times = []
+    for _ in range(EMPTY_CALLS):
+        since = time.perf_counter()
+        worker.ask(data)
+        times.append(time.perf_counter() - since)
+    return statistics.median(times)
+
+
+def memory(process: int) -> str:
+    """What a process holds for itself, and what it holds that others can share."""
+    lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()[1:]
+    kilobytes = {line.split(":")[0]: int(line.split()[1]) for line in lines}
+    own = kilobytes["Private_Dirty"] / 1024
+    shared = (kilobytes["Rss"] - kilobytes["Private_Dirty"]) / 1024
+    return f"{own:.0f} MB of its own, {shared:.0f} MB of files"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
