@@ -1,19 +1,24 @@
-"""How long an edit by hand takes, and how fast a model writes on with a recipe.
+"""How long what a person does to heads by hand takes: each of the eight things, by itself.
 
 Claims. `attn-only-2l` and `gelu-4l`, a prompt of 30 tokens: a dial that is moved answers within 150
-ms (both runs, next tokens, loss and every pattern that moved). SmolLM2-135M-Instruct: an edit in
-the upper third takes at most half of what naive code takes, a clean and an edited run with all
-patterns kept; 40 tokens are written, without and with a recipe, at least twice as fast as by whole
-runs; the head to remove first for another token to win is found, of all 270, at least three times
-as fast as by a whole run for each, and is the same; a head that is switched off in the played pass
-answers at least twice as fast as the lens of every position does; what surrounds a
-conversation before it is run, the template in its own process and who speaks each token, takes no
-longer than three times what starting that process alone does. `gelu-4l`, 32 prompts: what a circuit
-of 8 heads does alone is known within 300 ms, and the whole test (faithfulness, completeness,
-minimality, ten random circuits) takes no longer than a whole run for each of its numbers, which are
-the same.
+ms (both runs, next tokens, loss and every pattern that moved). `gelu-4l`, 32 prompts: what a
+circuit of 8 heads does alone is known within 300 ms, and the whole test (faithfulness,
+completeness, minimality, ten random circuits) takes no longer than a whole run for each of its
+numbers, which are the same. SmolLM2-135M-Instruct:
+- an edit in the upper third takes at most half of what naive code takes, a clean and an edited run
+  with all patterns kept;
+- 40 tokens are written, without and with a recipe, at least twice as fast as by whole runs;
+- the head to remove first for another token to win is found, of all 270, at least three times as
+  fast as by a whole run for each, and is the same;
+- patterns of all heads weighted by value or answer take at most three times what attention alone
+  does; rows by answer sum to the head's attribution, cells by value are attention times lengths;
+- a head that is switched off in the played pass answers at least twice as fast as the lens of
+  every position does;
+- what surrounds a conversation before it is run, the template in its own process and who speaks
+  each token, takes no longer than three times what starting that process alone does;
+- long texts are `bench.long_text`, which is run last.
 
-    python -m bench.hands            # the last part needs `make smollm2`
+    python -m bench.hands            # the last part needs `make smollm2`, and Chromium
     python -m bench.hands small      # the bundled models only
 
 CPU seconds of one thread, which other programs on the machine hardly distort; the median of five
@@ -29,6 +34,7 @@ from functools import partial
 from statistics import median
 from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -38,7 +44,9 @@ from analysis.effects.flip import flip_set
 from analysis.effects.intervene import intervene
 from analysis.effects.set_edges import found_circuit, set_edges
 from analysis.head import Head, all_heads
+from analysis.logits.attribution import logit_attribution
 from analysis.logits.lens import logit_lens
+from analysis.logits.weighted import weighted_patterns
 from analysis.models.loading import HeadModel, load_model
 from analysis.models.template import Job, render
 from analysis.runs import onward
@@ -49,11 +57,12 @@ from analysis.runs.patterns import attention_patterns
 from analysis.sets.fitted import fit_set, prompt_set
 from analysis.turns import turns_of
 from app.links.parameters import DEFAULT_CHAT, DEFAULT_PROMPT
+from bench import long_text
 
 SMALL, LARGE = ("attn-only-2l", "gelu-4l"), "SmolLM2-135M-Instruct"
 MOST_MS, LEAST_EDIT, LEAST_WRITING, LEAST_REMOVAL, MOST_ALONE = 150, 2.0, 2.0, 3.0, 300
 NAMES = "When Mary and John went to the store, John gave a drink to"
-LEAST_PLAYED, MOST_RENDERING = 2.0, 3.0
+LEAST_PLAYED, MOST_RENDERING, MOST_WEIGHING = 2.0, 3.0, 3.0
 EDITS, LENGTH, COUNT = 5, 30, 40
 Result = TypeVar("Result")
 
@@ -66,7 +75,8 @@ def main(arguments: Sequence[str]) -> int:
     held = [*map(quick_enough, small), tests_circuit(small[-1])]
     if "small" not in arguments:
         large = load_model(LARGE, device="cpu")
-        held += [quicker(large), finds_sooner(large), plays(large), converses(large)]
+        held += [quicker(large), finds_sooner(large), weighs(large), plays(large), converses(large)]
+        held.append(long_text.main(()) == 0)
     print("held" if all(held) else "NOT HELD")
     return 0 if all(held) else 1
 
@@ -171,6 +181,37 @@ def tests_circuit(model: HeadModel) -> bool:
         f"{slow / quick:.1f} (at least 1); the same numbers: {same}"
     )
     return alone * 1000 <= MOST_ALONE and slow >= quick and same
+
+
+def weighs(model: HeadModel) -> bool:
+    """Print how weighted patterns compare with attention alone, and with what they stand for."""
+    tokens, head = prompt(model), Head(2 * model.n_layers // 3, 1)
+    answer = int(tokens.ids[0, 1])
+    plain = median(timed(lambda: attention_patterns(model, tokens))[0] for _ in range(EDITS))
+    held = True
+    for weighting in ("value", "answer"):
+        by = partial(weighted_patterns, model, tokens, weighting, targets=answer)
+        taken = median(timed(by)[0] for _ in range(EDITS))
+        rows = by().values[0, head.layer, head.head]
+        if weighting == "answer":
+            whole = logit_attribution(model, tokens, answer)
+            gap = rows.sum(-1) - whole.values[0, :, whole.heads[head]]
+        else:
+            _, cache = model.bridge.run_with_cache(tokens.tensor)
+            at = f"blocks.{head.layer}"
+            shared = head.head * model.bridge.blocks[head.layer].attn.W_V.shape[0] // model.n_heads
+            read = model.bridge.blocks[head.layer].ln1(cache[f"{at}.hook_resid_pre"])[0]
+            attn = model.bridge.blocks[head.layer].attn
+            lengths = (read @ attn.W_V[shared] @ attn.W_O[head.head]).norm(dim=-1)
+            gap = rows - (cache[f"{at}.attn.hook_pattern"][0, head.head] * lengths).numpy()
+        same = float(np.abs(gap).max()) < 1e-4
+        held = held and same and taken <= MOST_WEIGHING * plain
+        print(
+            f"{model.name}: patterns of all heads by {weighting} {1000 * taken:.0f} ms, attention "
+            f"alone {1000 * plain:.0f}, ratio {taken / plain:.1f} (at most {MOST_WEIGHING:g}); the "
+            f"same numbers: {same}"
+        )
+    return held
 
 
 def plays(model: HeadModel) -> bool:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from analysis.effects.ablation import ablate_head
+from analysis.effects.estimate import ablation_estimate
 from analysis.effects.intervene import intervene
 from analysis.effects.recipe import Listed, clashes, parse_recipe, recipe_text
 from analysis.effects.steps import Borrow, Dial, Fire, Look, Patch, Push, Steer, Swap, Weigh
@@ -50,6 +51,19 @@ def test_a_dial_at_one_changes_nothing(architecture, recipe):
     found = tried(model, recipe)
     np.testing.assert_allclose(found.log_probs[1], found.log_probs[0], atol=2e-5)
     np.testing.assert_allclose(found.moved, 0, atol=1e-5)
+
+
+@pytest.mark.parametrize("architecture", FAMILIES)
+def test_a_pattern_that_is_set_to_what_it_is_changes_nothing(architecture):
+    """Copied from the same prompt, and cell by cell of one row, as exact as a recipe holds them."""
+    model = tiny(architecture)
+    copied = tried(model, "L1H2-borrow", second=some_tokens(FIRST))
+    np.testing.assert_allclose(copied.log_probs[1], copied.log_probs[0], atol=2e-6)
+    row = copied.patterns[0][4]
+    cells = "_".join(f"L1H2q4k{k}x{row[k]:.4f}" for k in range(5))
+    painted = tried(model, cells)
+    np.testing.assert_allclose(painted.log_probs[1], painted.log_probs[0], atol=5e-4)
+    assert not painted.moved[0].any()
 
 
 @pytest.mark.parametrize("architecture", FAMILIES)
@@ -138,6 +152,9 @@ def test_the_slope_of_a_dial_is_the_gradient(architecture):
         loss = -logits[0, :-1].log_softmax(-1)[torch.arange(5), ids].mean()
         (gradient,) = torch.autograd.grad(loss, factor)
     np.testing.assert_allclose(slope, float(gradient), atol=2e-3)
+    # Zero ablation is estimated by a step from 1 to 0 along it.
+    estimate = ablation_estimate(model, some_tokens(FIRST), "zero").values[1, 2]
+    np.testing.assert_allclose(-estimate, float(gradient), atol=1e-5)
 
 
 @pytest.mark.parametrize("architecture", FAMILIES)
@@ -247,14 +264,19 @@ def test_what_is_said_of_both_runs(attention_only):
     assert np.isnan(tried(attention_only, "L0H1x0").difference).all()
 
 
-def test_the_order_counts_where_it_is_said_to_and_nowhere_else(attention_only):
+@pytest.mark.parametrize(
+    ("architecture", "more"), [("native", []), ("llama", ["L0N3x2", "L1N5x-1", "L0N3x1"])]
+)
+def test_the_order_counts_where_it_is_said_to_and_nowhere_else(architecture, more):
+    """Of attention alone, and beside neurons, shared keys and rotary positions."""
+    model = tiny(architecture)
     second = some_tokens(SECOND)
     steps = ["L0H1x0.5", "L0H1x-1", "L0H1-mean", "L0H1v2x3", "L1H2q3k1", "L1H2q3k1x0.5"]
-    steps += ["L1H2q3k2x0.7", "L1H2-borrow", "R1p3", "R1x0.5", "R1x-2", "R0p2"]
+    steps += ["L1H2q3k2x0.7", "L1H2-borrow", "R1p3", "R1x0.5", "R1x-2", "R0p2", *more]
     for i, one in enumerate(steps):
         for other in steps[i + 1 :]:
             there, back = (
-                tried(attention_only, "_".join(order), second=second).log_probs[1]
+                tried(model, "_".join(order), second=second).log_probs[1]
                 for order in ((one, other), (other, one))
             )
             parsed = [listed.step for listed in parse_recipe(f"{one}_{other}")]

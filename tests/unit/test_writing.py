@@ -10,13 +10,13 @@ from analysis.runs import onward
 from analysis.runs.forward import run
 from analysis.runs.inputs import repeated_tokens
 from analysis.runs.onward import keeps_keys
-from tests.architectures import plain, tiny
+from tests.architectures import CONFIGS, plain, tiny
 from tests.unit.test_patching import some_tokens
 
 PROMPT = [[1, 41, 52, 63, 41, 7]]
 
 
-@pytest.mark.parametrize("architecture", ["gpt2", "llama", "neox", "gemma2"])
+@pytest.mark.parametrize("architecture", CONFIGS)
 def test_an_empty_recipe_writes_what_transformers_generates(architecture):
     model, ids = tiny(architecture), torch.tensor(PROMPT)
     end = model.tokenizer.eos_token_id
