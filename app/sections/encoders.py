@@ -138,8 +138,8 @@ def draw_head(selection: Selection, tokens: Tokens) -> None:
         open_head(selection, head, "attention")
     st.caption(
         "What a head adds to the logits and what it writes are defined here for models that "
-        "predict each token from those before it. What breaks without it is on Ablation, where the model "
-        "has a head for masked tokens."
+        "predict each token from those before it. What breaks without it is on Ablation, where "
+        "the model has a head for masked tokens."
     )
 
 

@@ -18,6 +18,7 @@ from analysis.models import catalog, convert
 from analysis.models.capabilities import allowances
 from analysis.models.check import TOLERANCE
 from analysis.models.loading import HeadModel, load_model
+from app.notebook import show
 from tests.encoders import BERT, ELECTRA, PAIR, ROBERTA, TEXT, save, transformers_itself
 from tests.model_folders import edit, listed
 
@@ -209,6 +210,14 @@ def test_what_is_about_the_next_token_is_refused_with_the_reason(model: HeadMode
     ):
         with pytest.raises(AnalysisError, match=r"encoder.*Choose another model"):
             refused()
+
+
+def test_a_notebook_shows_it_by_its_name(model: HeadModel) -> None:
+    viewer = show(model.name, TEXT, bidirectional=True)
+    for name in (b'"bidirectional": true', b'"separator": [', b'"next": ['):
+        assert name in viewer.payload
+    with pytest.raises(AnalysisError, match="bidirectional=True"):
+        show(model.name, TEXT)
 
 
 def test_three_texts_are_refused(model: HeadModel) -> None:
