@@ -2,11 +2,23 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import MappingProxyType
 
+import numpy as np
 import pytest
+import torch
 
+import analysis
+from analysis.definitions import ENCODER_SCORES, MASKED_ABLATION, MASKED_LOSS, PATTERN
+from analysis.head import Head
 from analysis.models import catalog
+from analysis.models.catalog import find_model
+from analysis.models.loading import load_model
+from app.frame.snippets import snippet
 from app.links.pages import PAGES
+from app.links.parameters import PARAMETERS
+from app.links.selection import Selection
+from app.links.subject import Subject
 from tests.encoders import BERT, PAIR, TEXT, save
 from tests.pages.test_pages import Open, expect_well, open_at, said
 
@@ -87,3 +99,26 @@ def test_masked_tokens_are_guessed_and_heads_ablated_on_them(open_at: Open) -> N
         )
     assert len(effects["zero"]) == 8
     assert effects["zero"]["Loss increase"].tolist() != effects["mean"]["Loss increase"].tolist()
+
+
+@pytest.mark.parametrize("text", [TEXT, PAIR])
+def test_code_of_an_encoder_gives_its_numbers(models: Path, text: str) -> None:
+    chosen = {parameter.key: parameter.default for parameter in PARAMETERS}
+    values = {**chosen, "model": "bert", "prompt": text, "input": "prompt"}
+    selection = Selection("attention", MappingProxyType(values), find_model("bert"))
+    model = load_model("bert")
+    tokens = analysis.tokenize(model, text)
+    scores = analysis.scores_of_encoder(model, tokens).values
+    wanted = [scores[name] for name in ENCODER_SCORES]
+    wanted.append(analysis.attention_patterns(model, tokens).values[0])
+    wanted.append(analysis.masked_loss(model, tokens).log_probs)
+    code = snippet([*ENCODER_SCORES.values(), PATTERN, MASKED_LOSS], Subject(selection))
+    assert code
+    found: list[np.ndarray] = []
+    exec(code, {"print": lambda result: found.append(result.numpy().copy())})
+    torch.set_grad_enabled(True)
+    for ours, theirs in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    code = snippet([ENCODER_SCORES["next"]], Subject(selection, head=Head(1, 2)))
+    assert code and "result[LAYER, HEAD]" in code
+    assert snippet([MASKED_ABLATION], Subject(selection)) is None

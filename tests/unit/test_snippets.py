@@ -56,7 +56,7 @@ WITHOUT_CODE: dict[d.Quantity, str] = {
     d.SCORE_OVER_SET: "the page takes the code of the score that is chosen",
     **dict.fromkeys(
         (d.NEXT, d.COPIES, d.SEPARATOR, d.MASKED_LOSS, d.MASKED_ABLATION),
-        "of encoders, whose figures have no code yet",
+        "of encoders, whose code is of transformers alone: `app.frame.snippets.encoders`",
     ),
     d.ROLES["delimiter"]: "a ratio of shares by signs of punctuation",
     d.ROLES["positional"]: "a share of variance over distances",
