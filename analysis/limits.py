@@ -82,3 +82,5 @@ def role_size(n_layers: int, n_heads: int, n_ctx: int) -> tuple[int, int]:
 MAX_ROWS = 2_000
 MAX_SET_BYTES = 2 * 2**20
 MAX_SET_TOKENS = 200_000
+# Tokens of a text of which each is masked in a run of its own.
+MAX_MASKED = 64

@@ -1,5 +1,6 @@
 """Token ids with their text: what a model is run on. Free of torch."""
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,10 @@ from analysis.arrays import freeze
 
 if TYPE_CHECKING:
     import torch
+
+# Between the two texts of a pair that an encoder is given, on a line of its own.
+PAIR_LINE = "---"
+_BETWEEN = re.compile(rf"^[ \t]*{PAIR_LINE}[ \t]*\r?$", re.MULTILINE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,3 +123,8 @@ class Tokens:
         if self.half_length is None:
             return slice(0, self.length - 1)
         return slice(self.half_length + 1, 2 * self.half_length)
+
+
+def texts_of(prompt: str) -> list[str]:
+    """The texts that a prompt holds for an encoder: one, or those between lines of `PAIR_LINE`."""
+    return [text.strip() for text in _BETWEEN.split(prompt)]

@@ -12,12 +12,16 @@ from app.sections.ablation.offsets import draw_offsets
 from app.sections.ablation.repeats import draw_repeats
 from app.sections.ablation.subject import AblationView
 from app.sections.ablation.sweep import draw_sweep
+from app.sections.encoders import draw_masked_ablation
 from app.sections.sets.page import draw_over_set
 from app.shell.page import open_page
 
 selection = open_page("ablation")
 if selection.over_set:
     draw_over_set(selection, measure="ablation")
+    st.stop()
+if selection.info.bidirectional:
+    draw_masked_ablation(selection)
     st.stop()
 open_more_text(selection)
 view = AblationView.of(selection)

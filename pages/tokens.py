@@ -13,12 +13,16 @@ from app.links.parameters import MAX_IDS
 from app.links.session import widget_key
 from app.links.subject import Subject
 from app.pickers.sequence import choose_sequence
+from app.sections.encoders import draw_masked_tokens
 from app.sections.shared.speakers import NAMES, legend_html, part_colours
 from app.shell.page import open_page
 from app.shell.theme import palette
 from app.text import display_token
 
 selection = open_page("tokens")
+if selection.info.bidirectional:
+    draw_masked_tokens(selection)
+    st.stop()
 stats = calls.next_token_stats(selection)
 tokens = calls.tokens_of(selection)
 row = choose_sequence(selection, tokens)

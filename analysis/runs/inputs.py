@@ -13,11 +13,7 @@ from analysis.limits import MAX_BATCH, MAX_CHARACTERS, MAX_LONG_CHARACTERS, MAX_
 from analysis.models.capabilities import require_decoder
 from analysis.models.encoders import segment_count
 from analysis.models.loading import HeadModel
-from analysis.tokens import Tokens
-
-# Between the two texts of a pair, on a line of its own.
-PAIR_LINE = "---"
-_BETWEEN = re.compile(rf"^[ \t]*{PAIR_LINE}[ \t]*\r?$", re.MULTILINE)
+from analysis.tokens import PAIR_LINE, Tokens, texts_of
 
 
 def tokenize(model: HeadModel, text: str, prepend_bos: bool = True) -> Tokens:
@@ -54,7 +50,7 @@ def _require_fitting(model: HeadModel, ids: list[int]) -> None:
 def _framed(model: HeadModel, text: str) -> Tokens:
     """A text, or two, as an encoder's tokenizer frames them."""
     _checked(text, MAX_CHARACTERS)
-    texts = [each.strip() for each in _BETWEEN.split(text)]
+    texts = texts_of(text)
     if len(texts) > 2 or not all(texts):
         raise AnalysisError(
             f"{len(texts)} texts stand between lines of {PAIR_LINE}, of which none may be empty; "

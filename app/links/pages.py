@@ -94,6 +94,7 @@ PAGES = (
         ":material/match_word:",
         "Look",
         "What does the model see, and which next tokens does it get right?",
+        encoders=True,
     ),
     PageInfo(
         "attention",
@@ -220,6 +221,7 @@ PAGES = (
         repeated="On repeated tokens the second half rests on few heads, so what breaks "
         "without them is plain.",
         over_sets=True,
+        encoders=True,
     ),
     PageInfo(
         "patching",

@@ -137,6 +137,10 @@ def _loaded(asked: str) -> HeadModel:
 
 def _of_named(model: HeadModel, prompt: str) -> OnPrompt:
     tokens = analysis.tokenize(model, prompt, prepend_bos=model.info.has_bos)
+    if model.info.bidirectional:
+        both_ways = analysis.attention_patterns(model, tokens).values[0]
+        of_encoder = analysis.scores_of_encoder(model, tokens).known
+        return OnPrompt(both_ways, list(tokens.labels[0]), of_encoder)
     scores = analysis.head_scores(model, tokens)
     known = {name: scores[name] for name in SCORES if not np.isnan(scores[name]).all()}
     patterns = analysis.attention_patterns(model, tokens).values[0]

@@ -7,21 +7,41 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from analysis.definitions import CHANCE, ENCODER_SCORES, PATTERN
+from analysis.definitions import (
+    CHANCE_BOTH_WAYS,
+    ENCODER_SCORES,
+    MASKED_ABLATION,
+    MASKED_LOSS,
+    PATTERN,
+)
 from analysis.head import Head, all_heads
+from app.components.chips import Chip, chips_html
 from app.compute import calls
 from app.figures import heads as head_figures
-from app.frame.clicks import draw_choice, draw_rows_to_open, open_head
-from app.frame.frame import draw_table, figure_frame, part
+from app.figures.base import head_map
+from app.frame.clicks import draw_choice, draw_head_map, draw_rows_to_open, open_head
+from app.frame.export import Exhibit, as_rows, record_table
+from app.frame.frame import (
+    Metric,
+    draw_metrics,
+    draw_table,
+    figure_frame,
+    offer,
+    part,
+)
 from app.frame.layout import beside
 from app.frame.paper import paper_pattern
 from app.links.selection import Selection
 from app.links.session import widget_key
 from app.links.subject import Subject
 from app.pickers.cell import cell_of
+from app.pickers.heads import completed
+from app.sections.shared.cancel import stoppable
 from app.shell.theme import palette
+from app.text import display_token, markdown_text
 
 if TYPE_CHECKING:
+    from analysis.effects.replacements import Method
     from analysis.heads.encoder import EncoderScores
     from analysis.tokens import Tokens
 
@@ -70,7 +90,7 @@ def draw_detectors(selection: Selection, scores: EncoderScores) -> None:
                     quantity.name,
                     {"Score": _NUMBER},
                 )
-        st.caption(CHANCE)
+        st.caption(CHANCE_BOTH_WAYS)
 
 
 def draw_every_head(selection: Selection) -> None:
@@ -91,7 +111,7 @@ def draw_every_head(selection: Selection) -> None:
             {
                 "Head": head.label,
                 **{
-                    f"{ENCODER_SCORES[name].name} · chance {scores.chance[name]:.2f}": float(
+                    f"{name.capitalize()} · chance {scores.chance[name]:.2f}": float(
                         values[head.layer, head.head]
                     )
                     for name, values in known.items()
@@ -102,7 +122,7 @@ def draw_every_head(selection: Selection) -> None:
         draw_rows_to_open(rows, heads, "heads", selection)
         missing = [ENCODER_SCORES[name].name for name in ENCODER_SCORES if name not in known]
         absent = f" No token comes twice, so there is no {missing[0]}." if missing else ""
-        st.caption(f"{len(heads)} heads. {CHANCE}{absent}")
+        st.caption(f"{len(heads)} heads. {CHANCE_BOTH_WAYS}{absent}")
 
 
 def draw_head(selection: Selection, tokens: Tokens) -> None:
@@ -117,8 +137,9 @@ def draw_head(selection: Selection, tokens: Tokens) -> None:
         open_head(selection, head, "finder")
         open_head(selection, head, "attention")
     st.caption(
-        "What a head adds to the logits, what breaks without it and what it writes are defined "
-        "here for models that predict each token from those before it."
+        "What a head adds to the logits and what it writes are defined here for models that "
+        "predict each token from those before it. What breaks without it is on Ablation, where "
+        "the model has a head for masked tokens."
     )
 
 
@@ -129,14 +150,22 @@ def _draw_pattern(selection: Selection, head: Head, labels: tuple[str, ...]) -> 
         f"Where {head.label} looks",
         "Each row is a destination and shows where it looks, before and after it.",
         PATTERN,
+        acts="Click a cell for its number.",
     ):
-        cell = cell_of(selection, pattern)
+        dest, src = cell_of(selection, pattern)
         title = f"Pattern of {head.label}"
         draw_choice(
-            head_figures.pattern_cells(pattern, labels, palette(), cell, bidirectional=True),
+            head_figures.pattern_cells(pattern, labels, palette(), (dest, src), bidirectional=True),
             "pattern",
             ("dest", "src"),
             lambda origin: paper_pattern(pattern, labels, title, origin, bidirectional=True),
+        )
+        named = [f"{at} {display_token(labels[at])}" for at in (dest, src)]
+        st.caption(
+            markdown_text(
+                f"Outlined: {pattern[dest, src]:.3f} of the attention of {named[0]} goes to "
+                f"{named[1]}; spread evenly it would be {1 / len(labels):.3f}."
+            )
         )
 
 
@@ -151,7 +180,7 @@ def _draw_scores(selection: Selection, head: Head) -> None:
     ):
         rows = [
             {
-                "Score": ENCODER_SCORES[name].name,
+                "Score": name.capitalize(),
                 "Value": float(values[at]),
                 "Chance": scores.chance[name],
                 "Rank": f"{1 + int(np.sum(values > values[at]))} of {values.size}",
@@ -159,4 +188,127 @@ def _draw_scores(selection: Selection, head: Head) -> None:
             for name, values in scores.known.items()
         ]
         draw_table(rows, "scores", {"Value": _NUMBER, "Chance": _NUMBER})
-        st.caption(CHANCE)
+        st.caption(CHANCE_BOTH_WAYS)
+
+
+def draw_masked_tokens(selection: Selection) -> None:
+    """The text as the encoder sees it, and what it says of each token that is masked."""
+    found, tokens = calls.masked_loss(selection), calls.tokens_of(selection)
+    labels, ids, subject = tokens.labels[0], tokens.ids[0], Subject(selection, sequence=0)
+    guesses = calls.token_labels(selection, found.top_ids)
+    entry = {position: i for i, position in enumerate(found.positions)}
+    right = [int(found.top_ids[i, 0]) == int(ids[p]) for p, i in entry.items()]
+    known = ~np.isnan(found.log_probs)
+    note_texts(tokens)
+    draw_metrics(
+        [
+            Metric("Tokens", tokens.length, f"{tokens.length}"),
+            Metric("Loss, nats per token", found.loss, f"{found.loss:.3f}"),
+            Metric(
+                "Top guess right",
+                sum(right),
+                f"{sum(right)} of {int(known.sum())}",
+            ),
+            Metric(
+                "A uniform guess",
+                float(np.log(selection.info.d_vocab)),
+                f"{np.log(selection.info.d_vocab):.3f}",
+            ),
+        ],
+        "numbers",
+    )
+
+    def chip(position: int) -> Chip:
+        heading = f"position {position}, id {ids[position]}"
+        if (i := entry.get(position)) is None:
+            return Chip(labels[position], False, [], f"{heading}; it frames the text")
+        card = [
+            (display_token(label), f"{probability:.1%}")
+            for label, probability in zip(guesses[i], found.top_probs[i], strict=True)
+        ]
+        had = f"; masked, it had {np.exp(found.log_probs[i]):.1%}" if known[i] else ""
+        return Chip(labels[position], right[i] and known[i], card, f"{heading}{had}. Guesses:")
+
+    with figure_frame(
+        subject,
+        f"The text in {tokens.length} tokens",
+        "A coloured token was the top guess when it alone was masked. At a [MASK] that is typed "
+        "there are guesses and no loss.",
+        MASKED_LOSS,
+        acts="Hover a token for the ten best guesses in its place.",
+    ):
+        chips = chips_html([chip(position) for position in range(tokens.length)], palette())
+        st.html(chips)
+        rows = as_rows(
+            {
+                "Position": found.positions,
+                "Token": [display_token(labels[position]) for position in found.positions],
+                "Id": [int(ids[position]) for position in found.positions],
+                "Segment": ["AB"[tokens.segments[position]] for position in found.positions],
+                "Log-probability (nats)": [
+                    float(value) if ok else None
+                    for value, ok in zip(found.log_probs, known, strict=True)
+                ],
+                "Top guess": [display_token(row[0]) for row in guesses],
+                "Its probability": found.top_probs[:, 0].tolist(),
+            }
+        )
+        offer(Exhibit("text", lambda: record_table(rows), page=lambda name: chips))
+        draw_table(
+            rows,
+            "tokens",
+            {
+                "Log-probability (nats)": _NUMBER,
+                "Its probability": st.column_config.NumberColumn(format="percent"),
+            },
+        )
+
+
+def draw_masked_ablation(selection: Selection) -> None:
+    """How much the loss of masked tokens rises without each head, zeroed or at its mean."""
+    st.segmented_control(
+        "What a head's output is replaced by",
+        ["zero", "mean"],
+        format_func={"zero": "Zero", "mean": "Its mean"}.__getitem__,
+        required=True,
+        key=widget_key(
+            selection, "method", shown="mean" if selection["method"] == "mean" else "zero"
+        ),
+    )
+    method: Method = "mean" if selection["method"] == "mean" else "zero"
+    with stoppable("Loss without every head") as progress:
+        found = calls.masked_ablation(selection, method, progress)
+    note_texts(calls.tokens_of(selection))
+    focus = completed(selection, "layer", "head", found.values)
+    with figure_frame(
+        Subject(selection, method=method),
+        "Loss increase without each head",
+        "Nats per token over all tokens but those that frame the text, each masked by itself; the "
+        f"loss with all heads is {found.clean_loss:.3f}. Blue: the model needs the head.",
+        MASKED_ABLATION,
+        also=(MASKED_LOSS,),
+        acts="Click a cell to put a head in focus.",
+    ):
+        if method == "mean":
+            st.caption(
+                "A head's mean is over ten stretches of a reference text in the frame of this text."
+            )
+        draw_head_map(
+            head_map(found.values, palette(), unit="nats", diverging=True, focus=focus), key="map"
+        )
+        open_head(selection, focus)
+    with figure_frame(
+        Subject(selection, method=method),
+        "Most needed heads",
+        "Largest loss increase first, in nats.",
+        MASKED_ABLATION,
+        acts="Tick a row to open that head.",
+    ):
+        heads = sorted(
+            all_heads(selection.info), key=lambda head: -found.values[head.layer, head.head]
+        )
+        rows = [
+            {"Head": head.label, "Loss increase": float(found.values[head.layer, head.head])}
+            for head in heads
+        ]
+        draw_rows_to_open(rows, heads, "ranking", selection)

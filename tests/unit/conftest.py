@@ -37,14 +37,24 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def smollm2() -> HeadModel:
     """The pretrained model that needs no hub, where it is installed. Read-only."""
-    name = "SmolLM2-135M-Instruct"
+    return own_model("SmolLM2-135M-Instruct", "make smollm2")
+
+
+@pytest.fixture(scope="session")
+def minilm() -> HeadModel:
+    """The encoder that needs no hub, where it is installed. Read-only."""
+    return own_model("all-MiniLM-L6-v2", "make minilm")
+
+
+def own_model(name: str, made_by: str) -> HeadModel:
+    """A model of this user's store, or a skipped test."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HEADSCOPE_CACHE", str(OWN_STORE))
         catalog.refresh()
         try:
             find_model(name)
         except AnalysisError:
-            pytest.skip("make smollm2 has not been run, or its package cannot be installed")
+            pytest.skip(f"{made_by} has not been run, or its package cannot be installed")
         model = load_model(name)
     catalog.refresh()
     return model

@@ -20,6 +20,7 @@ import analysis
 from analysis.errors import AnalysisError
 from app.components.head_grid.packing import MAX_CELLS, extent, rescaled_rows
 from app.figures.pixels import pattern_picture
+from app.frame.paper import paper_pattern
 from app.notebook import patterns_of, show
 from app.theme import LIGHT
 
@@ -157,6 +158,9 @@ def test_a_still_picture_has_cells_ahead(tokenizer: PreTrainedTokenizerFast) -> 
     given = patterns(1, 4)[0]
     whole, half = (pattern_picture(given, LIGHT, bidirectional=way) for way in (True, False))
     assert whole != half == pattern_picture(np.tril(given), LIGHT)
+    drawn = [paper_pattern(given, list("abcd"), "", "", bidirectional=way) for way in (True, False)]
+    both, back = (svg.split(b'id="scale"')[0].count(b"<rect") for svg in drawn)
+    assert both > back
     viewer = show(given, list("abcd"), bidirectional=True)
     assert viewer.still_html() != show(np.eye(4), list("abcd")).still_html()
 

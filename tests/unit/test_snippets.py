@@ -54,7 +54,10 @@ WITHOUT_CODE: dict[d.Quantity, str] = {
     d.SET_EDGES: "it ranks edges, of which figures show what runs give",
     d.REDUNDANCY: "backups are searched for; without them it is the verdict's",
     d.SCORE_OVER_SET: "the page takes the code of the score that is chosen",
-    **dict.fromkeys((d.NEXT, d.COPIES, d.SEPARATOR), "of encoders, whose figures have no code yet"),
+    **dict.fromkeys(
+        (d.NEXT, d.COPIES, d.SEPARATOR, d.MASKED_LOSS, d.MASKED_ABLATION),
+        "of encoders, whose code is of transformers alone: `app.frame.snippets.encoders`",
+    ),
     d.ROLES["delimiter"]: "a ratio of shares by signs of punctuation",
     d.ROLES["positional"]: "a share of variance over distances",
     d.ROLES["retrieval"]: "counted where the model is right alone",

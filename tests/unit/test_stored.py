@@ -352,6 +352,8 @@ def test_every_result_is_kept_but_for_those_with_a_reason() -> None:
         "Ablation",  # pages have `HeadAblation` one by one
         "TopHeads",  # for notebooks, as is the next
         "EncoderScores",
+        "MaskedLoss",  # of encoders too, quickly had
+        "MaskedAblation",
         "Evidence",  # made anew of results that are kept, as is what it says
         "Passport",
         "JudgedRole",

@@ -41,6 +41,8 @@ from app.compute.calls.heads import alike_within as alike_within
 from app.compute.calls.heads import distance_profile as distance_profile
 from app.compute.calls.heads import encoder_scores as encoder_scores
 from app.compute.calls.heads import loss as loss
+from app.compute.calls.heads import masked_ablation as masked_ablation
+from app.compute.calls.heads import masked_loss as masked_loss
 from app.compute.calls.heads import pattern_change as pattern_change
 from app.compute.calls.heads import patterns as patterns
 from app.compute.calls.heads import profiles as profiles

@@ -13,6 +13,7 @@ import analysis
 from analysis.definitions import SCORES
 from analysis.errors import AnalysisError
 from analysis.head import Head, all_heads
+from analysis.limits import MAX_MASKED
 from app.compute.calls.inputs import of_sequence, of_tokens
 from app.compute.calls.weights import ov_eigenvalues
 from app.compute.imports import import_all
@@ -21,9 +22,12 @@ from app.links.fits import longest_half
 from app.links.selection import Selection
 
 if TYPE_CHECKING:
+    from analysis.effects.masked import MaskedAblation, MaskedLoss
+    from analysis.effects.replacements import Method
     from analysis.heads.distances import RestingAttention
     from analysis.heads.encoder import EncoderScores
     from analysis.heads.scores import HeadScores
+    from analysis.models.info import ModelInfo
     from analysis.models.loading import HeadModel
     from analysis.runs.results import Patterns
     from analysis.tokens import Tokens
@@ -58,6 +62,13 @@ def _resting(pieces: list[RestingAttention]) -> RestingAttention:
     )
 
 
+def _masked_rows(info: ModelInfo, tokens: int) -> int:
+    """Memory of a text run once for each of its tokens, with the logits of that one, in bytes."""
+    rows = min(tokens, MAX_MASKED)
+    layer = rows * (12 * info.d_model + 2 * info.d_mlp + 4 * info.n_heads * rows)
+    return 4 * rows * (layer + 4 * info.d_vocab)
+
+
 HEAD_SCORES = Question("head_scores", lambda: analysis.head_scores, logits="none")
 DISTANCE_PROFILE = Question(
     "distance_profile",
@@ -71,6 +82,8 @@ RESTING_ATTENTION = Question(
 )
 KEEP_ONLY = Question("keep_only", lambda: analysis.keep_only, logits="some")
 SCORES_OF_ENCODER = Question("scores_of_encoder", lambda: analysis.scores_of_encoder, logits="none")
+MASKED_LOSS = Question("masked_loss", lambda: analysis.masked_loss, beside=_masked_rows)
+MASKED_ABLATION = Question("masked_ablation", lambda: analysis.masked_ablation, beside=_masked_rows)
 ATTENTION_PATTERNS = Question(
     "attention_patterns", lambda: analysis.attention_patterns, logits="none"
 )
@@ -102,6 +115,18 @@ def scores(selection: Selection, without: tuple[Head, ...] = ()) -> HeadScores:
 def encoder_scores(selection: Selection) -> EncoderScores:
     """Every head's scores of an encoder on the view's text."""
     return of_tokens(SCORES_OF_ENCODER, selection)
+
+
+def masked_loss(selection: Selection) -> MaskedLoss:
+    """What an encoder says of each token of the view's text when that one is masked."""
+    return of_tokens(MASKED_LOSS, selection)
+
+
+def masked_ablation(
+    selection: Selection, method: Method, progress: Callable[[int, int], None]
+) -> MaskedAblation:
+    """How much that loss rises without each head; `progress` may raise to cancel."""
+    return of_tokens(MASKED_ABLATION, selection, method, progress=progress)
 
 
 def loss(selection: Selection, without: tuple[Head, ...] = ()) -> float:

@@ -30,7 +30,7 @@ from analysis.models.info import ModelInfo
 from analysis.models.tokens import END, SEPARATORS, named_bos
 from analysis.turns import PARTS, turns_of
 from app.compute.calls.by_rows import most_tiles
-from app.frame.snippets import parts, sets
+from app.frame.snippets import encoders, parts, sets
 from app.frame.snippets.loading import at_hand, loading, origin
 from app.links.selection import Selection
 from app.links.subject import Subject
@@ -83,6 +83,8 @@ def snippet(definitions: Sequence[Quantity], subject: Subject) -> str | None:
     Raises:
         NotInSubject: A quantity is of a head, or of a token, and the subject has none.
     """
+    if subject.selection.info.bidirectional:
+        return encoders.program(definitions, subject)
     over_set = next((each for each in definitions if "by_row" in each.needs), None)
     if over_set is not None:
         return _over_set(over_set, subject)
@@ -209,8 +211,6 @@ def _is_wired(subject: Subject) -> bool:
 def _allows(info: ModelInfo, quantity: Quantity, needs: Collection[str]) -> bool:
     """Whether the code of a quantity holds for a model; where it does not, pages refuse too."""
     if "history" in needs and origin(info) != "bundled":
-        return False
-    if info.bidirectional:  # what stands here is run as a decoder is
         return False
     if info.step is not None and info.kind != "native":  # transformers loads finished models
         return False

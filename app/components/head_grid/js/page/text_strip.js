@@ -68,6 +68,7 @@ export class TextStrip {
         label,
       ),
     );
+    this.strip.classList.toggle("is-spaced", this.grid.data.bidirectional);
     const ends = this.grid.data.labels.map((label) => label.endsWith("↵"));
     this.strip.replaceChildren(
       ...this.tokens.flatMap((token, position) => (ends[position] ? [token, el("br")] : [token])),
