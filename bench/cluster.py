@@ -6,11 +6,11 @@
 
 Printed for each engine with 1 and with 2 workers: seconds, and their ratio to this process with one
 thread; the largest difference of any number from it, which has to be at most 1e-6; what a piece
-costs beside the work itself, as the time of a message there and back of the size of a piece's and
-its answer's, by a worker that has nothing to do; memory of each role: the part of its own, and that
-which it shares with others (Linux only). Workers are warm: starting one and loading its model is
-timed by itself. Seconds of a clock are those of a machine that does nothing else; its load is
-printed.
+costs beside the work itself, as processor time of this process and its workers less that of doing
+it here; the time of a message that nothing is done for, the shortest of twenty; memory of each
+role: the part of its own, and that of files, which it can share with others (Linux only). Workers
+are warm: starting one and loading its model is timed by itself. Seconds of the clock mean little
+on a machine that is busy otherwise, whose load is printed; processor time and the rest do.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -38,6 +37,7 @@ from app.compute.workers.crew import Crew, Worker
 from app.compute.workers.messages import packed
 from app.compute.workers.pieces import Job, kinds, unnamed
 from app.compute.workers.process import WorkerProcess
+from bench.load import processor_time
 
 MOST = 1e-6
 WINDOW = 256
@@ -52,6 +52,15 @@ class Task:
     job: Job
     pieces: list[tuple[Any, ...]]
     numbers: Callable[[list[Any]], np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Alone:
+    """What a task takes in this process: seconds, those of a core, and what comes out."""
+
+    seconds: float
+    processor: float
+    numbers: np.ndarray
 
 
 def tasks(model: HeadModel, heads: int, windows: int) -> list[Task]:
@@ -116,16 +125,17 @@ def main(arguments: list[str]) -> int:
     print(f"{platform.machine()}, {os.cpu_count()} cores, load {load}; torch {torch.__version__}")
     model = analysis.load_model(chosen.model, device="cpu")
     work = tasks(model, chosen.heads, chosen.windows)
-    alone: dict[str, tuple[float, np.ndarray]] = {}
+    alone: dict[str, Alone] = {}
     for task in work:
         here(model, task)  # what is made once
         since, used = time.perf_counter(), time.process_time()
         found = task.numbers(here(model, task))
-        seconds = time.perf_counter() - since
-        alone[task.name] = seconds, found
+        one = Alone(time.perf_counter() - since, time.process_time() - used, found)
+        alone[task.name] = one
         print(
-            f"{task.name:8} {'here':8} {seconds:7.2f} s ({time.process_time() - used:.2f} CPU), "
-            f"{len(task.pieces)} pieces"
+            f"{task.name:8} here       {one.seconds:6.2f} s, {one.processor:.2f} s of a core, "
+            f"{len(task.pieces)} pieces",
+            flush=True,
         )
     print(f"memory   here     {memory(os.getpid())}")
     held = True
@@ -140,7 +150,7 @@ def compare(
     hire: Callable[[], Any],
     workers: int,
     work: list[Task],
-    alone: dict[str, tuple[float, np.ndarray]],
+    alone: dict[str, Alone],
 ) -> bool:
     """Print what one engine takes; whether its numbers are those of this process."""
     hired: list[Any] = []
@@ -152,25 +162,31 @@ def compare(
 
     crew = Crew(kept, workers)
     held = True
+    numbers: list[Any] = []
     try:
         since = time.perf_counter()
         run(crew, Task("start", work[-1].job, [()] * 2 * workers, work[-1].numbers))
         print(f"start    {name} {workers}  {time.perf_counter() - since:6.2f} s")
         for task in work:
             run(crew, Task(task.name, task.job, task.pieces[: 2 * workers], task.numbers))
-            since = time.perf_counter()
+            numbers = [each.process for each in hired]
+            numbers = [each if isinstance(each, int) else each.pid for each in numbers]
+            since, used = time.perf_counter(), processor_time(*numbers, os.getpid())
             found = task.numbers(run(crew, task))
             seconds = time.perf_counter() - since
-            before, numbers = alone[task.name]
-            off = float(np.nanmax(np.abs(found - numbers)))
+            used = processor_time(*numbers, os.getpid()) - used
+            one = alone[task.name]
+            off = float(np.nanmax(np.abs(found - one.numbers)))
+            more = 1000 * (used - one.processor) / len(task.pieces)
             held = held and off <= MOST
             print(
-                f"{task.name:8} {name} {workers}  {seconds:6.2f} s, {before / seconds:.2f} times "
-                f"as fast, off by {off:.1e}"
+                f"{task.name:8} {name} {workers}  {seconds:6.2f} s, "
+                f"{one.seconds / seconds:.2f} times as fast, {used:.2f} s of a core, "
+                f"{more:+.0f} ms a piece, off by {off:.1e}",
+                flush=True,
             )
         print(f"message  {name} {workers}  {1000 * message(hired[0]):.2f} ms there and back")
-        for each in hired:
-            number = each.process if isinstance(each.process, int) else each.process.pid
+        for number in numbers:
             print(f"memory   {name} {workers}  {memory(number)}")
     finally:
         crew.close()
@@ -191,7 +207,7 @@ def message(worker: Worker) -> float:
         since = time.perf_counter()
         worker.ask(data)
         times.append(time.perf_counter() - since)
-    return statistics.median(times)
+    return min(times)
 
 
 def memory(process: int) -> str:

@@ -24,7 +24,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from http.client import HTTPConnection
+from http.client import HTTPConnection, RemoteDisconnected
 from urllib.parse import unquote, urlencode, urlsplit
 
 import numpy as np
@@ -65,8 +65,7 @@ def follow(address: str, lesson: Lesson, number: int) -> None:
         path = f"/room-version?{urlencode({'code': lesson.code, 'who': who})}"
         seen = ""
         while not lesson.over:
-            questions.request("GET", path, headers={"Cookie": visitor.cookie})
-            version = questions.getresponse().read().decode()
+            version = ask(questions, path, visitor.cookie)
             if seen and version != seen:
                 lesson.asked.append(time.perf_counter() - lesson.began)
                 # The server shuts a connection that rests for long; a browser opens another.
@@ -78,6 +77,19 @@ def follow(address: str, lesson: Lesson, number: int) -> None:
             seen = version
             time.sleep(EVERY)
     questions.close()
+
+
+def ask(questions: HTTPConnection, path: str, cookie: str) -> str:
+    """What a browser reads there; like one it connects again where its line has rested too long."""
+    for last in (False, True):
+        try:
+            questions.request("GET", path, headers={"Cookie": cookie})
+            return questions.getresponse().read().decode()
+        except (RemoteDisconnected, ConnectionResetError):
+            questions.close()
+            if last:
+                raise
+    raise AssertionError
 
 
 def open_room(visitor: Visitor) -> str:

@@ -34,7 +34,7 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class Costs:
-    """What was measured; deploy/scale.md says by which command.
+    """What was measured, or taken high; deploy/scale.md says which, and by which command.
 
     Args:
         page: Seconds of one core to run a page whose numbers are known.
@@ -46,7 +46,7 @@ class Costs:
         message: Seconds of a piece's message there and back.
     """
 
-    page: float = 0.15
+    page: float = 0.4
     new: float = 0.3
     fresh: float = 0.5
     process: int = 900 * 2**20

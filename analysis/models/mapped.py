@@ -28,5 +28,6 @@ def map_weights(model: HeadModel) -> int:
 
 
 def _alike(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """Whether they are of one type and laid out alike, so that products are the same to the bit."""
-    return (one.dtype, one.shape, one.stride()) == (other.dtype, other.shape, other.stride())
+    """Whether they are in main memory, of one type and laid out alike: products stay the same."""
+    there, here = ((each.device, each.dtype, each.shape, each.stride()) for each in (one, other))
+    return there == here

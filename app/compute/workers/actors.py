@@ -17,8 +17,6 @@ from app.config import VARIABLE
 OWN = "local"
 # Bytes of the store of such a cluster: messages of a piece or two for each worker.
 STORE = 256 * 2**20
-# Times that its start is tried.
-STARTS = 3
 # Of the environment that workers get: which models are offered, where modules are, and that
 # nothing is fetched.
 _PASSED = (VARIABLE, "HF_HUB_OFFLINE", "PYTHONPATH")
@@ -65,16 +63,17 @@ class RayCluster:
 
 
 def _begin(ray: Any, options: dict[str, Any]) -> None:
-    """Begin a cluster; on a busy machine Ray gives its own parts too little time to start."""
-    for left in reversed(range(STARTS)):
-        try:
-            ray.init(**options)
-        except Exception as error:  # Ray raises no other
-            ray.shutdown()
-            if not left:
-                raise ConnectionError("a cluster of its own does not start") from error
-        else:
-            return
+    """Begin a cluster, which ends with this process whatever becomes of it.
+
+    Raises:
+        ConnectionError: Its parts are not there in the 30 seconds that Ray gives them.
+    """
+    try:
+        ray.init(**options)
+    except Exception as error:  # Ray raises no other
+        raise ConnectionError(
+            "one of its own did not start within half a minute; the machine may be too busy"
+        ) from error
 
 
 class Actor:

@@ -5,6 +5,7 @@ python -m app.compute.workers.serve
 
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from app.compute.workers.process import read_message, write_message
@@ -37,8 +38,10 @@ def main() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     settings()  # which models are offered
     workshop = Workshop(load)
-    while (data := read_message(sys.stdin.buffer)) is not None:
-        write_message(answers, workshop.answer(data))
+    # Who has asked may be gone by the time of the answer.
+    with suppress(BrokenPipeError):
+        while (data := read_message(sys.stdin.buffer)) is not None:
+            write_message(answers, workshop.answer(data))
 
 
 if __name__ == "__main__":
