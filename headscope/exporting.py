@@ -1,8 +1,10 @@
 """Figures of a page as files, drawn without a screen by the page itself."""
 
+import logging
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from streamlit.logger import set_log_level
@@ -26,6 +28,8 @@ from headscope.place import ROOT
 _RUN, _LOOK = 3600, 0.5
 # What a page's remarks begin with.
 _MARK = "⚠ "
+# Characters of what a mistake of ours says of itself, in the sentence about it.
+_LONGEST = 300
 # Where a page of its own leads back to: the app as `headscope` serves it.
 _HOME = "http://127.0.0.1:8501"
 
@@ -84,7 +88,28 @@ def drawn_figures(view: View) -> dict[str, Figure]:
         app.query_params[key] = text
     if page != "start":
         app.switch_page(str(page_info(page).file))
-    app.run()
+    with _mistakes() as mistakes:
+        app.run()
+        _await(app, frames)
+    if app.exception or app.error:
+        shown = [f"{each.value}" for each in (*app.exception, *app.error)]
+        what = [f"{type(each).__name__}: {each}" for each in mistakes[-1:]] or shown[:1]
+        raise AnalysisError(
+            f"The page has failed on this view ({what[0][:_LONGEST]}). That is a mistake of "
+            "Headscope's; the log above says where."
+        ) from (mistakes[-1] if mistakes else None)
+    _require_view(app, link)
+    figures: dict[str, Figure] = {}
+    for frame in frames:
+        for exhibit in frame.exhibits:
+            figures[exhibit.name] = frame, exhibit
+    if not figures:
+        raise AnalysisError("That page has no figure on this view that could be exported.")
+    return figures
+
+
+def _await(app: AppTest, frames: list[Frame]) -> None:
+    """Run a page again until nothing is under way in it."""
     with tqdm(total=100, desc="Working", unit="%", file=sys.stderr, disable=None) as bar:
         until = time.monotonic() + _RUN
         while under_way := app.get("progress"):
@@ -94,16 +119,24 @@ def drawn_figures(view: View) -> dict[str, Figure]:
             time.sleep(_LOOK)
             frames.clear()
             app.run()
-    if app.exception or app.error:
-        raise AnalysisError("The page has failed on this view; the log above says where.")
-    _require_view(app, link)
-    figures: dict[str, Figure] = {}
-    for frame in frames:
-        for exhibit in frame.exhibits:
-            figures[exhibit.name] = frame, exhibit
-    if not figures:
-        raise AnalysisError("That page has no figure on this view that could be exported.")
-    return figures
+
+
+@contextmanager
+def _mistakes() -> Iterator[list[BaseException]]:
+    """What the app logs of itself meanwhile: on the page it only apologises."""
+    seen: list[BaseException] = []
+
+    class Listening(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.exc_info and record.exc_info[1]:
+                seen.append(record.exc_info[1])
+
+    listening, log = Listening(logging.ERROR), logging.getLogger("headscope")
+    log.addHandler(listening)
+    try:
+        yield seen
+    finally:
+        log.removeHandler(listening)
 
 
 def _require_view(app: AppTest, link: Mapping[str, str]) -> None:

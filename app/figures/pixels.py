@@ -33,7 +33,7 @@ def pattern_picture(
     """One pattern as a PNG of a pixel for each cell, in an address that holds all of it.
 
     Values are 0 to 1, or -1 to 1 with a scale that is `diverging`. An encoder's tokens attend to
-    later ones too: there `bidirectional` draws all cells.
+    later ones too, or to another text: there `bidirectional` draws all cells.
     """
     scale = palette.diverging if diverging else palette.sequential
     shades = _shades((pattern + 1) / 2 if diverging else pattern, bidirectional)
@@ -53,7 +53,7 @@ def heads_picture(patterns: Float[np.ndarray, "layer head dest src"], palette: P
 
 
 def _shades(pattern: np.ndarray, bidirectional: bool = False) -> np.ndarray:
-    seen = np.tri(len(pattern), dtype=bool) | bidirectional
+    seen = np.tri(*pattern.shape, dtype=bool) | bidirectional
     shades = np.rint(pattern.clip(0, 1) * (_EMPTY - 1))
     return np.where(seen, shades, _EMPTY).astype(np.uint8)
 

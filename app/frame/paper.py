@@ -113,14 +113,18 @@ def paper_grid(
     weighting: Weighting = ATTENTION,
     most: float = 1,
     bidirectional: bool = False,
+    sources: Sequence[str] | None = None,
 ) -> bytes:
     """Patterns [head, dest, src] as small pictures with their names, a scale and the tokens.
 
-    SVG of a page's width; each picture has a pixel for each cell. Colours end at `most`.
+    SVG of a page's width; each picture has a pixel for each cell. Colours end at `most`. Where
+    tokens attend to another text, `sources` are its tokens.
     """
     columns = max(1, round(len(names) ** 0.5 * 1.3))
     side = (PAGE - 3 - _SCALE) / columns - 2
     lines, text = _broken(origin, PAGE), _broken("  ".join(numbered(labels)), PAGE)
+    if sources is not None:
+        text = [*text, "attend to", *_broken("  ".join(numbered(sources)), PAGE)]
     top = 2.2 * _TITLE + len(lines) * 1.3 * _AXIS
     row = side + 2 * _AXIS
     below = top + -(-len(names) // columns) * row
@@ -135,6 +139,7 @@ def paper_grid(
             y=_mm(y),
             width=_mm(side),
             height=_mm(side),
+            preserveAspectRatio="none",  # of two texts a cell is no square
             href=pattern_picture(pattern / most, LIGHT, weighting.signed, bidirectional),
         )
         picture.set("style", "image-rendering:pixelated")

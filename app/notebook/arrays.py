@@ -1,8 +1,8 @@
-"""Attention patterns from anywhere, checked: causal ones, or those of an encoder if it is said."""
+"""Attention patterns from anywhere, checked: causal ones, unless it is said that they are not."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,12 +27,14 @@ _EXACT, _ROUNDED = 1e-3, 2e-2
 class CheckedPatterns:
     """Patterns of one sequence; `layers` says which layer each row of `values` is.
 
-    Causal ones have nothing ahead of a destination; an encoder's are `bidirectional`.
+    Causal ones have nothing ahead of a destination; an encoder's are `bidirectional`, and so are
+    those of `two_texts`, whose destinations are of one and whose sources of the other.
     """
 
     values: Float[np.ndarray, "layer head dest src"]
     layers: tuple[int, ...]
     bidirectional: bool = False
+    two_texts: bool = False
 
     def __post_init__(self) -> None:
         if len(self.layers) != len(self.values):
@@ -61,7 +63,9 @@ class CheckedPatterns:
         return chosen
 
 
-def check_patterns(patterns: Any, bidirectional: bool = False) -> CheckedPatterns:
+def check_patterns(
+    patterns: Any, bidirectional: bool = False, two_texts: bool = False
+) -> CheckedPatterns:
     """Patterns as arrays of numpy or PyTorch, one or one for each layer, or a cache of them.
 
     Taken are [layer, head, dest, src], [head, dest, src] or [dest, src]; a list or tuple with
@@ -69,7 +73,7 @@ def check_patterns(patterns: Any, bidirectional: bool = False) -> CheckedPattern
     with `output_attentions`, or its whole output; and a mapping that holds
     `blocks.0.attn.hook_pattern` and so on, such as TransformerLens's cache. A batch may hold one
     sequence. An encoder's are `bidirectional`: unless it is said, attention to a later token is
-    taken for a mistake.
+    taken for a mistake. Those from one text to another (`two_texts`) need not be as high as wide.
 
     Raises:
         AnalysisError: Another shape, several sequences, values that are no numbers, rows that do
@@ -86,10 +90,11 @@ def check_patterns(patterns: Any, bidirectional: bool = False) -> CheckedPattern
         )
     values = np.stack([array for array, _ in arrays])
     tolerance = max(tolerance for _, tolerance in arrays)
-    checked = CheckedPatterns(_square(values), layers, bidirectional)
+    everywhere = bidirectional or two_texts
+    checked = CheckedPatterns(_of_one_sequence(values, two_texts), layers, everywhere, two_texts)
     _check_rows(checked, tolerance)
     shares = checked.values.clip(0, 1)
-    return CheckedPatterns(shares if bidirectional else np.tril(shares), layers, bidirectional)
+    return replace(checked, values=shares if everywhere else np.tril(shares))
 
 
 def check_tokens(tokens: Iterable[Any], count: int) -> list[str]:
@@ -117,6 +122,11 @@ def _by_layer(patterns: Any) -> tuple[tuple[int, ...], Sequence[Any]]:
     # An output of transformers; asked before a mapping, which it also is.
     if hasattr(patterns, "attentions"):
         patterns = patterns.attentions
+    elif hasattr(patterns, "cross_attentions"):
+        raise AnalysisError(
+            "This is the output of an encoder with a decoder. Give one part of it: its "
+            "encoder_attentions, decoder_attentions or, with sources=…, cross_attentions."
+        )
     if patterns is None:
         raise AnalysisError(_NONE)
     if isinstance(patterns, Mapping) or hasattr(patterns, "cache_dict"):
@@ -167,7 +177,7 @@ def _numbers(given: Any) -> tuple[np.ndarray, float]:
     return given.astype(np.float32), _ROUNDED if few_bits else _EXACT
 
 
-def _square(values: np.ndarray) -> np.ndarray:
+def _of_one_sequence(values: np.ndarray, two_texts: bool) -> np.ndarray:
     """[layer, head, dest, src], of [layer, dest, src] or of a batch of one."""
     shape = values.shape
     if values.ndim == 3:
@@ -179,10 +189,11 @@ def _square(values: np.ndarray) -> np.ndarray:
                 f"layer[:1] of every layer; expected is {EXPECTED}."
             )
         values = values[:, 0]
-    if values.ndim != 4 or values.shape[2] != values.shape[3] or 0 in values.shape:
+    fits = values.ndim == 4 and (two_texts or values.shape[2] == values.shape[3])
+    if not fits or 0 in values.shape:
+        equal = "" if two_texts else "the last two are equally many, unless sources are given, and "
         raise AnalysisError(
-            f"Patterns of shape {_shape(shape)} cannot be shown: of {EXPECTED} the last two are "
-            "equally many, and none is 0."
+            f"Patterns of shape {_shape(shape)} cannot be shown: of {EXPECTED} {equal}none is 0."
         )
     return values
 

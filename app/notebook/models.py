@@ -16,6 +16,7 @@ from analysis.definitions import SCORES
 from analysis.errors import AnalysisError
 from analysis.models.named import named_model
 from app.notebook.arrays import check_patterns
+from app.notebook.two_texts import Part, PatternsOfTwo, has_two_texts, run_on_two
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,11 +33,16 @@ class PatternsOfModel(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class OnPrompt:
-    """What a model does on a prompt; scores by name, [layer, head], where they are known."""
+    """What a model does on a prompt; scores by name, [layer, head], where they are known.
+
+    `sources` are what is attended to, where that is another text.
+    """
 
     patterns: Any
     tokens: list[str]
     scores: Mapping[str, np.ndarray]
+    bidirectional: bool = False
+    sources: list[str] | None = None
 
 
 def is_pair(model: Any, texts: Any) -> bool:
@@ -47,8 +53,8 @@ def is_pair(model: Any, texts: Any) -> bool:
 
 def patterns_of(
     model: Any, tokenizer: Any, prompt: str | tuple[str, str], *, bidirectional: bool = False
-) -> PatternsOfModel:
-    """The attention patterns of a decoder or an encoder of Hugging Face's on a prompt.
+) -> PatternsOfModel | PatternsOfTwo:
+    """The attention patterns of a model of Hugging Face's on a prompt.
 
     The model runs once, as it computes attention step by step ("eager"), without dropout; both are
     put back as they were.
@@ -56,13 +62,21 @@ def patterns_of(
     Args:
         model: A model of `transformers`.
         tokenizer: Its tokenizer; whether a BOS token stands in front is left to it.
-        prompt: The text; of an encoder also a pair, whose second text is its second segment.
+        prompt: The text; of an encoder also a pair, whose second text is its second segment; of a
+            model with encoder and decoder, such as T5, what it reads and what it writes.
         bidirectional: Whether tokens attend to later ones too, as in an encoder such as BERT.
+
+    Returns:
+        Patterns and tokens; of a model with encoder and decoder those of all three parts.
 
     Raises:
         AnalysisError: Not such a model, a prompt without tokens, or patterns that are not causal
             where it is not said that they are not.
     """
+    _require_hugging_face(model, tokenizer)
+    if has_two_texts(model):
+        with _eager(model):
+            return run_on_two(model, tokenizer, prompt)
     return PatternsOfModel(*_of_hugging_face(model, tokenizer, prompt, bidirectional)[:2])
 
 
@@ -72,15 +86,6 @@ def _of_hugging_face(
     """Patterns, the text of each token, and its id."""
     import torch
 
-    if not callable(getattr(model, "set_attn_implementation", None)) or not callable(tokenizer):
-        raise AnalysisError(
-            "Expected are a model of transformers, its tokenizer and a text: "
-            "patterns_of(model, tokenizer, prompt)."
-        )
-    if getattr(model.config, "is_encoder_decoder", False):
-        raise AnalysisError(
-            "This model has an encoder and a decoder; only one of the two alone is shown."
-        )
     if isinstance(prompt, tuple) and not bidirectional:
         raise AnalysisError("Pairs of texts are for encoders: say bidirectional=True.")
     texts = prompt if isinstance(prompt, tuple) else (prompt,)
@@ -101,8 +106,20 @@ def _of_hugging_face(
     return values, list(token_texts(tokenizer, listed)), listed
 
 
+def _require_hugging_face(model: Any, tokenizer: Any) -> None:
+    if not callable(getattr(model, "set_attn_implementation", None)) or not callable(tokenizer):
+        raise AnalysisError(
+            "Expected are a model of transformers, its tokenizer and a text: "
+            "patterns_of(model, tokenizer, prompt)."
+        )
+
+
 def run_on_prompt(
-    model: Any, prompt: str | tuple[str, str], tokenizer: Any = None, bidirectional: bool = False
+    model: Any,
+    prompt: str | tuple[str, str],
+    tokenizer: Any = None,
+    bidirectional: bool = False,
+    part: Part = "cross",
 ) -> OnPrompt:
     """What `show` draws of a model: by name or folder, of TransformerLens, or of transformers.
 
@@ -117,12 +134,18 @@ def run_on_prompt(
     if callable(getattr(model, "set_attn_implementation", None)):
         if tokenizer is None:
             raise AnalysisError("Give the model's tokenizer too: show(model, prompt, tokenizer=…).")
+        _require_hugging_face(model, tokenizer)
+        if has_two_texts(model):
+            with _eager(model):
+                found = run_on_two(model, tokenizer, prompt)
+            shown, tokens, sources = found.of(part)
+            return OnPrompt(shown, tokens, {}, part == "encoder", sources)
         patterns, tokens, ids = _of_hugging_face(model, tokenizer, prompt, bidirectional)
         if not bidirectional:
             return OnPrompt(patterns, tokens, {})
         scores = analysis.encoder_scores(patterns, ids, tokenizer.all_special_ids).values
         known = {name: each for name, each in scores.items() if not np.isnan(each).all()}
-        return OnPrompt(patterns, tokens, known)
+        return OnPrompt(patterns, tokens, known, bidirectional)
     raise AnalysisError(
         "With a text as second argument the first is a model: a name such as 'attn-only-2l', a "
         "folder, or a model of TransformerLens or transformers. With patterns the second is a list "

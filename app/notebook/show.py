@@ -12,6 +12,7 @@ from analysis.head import Head
 from app.components.pattern_pair.payload import Pane
 from app.notebook.arrays import CheckedPatterns, check_patterns, check_tokens
 from app.notebook.models import is_pair, run_on_prompt
+from app.notebook.two_texts import Part
 
 if TYPE_CHECKING:
     from app.notebook.widgets import HeadViewer, PairViewer
@@ -27,6 +28,8 @@ def show(
     tokenizer: Any = None,
     height: int = 560,
     bidirectional: bool = False,
+    sources: Sequence[str] | None = None,
+    part: Part = "cross",
 ) -> HeadViewer:
     """Every head of one sequence as small pictures, one of them large, and the text below.
 
@@ -37,21 +40,26 @@ def show(
         patterns: Attention as `arrays.check_patterns` takes it; or with a text as second argument
             a model: by its name or folder, of TransformerLens, or of transformers.
         tokens: One text for each position; or the prompt that the model is run on, of an encoder
-            also a pair of texts.
+            also a pair of texts, of an encoder with a decoder what it reads and what it writes.
         scores: Values for each head, [layer, head], to sort by; NaN where unknown.
         tokenizer: Of a model of transformers.
         height: Room for the pictures, in pixels.
         bidirectional: Whether tokens attend to later ones too, as in an encoder such as BERT.
+        sources: What is attended to, where that is another text, as from a decoder to its encoder:
+            one text for each column, while `tokens` are those of the rows.
+        part: Of an encoder with a decoder, such as T5: "encoder", "decoder" or "cross".
 
     Raises:
         AnalysisError: What was given cannot be shown; the sentence says what fits.
     """
     prompt = _prompt_of(patterns, tokens)
     if prompt is not None:
-        found = run_on_prompt(patterns, prompt, tokenizer, bidirectional)
+        found = run_on_prompt(patterns, prompt, tokenizer, bidirectional, part)
         patterns, tokens, scores = found.patterns, found.tokens, {**found.scores, **(scores or {})}
-    checked = check_patterns(patterns, bidirectional)
-    labels = check_tokens(tokens, checked.values.shape[-1])
+        bidirectional, sources = found.bidirectional, found.sources
+    checked = check_patterns(patterns, bidirectional, two_texts=sources is not None)
+    labels = check_tokens(tokens, checked.values.shape[2])
+    others = None if sources is None else check_tokens(sources, checked.values.shape[3])
     known = {str(name): np.asarray(values, dtype=float) for name, values in (scores or {}).items()}
     for name, values in known.items():
         if values.shape != checked.values.shape[:2]:
@@ -65,7 +73,7 @@ def show(
         from app.notebook.widgets import HeadViewer
     except ModuleNotFoundError as error:
         raise AnalysisError(_MISSING) from error
-    return HeadViewer(checked, labels, known, height)
+    return HeadViewer(checked, labels, known, height, others)
 
 
 def _prompt_of(model: Any, tokens: Any) -> str | tuple[str, str] | None:

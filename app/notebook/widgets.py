@@ -20,7 +20,7 @@ from app.components.scripts import joined
 from app.frame.paper import paper_grid, paper_pattern
 from app.notebook.arrays import CheckedPatterns
 from app.text import display_text, display_token, escape_html
-from app.theme import LIGHT
+from app.theme import DARK, LIGHT
 
 _COMPONENTS = Path(__file__).parents[1] / "components"
 _GRID, _PAIR = _COMPONENTS / "head_grid", _COMPONENTS / "pattern_pair"
@@ -72,7 +72,7 @@ class HeadViewer(_Viewer):
     Attributes:
         focus: The head in the large picture.
         locked: The heads that are locked.
-        tokens: Positions of the locked tokens.
+        tokens: Positions of the locked tokens; of two texts, in the one that `direction` says.
         direction: "dest" where the text is coloured by what a token attends to, "src" by what
             attends to it.
     """
@@ -90,14 +90,17 @@ class HeadViewer(_Viewer):
         labels: Sequence[str],
         scores: Mapping[str, np.ndarray],
         height: int,
+        sources: Sequence[str] | None = None,
     ):
-        shown = extent(len(patterns.heads), len(labels), patterns.bidirectional)
+        longest = max(patterns.values.shape[2:])
+        shown = extent(len(patterns.heads), longest, patterns.bidirectional)
         self._bidirectional = patterns.bidirectional
         self._heads = patterns.heads[: shown.heads]
         self._labels = list(labels[: shown.tokens])
+        self._sources = None if sources is None else list(sources[: shown.tokens])
         every = patterns.values.reshape(-1, *patterns.values.shape[2:])
         self._patterns = every[: shown.heads, : shown.tokens, : shown.tokens]
-        opened = HeadGridState().within(self._heads, shown.tokens)
+        opened = HeadGridState().within(self._heads, len(self._labels))
         payload = grid_payload(
             self._patterns,
             [display_token(label) for label in self._labels],
@@ -109,6 +112,7 @@ class HeadViewer(_Viewer):
             height=height,
             report=True,
             bidirectional=patterns.bidirectional,
+            sources=self._sources and [display_token(label) for label in self._sources],
             command={"number": 0, **opened.to_json()},
         )
         super().__init__(payload=payload, styles=_styles(_GRID / "head_grid.css"))
@@ -119,7 +123,10 @@ class HeadViewer(_Viewer):
         """What a browser reports, if it is a view of what is shown."""
         state = HeadGridState.from_browser(change.new)
         if state is not None:
-            self._take(state.within(self._heads, len(self._labels)))
+            chosen_from = self._labels
+            if self._sources and state.direction == "src":
+                chosen_from = self._sources
+            self._take(state.within(self._heads, len(chosen_from)))
 
     def _take(self, state: HeadGridState) -> None:
         with self.hold_trait_notifications():
@@ -130,15 +137,22 @@ class HeadViewer(_Viewer):
 
     def _pictures(self) -> list[tuple[bytes, str]]:
         n = len(self._labels)
-        count = max(1, min(len(self._heads), _MOST_CELLS // n**2))
+        m = len(self._sources or self._labels)
+        count = max(1, min(len(self._heads), _MOST_CELLS // (n * m)))
         names = [head.label for head in self._heads[:count]]
         said = (
             "" if count == len(self._heads) else f"The first {count} of {len(self._heads)} heads."
         )
         drawing = paper_grid(
-            self._patterns[:count], names, self._labels, said, bidirectional=self._bidirectional
+            self._patterns[:count],
+            names,
+            self._labels,
+            said,
+            bidirectional=self._bidirectional,
+            sources=self._sources,
         )
-        return [(drawing, f"Attention of {names[0]} to {names[-1]} on {n} tokens. {said}".strip())]
+        tokens = f"from {n} to {m} tokens" if self._sources else f"on {n} tokens"
+        return [(drawing, f"Attention of {names[0]} to {names[-1]} {tokens}. {said}".strip())]
 
 
 class PairViewer(_Viewer):
@@ -148,10 +162,8 @@ class PairViewer(_Viewer):
 
     def __init__(self, first: Pane, second: Pane):
         self._panes = (first, second)
-        # Its colours are those of the light theme, so that stays the background as well.
-        ground = f":host{{--st-text-color:{LIGHT.text};--st-background-color:{LIGHT.background};"
-        styles = _styles(_PAIR / "pattern_pair.css") + f"{ground}background:{LIGHT.background}}}"
-        super().__init__(payload=pair_payload(first, second, LIGHT), styles=styles)
+        payload = pair_payload(first, second, LIGHT, on_dark=DARK)
+        super().__init__(payload=payload, styles=_styles(_PAIR / "pattern_pair.css"))
 
     def _pictures(self) -> list[tuple[bytes, str]]:
         pictures = []

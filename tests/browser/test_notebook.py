@@ -1,24 +1,22 @@
 """The viewer in a real JupyterLab: drawn as in the app, heard by Python, and kept as a picture."""
 
-import os
-import re
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, expect
 
-from tests.browser.conftest import ROOT, OpenPage, Serve
+from app.theme import DARK, LIGHT
+from tests.browser.apps.head_grid_app import example_patterns
+from tests.browser.conftest import OpenPage, Serve
+from tests.browser.jupyter import PATIENCE, open_notebook, run_cell, running_lab
 from tests.browser.test_head_grid import APP, open_grid
 
-PATIENCE = 60_000  # ms
 HEADS, TOKENS, WIDTH = (2, 8), 30, 1000
+ROWS = 7  # of a text that attends to another
 CELLS = (
     "import headscope\n"
     "from tests.browser.apps.head_grid_app import HOSTILE, WORDS, example_patterns\n"
@@ -27,6 +25,7 @@ CELLS = (
     "viewer = headscope.show(patterns, words)\nviewer",
     "print('locked:', *(head.label for head in viewer.locked), viewer.tokens)",
     "headscope.show(patterns, hostile, scores={HOSTILE[1]: patterns[:, :, 1, 0]})",
+    f"headscope.show(patterns[:, :, -{ROWS}:], words[-{ROWS}:], sources=hostile)",
     "headscope.compare(patterns, patterns[:, ::-1], hostile, head='L0H1', titles=HOSTILE[:2])",
 )
 
@@ -41,56 +40,8 @@ def lab(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     file = tmp_path / "work" / "heads.ipynb"
     file.parent.mkdir()
     nbformat.write(notebook, file)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    folders = {
-        f"JUPYTER_{name}_DIR": str(tmp_path / name) for name in ("CONFIG", "DATA", "RUNTIME")
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1"]
-        + [f"--port={port}", "--IdentityProvider.token=", "--ServerApp.disable_check_xsrf=True"]
-        # Its other kind asks a package index.
-        + ["--LabApp.extension_manager=readonly"],
-        cwd=file.parent,
-        env={**os.environ, **folders, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        until = time.monotonic() + PATIENCE / 1000
-        while True:
-            try:
-                urllib.request.urlopen(f"{address}/api", timeout=5).close()
-                break
-            except OSError:
-                assert process.poll() is None and time.monotonic() < until
-                time.sleep(0.1)
+    with running_lab(tmp_path, file.parent) as address:
         yield address, file
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def open_notebook(page: Page, address: str, name: str) -> None:
-    page.goto(f"{address}/lab/workspaces/{name}/tree/{name}.ipynb?reset")
-    idle = page.locator(".jp-NotebookPanel .jp-Notebook-ExecutionIndicator[data-status=idle]")
-    expect(idle).to_be_attached(timeout=PATIENCE)
-
-
-def run_cell(page: Page, number: int) -> Locator:
-    """Run one cell, which a kernel that is only just there may leave undone."""
-    cell = page.locator(".jp-Notebook .jp-Cell").nth(number)
-    prompt = cell.locator(".jp-InputArea-prompt")
-    until = time.monotonic() + PATIENCE / 1000
-    while not re.fullmatch(r"\[\d+\]:", shown := prompt.inner_text()):
-        assert time.monotonic() < until
-        if shown == "[ ]:":
-            cell.locator(".cm-content").click()
-            page.keyboard.press("Control+Enter")
-        page.wait_for_timeout(500)
-    return cell
 
 
 def pixels(grid: Locator) -> list[str]:
@@ -123,6 +74,19 @@ def expect_same_pixels(one: Locator, other: Locator) -> None:
         one.page.wait_for_timeout(100)
 
 
+def expect_rows(picture: Locator) -> None:
+    """A pixel for each cell of the first head's last rows, coloured most where they attend most."""
+    read = """canvas => {
+        const { width, height } = canvas;
+        const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+        return [...Array(width * height).keys()].map((i) => data[4 * i] + data[4 * i + 1]);
+    }"""
+    light = np.array(picture.evaluate(read)).reshape(ROWS, TOKENS)
+    pattern = example_patterns(*HEADS, TOKENS)[0, 0, -ROWS:]
+    assert np.corrcoef(light.ravel(), pattern.ravel())[0, 1] < -0.9
+    assert (light.argmin(1) == pattern.argmax(1)).all()
+
+
 def test_heads_are_drawn_heard_and_kept_in_jupyterlab(
     lab: tuple[str, Path], open_page: OpenPage, serve: Serve, browser: Browser
 ) -> None:
@@ -146,16 +110,27 @@ def test_heads_are_drawn_heard_and_kept_in_jupyterlab(
         page.keyboard.press("Control+Enter")
 
     expect(run_cell(page, 2).locator(drawn)).to_be_visible(timeout=PATIENCE)
-    expect(run_cell(page, 3).locator(".pp[data-panes='3']")).to_be_visible(timeout=PATIENCE)
+    two = run_cell(page, 3).locator(drawn)
+    expect(two).to_be_visible(timeout=PATIENCE)
+    expect_rows(two.locator(".hg-picture"))
+    for side, count in ((".hg-rows", ROWS), (".is-sources", TOKENS)):
+        expect(two.locator(f"{side} > :not(br)")).to_have_count(count)
+    pair = run_cell(page, 4).locator(".pp[data-panes='3']")
+    expect(pair).to_be_visible(timeout=PATIENCE)
+    expect(pair).to_have_css("--pp-accent", LIGHT.accent)
+    pair.evaluate(
+        "pair => pair.getRootNode().host.style.setProperty('--st-background-color', '#111')"
+    )
+    expect(pair).to_have_css("--pp-accent", DARK.accent)
     # Their pictures are there for where nothing runs, and hidden here.
     stills = page.locator("img[class^=headscope-still]")
-    expect(stills).to_have_count(4)
+    expect(stills).to_have_count(5)
     assert not [still for still in stills.all() if still.is_visible()]
     assert page.evaluate("window.canary") is None
 
     page.keyboard.press("Control+s")
     until = time.monotonic() + PATIENCE / 1000
-    while file.read_text(encoding="utf-8").count('"headscope-still') < 4:
+    while file.read_text(encoding="utf-8").count('"headscope-still') < 5:
         assert time.monotonic() < until
         page.wait_for_timeout(100)
     file.with_name("saved.ipynb").write_bytes(file.read_bytes())
@@ -164,7 +139,7 @@ def test_heads_are_drawn_heard_and_kept_in_jupyterlab(
         again = context.new_page()
         open_notebook(again, address, "saved")
         stills = again.locator(".jp-OutputArea-output img")
-        expect(stills).to_have_count(4, timeout=PATIENCE)
+        expect(stills).to_have_count(5, timeout=PATIENCE)
         for still in stills.all():
             assert still.evaluate("image => image.decode().then(() => image.naturalWidth)") > 100
         assert again.evaluate("window.canary") is None

@@ -38,7 +38,7 @@ function pairIn(bytes) {
   const { header, start } = readHeader(bytes);
   const pair = makePair(header, readBody(bytes, start));
   const { a, b, most } = pair;
-  const maps = mapsOf(header, pair);
+  const maps = mapsOf(header, header.colours, pair);
   return {
     labels: [a.labels, b.labels],
     values: [[...a.values], [...b.values]],

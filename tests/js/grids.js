@@ -33,6 +33,7 @@ export function gridOf(patterns, header = {}) {
       marks: {},
       values: ATTENTION,
       bidirectional: false,
+      sources: null,
       note: "",
       height: 560,
       report: true,

@@ -67,7 +67,7 @@ test("one head has the colours of its ramp, two have them laid over each other",
 });
 
 test("a picture is made larger without mixing its pixels", () => {
-  const raster = { size: 2, pixels: Uint32Array.from([1, 2, 3, 4]) };
+  const raster = { width: 2, height: 2, pixels: Uint32Array.from([1, 2, 3, 4]) };
   assert.equal(enlarge(raster, 2), raster);
   assert.deepEqual([...enlarge(raster, 3).pixels], [1, 1, 2, 1, 1, 2, 3, 3, 4]);
   assert.deepEqual([...placesOf(5, 2)], [0, 0, 0, 1, 1]);

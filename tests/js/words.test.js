@@ -100,18 +100,21 @@ test("an element takes text as text and attributes as attributes, never as HTML"
   ]);
 });
 
+const COLOURS = {
+  accent: "", sequential: ["#ffffff", "#000000"], diverging: ["#ff0000", "#0000ff"],
+};
 const SHARES = { unit: "attention", top: 1, signed: false };
 
 /** @param {string[]} first @param {string[]} second @param {number[]} values */
 function pairOf(first, second, values, cells = SHARES) {
   /** @type {import("../../app/components/pattern_pair/js/pair_data.js").PairHeader} */
   const header = {
-    id: "", accent: "", sequential: ["#ffffff", "#000000"], diverging: ["#ff0000", "#0000ff"],
+    id: "", colours: COLOURS, on_dark: null,
     values: cells,
     panes: [{ title: "a", note: "", labels: first }, { title: "b", note: "", labels: second }],
   };
   const pair = makePair(header, Float32Array.from(values).buffer);
-  return { pair, maps: mapsOf(header, pair) };
+  return { pair, maps: mapsOf(header, COLOURS, pair) };
 }
 
 test("two patterns of as many tokens have a difference, and its largest ends the scale", () => {

@@ -230,3 +230,18 @@ def test_a_file_that_holds_no_findings_is_refused_with_the_code_of_its_own(
     for name in (str(file), str(tmp_path / "none.json"), str(tmp_path)):
         assert main(["check", name]) == 2
         assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_page_that_fails_is_refused_with_what_went_wrong(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The page itself only apologises, and a log may be where nobody looks."""
+
+    def fail(selection: object) -> None:
+        raise LookupError("no such\x1b[31m thing")
+
+    monkeypatch.setattr("app.shell.page.draw_sidebar", fail)
+    assert main(["export", "attention?layer=1", "--html"]) == 1
+    said = capsys.readouterr().err
+    assert "The page has failed on this view (LookupError: no such" in said
+    assert "\x1b" not in said

@@ -6,7 +6,7 @@ One payload is, in this order:
 - the numbers, little-endian: `rescaled_rows` or `exact_cells`.
 
 Patterns are causal, and of what lies ahead of a destination nothing is sent; or an encoder's, whose
-tokens look both ways (`bidirectional`), and all of it is.
+tokens look both ways (`bidirectional`), or attention to another text, and all of it is.
 
 A browser computes with what it gets: it shares out anew what the first token leaves, it subtracts
 one pattern from another. Numbers rounded to what a picture needs would come out of that with a
@@ -88,7 +88,7 @@ def rescaled_rows(
     of the other values (4-byte floats), and the sources 1..destination as 2-byte integers, of
     which `TOP` stands for that largest value. So what a first token leaves is as exact as it is
     large, whether that is all of the row or a twentieth of it. Of an encoder (`bidirectional`)
-    every row has the sources 1..n-1.
+    and to another text every row has all sources but the first.
 
     Raises:
         ValueError: As `check_causal`; of an encoder, values outside 0..1.
@@ -97,7 +97,7 @@ def rescaled_rows(
         _check_shares(patterns)
     else:
         check_causal(patterns)
-    dest, src = _cells_after_first(patterns.shape[-1], bidirectional)
+    dest, src = _cells_after_first(*patterns.shape[1:], bidirectional)
     values = patterns[:, dest, src].clip(0, 1)
     most = patterns[:, :, 1:].max(-1, initial=0).clip(0, 1)
     scale = most[:, dest]
@@ -109,10 +109,10 @@ def rescaled_rows(
     )
 
 
-def _cells_after_first(n: int, bidirectional: bool) -> tuple[np.ndarray, np.ndarray]:
+def _cells_after_first(n: int, m: int, bidirectional: bool) -> tuple[np.ndarray, np.ndarray]:
     """Destinations and sources of the cells that rows have beside the first, in reading order."""
     if bidirectional:
-        dest, src = np.divmod(np.arange(n * (n - 1)), max(n - 1, 1))
+        dest, src = np.divmod(np.arange(n * (m - 1)), max(m - 1, 1))
         return dest, src + 1
     rows, columns = np.tril_indices(n - 1)
     return rows + 1, columns + 1

@@ -27,11 +27,13 @@ def grid_payload(
     weighting: Weighting = ATTENTION,
     top: float = 1,
     bidirectional: bool = False,
+    sources: Sequence[str] | None = None,
     command: Mapping[str, Any],
 ) -> bytes:
     """What the browser gets: see `packing`, and `GridHeader` in `js/grid_data.js`.
 
-    Attention may be an encoder's (`bidirectional`); weighted patterns are causal.
+    Attention may be an encoder's (`bidirectional`), or to another text: then `sources` are its
+    labels, and it is `bidirectional` as well. Weighted patterns are causal.
     """
     header = {
         "key": key,
@@ -46,6 +48,7 @@ def grid_payload(
             "signed": weighting.signed,
         },
         "bidirectional": bidirectional,
+        "sources": None if sources is None else [str(label) for label in sources],
         "note": note,
         "height": height,
         "report": report,

@@ -26,11 +26,12 @@ export function arrowStep(key) {
  * @param {[number, number]} step
  * @param {number} n Tokens.
  * @param {boolean} [bidirectional]
+ * @param {number} [m] Tokens that are attended to, where they are others.
  * @returns {Cell}
  */
-export function cellBeside(cell, [right, down], n, bidirectional = false) {
+export function cellBeside(cell, [right, down], n, bidirectional = false, m = n) {
   const dest = Math.min(n - 1, Math.max(0, cell.dest + down));
-  return { dest, src: Math.min(bidirectional ? n - 1 : dest, Math.max(0, cell.src + right)) };
+  return { dest, src: Math.min(bidirectional ? m - 1 : dest, Math.max(0, cell.src + right)) };
 }
 
 /**

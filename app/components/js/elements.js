@@ -45,12 +45,12 @@ export function penOf(canvas) {
 }
 
 /**
- * Pixels of a square as a canvas takes them.
+ * Pixels as a canvas takes them.
  *
  * @param {Uint32Array<ArrayBuffer>} pixels
- * @param {number} size Pixels of one side.
+ * @param {number} width Of them in a row.
  * @returns {ImageData}
  */
-export function imageOf(pixels, size) {
-  return new ImageData(new Uint8ClampedArray(pixels.buffer), size);
+export function imageOf(pixels, width) {
+  return new ImageData(new Uint8ClampedArray(pixels.buffer), width);
 }

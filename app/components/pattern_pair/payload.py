@@ -32,8 +32,14 @@ class Pane:
             raise ValueError(f"a pattern of shape {self.pattern.shape} for {n} labels")
 
 
-def pair_payload(first: Pane, second: Pane, palette: Palette) -> bytes:
-    """What the browser gets, as in `app.components.head_grid.packing`: cells of A, then of B."""
+def pair_payload(
+    first: Pane, second: Pane, palette: Palette, *, on_dark: Palette | None = None
+) -> bytes:
+    """What the browser gets, as in `app.components.head_grid.packing`: cells of A, then of B.
+
+    The colours are those of `palette`; `on_dark` has those for a dark ground, where Python does not
+    know which ground it is.
+    """
     cells, top = b"", 1e-6
     panes = []
     weighting = first.weighting
@@ -57,8 +63,15 @@ def pair_payload(first: Pane, second: Pane, palette: Palette) -> bytes:
             "top": 1 if weighting.plain else top,
             "signed": weighting.signed,
         },
+        "colours": _colours(palette),
+        "on_dark": on_dark and _colours(on_dark),
+    }
+    return assemble(header, cells)
+
+
+def _colours(palette: Palette) -> dict[str, str | tuple[str, ...]]:
+    return {
         "sequential": palette.sequential,
         "diverging": palette.diverging,
         "accent": palette.accent,
     }
-    return assemble(header, cells)

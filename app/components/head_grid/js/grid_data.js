@@ -15,6 +15,8 @@
  * @property {Record<string, number>} marks Score name to threshold.
  * @property {Values} values What the cells are.
  * @property {boolean} bidirectional Whether tokens attend to later ones too, as in an encoder.
+ * @property {string[] | null} sources The text that is attended to, where it is another one; then
+ *   every token attends to all of it. Hostile as `labels`.
  * @property {string} note What is not shown; empty if all is.
  * @property {number} height Pixels for the grid and the large picture.
  * @property {boolean} report Whether Python wants to hear of the view.
@@ -36,7 +38,10 @@
  * @property {number} hue Degrees.
  *
  * @typedef {object} Numbers
- * @property {number} n Tokens.
+ * @property {number} n Tokens that attend.
+ * @property {number} m Tokens that are attended to.
+ * @property {boolean} two Whether these are two texts.
+ * @property {string[]} sources One text per token that is attended to; hostile.
  * @property {number} stride Cells of one head.
  * @property {Float32Array} first Attention to the first token, by head and destination.
  * @property {Float32Array} most The largest size of the others: what `whole` stands for in that row.
@@ -47,7 +52,7 @@
  * @property {GridHead[]} heads
  * @property {Map<string | null, number>} indexOf Index of a head by its label.
  *
- * @typedef {Omit<GridHeader, "heads"> & Numbers} GridData
+ * @typedef {Omit<GridHeader, "heads" | "sources"> & Numbers} GridData
  */
 
 import { cellIndex } from "../../js/cells.js";
@@ -66,19 +71,24 @@ const MIN_REST = 0.05;
  */
 export function makeData(header, body) {
   const n = header.labels.length;
+  const sources = header.sources ?? header.labels;
+  const m = sources.length;
   const rows = header.heads.length * n;
   const heads = headsOf(header.heads);
   const plain = header.values.unit === "attention";
   return {
     ...header,
     n,
+    m,
+    two: header.sources !== null,
+    sources,
     first: new Float32Array(body, 0, rows),
     most: new Float32Array(body, 4 * rows, rows),
     cells: plain ? new Uint16Array(body, 8 * rows) : new Int16Array(body, 8 * rows),
     plain,
     whole: plain ? WHOLE.plain : WHOLE.weighted,
     heads,
-    stride: (n * (n - 1)) / (header.bidirectional ? 1 : 2),
+    stride: (n * (m - 1)) / (header.bidirectional ? 1 : 2),
     indexOf: new Map(heads.map((head, index) => [head.label, index])),
   };
 }
@@ -105,7 +115,15 @@ function headsOf(pairs) {
  * @param {GridData} data
  * @param {number} dest
  */
-export const lastSource = ({ bidirectional, n }, dest) => (bidirectional ? n - 1 : dest);
+export const lastSource = ({ bidirectional, m }, dest) => (bidirectional ? m - 1 : dest);
+
+/**
+ * The text that tokens are chosen from in a direction.
+ *
+ * @param {GridData} data
+ * @param {"dest" | "src"} direction
+ */
+export const textOf = ({ labels, sources }, direction) => (direction === "dest" ? labels : sources);
 
 /**
  * The cell of `dest` and `src` in one head: attention, 0..1, or what weighs it.
@@ -119,7 +137,7 @@ export function cellValue(data, head, dest, src) {
   if (src > lastSource(data, dest)) return 0;
   const row = head * data.n + dest;
   if (src === 0) return data.first[row];
-  const cell = data.bidirectional ? dest * (data.n - 1) + src - 1 : cellIndex(dest - 1, src - 1);
+  const cell = data.bidirectional ? dest * (data.m - 1) + src - 1 : cellIndex(dest - 1, src - 1);
   return (data.cells[head * data.stride + cell] / data.whole) * data.most[row];
 }
 
@@ -174,9 +192,10 @@ export function levelOf({ values }, value) {
  * @param {Sink} sink
  */
 export function tokenWeights(data, head, active, direction, sink) {
-  const weights = new Float32Array(data.n);
+  const count = direction === "dest" ? data.m : data.n;
+  const weights = new Float32Array(count);
   for (const token of active) {
-    for (let other = 0; other < data.n; other++) {
+    for (let other = 0; other < count; other++) {
       const [dest, src] = direction === "dest" ? [token, other] : [other, token];
       weights[other] += shownValue(data, head, dest, src, sink) / active.length;
     }

@@ -6,6 +6,7 @@
  */
 import { arrowStep } from "../../js/cells.js";
 import { cellValue, lastSource } from "./grid_data.js";
+import { rasterSize } from "./painting.js";
 
 /**
  * The tokens that fall into one row or column of pixels: [first, end).
@@ -25,18 +26,19 @@ export function tokensOfPixel(pixel, n, size) {
  *
  * @param {GridData} data
  * @param {number} head
- * @param {{ side: number, size: number }} picture
+ * @param {{ side: number, size: number }} picture Its side on the page, and the most pixels of one.
  * @param {number} x
  * @param {number} y
  * @returns {Cell | null}
  */
 export function cellAt(data, head, { side, size }, x, y) {
   if (x < 0 || y < 0) return null;
-  const { n } = data;
-  /** @param {number} at */
-  const pixel = (at) => Math.floor((at / side) * size);
-  const [firstDest, endDest] = tokensOfPixel(pixel(y), n, size);
-  const [firstSrc, endSrc] = tokensOfPixel(pixel(x), n, size);
+  const { n, m } = data;
+  const { width, height } = rasterSize(data, size);
+  /** @param {number} at @param {number} pixels */
+  const pixel = (at, pixels) => Math.floor((at / side) * pixels);
+  const [firstDest, endDest] = tokensOfPixel(pixel(y, height), n, height);
+  const [firstSrc, endSrc] = tokensOfPixel(pixel(x, width), m, width);
   let best = null;
   let most = -1;
   for (let dest = firstDest; dest < Math.min(n, endDest); dest++) {

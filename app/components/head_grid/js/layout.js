@@ -150,10 +150,11 @@ export function tickStep(pitch, room) {
  * @param {number} dest
  * @param {number} pitch
  * @param {number} last Its last source.
+ * @param {number} [across] The pitch of columns, where it is another.
  * @returns {Box}
  */
-export function rowBand(dest, pitch, last) {
-  return { left: 0, top: dest * pitch, width: (last + 1) * pitch, height: Math.max(pitch, 2) };
+export function rowBand(dest, pitch, last, across = pitch) {
+  return { left: 0, top: dest * pitch, width: (last + 1) * across, height: Math.max(pitch, 2) };
 }
 
 /**
@@ -176,11 +177,12 @@ export function columnBand(src, pitch, side, first) {
  * @param {number} dest
  * @param {number} src
  * @param {number} pitch
+ * @param {number} [across] The pitch of columns, where it is another.
  * @returns {Box}
  */
-export function cellFrame(dest, src, pitch) {
-  const square = Math.max(pitch, 6);
-  const left = (src + 0.5) * pitch - square / 2;
-  const top = (dest + 0.5) * pitch - square / 2;
-  return { left, top, width: square, height: square };
+export function cellFrame(dest, src, pitch, across = pitch) {
+  const [width, height] = [Math.max(across, 6), Math.max(pitch, 6)];
+  const left = (src + 0.5) * across - width / 2;
+  const top = (dest + 0.5) * pitch - height / 2;
+  return { left, top, width, height };
 }

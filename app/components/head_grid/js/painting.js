@@ -5,7 +5,8 @@
  * @import { Ramp, Theme } from "./ramps.js"
  *
  * @typedef {object} Raster
- * @property {number} size Pixels of one side.
+ * @property {number} width
+ * @property {number} height
  * @property {Uint32Array<ArrayBuffer>} pixels As a canvas holds them; 0 is transparent.
  */
 import { placesOf } from "../../js/cells.js";
@@ -16,8 +17,19 @@ import { blendChannel } from "./ramps.js";
 export const EMPTY = -256;
 
 /**
- * One head as `size` x `size` levels -255..255, `EMPTY` where there is no cell. Where several cells
- * share a pixel the strongest one counts: an average would wash a one-token stripe out.
+ * The pixels of a picture that has `size` of them at most across and down: one a token where that
+ * does. Of two texts each side has its own number.
+ *
+ * @param {GridData} data
+ * @param {number} size
+ */
+export function rasterSize({ n, m }, size) {
+  return { width: Math.min(m, size), height: Math.min(n, size) };
+}
+
+/**
+ * One head as levels -255..255, `EMPTY` where there is no cell, in the pixels of `rasterSize`. Where
+ * several cells share a pixel the strongest one counts: an average would wash a one-token stripe out.
  *
  * @param {GridData} data
  * @param {number} head
@@ -26,12 +38,14 @@ export const EMPTY = -256;
  * @param {number} [upto] Destinations that are drawn: all, or the first ones.
  */
 export function drawLevels(data, head, size, sink, upto = data.n) {
-  const levels = new Int16Array(size * size).fill(EMPTY);
-  const pixel = placesOf(data.n, size);
+  const { width, height } = rasterSize(data, size);
+  const levels = new Int16Array(width * height).fill(EMPTY);
+  const rows = placesOf(data.n, height);
+  const pixel = placesOf(data.m, width);
   const { signed, top } = data.values;
   let cell = head * data.stride;
   for (let dest = 0; dest < upto; dest++) {
-    const line = pixel[dest] * size;
+    const line = rows[dest] * width;
     const row = head * data.n + dest;
     const first = sink === "show" ? levelOf(data, data.first[row]) : 0;
     levels[line] = stronger(first, levels[line]);
@@ -73,29 +87,31 @@ function stronger(level, other) {
  * @returns {Raster}
  */
 export function paint(data, heads, size, sink, ramps, theme, upto = data.n) {
-  const pixels = new Uint32Array(size * size);
+  const { width, height } = rasterSize(data, size);
+  const pixels = new Uint32Array(width * height);
   const layers = heads.map((head) => drawLevels(data, head, size, sink, upto));
   if (layers.length === 1) paintOne(pixels, layers[0], ramps[0]);
   else paintSeveral(new Uint8ClampedArray(pixels.buffer), layers, ramps, theme);
-  return { size, pixels };
+  return { width, height, pixels };
 }
 
 /**
- * A picture made larger without smoothing; canvases would blur, and their count costs time.
+ * A picture made a larger square without smoothing; canvases would blur, and their count costs time.
  *
  * @param {Raster} raster
  * @param {number} size
  * @returns {Raster}
  */
 export function enlarge(raster, size) {
-  if (raster.size === size) return raster;
+  const { width, height } = raster;
+  if (width === size && height === size) return raster;
   const pixels = new Uint32Array(size * size);
-  const source = placesOf(size, raster.size);
+  const [columns, rows] = [placesOf(size, width), placesOf(size, height)];
   for (let y = 0; y < size; y++) {
-    const line = source[y] * raster.size;
-    for (let x = 0; x < size; x++) pixels[y * size + x] = raster.pixels[line + source[x]];
+    const line = rows[y] * width;
+    for (let x = 0; x < size; x++) pixels[y * size + x] = raster.pixels[line + columns[x]];
   }
-  return { size, pixels };
+  return { width: size, height: size, pixels };
 }
 
 /**

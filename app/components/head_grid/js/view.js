@@ -33,6 +33,7 @@
  * @property {"hue" | "safe"} palette
  * @property {boolean} overlay Whether a click adds a head instead of replacing the others.
  */
+import { textOf } from "./grid_data.js";
 
 /** @type {Readonly<Hover>} */
 export const NOTHING = { head: null, token: null, cell: null, kind: null };
@@ -51,7 +52,10 @@ export function adoptedView(data, mine, sameText) {
   return {
     focus: data.indexOf.get(view.focus) ?? 0,
     locked: view.locked.flatMap((label) => data.indexOf.get(label) ?? []),
-    tokens: own && !sameText ? [] : view.tokens.filter((token) => token < data.n),
+    tokens:
+      own && !sameText
+        ? []
+        : view.tokens.filter((token) => token < textOf(data, view.direction).length),
     direction: view.direction,
   };
 }
@@ -103,6 +107,18 @@ export function lockedAfter(locked, item, adding, most) {
   if (!adding) return locked.length === 1 && locked[0] === item ? [] : [item];
   if (locked.includes(item)) return locked.filter((other) => other !== item);
   return [...locked, item].slice(-most);
+}
+
+/**
+ * The view in another direction: of two texts, positions in one mean nothing in the other.
+ *
+ * @param {GridData} data
+ * @param {View} view
+ * @param {Direction} direction
+ * @returns {View}
+ */
+export function inDirection({ two }, view, direction) {
+  return { ...view, direction, tokens: two && direction !== view.direction ? [] : view.tokens };
 }
 
 /**

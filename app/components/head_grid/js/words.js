@@ -13,7 +13,7 @@
  * @property {number} score
  * @property {number} kind Which of the thresholds.
  */
-import { cellValue, rowFactor, shownValue } from "./grid_data.js";
+import { cellValue, rowFactor, shownValue, textOf } from "./grid_data.js";
 
 const DIGITS = 4; // of attention as exact as the values come, and more than is ever asked
 
@@ -134,7 +134,7 @@ export function valueText(data, head, { dest, src }, sink) {
 export function cellSentence(data, heads, cell, sink) {
   const { dest, src } = cell;
   const values = heads.map((head) => valueText(data, head, cell, sink)).join(", ");
-  return `${data.labels[dest]} at ${dest} to ${data.labels[src]} at ${src}: ${values}`;
+  return `${data.labels[dest]} at ${dest} to ${data.sources[src]} at ${src}: ${values}`;
 }
 
 /**
@@ -148,8 +148,9 @@ export function cellSentence(data, heads, cell, sink) {
  * @returns {Part[]}
  */
 export function statusParts(data, head, active, direction, weights) {
-  const { labels, heads, plain, values } = data;
+  const { heads, plain, values } = data;
   const looking = direction === "dest";
+  const [own, others] = [textOf(data, direction), textOf(data, looking ? "src" : "dest")];
   if (!active.length) {
     const what = plain
       ? looking ? "it attends to" : "attends to it"
@@ -162,12 +163,12 @@ export function statusParts(data, head, active, direction, weights) {
     .slice(0, 3)
     .flatMap((position, i) => [
       i ? ", " : "",
-      { strong: labels[position] },
+      { strong: others[position] },
       ` at ${position} (${numberText(data, weights[position], 2)})`,
     ]);
   const who =
     active.length === 1
-      ? [{ strong: labels[active[0]] }, ` at ${active[0]}`]
+      ? [{ strong: own[active[0]] }, ` at ${active[0]}`]
       : [`${active.length} tokens, on average`];
   return [
     `${heads[head].label}: `,

@@ -13,7 +13,11 @@
  * @property {[PaneHeader, PaneHeader]} panes
  * @property {{ unit: string, top: number, signed: boolean }} values What cells are, and what the
  *   ends of both scales stand for.
- * @property {string[]} sequential Colours as `#rrggbb`, from 0 to 1.
+ * @property {Colours} colours
+ * @property {Colours | null} on_dark Those for a dark ground, where they are others.
+ *
+ * @typedef {object} Colours As `#rrggbb`.
+ * @property {string[]} sequential From 0 to 1.
  * @property {string[]} diverging
  * @property {string} accent
  *
@@ -89,10 +93,11 @@ function mostDifference(a, b, least) {
  * A, B, and their difference where their cells correspond.
  *
  * @param {PairHeader} header
+ * @param {Colours} colours
  * @param {Pair} pair
  * @returns {PatternMap[]}
  */
-export function mapsOf({ sequential, diverging, values }, { a, b, same, most, eitherSign }) {
+export function mapsOf({ values }, { sequential, diverging }, { a, b, same, most, eitherSign }) {
   const { unit, top } = values;
   const end = unit === "attention" ? "1" : `${top.toFixed(2)} ${unit}`;
   /** @type {Pick<PatternMap, "scale" | "ends">} */

@@ -55,6 +55,7 @@ export function patternsOf(header, body) {
         marks: {},
         values: ATTENTION,
         bidirectional: false,
+        sources: null,
       note: "",
         height: 0,
         report: false,

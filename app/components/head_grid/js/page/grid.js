@@ -16,7 +16,7 @@ import { AGAINST, apart, safe, vivid } from "../hues.js";
 import { isSplit } from "../layout.js";
 import { makeRamp } from "../ramps.js";
 import {
-  NOTHING, activeTokens, adoptedView, afterHeadLock, lockedAfter, reportOf, shownHeads,
+  NOTHING, activeTokens, adoptedView, afterHeadLock, inDirection, lockedAfter, reportOf, shownHeads,
 } from "../view.js";
 import { Controls } from "./controls.js";
 import { Picture } from "./picture.js";
@@ -90,7 +90,8 @@ export class HeadGrid {
     const { header, start } = readHeader(bytes);
     if (this.data.id === header.id) return;
     const mine = this.report();
-    const sameText = JSON.stringify(this.data.labels) === JSON.stringify(header.labels);
+    const texts = [header.labels, header.sources ?? header.labels];
+    const sameText = JSON.stringify([this.data.labels, this.data.sources]) === JSON.stringify(texts);
     if (this.data.values.signed !== header.values.signed) this.ramps.clear();
     this.data = makeData(header, readBody(bytes, start));
     this.view = adoptedView(this.data, mine, sameText);
@@ -189,7 +190,7 @@ export class HeadGrid {
 
   /** @param {Direction} direction */
   setDirection(direction) {
-    this.view.direction = direction;
+    this.view = inDirection(this.data, this.view, direction);
     this.changed("bands", "text");
   }
 

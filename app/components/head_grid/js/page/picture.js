@@ -51,40 +51,41 @@ export class Picture {
     const header = el("figcaption", { class: "hg-caption" }, this.title, this.scale);
     this.root = el("figure", { class: "hg-figure" }, header, this.stage);
     this.side = 0; // on the page
-    this.size = 0; // in pixels of its own
+    this.size = 0; // in pixels of its own, at most
     this.listen();
   }
 
   /* ---- layout */
 
   layOut() {
-    const { n, labels, height } = this.grid.data;
-    const shown = labels.map((label) => label.slice(0, 40));
+    const { n, m, labels, sources, height } = this.grid.data;
+    const shown = [...labels, ...sources].map((label) => label.slice(0, 40));
     // The font may still be loading, and the one in its place is narrower.
     const longest = 1.1 * widestText(shown, this.rows) + 10;
     const type = parseFloat(getComputedStyle(this.rows).fontSize);
     const width = this.root.clientWidth;
-    const place = pictureSize(n, width, height, longest, devicePixelRatio, type);
+    const place = pictureSize(Math.max(n, m), width, height, longest, devicePixelRatio, type);
     this.side = place.side;
     this.size = place.size;
     this.stage.style.setProperty("--hg-side", `${place.side}px`);
     this.stage.style.setProperty("--hg-gutter", `${place.gutter}px`);
     this.stage.classList.toggle("is-named", place.named);
     this.stage.classList.toggle("is-bidirectional", this.grid.data.bidirectional);
-    const pitch = place.side / n;
-    const step = place.named ? 1 : tickStep(pitch, 3 * type);
-    for (const axis of [this.rows, this.columns]) {
-      axis.replaceChildren(...this.ticks(step, pitch, place.named));
+    for (const [axis, texts] of /** @type {const} */ ([[this.rows, labels], [this.columns, sources]])) {
+      const pitch = place.side / texts.length;
+      const step = place.named ? 1 : tickStep(pitch, 3 * type);
+      axis.replaceChildren(...this.ticks(texts, step, pitch, place.named));
     }
   }
 
   /**
+   * @param {string[]} texts
    * @param {number} step
    * @param {number} pitch
    * @param {boolean} named
    */
-  ticks(step, pitch, named) {
-    return this.grid.data.labels.flatMap((label, position) => {
+  ticks(texts, step, pitch, named) {
+    return texts.flatMap((label, position) => {
       if (position % step) return [];
       const text = named ? label : String(position);
       const tick = el("span", { "data-position": position }, text);
@@ -100,9 +101,10 @@ export class Picture {
     const heads = this.grid.shownHeads();
     const ramps = heads.map((head) => this.grid.rampOf(head));
     if (!this.size) return; // out of sight; drawn once it has room
-    const { pixels, size } = paint(data, heads, this.size, settings.sink, ramps, theme, upto);
-    if (this.canvas.width !== size) this.canvas.width = this.canvas.height = size;
-    penOf(this.canvas).putImageData(imageOf(pixels, size), 0, 0);
+    const { pixels, ...raster } = paint(data, heads, this.size, settings.sink, ramps, theme, upto);
+    if (this.canvas.width !== raster.width) this.canvas.width = raster.width;
+    if (this.canvas.height !== raster.height) this.canvas.height = raster.height;
+    penOf(this.canvas).putImageData(imageOf(pixels, raster.width), 0, 0);
     const names = heads.map((head) => data.heads[head].label);
     this.grid.root.dataset.shown = names.join(" ");
     this.canvas.setAttribute(
@@ -164,13 +166,15 @@ export class Picture {
     const src = cell ? cell.src : direction === "src" ? single : null;
     const { data } = this.grid;
     const pitch = this.side / data.n;
+    const across = this.side / data.m;
     const first = data.bidirectional ? 0 : src;
-    show(this.bands.dest, dest === null ? null : rowBand(dest, pitch, lastSource(data, dest)));
+    show(this.bands.dest, dest === null ? null : rowBand(dest, pitch, lastSource(data, dest), across));
     show(
       this.bands.src,
-      src === null || first === null ? null : columnBand(src, pitch, this.side, first),
+      // Of a causal pattern as high as wide, so that one pitch says both.
+      src === null || first === null ? null : columnBand(src, across, this.side, first),
     );
-    show(this.cell, cell && cellFrame(cell.dest, cell.src, pitch));
+    show(this.cell, cell && cellFrame(cell.dest, cell.src, pitch, across));
     this.markTick(this.rows, dest);
     this.markTick(this.columns, src);
     this.drawReadout();
@@ -198,7 +202,7 @@ export class Picture {
     }
     this.readout.replaceChildren(
       el("p", {}, el("span", {}, `dest ${cell.dest}`), el("b", {}, data.labels[cell.dest])),
-      el("p", {}, el("span", {}, `src ${cell.src}`), el("b", {}, data.labels[cell.src])),
+      el("p", {}, el("span", {}, `src ${cell.src}`), el("b", {}, data.sources[cell.src])),
       ...this.grid.shownHeads().map((head) => {
         const name = el("span", {}, data.heads[head].label);
         name.style.color = this.grid.rampOf(head).full;
@@ -238,14 +242,14 @@ export class Picture {
   /** @param {KeyboardEvent} event */
   press(event) {
     const { grid } = this;
-    const { n, bidirectional } = grid.data;
-    const cell = grid.hover.cell ?? { dest: n - 1, src: n - 1 };
+    const { n, m, bidirectional } = grid.data;
+    const cell = grid.hover.cell ?? { dest: n - 1, src: m - 1 };
     if (event.key === "Escape") return grid.unlockAll();
     if (event.key === "Enter") return grid.lockToken(cell[grid.view.direction], adds(event));
     const step = arrowStep(event.key);
     if (!step) return;
     event.preventDefault();
-    const next = cellBeside(cell, step, n, bidirectional);
+    const next = cellBeside(cell, step, n, bidirectional, m);
     grid.point({ cell: next });
     grid.say(cellSentence(grid.data, grid.shownHeads(), next, grid.settings.sink));
   }

@@ -1,6 +1,8 @@
 /**
- * The text below the pictures: each token coloured by what it has to do with the active ones.
+ * The text below the pictures: each token coloured by what it has to do with the active ones. Of two
+ * texts the active ones are in one, which the direction says, and the coloured ones in the other.
  *
+ * @import { Direction } from "../view.js"
  * @import { HeadGrid } from "./grid.js"
  *
  * @typedef {Pick<HeadGrid, "data" | "view" | "hover" | "settings" | "theme" | "upto" | "activeTokens" |
@@ -18,11 +20,12 @@ import { adds } from "./thumbs.js";
 
 /**
  * @param {Event} event
- * @returns {number | null} The token that an event of the strip is about.
+ * @returns {{ token: number, side: Direction } | null} What an event of the text is about.
  */
 function tokenOf({ target }) {
   const node = target instanceof Element ? target.closest(".hg-token") : null;
-  return node instanceof HTMLElement ? Number(node.dataset.token) : null;
+  if (!(node instanceof HTMLElement)) return null;
+  return { token: Number(node.dataset.token), side: node.dataset.side === "src" ? "src" : "dest" };
 }
 
 export class TextStrip {
@@ -46,16 +49,31 @@ export class TextStrip {
     );
     this.status = el("p", { class: "hg-status" });
     const head = el("div", { class: "hg-texthead" }, group, this.status);
-    this.strip = el("div", { class: "hg-tokens", role: "group", "aria-label": "Tokens" });
-    this.root = el("section", { class: "hg-text" }, head, this.strip);
-    /** @type {HTMLElement[]} By position. */
-    this.tokens = [];
+    this.strips = {
+      dest: el("div", { class: "hg-tokens", role: "group" }),
+      src: el("div", { class: "hg-tokens is-sources", role: "group", "aria-label": "Source tokens" }),
+    };
+    this.root = el("section", { class: "hg-text" }, head, this.strips.dest, this.strips.src);
+    /** @type {Record<Direction, HTMLElement[]>} By position; of one text all are in the first. */
+    this.tokens = { dest: [], src: [] };
     this.listen();
   }
 
   /** The tokens of new data. */
   build() {
-    this.tokens = this.grid.data.labels.map((label, position) =>
+    const { two, labels, sources } = this.grid.data;
+    this.buildStrip("dest", labels);
+    this.buildStrip("src", two ? sources : []);
+    this.strips.dest.setAttribute("aria-label", two ? "Destination tokens" : "Tokens");
+    this.strips.src.hidden = !two;
+  }
+
+  /**
+   * @param {Direction} side
+   * @param {string[]} labels
+   */
+  buildStrip(side, labels) {
+    const tokens = labels.map((label, position) =>
       el(
         "button",
         {
@@ -63,15 +81,18 @@ export class TextStrip {
           class: "hg-token",
           tabindex: position ? "-1" : "0",
           "data-token": position,
+          "data-side": side,
           "aria-label": `Token ${position}, ${label}`,
         },
         label,
       ),
     );
-    this.strip.classList.toggle("is-spaced", this.grid.data.bidirectional);
-    const ends = this.grid.data.labels.map((label) => label.endsWith("↵"));
-    this.strip.replaceChildren(
-      ...this.tokens.flatMap((token, position) => (ends[position] ? [token, el("br")] : [token])),
+    this.strips[side].classList.toggle("is-spaced", this.grid.data.bidirectional);
+    this.tokens[side] = tokens;
+    this.strips[side].replaceChildren(
+      ...tokens.flatMap((token, position) =>
+        labels[position].endsWith("↵") ? [token, el("br")] : [token],
+      ),
     );
   }
 
@@ -84,17 +105,22 @@ export class TextStrip {
       tokenWeights(data, head, active, view.direction, settings.sink),
     );
     const { cell } = hover;
-    this.tokens.forEach((token, position) => {
-      const levels = weights.map((weight) => levelOf(data, weight[position]));
-      const coloured = active.length > 0 && levels.some((level) => level !== 0);
-      const rgb = coloured ? blend(ramps, levels, theme) : null;
-      token.style.background = rgb ? css(rgb) : "";
-      token.style.color = rgb ? inkOn(rgb) : "";
-      token.classList.toggle("is-active", active.includes(position));
-      token.classList.toggle("is-ahead", position >= this.grid.upto);
-      token.classList.toggle("is-linked", cell?.dest === position || cell?.src === position);
-      token.setAttribute("aria-pressed", String(view.tokens.includes(position)));
-    });
+    for (const side of /** @type {const} */ (["dest", "src"])) {
+      // Of one text, both.
+      const [chosen, shows] = data.two ? [side === view.direction, side !== view.direction] : [true, true];
+      const linked = data.two ? [cell?.[side]] : [cell?.dest, cell?.src];
+      this.tokens[side].forEach((token, position) => {
+        const levels = weights.map((weight) => (shows ? levelOf(data, weight[position]) : 0));
+        const coloured = active.length > 0 && levels.some((level) => level !== 0);
+        const rgb = coloured ? blend(ramps, levels, theme) : null;
+        token.style.background = rgb ? css(rgb) : "";
+        token.style.color = rgb ? inkOn(rgb) : "";
+        token.classList.toggle("is-active", chosen && active.includes(position));
+        token.classList.toggle("is-ahead", side === "dest" && position >= this.grid.upto);
+        token.classList.toggle("is-linked", linked.includes(position));
+        token.setAttribute("aria-pressed", String(chosen && view.tokens.includes(position)));
+      });
+    }
     this.directions.dest.setAttribute("aria-pressed", String(view.direction === "dest"));
     this.directions.src.setAttribute("aria-pressed", String(view.direction === "src"));
     const parts = statusParts(data, heads[0], active, view.direction, weights[0]);
@@ -106,17 +132,35 @@ export class TextStrip {
   /* ---- mouse and keys */
 
   listen() {
-    const { grid, strip } = this;
-    strip.addEventListener("pointerover", (event) => {
-      if (event.pointerType !== "touch") grid.point({ token: tokenOf(event) });
-    });
-    strip.addEventListener("pointerleave", () => grid.point({ token: null }));
-    strip.addEventListener("click", (event) => {
-      const token = tokenOf(event);
-      if (token !== null) grid.lockToken(token, adds(event));
-    });
-    strip.addEventListener("focusout", () => grid.point({ token: null }));
-    strip.addEventListener("keydown", (event) => this.press(event));
+    const { grid } = this;
+    for (const strip of Object.values(this.strips)) {
+      strip.addEventListener("pointerover", (event) => {
+        if (event.pointerType !== "touch") grid.point({ token: this.chosenToken(event) });
+      });
+      strip.addEventListener("pointerleave", () => grid.point({ token: null }));
+      strip.addEventListener("click", (event) => {
+        const found = tokenOf(event);
+        if (!found) return;
+        if (grid.data.two && found.side !== grid.view.direction) {
+          grid.point({ token: null });
+          grid.setDirection(found.side);
+        }
+        grid.lockToken(found.token, adds(event));
+      });
+      strip.addEventListener("focusout", () => grid.point({ token: null }));
+      strip.addEventListener("keydown", (event) => this.press(event));
+    }
+  }
+
+  /**
+   * The token that an event points at, if it is of the text that tokens are chosen from.
+   *
+   * @param {Event} event
+   */
+  chosenToken(event) {
+    const found = tokenOf(event);
+    const chosen = found && (!this.grid.data.two || found.side === this.grid.view.direction);
+    return chosen ? found.token : null;
   }
 
   /**
@@ -127,14 +171,16 @@ export class TextStrip {
   press(event) {
     const { grid } = this;
     if (event.key === "Escape") return grid.unlockAll();
-    const token = tokenOf(event);
+    const found = tokenOf(event);
     const step = arrowStep(event.key);
-    if (!step || token === null) return;
+    if (!step || !found) return;
     event.preventDefault();
-    const next = Math.min(grid.data.n - 1, Math.max(0, token + step[0] + step[1]));
-    this.tokens[token].tabIndex = -1;
-    this.tokens[next].tabIndex = 0;
-    this.tokens[next].focus();
+    const tokens = this.tokens[found.side];
+    const next = Math.min(tokens.length - 1, Math.max(0, found.token + step[0] + step[1]));
+    tokens[found.token].tabIndex = -1;
+    tokens[next].tabIndex = 0;
+    tokens[next].focus();
+    if (grid.data.two && found.side !== grid.view.direction) return;
     grid.point({ token: next });
     grid.renderNow();
     grid.say(this.status.textContent ?? "");

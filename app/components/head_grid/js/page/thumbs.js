@@ -257,8 +257,7 @@ export class Thumbs {
     if (!size) return; // out of sight; drawn once it has room
     const ramp = this.grid.rampOf(head);
     const { upto } = this.grid;
-    const fine = Math.min(data.n, size);
-    const raster = paint(data, [head], fine, settings.sink, [ramp], theme, upto);
+    const raster = paint(data, [head], size, settings.sink, [ramp], theme, upto);
     const [x, y] = this.places[head];
     const image = imageOf(enlarge(raster, size).pixels, size);
     this.pen.putImageData(image, x * this.ratio, y * this.ratio);

@@ -6,6 +6,7 @@
  */
 import { el } from "../../../js/elements.js";
 import { readBody, readHeader } from "../../../js/payload.js";
+import { readTheme } from "../../../head_grid/js/page/theme.js";
 import { makePair, mapsOf } from "../pair_data.js";
 import { paneLayout } from "../pair_layout.js";
 import { cellParts, hint } from "../pair_words.js";
@@ -24,11 +25,18 @@ export class PatternPair {
     this.cell = null;
     /** @type {{ header: PairHeader, start: number }} */
     const { header, start } = readHeader(data);
-    this.id = header.id;
+    this.header = header;
     this.pair = makePair(header, readBody(data, start));
     /** @type {MapPane[]} */
     this.maps = [];
-    this.build(header);
+    this.dark = this.isDark();
+    this.build();
+    // A change of theme only changes CSS variables; a transition on a colour tells of it.
+    this.root.addEventListener("transitionend", (event) => {
+      if (event.target !== this.root || this.isDark() === this.dark) return;
+      this.dark = !this.dark;
+      this.build();
+    });
     this.resizes = new ResizeObserver(([entry]) => {
       const width = Math.floor(entry.contentRect.width);
       if (width && width !== this.width) this.layOut(width);
@@ -40,15 +48,21 @@ export class PatternPair {
   update({ data }) {
     /** @type {{ header: PairHeader, start: number }} */
     const { header, start } = readHeader(data);
-    if (this.id === header.id) return;
-    this.id = header.id;
+    if (this.header.id === header.id) return;
+    this.header = header;
     this.pair = makePair(header, readBody(data, start));
-    this.build(header);
+    this.build();
   }
 
-  /** @param {PairHeader} header */
-  build(header) {
-    this.maps = mapsOf(header, this.pair).map((map) => new MapPane(map));
+  /** Whether its colours are those for a dark ground. */
+  isDark() {
+    return this.header.on_dark !== null && readTheme(this.root).dark;
+  }
+
+  build() {
+    const { header } = this;
+    const colours = (this.dark && header.on_dark) || header.colours;
+    this.maps = mapsOf(header, colours, this.pair).map((map) => new MapPane(map));
     this.panes.replaceChildren(...this.maps.map((pane) => pane.root));
     for (const pane of this.maps) {
       pane.listen(
@@ -57,7 +71,7 @@ export class PatternPair {
         () => this.say(),
       );
     }
-    this.root.style.setProperty("--pp-accent", header.accent);
+    this.root.style.setProperty("--pp-accent", colours.accent);
     this.root.dataset.panes = String(this.maps.length);
     this.cell = null;
     this.layOut(Math.floor(this.root.clientWidth) || 900);

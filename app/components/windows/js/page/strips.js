@@ -92,8 +92,8 @@ class WindowStrip {
 
   /** Show the token that is active at first; the page itself stays where it is. */
   scroll() {
-    const token = this.text.tokens[this.view.tokens[0] ?? 0];
-    const { strip } = this.text;
+    const token = this.text.tokens.dest[this.view.tokens[0] ?? 0];
+    const strip = this.text.strips.dest;
     if (token) strip.scrollTop = token.offsetTop - strip.offsetTop - strip.clientHeight / 2;
   }
 }
