@@ -53,7 +53,8 @@ def heads_picture(patterns: Float[np.ndarray, "layer head dest src"], palette: P
 
 
 def _shades(pattern: np.ndarray, bidirectional: bool = False) -> np.ndarray:
-    seen = np.tri(*pattern.shape, dtype=bool) | bidirectional
+    dest, src = np.indices(pattern.shape)
+    seen = (src <= dest) | bidirectional
     shades = np.rint(pattern.clip(0, 1) * (_EMPTY - 1))
     return np.where(seen, shades, _EMPTY).astype(np.uint8)
 

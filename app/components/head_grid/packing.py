@@ -97,7 +97,8 @@ def rescaled_rows(
         _check_shares(patterns)
     else:
         check_causal(patterns)
-    dest, src = _cells_after_first(*patterns.shape[1:], bidirectional)
+    _, n, m = patterns.shape
+    dest, src = _cells_after_first(n, m, bidirectional)
     values = patterns[:, dest, src].clip(0, 1)
     most = patterns[:, :, 1:].max(-1, initial=0).clip(0, 1)
     scale = most[:, dest]
