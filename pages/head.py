@@ -12,7 +12,7 @@ from app.pickers.sequence import choose_sequence
 from app.sections.encoders import draw_head
 from app.sections.head import on_input as dossier
 from app.sections.head import weights as dossier_weights
-from app.sections.head.contents import draw_contents
+from app.sections.head.contents import draw_contents, draw_own_name
 from app.sections.head.passport import PassportPlace
 from app.shell.page import open_page
 
@@ -24,6 +24,7 @@ if selection.info.bidirectional:
     st.stop()
 view = dossier.HeadView.of(selection, tokens, choose_sequence(selection, tokens))
 draw_contents(view.head)
+draw_own_name(selection.info.name, view.head)
 passport = PassportPlace.begin(view)
 
 cell = cell_of(selection, view.pattern)

@@ -84,7 +84,12 @@ PATTERN = Quantity(
     results=("Patterns",),
     needs=("run", "pattern"),
     axes=("sequence", "layer", "head"),
-    code="result = pattern  # [sequence, layer, head, dest, src]",
+    # A remark and no call: the program has to run where nothing of ours is installed.
+    code="""
+# In a notebook with `import headscope` this draws every head of the first sequence:
+# headscope.show(pattern[0], tokenizer.convert_ids_to_tokens(tokens[0].tolist()))
+result = pattern  # [sequence, layer, head, dest, src]
+""",
 )
 PATTERN_TILES = Quantity(
     "Largest attention in a tile",

@@ -53,9 +53,12 @@ def readings_of(frame: Frame) -> tuple[Reading, ...]:
 
 
 def _reading_of(quantity: Quantity, subject: Subject) -> Reading | None:
+    values = subject.selection.values
     for reading in READINGS.values():
-        # A figure may show it with other axes, which the same name stands for.
-        if reading.quantity.name == quantity.name:
+        # A figure may show it with other axes, which the same name stands for; of scores over a set
+        # the view says which it is.
+        score = reading.shown_by.get("score", values["score"])
+        if reading.quantity.name == quantity.name and score == values["score"]:
             return None if reading.on == "input" and subject.prompts is not None else reading
     return None
 

@@ -15,6 +15,8 @@ from app.frame.clicks import draw_rows_to_open
 from app.links.selection import Selection
 from app.links.session import widget_key
 from app.sections.shared.cancel import stoppable
+from app.shell.kept import own_names
+from app.text import display_text
 
 Profiles = dict[str, np.ndarray]
 
@@ -145,13 +147,17 @@ def draw_heads(
 ) -> None:
     """A table with one row per head, each score beside its spread and chance; a tick opens a head.
 
-    `more` adds columns before the scores, one number for each of `heads`.
+    `more` adds columns before the scores, one number for each of `heads`. Where the visitor has
+    named one of them in a finding, the names stand beside the labels.
     """
     columns = {name: list(values) for name, values in (more or {}).items()}
     for name, values in profiles.items():
         columns |= _beside(selection, name, values, heads)
+    names = own_names(selection.info.name)
+    called = [display_text(names.get(head, "")) for head in heads]
+    own = [{"Your name": name} if any(called) else {} for name in called]
     rows = [
-        {"Head": head.label, **{name: values[i] for name, values in columns.items()}}
+        {"Head": head.label, **own[i], **{name: values[i] for name, values in columns.items()}}
         for i, head in enumerate(heads)
     ]
     draw_rows_to_open(rows, heads, key, selection)

@@ -1,18 +1,20 @@
 /**
  * Keeps a visitor's findings in their own browser: tells the server once what is kept there, and
- * again where another tab has changed it, and writes what the session has made of it.
+ * again where another tab has changed it, and writes what the session has made of it. A quiet
+ * one says nothing of a browser that keeps nothing.
  *
  * @import { ComponentArguments } from "../components/js/mount.js"
  */
 
 const KEPT = "headscope.findings";
 
-/** @param {ComponentArguments<{ loaded: boolean, text: string }>} component */
+/** @param {ComponentArguments<{ loaded: boolean, quiet: boolean, text: string }>} component */
 export default function keepFindings({ data, setTriggerValue }) {
   try {
     const kept = localStorage.getItem(KEPT) ?? "";
     // Of this tab alone: what it has last read there or written.
     const known = sessionStorage.getItem(KEPT);
+    if (data.quiet && !data.loaded && !kept) return;
     if (!data.loaded || kept !== known) {
       sessionStorage.setItem(KEPT, kept);
       setTriggerValue("found", { text: kept, blocked: false });
@@ -22,6 +24,6 @@ export default function keepFindings({ data, setTriggerValue }) {
     }
   } catch {
     // A browser may be told to keep nothing, or have no room left.
-    if (!data.loaded) setTriggerValue("found", { text: "", blocked: true });
+    if (!data.loaded && !data.quiet) setTriggerValue("found", { text: "", blocked: true });
   }
 }

@@ -10,11 +10,14 @@ from uuid import uuid4
 import streamlit as st
 
 from analysis.errors import AnalysisError
+from analysis.head import Head
 from app.compute.findings.file import MAX_BYTES, UnreadableFindings, from_text, to_text
 from app.compute.findings.finding import MAX_FINDINGS, Finding
 from app.shell.scripts import script_component
 
 _STATE, _KEEPER = "headscope.findings", "headscope.findings.keeper"
+# Pages that show what a visitor calls a head, as far as their browser keeps any names.
+_SHOW_NAMES = ("head", "finder")
 
 
 @dataclass(slots=True)
@@ -79,12 +82,31 @@ def move(finding_id: str, by: int) -> None:
     _put(tuple(listed))
 
 
-def draw_keeper(always: bool = False) -> None:
-    """Has the browser keep what there is; on pages that show none, once something was kept."""
+def own_names(model: str) -> dict[Head, str]:
+    """What a visitor calls heads of a model, in any of their findings; of two names the last."""
+    return {
+        named.head: named.name
+        for finding in kept().findings
+        for named in finding.names
+        if named.model == model
+    }
+
+
+def draw_keeper(page: str) -> None:
+    """Has the browser keep what there is; on pages that show none, once something was kept.
+
+    On pages that show names of heads it only says what it keeps if that is anything: to be told
+    runs a page once more.
+    """
     state = kept()
-    if not (always or state.touched):
+    always = page == "findings" or state.touched
+    if not always and page not in _SHOW_NAMES:
         return
-    data = {"loaded": state.loaded, "text": to_text(state.findings) if state.findings else ""}
+    data = {
+        "loaded": state.loaded,
+        "quiet": not always,
+        "text": to_text(state.findings) if state.findings else "",
+    }
     script_component("keep_findings")(key=_KEEPER, data=data, on_found_change=_take_found)
 
 

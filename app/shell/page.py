@@ -91,7 +91,7 @@ def open_page(name: str) -> Selection:
         follow_theme()
         draw_again_elsewhere()
         explain_words(selection)
-        draw_keeper(always=name == "findings")
+        draw_keeper(name)
     if selection.info.bidirectional and not page.encoders:
         st.info(markdown_text(encoder_reason(selection.info, page.title)))
         st.stop()

@@ -29,6 +29,7 @@ __all__ = ["frames_of", "open_at"]
 
 _STATE = "headscope.findings"
 _SMALL = {"input": "repeated", "length": "9", "batch": "2", "layer": "1", "head": "4"}
+_ON_SET = {"rows": "4", "layer": "1", "head": "3"}
 _SETTINGS = {
     **{"model": "attn-only-2l", "input": "repeated", "length": 9, "batch": 2, "seed": 0},
     **{"layer": 1, "head": 4, "method": "zero", "swap": 0},
@@ -49,9 +50,12 @@ VIEWS = (
     ("start", {}),
     ("layers", _SMALL),
     ("build", {"rows": "4", "circuit": "L1H3"}),
+    ("sets", _ON_SET | {"measure": "attention", "side": "corrupt"}),
+    ("sets", _ON_SET | {"measure": "direct"}),
+    ("finder", _ON_SET | {"input": "set", "score": "previous"}),
 )
-# Of these the tables have other heads, or those alone that stand out.
-OTHERS = ("Detectors", "Heads like L1H4")
+# Of these the tables have other heads, those alone that stand out, or rows, whose mean is kept.
+OTHERS = ("Detectors", "Heads like L1H4", "L1H3 on every prompt")
 
 
 def number(key: str, **others: object) -> Number:
@@ -252,3 +256,23 @@ def test_a_frame_of_another_run_than_its_links_keeps_its_view_alone(
         frames: list[Frame] = frames_of(page)
         assert frames
         assert not any(map(readings_of, frames))
+
+
+@pytest.mark.parametrize("page", ["head", "finder"])
+def test_what_a_visitor_calls_a_head_stands_where_its_label_does(open_at: Open, page: str) -> None:
+    head, other = Head(1, 4), Head(0, 2)
+    own = Finding("a" * 12, "mine").with_name("attn-only-2l", head, HOSTILE[0][:40])
+    of_another = Finding("b" * 12, "elsewhere").with_name("gelu-4l", other, "not of this model")
+    app = open_at(page, **_SMALL)
+    expect_well(app)
+    app.session_state[_STATE] = KeptFindings((of_another,), loaded=True)
+    expect_well(app.run())
+    assert "Your name" not in app.dataframe[0].value.columns
+    assert not [each for each in app.text if "You call" in each.value]
+    app.session_state[_STATE] = KeptFindings((own, of_another), loaded=True)
+    expect_well(app.run())
+    if page == "head":
+        assert [each for each in app.text if each.value.startswith("You call L1H4 “")]
+        return
+    named = app.dataframe[0].value.set_index("Head")["Your name"]
+    assert named["L1H4"] and named.astype(bool).sum() == 1

@@ -114,6 +114,20 @@ def test_the_wheel_holds_the_app_below_its_own_name_and_nothing_beside(
     assert "models/attn-only-2l/model.safetensors" in inside
 
 
+def test_the_checkpoints_are_a_wheel_of_their_own_that_puts_them_where_the_app_looks(
+    tmp_path: Path,
+) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT / "deploy/checkpoints", check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("headscope_checkpoints-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+    there = ROOT.glob("models/*/checkpoints/*.safetensors")
+    assert names == {f"headscope/_app/{file.relative_to(ROOT)}" for file in there}
+    (extra,) = map(Requirement, PROJECT["optional-dependencies"]["checkpoints"])
+    assert extra.name == wheel.name.split("-")[0].replace("_", "-")
+
+
 def test_its_metadata_names_pythons_and_needs_what_the_tests_run_with(
     built: tuple[Path, Path],
 ) -> None:

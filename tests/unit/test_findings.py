@@ -37,7 +37,7 @@ SETTINGS: dict[str, Value] = {
     **{"prompt": PROMPT, "bos": True, "layer": 1, "head": 4, "sequence": 1, "dest": 12, "src": 4},
     **{"method": "zero", "swap": 0, "position": 5, "answer": None, "foil": None, "kind": "K"},
     **{"layer2": 0, "head2": 0, "set": "indirect-object", "rows": 4, "role": "name-mover"},
-    "group": "L1H3",
+    **{"group": "L1H3", "to": "end", "of": "answer", "side": "prompt"},
 }
 # Roles alone are many; one of each kind of screen.
 KEYS = [

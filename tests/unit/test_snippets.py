@@ -1,5 +1,7 @@
 """The code that pages offer gives the numbers that they show."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from app.frame.snippets import snippet
 from app.links.parsers import heads_in
 from app.links.subject import Subject
 from tests.quantities import CODED, KEPT, PROMPT, expected, loaded, run, shown, view
+from tests.snippets import run as run_code
 
 
 @pytest.mark.parametrize("definition", CODED, ids=lambda definition: definition.name)
@@ -77,6 +80,15 @@ def test_one_program_gives_several_quantities():
     assert code
     assert code.count("run_with_cache") == 1
     assert code.count("print(result)") == 1 + len(d.SCORES)
+
+
+def test_what_the_code_of_a_pattern_says_of_the_widget_draws_it():
+    code = snippet([d.PATTERN], Subject(view()))
+    assert code
+    (shown,) = re.findall(r"(?m)^# headscope\.(show\(.*\))$", code)
+    draw = f"from app.notebook import show\nresult = torch.tensor({shown}._patterns)\nprint(result)"
+    every, drawn = run_code(f"{code}\n{draw}")
+    np.testing.assert_allclose(drawn, every[0].reshape(drawn.shape), atol=1e-6)
 
 
 def test_the_code_of_a_checkpoint_takes_the_weights_of_that_step():

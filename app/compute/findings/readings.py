@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
 from typing import Literal
 
 from analysis.definitions import (
     ABLATION,
+    ABLATION_OVER_SET,
+    ATTENTION_OVER_SET,
     ATTRIBUTION,
     COMPOSITION,
     COPYING,
+    DIRECT_EFFECT,
     EIGENVALUES,
     HALF_LOSS,
     LOSS,
+    PATCHING_OVER_SET,
     PATTERN,
     ROLES,
+    SCORE_OVER_SET,
     SCORES,
     VERDICT,
     Quantity,
@@ -225,6 +230,40 @@ def _group(selection: Selection) -> Subject:
     )
 
 
+def _mean(selection: Selection) -> float:
+    mean = calls.by_row(selection, _goes_on).spread().mean
+    return float(mean[selection["layer"], selection["head"]])
+
+
+def _of_rows(selection: Selection) -> Subject:
+    """A head on the rows that have the number; the other side of a set is read as a set."""
+    found = calls.by_row(selection, _goes_on)
+    sided = selection["measure"] in ("attention", "score") and selection["side"] == "corrupt"
+    prompts = calls.fitted_set(selection, corrupt=sided).only(found.rows.tolist())
+    return Subject(selection, head=_head(selection), prompts=prompts, method=selection["method"])
+
+
+def _over_set(
+    quantity: Quantity, measure: str, settings: tuple[str, ...], score: str = ""
+) -> Reading:
+    """A head's mean over a set of what is measured on each of its rows."""
+    measured: dict[str, Value] = {"measure": measure, **({"score": score} if score else {})}
+    code, needs = quantity.code, quantity.needs
+    if score:
+        code, needs = SCORES[score].code, ("by_row", *SCORES[score].needs)
+    return Reading(
+        f"mean-{score or measure}",
+        replace(quantity, code=code, needs=(*needs, "mean")),
+        "sets",
+        "set",
+        (*_HEAD, *settings),
+        _mean,
+        _of_rows,
+        name=f"{SCORES[score].name}, mean over the set" if score else "",
+        shown_by=measured,
+    )
+
+
 READINGS: dict[str, Reading] = {
     reading.key: reading
     for reading in (
@@ -347,5 +386,10 @@ READINGS: dict[str, Reading] = {
             "Ablation effect over the set",
             {"input": "set", "judge": True},
         ),
+        _over_set(ATTENTION_OVER_SET, "attention", ("to", "of", "side")),
+        *(_over_set(SCORE_OVER_SET, "score", ("side",), score) for score in SCORES),
+        _over_set(DIRECT_EFFECT, "direct", ()),
+        _over_set(ABLATION_OVER_SET, "ablation", ("method", "swap")),
+        _over_set(PATCHING_OVER_SET, "patching", ()),
     )
 }

@@ -3,6 +3,8 @@
 import streamlit as st
 
 from analysis.head import Head
+from app.shell.kept import own_names
+from app.text import display_text
 
 # By the titles of their figures, whose anchors Streamlit makes of them, in the order of the page.
 _SECTIONS = (
@@ -24,3 +26,10 @@ def draw_contents(head: Head) -> None:
         st.markdown(
             "\n".join(f"- [{label}](#{anchor.format(head=named)})" for label, anchor in _SECTIONS)
         )
+
+
+def draw_own_name(model: str, head: Head) -> None:
+    """What the visitor calls the head in their findings, if anything."""
+    if name := own_names(model).get(head):
+        # st.text: a name may be a stranger's, from a file or a link.
+        st.text(f"You call {head.label} “{display_text(name)}”.")
