@@ -32,6 +32,7 @@ import torch
 
 import analysis
 from analysis.head import Head, all_heads
+from analysis.heads.corpus.scan import WindowBatch
 from analysis.models.loading import HeadModel
 from app.compute.workers.crew import Crew, Worker
 from app.compute.workers.messages import packed
@@ -71,9 +72,11 @@ def tasks(model: HeadModel, heads: int, windows: int) -> list[Task]:
     text = analysis.text_windows(model, analysis.shipped_text(), min(WINDOW, model.n_ctx))
     ids = text.ids[:windows]
     reader = analysis.CorpusReader(info, analysis.Windows(ids, text.n_first), 0)
-    batches = []
-    while (ahead := sum(len(batch.ids) for batch in batches)) < min(len(ids), reader.until_known):
+    batches: list[WindowBatch] = []
+    ahead = 0
+    while ahead < min(len(ids), reader.until_known):
         batches.append(reader.next_batch(ahead))
+        ahead += len(batches[-1].ids)
     return [
         Task(
             "sweep",

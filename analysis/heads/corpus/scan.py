@@ -158,10 +158,9 @@ class WindowsRead:
     @property
     def sums(self) -> Sums:
         """What a tally counts."""
-        given = {field.name: getattr(self, field.name) for field in fields(Sums)}
-        return Sums(
-            **{name: None if each is None else _tensor(each) for name, each in given.items()}
-        )
+        names = [field.name for field in fields(Sums) if field.name != "norms"]
+        norms = None if self.norms is None else _tensor(self.norms)
+        return Sums(norms=norms, **{name: _tensor(getattr(self, name)) for name in names})
 
     def records(self, batch: WindowBatch) -> Iterator[tuple[int, Record]]:
         """What heads keep, by head, in the order of the windows."""

@@ -87,7 +87,7 @@ class Actor:
         try:
             answer: bytes = self._ray.get(self._actor.answer.remote(data))
         except self._ray.exceptions.RayError as error:
-            raise WorkerLost from error
+            raise WorkerLost(type(error).__name__) from error
         return answer
 
     @property

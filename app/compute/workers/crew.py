@@ -171,7 +171,8 @@ class Crew:
             try:
                 worker = worker or self._hire()
                 _do(worker, piece)
-            except (WorkerLost, NotAMessage):
+            except (WorkerLost, NotAMessage) as error:
+                _log.warning("a worker was lost (%s); its piece of work is done again", error)
                 if worker is not None:
                     worker.close()
                 worker = None
@@ -194,7 +195,6 @@ class Crew:
     def _put_back(self, piece: _Piece) -> None:
         with self._changed:
             piece.lost += 1
-            _log.warning("a worker was lost; its piece of work is done again")
             if piece.lost < TRIES:
                 if not piece.dropped:
                     self._queue.appendleft(piece)
@@ -220,4 +220,4 @@ def _do(worker: Worker, piece: _Piece) -> None:
         case ("failed", str() as what):
             piece.failure = RuntimeError(f"a worker failed with {what}")
         case _:
-            raise WorkerLost
+            raise WorkerLost("it said what answers nothing")

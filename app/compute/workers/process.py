@@ -41,9 +41,9 @@ class WorkerProcess:
             write_message(self.process.stdin, data)
             found = read_message(self.process.stdout)
         except OSError as error:
-            raise WorkerLost from error
+            raise WorkerLost("its process has ended") from error
         if found is None:
-            raise WorkerLost
+            raise WorkerLost("its process has ended")
         return found
 
     def close(self) -> None:
