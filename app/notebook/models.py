@@ -163,7 +163,7 @@ def _of_named(model: HeadModel, prompt: str) -> OnPrompt:
     if model.info.bidirectional:
         both_ways = analysis.attention_patterns(model, tokens).values[0]
         of_encoder = analysis.scores_of_encoder(model, tokens).known
-        return OnPrompt(both_ways, list(tokens.labels[0]), of_encoder)
+        return OnPrompt(both_ways, list(tokens.labels[0]), of_encoder, True)
     scores = analysis.head_scores(model, tokens)
     known = {name: scores[name] for name in SCORES if not np.isnan(scores[name]).all()}
     patterns = analysis.attention_patterns(model, tokens).values[0]

@@ -213,11 +213,9 @@ def test_what_is_about_the_next_token_is_refused_with_the_reason(model: HeadMode
 
 
 def test_a_notebook_shows_it_by_its_name(model: HeadModel) -> None:
-    viewer = show(model.name, TEXT, bidirectional=True)
+    viewer = show(model.name, TEXT)
     for name in (b'"bidirectional": true', b'"separator": [', b'"next": ['):
         assert name in viewer.payload
-    with pytest.raises(AnalysisError, match="bidirectional=True"):
-        show(model.name, TEXT)
 
 
 def test_three_texts_are_refused(model: HeadModel) -> None:
