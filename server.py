@@ -14,7 +14,7 @@ from analysis.models.catalog import list_models
 from app.compute.memory import bound_arenas
 from app.compute.server import Server
 from app.config import ConfigError, settings
-from app.shell.serving import served
+from app.shell.serving import surroundings
 
 try:
     server = Server(settings())
@@ -45,4 +45,5 @@ async def _get_ready(_: App) -> AsyncIterator[None]:
     yield
 
 
-app = served(server, Path(__file__).parent / "streamlit_app.py", _get_ready)
+# Streamlit finds this very call in the text of this file; without it, it would run the file itself.
+app = App(Path(__file__).parent / "streamlit_app.py", lifespan=_get_ready, **surroundings(server))

@@ -114,12 +114,14 @@ def _serve(listening: socket.socket, ending: ExitStack, refused: type[Exception]
     """Serve the app in a thread, and add what ends that."""
     import uvicorn
     from streamlit.runtime import Runtime
+    from streamlit.starlette import App
 
     _settle()
     folder = Path(ending.enter_context(tempfile.TemporaryDirectory(prefix="headscope-")))
     _write_scripts(folder)
     asked = import_inside("app.compute.server").Server(import_inside("app.config").Config())
-    app = import_inside("app.shell.serving").served(asked, folder / "streamlit_app.py")
+    around = import_inside("app.shell.serving").surroundings(asked)
+    app = App(folder / "streamlit_app.py", **around)
     served = uvicorn.Server(
         uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=_GOODBYE)
     )

@@ -1,13 +1,9 @@
 """What a server serves over HTTP: the app, with the headers that Streamlit does not send."""
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-from pathlib import Path
 from typing import Any
 
 from starlette.middleware import Middleware
 from streamlit.runtime.pages_manager import PagesManager
-from streamlit.starlette import App
 
 from app.compute.server import Server, install
 from app.shell.headers import SecurityHeaders
@@ -19,28 +15,20 @@ from app.shell.unknown_pages import UnknownPages
 from app.shell.uploads import UploadLimits, forget_downloads
 
 
-def served(
-    server: Server,
-    script: Path,
-    lifespan: Callable[[App], AbstractAsyncContextManager[Any]] | None = None,
-) -> App:
-    """The app whose entry point is `script`; all threads of this process ask `server` from now on.
+def surroundings(server: Server) -> dict[str, Any]:
+    """What an `App` takes beside its script; all threads of this process ask `server` from now on.
 
     Args:
         server: What its visitors share.
-        script: A `streamlit_app.py`, beside its `pages`.
-        lifespan: What is done while it is served.
     """
     server.tidy = forget_downloads
     install(server)
     # The folder called `pages` is not what Streamlit takes it for; finding out in
     # `ensure_entry_point` costs the first visitor a second run.
     PagesManager.uses_pages_directory = False
-    return App(
-        script,
-        lifespan=lifespan,
-        routes=room_routes(server.rooms),
-        middleware=[
+    return {
+        "routes": room_routes(server.rooms),
+        "middleware": [
             Middleware(HostCheck, names=answered_names(server.config.hosts)),
             Middleware(TabLimit),
             Middleware(SecurityHeaders, origins=server.config.embed_origins),
@@ -48,4 +36,4 @@ def served(
             Middleware(UnknownPages),
             Middleware(LinkPreview, title=server.config.title),
         ],
-    )
+    }
