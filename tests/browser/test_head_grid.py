@@ -454,7 +454,7 @@ def test_nothing_moves_while_one_looks_around(
     page = open_page(viewport={"width": width, "height": 1000})
     grid = open_grid(page, serve(APP), layers=12, heads=12, tokens=60, report=0)
     size = grid.bounding_box()
-    places = [".hg-picture", ".hg-tokens", ".hg-thumb >> nth=100"]
+    places = [".hg-picture", ".hg-tokens:not([hidden])", ".hg-thumb >> nth=100"]
     before = [page.locator(place).bounding_box() for place in places]
     head(page, "L2H3").hover()
     head(page, "L2H4").click()

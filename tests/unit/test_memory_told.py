@@ -41,8 +41,10 @@ OF_HEADS = (
     "pair_faithfulness",
 )
 OF_NEURONS = ("ablate_head", "ablation_estimate", "attribution_patching", "neuron_peaks")
+# These models are none, and refuse them.
+OF_ENCODERS = ("scores_of_encoder", "masked_loss", "masked_ablation")
 MEASURED = [
-    *(("wide-vocabulary", name) for name in QUESTIONS),
+    *(("wide-vocabulary", name) for name in QUESTIONS if name not in OF_ENCODERS),
     *(("many-heads", name) for name in OF_HEADS),
     *(("many-neurons", name) for name in OF_NEURONS),
 ]

@@ -117,9 +117,9 @@ def test_only_the_layers_asked_for_are_kept(attention_only, monkeypatch):
     captured = []
     original = patterns_module.run_without_logits
 
-    def watch(model, ids, capture, hooks=()):
+    def watch(model, ids, capture, *others, **named):
         captured.extend(capture)
-        return original(model, ids, capture, hooks)
+        return original(model, ids, capture, *others, **named)
 
     monkeypatch.setattr(patterns_module, "run_without_logits", watch)
     attention_patterns(attention_only, tokenize(attention_only, "The cat sat."), layers=[1])

@@ -31,8 +31,6 @@ def listened_on() -> set[str]:
 
 @pytest.mark.skipif(not installed, reason="needs requirements-ray.txt: make cluster-tools")
 def test_a_sweep_by_actors_is_that_of_this_process_also_where_one_is_killed() -> None:
-    import ray
-
     from app.compute.workers.actors import OWN, RayCluster
 
     threads = torch.get_num_threads()
@@ -47,6 +45,8 @@ def test_a_sweep_by_actors_is_that_of_this_process_also_where_one_is_killed() ->
     except ConfigError as error:  # Ray gives its own parts half a minute, on any machine
         pytest.skip(str(error))
     assert server.engine
+    import ray  # it reads its settings as it is imported, and the server has given it those
+
     # The same cluster: a process has one.
     hired = []
     hire = RayCluster(OWN, 1).hire
