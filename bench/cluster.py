@@ -32,7 +32,7 @@ import torch
 
 import analysis
 from analysis.head import Head, all_heads
-from analysis.heads.corpus.scan import WindowBatch
+from analysis.heads.corpus.batches import WindowBatch
 from analysis.models.loading import HeadModel
 from app.compute.workers.crew import Crew, Worker
 from app.compute.workers.messages import packed

@@ -9,8 +9,10 @@ from jaxtyping import Bool, Float
 
 from analysis.definitions import ENCODER_SCORES, SCORES
 from analysis.errors import AnalysisError
+from analysis.head import Head
 from analysis.models.loading import HeadModel
 from analysis.runs.patterns import attention_patterns, layers_in_pieces
+from analysis.runs.results import heads_above
 from analysis.tokens import Tokens
 
 
@@ -25,6 +27,10 @@ class EncoderScores:
     def known(self) -> dict[str, Float[np.ndarray, "layer head"]]:
         """The scores that this text has: there may be no token that comes twice."""
         return {name: each for name, each in self.values.items() if not np.isnan(each).all()}
+
+    def above(self, name: str, threshold: float) -> list[tuple[Head, float]]:
+        """Heads that score more than `threshold`, highest first."""
+        return heads_above(self.values[name], threshold)
 
     def __post_init__(self) -> None:
         for values in self.values.values():

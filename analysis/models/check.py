@@ -6,6 +6,7 @@ not: about twenty tokens show it.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,39 +75,69 @@ def largest_difference(bridge: Any, known: Reference, name: str) -> float:
     Raises:
         AnalysisError: More than `TOLERANCE`; the sentence names the layer and the difference.
     """
-    kept: dict[int, Tensor] = {}
-
-    def keep(layer: int) -> Any:
-        def store(pattern: Tensor, hook: object) -> None:
-            kept[layer] = pattern.detach().float().clone()
-
-        return store
-
     layers = range(len(known.patterns))
-    hooks = [(f"blocks.{layer}.attn.hook_pattern", keep(layer)) for layer in layers]
-    with torch.inference_mode():
-        logits = bridge.run_with_hooks(known.ids, return_type="logits", fwd_hooks=hooks).float()
+    points = [f"blocks.{layer}.attn.hook_pattern" for layer in layers]
+    logits, kept = run_keeping(bridge, known.ids, points)
     by_layer = []
-    for layer, expected in enumerate(known.patterns):
-        if layer not in kept or kept[layer].shape != expected.shape:
+    for layer, (point, expected) in enumerate(zip(points, known.patterns, strict=True)):
+        if point not in kept or kept[point].shape != expected.shape:
             raise AnalysisError(
                 f"TransformerLens shows no attention pattern of layer {layer} of {name} that "
                 "could be compared with transformers. Choose another model."
             )
-        by_layer.append(float((kept[layer] - expected).abs().max()))
+        by_layer.append(float((kept[point] - expected).abs().max()))
     # NaN, which is no number to be larger than another, counts as the largest.
     layer = max(layers, key=lambda i: by_layer[i] if by_layer[i] == by_layer[i] else math.inf)
-    logit = float((logits - known.logits).abs().max() / known.logits.abs().max().clamp(min=1e-6))
+    logit = share_of_largest(logits, known.logits)
     loss = abs(_loss(logits, known.ids) - _loss(known.logits, known.ids))
     differences = [
         (f"the attention of layer {layer} differs", by_layer[layer]),
         ("the loss differs in nats", loss),
         ("the logits differ, as a share of the largest,", logit),
     ]
+    return largest_of(differences, known.ids.numel(), name)
+
+
+def run_keeping(
+    bridge: Any, ids: Int[Tensor, "batch pos"], points: Sequence[str], **beside: Tensor
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Logits of a bridge, and what it shows at these points; without those it does not have.
+
+    `beside` is what it is called with besides the tokens.
+    """
+    kept: dict[str, Tensor] = {}
+
+    def keep(point: str) -> Any:
+        def store(value: Tensor, hook: object) -> None:
+            kept[point] = value.detach().float().clone()
+
+        return store
+
+    with torch.inference_mode():
+        logits = bridge.run_with_hooks(
+            ids,
+            return_type="logits",
+            fwd_hooks=[(point, keep(point)) for point in points],
+            **beside,
+        )
+    return logits.float(), kept
+
+
+def share_of_largest(found: Tensor, known: Tensor) -> float:
+    """The largest difference, as a share of the largest size."""
+    return float((found - known).abs().max() / known.abs().max().clamp(min=1e-6))
+
+
+def largest_of(differences: Sequence[tuple[str, float]], n_tokens: int, name: str) -> float:
+    """The largest of what was found to differ; each is said as in "the attention differs".
+
+    Raises:
+        AnalysisError: One is more than `TOLERANCE`.
+    """
     for what, off in differences:
         if not off <= TOLERANCE:  # nor NaN
             raise AnalysisError(
-                f"{name} was run on {known.ids.numel()} tokens by transformers and by "
+                f"{name} was run on {n_tokens} tokens by transformers and by "
                 f"TransformerLens, and {what} by {off:.2g}, where {TOLERANCE:g} at most is "
                 "rounding: what is shown of it would be wrong. Choose another model."
             )

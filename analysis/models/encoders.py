@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import MODEL_FOR_MASKED_LM_MAPPING
 
 from analysis.errors import AnalysisError
-from analysis.models.check import TOLERANCE
+from analysis.models.check import largest_of, run_keeping, share_of_largest
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,42 +101,21 @@ def encoder_difference(bridge: Any, known: Encoded, name: str) -> float:
     Raises:
         AnalysisError: More than `TOLERANCE`; the sentence names the place and the difference.
     """
-    kept: dict[str, Tensor] = {}
-
-    def keep(point: str) -> Any:
-        def store(value: Tensor, hook: object) -> None:
-            kept[point] = value.detach().float().clone()
-
-        return store
-
     layers = range(len(known.patterns))
     points = [f"blocks.{layer}.attn.hook_pattern" for layer in layers]
     end = f"blocks.{layers[-1]}.hook_resid_post"
-    with torch.inference_mode():
-        logits = bridge.run_with_hooks(
-            known.ids,
-            return_type="logits",
-            token_type_ids=known.segments,
-            fwd_hooks=[(point, keep(point)) for point in (*points, end)],
-        )
+    logits, kept = run_keeping(bridge, known.ids, (*points, end), token_type_ids=known.segments)
     if missing := [point for point in (*points, end) if point not in kept]:
         raise AnalysisError(
             f"TransformerLens shows nothing at {missing[0]} of {name} that could be compared with "
             "transformers. Choose another model."
         )
-    last = logits.float() if known.has_head else kept[end]
+    last = logits if known.has_head else kept[end]
     what = "the logits of masked tokens differ" if known.has_head else "the last layer differs"
     differences = [
         (f"the attention of layer {layer} differs", float((kept[point] - pattern).abs().max()))
         for layer, (point, pattern) in enumerate(zip(points, known.patterns, strict=True))
     ]
-    share = float((last - known.last).abs().max() / known.last.abs().max().clamp(min=1e-6))
+    share = share_of_largest(last, known.last)
     differences.append((f"{what}, as a share of the largest,", share))
-    for said, off in differences:
-        if not off <= TOLERANCE:  # nor NaN
-            raise AnalysisError(
-                f"{name} was run on {known.ids.numel()} tokens by transformers and by "
-                f"TransformerLens, and {said} by {off:.2g}, where {TOLERANCE:g} at most is "
-                "rounding: what is shown of it would be wrong. Choose another model."
-            )
-    return max(off for _, off in differences)
+    return largest_of(differences, known.ids.numel(), name)

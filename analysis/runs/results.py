@@ -1,6 +1,6 @@
 """Results that pages can show before torch is imported: from a cache, or as they were shipped."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -91,9 +91,15 @@ class HeadScores:
 
     def above(self, name: ScoreName, threshold: float) -> list[tuple[Head, float]]:
         """Heads that score more than `threshold`, highest first."""
-        values = self[name]
-        found = [
-            (Head(self.layers[row], int(head)), float(values[row, head]))
-            for row, head in np.argwhere(values > threshold)
-        ]
-        return sorted(found, key=lambda pair: -pair[1])
+        return heads_above(self[name], threshold, self.layers)
+
+
+def heads_above(
+    values: Float[np.ndarray, "layer head"], threshold: float, layers: Sequence[int] | None = None
+) -> list[tuple[Head, float]]:
+    """Heads with more than `threshold`, highest first; `layers` are those of the rows."""
+    found = [
+        (Head(int(row) if layers is None else layers[row], int(head)), float(values[row, head]))
+        for row, head in np.argwhere(values > threshold)
+    ]
+    return sorted(found, key=lambda pair: -pair[1])

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from analysis.head import Head
 from app.figures.chart import Chart
+from app.figures.pixels import cells_seen
 from app.text import display_token, plotly_text, short_token
 from app.theme import Palette
 
@@ -186,9 +187,8 @@ def pattern_map(
     With another unit than attention, the values may have either sign, unless `signed` says that
     they do not: then colours are centred on 0.
     """
-    n = len(labels)
     shown = [plotly_text(display_token(label)) for label in labels]
-    drawn = pattern if bidirectional else np.where(np.tri(n, dtype=bool), pattern, np.nan)
+    drawn = np.where(cells_seen(pattern.shape, bidirectional), pattern, np.nan)
     share = unit == "attention"
     signed = not share if signed is None else signed
     limit = 1 if share else max(float(np.abs(pattern).max(initial=0)), 1e-6)

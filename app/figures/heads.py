@@ -20,6 +20,7 @@ from app.figures.base import (
     token_ticks,
 )
 from app.figures.chart import Chart
+from app.figures.pixels import cells_seen
 from app.text import display_token, plotly_text
 from app.theme import Palette
 
@@ -50,7 +51,7 @@ def pattern_cells(
     if n <= MAX_CLICKABLE:
         # The heatmap's own hover would never show.
         figure.update_traces(hovertemplate=None, hoverinfo="skip")
-        rows, columns = np.nonzero(np.tri(n, dtype=bool) | bidirectional)
+        rows, columns = np.nonzero(cells_seen(pattern.shape, bidirectional))
         names = [f"{i} {plotly_text(display_token(label))}" for i, label in enumerate(labels)]
         add_click_targets(
             figure,

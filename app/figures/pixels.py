@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 
 from app.theme import Palette
 
@@ -52,9 +52,13 @@ def heads_picture(patterns: Float[np.ndarray, "layer head dest src"], palette: P
     return _picture(sheet, palette.sequential, palette)
 
 
+def cells_seen(shape: tuple[int, ...], bidirectional: bool) -> Bool[np.ndarray, "dest src"]:
+    """The cells of a pattern in which attention can be: those ahead in an encoder only."""
+    return np.tri(*shape, dtype=np.bool_) | np.bool_(bidirectional)
+
+
 def _shades(pattern: np.ndarray, bidirectional: bool = False) -> np.ndarray:
-    dest, src = np.indices(pattern.shape)
-    seen = (src <= dest) | bidirectional
+    seen = cells_seen(pattern.shape, bidirectional)
     shades = np.rint(pattern.clip(0, 1) * (_EMPTY - 1))
     return np.where(seen, shades, _EMPTY).astype(np.uint8)
 

@@ -43,9 +43,9 @@ _LISTED = 60
 def readings_of(frame: Frame) -> tuple[Reading, ...]:
     """The numbers of a figure that can be read again."""
     subject = frame.subject
-    of_other_runs = subject.selection.page in _OF_OTHER_RUNS
+    selection = subject.selection
     # Of an encoder no number is read again yet; the view itself can be kept.
-    of_other_runs = of_other_runs or subject.selection.info.bidirectional
+    of_other_runs = selection.page in _OF_OTHER_RUNS or selection.info.bidirectional
     if of_other_runs or subject.without or subject.second or subject.steps or subject.text:
         return ()
     found = (_reading_of(quantity, subject) for quantity in frame.quantities)

@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 
 from analysis.definitions import ATTENTION, Weighting
-from app.figures.pixels import colour_at, pattern_picture
+from app.figures.pixels import cells_seen, colour_at, pattern_picture
 from app.text import numbered, short_token
 from app.theme import LIGHT
 
@@ -239,7 +239,7 @@ def _draw_cells(
     else:
         outline = _stairs(n, corner, cell)
     _element(cells, "path", d=f"{outline}H{_mm(left)}Z", fill=zero)
-    for dest, src in zip(*np.nonzero(np.tri(n, dtype=bool) | bidirectional), strict=True):
+    for dest, src in zip(*np.nonzero(cells_seen(pattern.shape, bidirectional)), strict=True):
         value = float(pattern[dest, src])
         colour = colour_at(colours, (value + 1) / 2 if diverging else value)
         if colour != zero:

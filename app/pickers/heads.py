@@ -25,6 +25,12 @@ INDUCTION = 0.4
 COPIES = 0.2
 
 
+def ranked(values: np.ndarray) -> list[Head]:
+    """Every head by its value, [layer, head], the largest first."""
+    layers, heads = np.unravel_index(np.argsort(-values, axis=None, kind="stable"), values.shape)
+    return [Head(int(layer), int(head)) for layer, head in zip(layers, heads, strict=True)]
+
+
 def focus_head(selection: Selection) -> Head:
     """The head in focus: the link's, or the strongest induction head."""
     return completed(selection, "layer", "head", calls.reference_scores(selection).induction)

@@ -22,6 +22,7 @@ from app.links.selection import Selection
 from app.links.session import widget_key
 from app.links.subject import Subject
 from app.pickers.cell import cell_of, sources
+from app.pickers.heads import ranked
 from app.pickers.weighting import Weighted, weighted
 from app.shell.page import move_view
 from app.shell.room import own_room
@@ -137,7 +138,6 @@ def draw_grid(
 def draw_who_attends(selection: Selection, sequence: int, labels: Sequence[str]) -> None:
     """Every head by what it gives from one token to another."""
     info = selection.info
-    heads = all_heads(info)
     layers = tuple(range(info.n_layers))
     every = calls.patterns(selection, sequence, layers).values[0]
     shown = weighted(selection, sequence, layers)
@@ -167,7 +167,7 @@ def draw_who_attends(selection: Selection, sequence: int, labels: Sequence[str])
                 width=220,
             )
         values, weights = every[:, :, dest, src], shown.values[:, :, dest, src]
-        ranked = sorted(heads, key=lambda head: -abs(weights[head.layer, head.head]))
+        heads = ranked(np.abs(weights))
         columns = {"Attention": values}
         if not shown.weighting.plain:
             columns[shown.quantity.name] = weights
@@ -176,13 +176,13 @@ def draw_who_attends(selection: Selection, sequence: int, labels: Sequence[str])
                 "Head": head.label,
                 **{name: float(each[head.layer, head.head]) for name, each in columns.items()},
             }
-            for head in ranked
+            for head in heads
         ]
         bars = st.column_config.ProgressColumn(format="%.3f", min_value=0, max_value=1)
         plain = st.column_config.NumberColumn(format="%.3f")
         draw_linked_heads(
             rows,
-            ranked,
+            heads,
             "who attends",
             selection,
             {"Attention": bars, shown.quantity.name: plain},

@@ -19,7 +19,7 @@ from app.links.parameters import DEFAULT_PROMPT
 from app.links.selection import Selection
 from app.links.session import widget_key
 from app.links.subject import Subject
-from app.pickers.heads import ablated_head, completed, focus_head, pick_head, second_head
+from app.pickers.heads import ablated_head, completed, focus_head, pick_head, ranked, second_head
 from app.pickers.weighting import Weighted, weighted
 
 if TYPE_CHECKING:
@@ -103,7 +103,6 @@ def choose_sides(selection: Selection) -> tuple[Side, Side]:
 
 def draw_changed(a: Side, b: Side) -> None:
     """Every head by how much of its attention goes elsewhere on the second prompt."""
-    heads = all_heads(a.selection.info)
     lengths = [calls.tokens_of(side.selection).length for side in (a, b)]
     with (
         figure_frame(
@@ -116,12 +115,12 @@ def draw_changed(a: Side, b: Side) -> None:
         part(),
     ):
         change = calls.pattern_change(a.selection, b.selection)
-        ranked = sorted(heads, key=lambda head: -change[head.layer, head.head])
+        heads = ranked(change)
         rows = [
-            {"Head": head.label, "Change": float(change[head.layer, head.head])} for head in ranked
+            {"Head": head.label, "Change": float(change[head.layer, head.head])} for head in heads
         ]
         bars = st.column_config.ProgressColumn(format="%.3f", min_value=0, max_value=1)
-        draw_linked_heads(rows, ranked, "changed", a.selection, {"Change": bars})
+        draw_linked_heads(rows, heads, "changed", a.selection, {"Change": bars})
 
 
 def remark(a: Side, b: Side) -> str:

@@ -10,13 +10,13 @@ import numpy as np
 import streamlit as st
 
 from analysis.definitions import SPEAKER_ATTENTION, SPEAKER_ATTRIBUTION
-from analysis.head import all_heads
 from app.compute import calls
 from app.figures.base import head_map
 from app.frame.clicks import draw_head_map, draw_linked_heads
 from app.frame.frame import figure_frame, part
 from app.links.session import widget_key
 from app.links.subject import Subject
+from app.pickers.heads import ranked
 from app.sections.shared.speakers import NAMES
 from app.shell.theme import palette
 from app.text import chance_text
@@ -48,7 +48,7 @@ def draw_attention(selection: Selection) -> None:
                 for each, level in zip(found.parts, found.chance, strict=True)
             ]
             st.caption(f"Spread evenly it would be: {', '.join(levels)}.")
-            heads = sorted(all_heads(selection.info), key=lambda h: -values[h.layer, h.head])
+            heads = ranked(values)
             rows = [
                 {
                     "Head": head.label,
@@ -102,7 +102,7 @@ def draw_attribution(subject: Subject, dest: int, goal: str) -> None:
                 for each, total in zip(found.parts, sums, strict=True)
             ]
             st.caption(f"All heads together, in logits: {', '.join(totals)}.")
-            heads = sorted(all_heads(selection.info), key=lambda h: -abs(values[h.layer, h.head]))
+            heads = ranked(np.abs(values))
             rows = [
                 {
                     "Head": head.label,

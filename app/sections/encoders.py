@@ -14,7 +14,7 @@ from analysis.definitions import (
     MASKED_LOSS,
     PATTERN,
 )
-from analysis.head import Head, all_heads
+from analysis.head import Head
 from app.components.chips import Chip, chips_html
 from app.compute import calls
 from app.figures import heads as head_figures
@@ -35,7 +35,7 @@ from app.links.selection import Selection
 from app.links.session import widget_key
 from app.links.subject import Subject
 from app.pickers.cell import cell_of
-from app.pickers.heads import completed
+from app.pickers.heads import completed, ranked
 from app.sections.shared.cancel import stoppable
 from app.shell.theme import palette
 from app.text import display_token, markdown_text
@@ -62,43 +62,12 @@ def note_texts(tokens: Tokens) -> None:
         )
 
 
-def draw_detectors(selection: Selection, scores: EncoderScores) -> None:
-    """Heads above the threshold in each score that is a share of attention, beside chance."""
-    marks = encoder_marks(scores)
-    threshold = selection["threshold"]
-    with figure_frame(
-        Subject(selection),
-        "Detectors",
-        f"Heads whose mean attention to that place is above {threshold:g}; they are marked in the "
-        "pictures. Tokens look both ways, so chance is that of attention spread over all tokens.",
-        *(ENCODER_SCORES[name] for name in marks),
-    ):
-        st.slider(
-            "Threshold", 0.0, 1.0, step=0.05, key=widget_key(selection, "threshold"), width=320
-        )
-        for column, name in zip(st.columns(len(marks)), marks, strict=True):
-            quantity, values = ENCODER_SCORES[name], scores.values[name]
-            column.markdown(f"**{quantity.name}** · chance {scores.chance[name]:.2f}")
-            ranked = sorted(all_heads(selection.info), key=lambda h, v=values: -v[h.layer, h.head])  # type: ignore[misc]
-            found = [head for head in ranked if values[head.layer, head.head] > threshold]
-            if not found:
-                column.caption("No head. Lower the threshold to see the nearest ones.")
-                continue
-            with column:
-                draw_table(
-                    [{"Head": h.label, "Score": float(values[h.layer, h.head])} for h in found],
-                    quantity.name,
-                    {"Score": _NUMBER},
-                )
-        st.caption(CHANCE_BOTH_WAYS)
-
-
 def draw_every_head(selection: Selection) -> None:
     """Every head with every score of an encoder."""
     scores = calls.encoder_scores(selection)
     known = scores.known
     rank = max(known, key=lambda name: name == selection["rank"])
-    heads = sorted(all_heads(selection.info), key=lambda head: -known[rank][head.layer, head.head])
+    heads = ranked(known[rank])
     with figure_frame(
         Subject(selection),
         "Every head, every score",
@@ -304,9 +273,7 @@ def draw_masked_ablation(selection: Selection) -> None:
         MASKED_ABLATION,
         acts="Tick a row to open that head.",
     ):
-        heads = sorted(
-            all_heads(selection.info), key=lambda head: -found.values[head.layer, head.head]
-        )
+        heads = ranked(found.values)
         rows = [
             {"Head": head.label, "Loss increase": float(found.values[head.layer, head.head])}
             for head in heads

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
     AutoModel,
     AutoTokenizer,
@@ -23,35 +22,21 @@ from app.figures.pixels import pattern_picture
 from app.frame.paper import paper_pattern
 from app.notebook import patterns_of, show
 from app.theme import LIGHT
+from tests import encoders
 
-WORDS = ["[CLS]", "[SEP]", "[UNK]", *["the", "cat", "sat", "on", "a", "mat", "and", "dog", "ran"]]
 PAIR = ("the cat sat", "a dog ran")
 
 
 @pytest.fixture(scope="module")
 def tokenizer() -> PreTrainedTokenizerFast:
-    """Words, with BERT's frame around one text or two."""
-    made = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, "[UNK]"))
-    made.pre_tokenizer = pre_tokenizers.Whitespace()
-    made.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[("[CLS]", 0), ("[SEP]", 1)],
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=made,
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        unk_token="[UNK]",
-        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
-    )
+    return encoders.tokenizer()
 
 
 @pytest.fixture(scope="module", params=[BertModel, BertForMaskedLM])
 def bert(request: pytest.FixtureRequest) -> BertModel:
     torch.manual_seed(0)
     sizes = BertConfig(
-        vocab_size=len(WORDS),
+        vocab_size=len(encoders.WORDS),
         hidden_size=16,
         num_hidden_layers=2,
         num_attention_heads=4,

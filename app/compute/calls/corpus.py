@@ -23,8 +23,9 @@ from app.compute.workers.pieces import Job
 from app.links.selection import Selection
 
 if TYPE_CHECKING:
+    from analysis.heads.corpus.batches import WindowBatch, WindowsRead
     from analysis.heads.corpus.results import CorpusScan, KeptWindow
-    from analysis.heads.corpus.scan import CorpusReader, ScanStep, WindowBatch, WindowsRead
+    from analysis.heads.corpus.scan import CorpusReader, ScanStep
     from analysis.models.info import ModelInfo
     from analysis.models.loading import HeadModel
 

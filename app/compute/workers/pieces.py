@@ -46,7 +46,7 @@ def kinds() -> dict[str, Kind]:
     """All of them, by name; imports torch."""
     from analysis.effects.ablation import HeadSweep
     from analysis.effects.groups import GroupMetrics, group_metrics
-    from analysis.heads.corpus.scan import WindowReader, WindowsRead
+    from analysis.heads.corpus.batches import WindowReader, WindowsRead
     from analysis.heads.mosaic import mosaic_scores
     from analysis.runs.results import HeadScores
     from analysis.sets.fitted import fit_set
@@ -75,7 +75,7 @@ def _listed(take: Callable[[tuple[Any, ...]], Any]) -> Callable[..., Any]:
 def types() -> dict[str, type]:
     """What pieces are made of beside the results that are kept; imports torch."""
     from analysis.effects.groups import GroupMetrics
-    from analysis.heads.corpus.scan import WindowBatch, WindowsRead
+    from analysis.heads.corpus.batches import WindowBatch, WindowsRead
     from analysis.sets.rows import Note, Place, PromptRow, PromptSet
     from analysis.tokens import Tokens
 
