@@ -112,7 +112,8 @@ class LoadedModels:
             try:
                 self._reserve(info, visitor)
                 visitor.loads(info.title, info.weight_bytes)
-                self._coming[info.name] = coming
+                with self._lock:
+                    self._coming[info.name] = coming
                 threading.Thread(target=self._load_into, args=(coming, info), daemon=True).start()
             except BaseException:
                 # Also where a visitor leaves in the instant the room is held.

@@ -2,13 +2,11 @@
 
 import pytest
 
-from analysis.models.catalog import offer_everything
 from app.compute.server import Server, install
-from app.config import Config
+from app.config import settings
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _server_of_its_own() -> None:
     """Models and results that other files' tests have left in memory are no part of these tests."""
-    offer_everything()
-    install(Server(Config()))
+    install(Server(settings()))

@@ -1,6 +1,7 @@
 """The mosaic page with many models: which are shown, in which order, and what its link holds."""
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,7 @@ SCORES = {
 @pytest.fixture
 def mosaic(monkeypatch: pytest.MonkeyPatch) -> AppTest:
     """The page, where those 20 models are here."""
-    monkeypatch.setattr(catalog, "list_models", lambda: MODELS)
+    monkeypatch.setattr(catalog, "list_models", cache(lambda: MODELS))
     monkeypatch.setattr(
         calls,
         "mosaic",
@@ -102,7 +103,7 @@ def test_a_family_without_models_here_is_one_sentence(mosaic: AppTest) -> None:
 def test_one_model_offers_nothing_to_choose(
     mosaic: AppTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catalog, "list_models", lambda: MODELS[:1])
+    monkeypatch.setattr(catalog, "list_models", cache(lambda: MODELS[:1]))
     mosaic.run()
     assert titles(mosaic) == [MODELS[0].title]
     assert {box.label for box in mosaic.selectbox} & {"Family", "Sort by"} == set()

@@ -113,6 +113,8 @@ class Crew:
                 if not under_way:
                     return
                 first = under_way[0]
+                # Also where it is done at once: who has left must not be given piece after piece.
+                pause()
                 while not self._is_done(first):
                     pause()
                 under_way.popleft()
