@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from analysis.effects.knockout import TargetedAblation, keep_only, targeted_abla
 from analysis.errors import AnalysisError
 from analysis.head import Head, all_heads, require_heads
 from analysis.heads.scores import head_scores
+from analysis.kept import kept_property
 from analysis.logits.attribution import logit_attribution
 from analysis.logits.decomposition import Decomposition, k_composition
 from analysis.models.catalog import find_model
@@ -75,29 +76,29 @@ class Measured:
         self.prompt = tokenize(model, PROMPT)
         self.repeated = repeated_tokens(model)
 
-    @cached_property
+    @kept_property
     def on_prompt(self) -> HeadScores:
         """Scores on the course's prompt."""
         return head_scores(self.model, self.prompt)
 
-    @cached_property
+    @kept_property
     def on_repeated(self) -> HeadScores:
         """Scores on our own 10 sequences of 50 random tokens twice."""
         return head_scores(self.model, self.repeated)
 
-    @cached_property
+    @kept_property
     def stripe(self) -> np.ndarray:
         """The course's induction score of every head, [layer, head]."""
         stripe = self.on_repeated.course_stripe
         assert stripe is not None  # of repeated tokens
         return stripe
 
-    @cached_property
+    @kept_property
     def paragraph(self) -> NextTokenStats:
         """Predictions on the course's paragraph."""
         return next_token_stats(self.model, tokenize(self.model, PARAGRAPH))
 
-    @cached_property
+    @kept_property
     def parts(self) -> Decomposition:
         """What the queries and keys of L1H4 are made of."""
         return k_composition(self.model, self.repeated, INDUCTION.layer, INDUCTION.head)
@@ -111,7 +112,7 @@ class Measured:
         """The component with the longest part."""
         return max(self.parts.labels, key=lambda label: self.length(side, label))
 
-    @cached_property
+    @kept_property
     def half_losses(self) -> tuple[float, float]:
         """Losses of both halves on the course's own tokens: torch's draw after seed 0."""
         generator = torch.Generator().manual_seed(0)
@@ -121,39 +122,39 @@ class Measured:
         tokens = Tokens(np.array([ids]), (labels,), half_length=50, has_bos=True)
         return next_token_stats(self.model, tokens).half_losses(tokens)
 
-    @cached_property
+    @kept_property
     def sweep(self) -> Ablation:
         """Every head zeroed by itself."""
         return ablation_sweep(self.model, self.repeated, scored_only=True)
 
-    @cached_property
+    @kept_property
     def targeted(self) -> TargetedAblation:
         """L1H4's stripe with each head of layer 0 zeroed."""
         return targeted_ablation(self.model, self.repeated, INDUCTION)
 
-    @cached_property
+    @kept_property
     def attribution(self) -> np.ndarray:
         """What each head of layer 1 adds to the repeated token's logit, mean."""
         found = logit_attribution(self.model, self.repeated)
         columns = [found.labels.index(h.label) for h in all_heads(self.model.info) if h.layer == 1]
         return found.values[:, self.repeated.scored][..., columns].mean((0, 1))
 
-    @cached_property
+    @kept_property
     def copying(self) -> Copying:
         """Copying by L1H4."""
         return ov_copying(self.model, INDUCTION)
 
-    @cached_property
+    @kept_property
     def joint_copying(self) -> Copying:
         """Copying by both induction heads together."""
         return ov_copying(self.model, (INDUCTION, INDUCTION_2))
 
-    @cached_property
+    @kept_property
     def match(self) -> KeyQueryMatch:
         """The K-composition circuit of L0H7 and L1H4."""
         return k_composition_circuit(self.model, PREVIOUS, INDUCTION)
 
-    @cached_property
+    @kept_property
     def composition(self) -> dict[str, Composition]:
         """Scores of every pair, by kind."""
         return {kind: composition_scores(self.model, kind) for kind in ("Q", "K", "V")}

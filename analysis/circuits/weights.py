@@ -6,7 +6,6 @@ linear part of the norm belongs to the matrices that read it: `circuit_weights` 
 """
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Literal
 
 import torch
@@ -14,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from analysis.head import Head
+from analysis.kept import kept_property
 from analysis.models.capabilities import require_foldable_norms, require_head_writes
 from analysis.models.loading import HeadModel
 from analysis.models.norms import norm_weight
@@ -76,7 +76,7 @@ class Weights:
         """W_O of a layer."""
         return self._centred(output_weights(self._model, layer), -1)
 
-    @cached_property
+    @kept_property
     def W_E(self) -> Float[Tensor, "d_vocab d_model"]:
         """The embedding."""
         return self._centred(token_embeddings(self._model), -1)

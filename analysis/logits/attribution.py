@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import einops
 import numpy as np
@@ -13,6 +12,7 @@ from torch import Tensor
 from analysis.arrays import freeze, to_numpy
 from analysis.errors import AnalysisError
 from analysis.head import Head
+from analysis.kept import kept_property
 from analysis.models.capabilities import require_head_writes, require_plain_logits
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import run
@@ -67,12 +67,12 @@ class Attribution:
         """Largest difference between the components' sum and the logit minus b_U."""
         return float(np.abs(self.values.sum(-1) - (self.logits - self.unembed_bias)).max(initial=0))
 
-    @cached_property
+    @kept_property
     def heads(self) -> dict[Head, int]:
         """The components that are heads, with their places among all."""
         return {Head.parse(name): i for i, name in enumerate(self.labels) if name.startswith("L")}
 
-    @cached_property
+    @kept_property
     def by_layer(self) -> LayerTotals:
         """Sums over the heads of each layer, and its MLP. What heads share (b_O) is in neither."""
         count = 1 + max(head.layer for head in self.heads)

@@ -4,7 +4,6 @@ import math
 import os
 import threading
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from analysis.errors import AnalysisError, out_of_memory
+from analysis.kept import kept_property
 from analysis.models.attention import attention_scale
 from analysis.models.catalog import find_folder, find_model, learn, refresh
 from analysis.models.check import require_finite
@@ -117,7 +117,7 @@ class HeadModel:
             return measured[layer]
         return attention_scale(self.bridge, layer)
 
-    @cached_property
+    @kept_property
     def bos_id(self) -> int:
         """Token id put in front of every input.
 
@@ -138,7 +138,7 @@ class HeadModel:
             )
         return first
 
-    @cached_property
+    @kept_property
     def ordinary_ids(self) -> tuple[int, ...]:
         """Ids of the tokens that stand for text: neither special nor added, each with a row."""
         apart = set_apart(self.tokenizer)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ from jaxtyping import Int
 
 from analysis.arrays import freeze
 from analysis.errors import AnalysisError
+from analysis.kept import kept_property
 from analysis.limits import MAX_SET_BYTES, MAX_SET_TOKENS
 from analysis.models.loading import HeadModel
 from analysis.runs.inputs import as_tokens, tokenize
@@ -113,7 +113,7 @@ class FittedSet:
         """Whether every row has an answer and a foil."""
         return all(row.foil is not None for row in self.rows)
 
-    @cached_property
+    @kept_property
     def places(self) -> tuple[str, ...]:
         """The places that every row has, so that rows of any length can be laid on each other."""
         names = dict.fromkeys(name for row in self.rows for name in row.places)

@@ -6,12 +6,13 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 
 from analysis.errors import AnalysisError
 from analysis.heads.corpus.fetch import fetch_texts
 from analysis.heads.corpus.hub import FIELDS
 from analysis.heads.corpus.texts import SHIPPED, SHIPPED_FILE, shipped_text
+from analysis.kept import kept_property
 from app.compute.server import current_server
 
 # Of an uploaded file.
@@ -27,7 +28,7 @@ class Text:
     parts: tuple[str, ...]
     file: str | None = None  # in the app's repository
 
-    @cached_property
+    @kept_property
     def digest(self) -> str:
         """What tells it from others: a hash of all its text."""
         found = hashlib.sha256()

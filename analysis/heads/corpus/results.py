@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from types import MappingProxyType
 from typing import Literal, get_args
 
@@ -11,6 +10,7 @@ from jaxtyping import Bool, Float, Int, UInt16
 
 from analysis.arrays import freeze
 from analysis.head import Head
+from analysis.kept import kept_property
 
 # Windows are sorted by their maximum into so many intervals; of the highest the best are kept, of
 # each other one a sample.
@@ -181,7 +181,7 @@ class CorpusScan:
             share: np.ndarray = self.first_by_distance.sum(-1) / np.float64(self.queries)
         return share
 
-    @cached_property
+    @kept_property
     def chance_by_distance(self) -> tuple[Float[np.ndarray, " bin"], Float[np.ndarray, " bin"]]:
         """`by_distance` and `first_by_distance` of a head whose attention is uniform."""
         uniform = 1 / np.arange(2, self.window + 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 from zlib import crc32
 
@@ -20,6 +19,7 @@ from analysis.effects.circuit import (
 )
 from analysis.errors import AnalysisError
 from analysis.head import Head
+from analysis.kept import kept_property
 from app.components.progress import wanted
 from app.compute import calls
 from app.links.parsers import NO_HEAD
@@ -92,7 +92,7 @@ class BuildView:
             return "logit_diff"
         return "log_prob" if self.prompts.has_answers else "loss"
 
-    @cached_property
+    @kept_property
     def found(self) -> HeadCircuit | None:
         """The circuit that the search finds, as large as this one."""
         if self.ranked is None or not self.circuit.heads:
@@ -100,7 +100,7 @@ class BuildView:
         wires = self.circuit.wires
         return _found(self.ranked, len(self.circuit.heads), None if wires is None else len(wires))
 
-    @cached_property
+    @kept_property
     def ids(self) -> np.ndarray:
         """The set's tokens and a number for the circuit: what a question about it is about."""
         mark = [crc32(self.circuit.text.encode())]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +18,7 @@ from analysis.definitions import (
     TOKEN_ABLATION,
 )
 from analysis.head import Head
+from analysis.kept import kept_property
 from analysis.models.capabilities import scale_note
 from app.compute import calls
 from app.figures import base as figures
@@ -67,7 +67,7 @@ class HeadView:
         """Tokens of the sequence that is drawn."""
         return tuple(self.tokens.labels[self.row])
 
-    @cached_property
+    @kept_property
     def pattern(self) -> np.ndarray:
         """The head's pattern there, [dest, src]."""
         layer = calls.patterns(self.selection, self.row, (self.head.layer,))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from analysis.effects.recipe import Listed, parse_recipe, recipe_text
 from analysis.effects.steps import Dial
 from analysis.head import Head
+from analysis.kept import kept_property
 from app.compute import calls
 from app.links.parsers import NO_STEP
 from app.links.selection import Selection
@@ -54,7 +54,7 @@ class Bench:
         """The tokens."""
         return tuple(self.tokens.labels[0])
 
-    @cached_property
+    @kept_property
     def subject(self) -> Subject:
         """What its figures are about.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from analysis.definitions import (
 )
 from analysis.errors import AnalysisError
 from analysis.head import Head
+from analysis.kept import kept_property
 from analysis.models.catalog import available_models, find_model
 from app.compute import calls
 from app.compute.findings.check import read_number
@@ -67,22 +67,22 @@ class InductionLesson(Lesson):
         """All of its steps."""
         return steps_of(self.setting)
 
-    @cached_property
+    @kept_property
     def halves(self) -> tuple[float, float]:
         """Loss on each half, nats."""
         return calls.next_token_stats(self.view).half_losses(calls.tokens_of(self.view))
 
-    @cached_property
+    @kept_property
     def induction(self) -> np.ndarray:
         """Induction scores."""
         return calls.scores(self.view).induction
 
-    @cached_property
+    @kept_property
     def previous(self) -> np.ndarray:
         """Previous-token scores."""
         return calls.scores(self.view).previous
 
-    @cached_property
+    @kept_property
     def effects(self) -> np.ndarray:
         """Zero ablation of every head, nats."""
         known = watch(calls.ablation_sweep(self.view, "zero"), patience=_PATIENCE)
@@ -90,24 +90,24 @@ class InductionLesson(Lesson):
             raise known.failure
         return known.values(self.view.info)
 
-    @cached_property
+    @kept_property
     def head(self) -> Head:
         """The head that the learner has found."""
         return found_head(self.answers, self.induction, self.setting.layer)
 
-    @cached_property
+    @kept_property
     def feeder(self) -> Head:
         """The strongest previous-token head of the layer that feeds it."""
         before = self.setting.before
         return Head(before, int(self.previous[before].argmax()))
 
-    @cached_property
+    @kept_property
     def stripe_without(self) -> float:
         """The head's induction score when the feeder is silenced."""
         ablated = calls.scores(self.view, without=(self.feeder,)).induction
         return float(ablated[self.head.layer, self.head.head])
 
-    @cached_property
+    @kept_property
     def copied(self) -> float:
         """Share of all tokens that the head's OV raises most."""
         return calls.ov_copying(self.view, (self.head,)).accuracy[1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from analysis.definitions import (
 )
 from analysis.errors import AnalysisError
 from analysis.head import Head
+from analysis.kept import kept_property
 from analysis.models.catalog import available_models
 from app.compute import calls
 from app.compute.findings.check import read_number
@@ -63,7 +63,7 @@ class LooksLesson(Lesson):
         """All of its steps."""
         return steps_of(self.case)
 
-    @cached_property
+    @kept_property
     def prompts(self) -> FittedSet:
         """The set."""
         return calls.fitted_set(self.view)
@@ -73,12 +73,12 @@ class LooksLesson(Lesson):
         """What every figure is about."""
         return Subject(self.view, prompts=self.prompts, method="zero")
 
-    @cached_property
+    @kept_property
     def differences(self) -> np.ndarray:
         """Logit difference of every prompt."""
         return self._verdict((), "Running the prompts").clean_by_row
 
-    @cached_property
+    @kept_property
     def roles(self) -> RoleScores:
         """How much every head looks like each role."""
         with stoppable("Screening every head") as progress:
@@ -89,12 +89,12 @@ class LooksLesson(Lesson):
         """The heads that look most like the role."""
         return self.roles.screened(self.case.role, self.case.count)
 
-    @cached_property
+    @kept_property
     def of_group(self) -> RoleVerdict:
         """The verdict on them."""
         return self._verdict(self.group, "Taking the heads out, and others")
 
-    @cached_property
+    @kept_property
     def direct(self) -> np.ndarray:
         """What each head adds directly to the answer."""
         return calls.mean_direct_effects(self.view)
@@ -104,12 +104,12 @@ class LooksLesson(Lesson):
         """The head that adds most."""
         return writer_of(self.case, self.direct)
 
-    @cached_property
+    @kept_property
     def of_writer(self) -> RoleVerdict:
         """The verdict on it."""
         return self._verdict((self.writer,), "Taking the head out, and others")
 
-    @cached_property
+    @kept_property
     def attention(self) -> dict[str, np.ndarray]:
         """From the end of the prompt to each place of the case."""
         found = {}
