@@ -18,6 +18,7 @@ class Meets:
 
     @kept_property
     def value(self) -> int:
+        """How often it was found."""
         self._barrier.wait(10)
         self.found += 1
         return self.found
