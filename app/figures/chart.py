@@ -48,6 +48,11 @@ class Chart(go.Figure):
         """Nothing moves."""
         return ()
 
+    @property
+    def is_square(self) -> bool:
+        """Whether a step to the right is as long as one upwards."""
+        return "scaleanchor" in self._look.get("yaxis", {})
+
     def to_dict(self) -> dict[str, Any]:
         """What a browser is sent; numbers as bytes."""
         layout = _sent(self._look) | {"template": _template(pio.templates.default)}

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from analysis.head import Head
-from app.frame.frame import ABSENT, CHART, offer_figure, offer_rows, staged
+from app.frame.frame import ABSENT, offer_figure, offer_rows, plotly_chart
 from app.links.link import left_out, whole_link
 from app.links.pages import page_info
 from app.links.parsers import Value
@@ -66,9 +66,7 @@ def _draw_clickable(
             act(numbers)
 
     offer_figure(figure, key, paper, rows=rows)
-    return st.plotly_chart(
-        staged(figure), key=key, config=CHART, on_select=take, selection_mode="points"
-    )
+    return plotly_chart(figure, key, on_select=take, selection_mode="points")
 
 
 def draw_choice(
@@ -127,9 +125,7 @@ def draw_heads_to_open(
     `subject` is what it is about, where that is not what the frame is about.
     """
     offer_figure(figure, key, subject=subject)
-    event = st.plotly_chart(
-        staged(figure), key=key, config=CHART, on_select="rerun", selection_mode="points"
-    )
+    event = plotly_chart(figure, key, on_select="rerun", selection_mode="points")
     _open_clicked(selection, event)
 
 

@@ -17,6 +17,7 @@ import streamlit as st
 
 from analysis.definitions import Quantity
 from analysis.errors import AnalysisError
+from app.figures.chart import Chart
 from app.figures.large import enlarged
 from app.frame.export import (
     Exhibit,
@@ -148,12 +149,22 @@ def offer(exhibit: Exhibit) -> None:
 def draw(figure: go.Figure, key: str, paper: Callable[[str], bytes] | None = None) -> None:
     """A Plotly figure at full width; `paper` draws it for print."""
     offer_figure(figure, key, paper)
-    st.plotly_chart(staged(figure), key=key, config=CHART)
+    plotly_chart(figure, key)
 
 
-def staged(figure: go.Figure) -> go.Figure:
-    """A figure as it is shown: larger in presenter mode."""
-    return enlarged(figure) if own_room().stage else figure
+def plotly_chart(figure: go.Figure, key: str, **options: Any) -> Any:
+    """Streamlit's chart of a figure, in the size that fits; `options` are those of Streamlit.
+
+    What is square is as high as it is wide, up to a readable width, and all is larger in presenter
+    mode.
+    """
+    options = {"key": key, "config": CHART, **options}
+    if own_room().stage:
+        return st.plotly_chart(enlarged(figure), **options)
+    if isinstance(figure, Chart) and figure.is_square:
+        with st.container(key=f"square-{key}"):
+            return st.plotly_chart(figure, height="stretch", **options)
+    return st.plotly_chart(figure, **options)
 
 
 def draw_wide(figure: go.Figure, key: str, least: int) -> None:
@@ -168,7 +179,7 @@ def draw_wide(figure: go.Figure, key: str, least: int) -> None:
         f".st-key-{around}>*{{min-width:{least}px;direction:ltr}}</style>"
     )
     with st.container(key=around):
-        st.plotly_chart(staged(figure), key=key, config=CHART)
+        plotly_chart(figure, key)
 
 
 def draw_table(
