@@ -16,6 +16,7 @@ from app.theme import Palette
 
 _FONT = 13
 PATTERN_HEIGHT = 520
+_CELL_TICKS = 16  # tokens named on an axis of a pattern
 # Tokens below bars that stay apart, turned, on a narrow screen.
 BAR_TICKS = 24
 
@@ -202,20 +203,32 @@ def pattern_map(
         zmax=limit,
         hovertemplate="destination (query) %{customdata[0]}<br>source (key) %{customdata[1]}"
         f"<br>{unit} %{{z:{'+.3f' if signed else '.3f'}}}<extra></extra>",
-        # Above: beside the pattern it would take the width that a narrow screen lacks.
-        colorbar={
-            "title": {"text": unit, "side": "top"},
-            "orientation": "h",
-            "thickness": 10,
-            "y": 1,
-            "yanchor": "bottom",
-        },
+        colorbar=scale_above(unit),
     )
+    return finish_square(figure, labels, labels)
+
+
+def scale_above(unit: str) -> dict[str, object]:
+    """The scale of colours of cells: beside them it would take the width that a phone lacks."""
+    return {
+        "title": {"text": unit, "side": "top"},
+        "orientation": "h",
+        "thickness": 10,
+        "y": 1,
+        "yanchor": "bottom",
+    }
+
+
+def finish_square(figure: go.Figure, dests: Sequence[str], sources: Sequence[str]) -> go.Figure:
+    """Axes of cells [dest, src] that are as wide as they are high: a stripe is a diagonal."""
     figure.update_xaxes(
-        title="Source (key)", showgrid=False, tickangle=-90, **token_ticks(labels, 16)
+        title="Source (key)",
+        showgrid=False,
+        tickangle=-90,
+        constrain="domain",
+        constraintoward="left",
+        **token_ticks(sources, _CELL_TICKS),
     )
-    # As wide as it is high on every screen: a stripe is a diagonal.
-    figure.update_xaxes(constrain="domain", constraintoward="left")
     figure.update_yaxes(
         title="Destination (query)",
         showgrid=False,
@@ -223,7 +236,7 @@ def pattern_map(
         scaleanchor="x",
         constrain="domain",
         constraintoward="top",
-        **token_ticks(labels, 16),
+        **token_ticks(dests, _CELL_TICKS),
     )
     return finish(figure, height=PATTERN_HEIGHT, top=60)
 

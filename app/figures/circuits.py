@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from app.figures.base import colour_scale, finish, token_ticks
+from app.figures.base import colour_scale, finish, finish_square, scale_above, token_ticks
 from app.figures.chart import Chart
 from app.text import display_token, plotly_text
 from app.theme import Palette
@@ -119,13 +119,10 @@ def position_map(pattern: np.ndarray, palette: Palette) -> go.Figure:
         zmax=1,
         hovertemplate="destination (query) %{y}<br>source (key) %{x}<br>attention %{z:.3f}"
         "<extra></extra>",
-        colorbar={"title": {"text": "attention", "side": "right"}, "thickness": 12},
+        colorbar=scale_above("attention"),
     )
-    figure.update_xaxes(title="Source (key) position", showgrid=False, zeroline=False)
-    figure.update_yaxes(
-        title="Destination (query) position", autorange="reversed", showgrid=False, zeroline=False
-    )
-    return finish(figure, height=480)
+    places = [str(place) for place in range(n)]
+    return finish_square(figure, places, places)
 
 
 def singular_bars(values: np.ndarray, palette: Palette) -> go.Figure:

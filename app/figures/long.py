@@ -7,12 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from app.figures.base import colour_scale, finish, token_ticks
+from app.figures.base import colour_scale, finish, finish_square, scale_above
 from app.figures.chart import Chart
 from app.text import display_token, plotly_text
 from app.theme import Palette
-
-_TICKS = 24
 
 
 def window_map(
@@ -34,27 +32,9 @@ def window_map(
         zmax=max(0.05, float(behind.max(initial=0))),
         hovertemplate="destination (query) %{customdata[0]}<br>source (key) %{customdata[1]}"
         "<br>attention %{z:.3f}<extra></extra>",
-        colorbar={
-            "title": {"text": "attention", "side": "top"},
-            "orientation": "h",
-            "thickness": 10,
-            "y": 1,
-            "yanchor": "bottom",
-        },
+        colorbar=scale_above("attention"),
     )
-    figure.update_xaxes(
-        title="Source (key)",
-        showgrid=False,
-        tickangle=-90,
-        **token_ticks([labels[i] for i in sources], _TICKS),
-    )
-    figure.update_yaxes(
-        title="Destination (query)",
-        showgrid=False,
-        autorange="reversed",
-        **token_ticks([labels[i] for i in dests], _TICKS),
-    )
-    return finish(figure, height=620, top=60)
+    return finish_square(figure, [labels[i] for i in dests], [labels[i] for i in sources])
 
 
 def row_line(row: np.ndarray, labels: Sequence[str], src: int, palette: Palette) -> go.Figure:
