@@ -49,6 +49,12 @@ def without_head(inner: Any, missing: list[str]) -> bool:
     return True
 
 
+def masked_head(inner: Any) -> Any:
+    """What makes logits of masked tokens of the last layer's output: all that is not the base."""
+    (head,) = (module for name, module in inner.named_children() if name != inner.base_model_prefix)
+    return head
+
+
 def segment_count(inner: Any) -> int:
     """How many segments an encoder tells apart."""
     return max(1, int(getattr(inner.config, "type_vocab_size", 1) or 1))
