@@ -56,7 +56,7 @@ class View(NamedTuple):
 
     imported: str
     drawn: str
-    count: str
+    counted: str
 
 
 VIEWS = {
@@ -132,7 +132,7 @@ def measure(browser: Browser, address: str, name: str, view: View, scripts: Path
         open_notebook(page, address, name)
         if failed := run_cell(page, 0).locator(".jp-OutputArea-output").all_inner_texts():
             raise AssertionError(f"nothing to draw with: {failed}")
-        page.evaluate(WATCH.replace("COUNT", view.count).replace("HEADS", str(HEADS)))
+        page.evaluate(WATCH.replace("COUNT", view.counted).replace("HEADS", str(HEADS)))
         page.locator(".jp-Notebook .jp-Cell").nth(1).locator(".cm-content").click()
         page.keyboard.press("Control+Enter")
         try:
