@@ -167,7 +167,7 @@ def _masked_position(model: HeadModel, clean: Tokens, corrupt: Tokens) -> int:
     mask = model.tokenizer.mask_token_id
     places = [np.flatnonzero(tokens.ids[0] == mask).tolist() for tokens in (clean, corrupt)]
     if len(places[0]) != 1 or places[0] != places[1]:
-        said = [", ".join(map(str, places)) or "none" for places in places]
+        said = [", ".join(map(str, each)) or "none" for each in places]
         raise AnalysisError(
             f"The answer of an encoder stands in the place of one {model.tokenizer.mask_token}. It "
             f"is at position {said[0]} of the clean prompt and at {said[1]} of the corrupt one: "
