@@ -63,8 +63,9 @@ def open_dashboard(
     are at the time. Hooks go to modules of its own, so the model can be run meanwhile.
 
     Args:
-        model: One of transformers that predicts the next token, or a TransformerBridge of
-            TransformerLens made by `boot_transformers`; in float32.
+        model: One of transformers that predicts the next token or is an encoder such as BERT, or
+            a TransformerBridge of TransformerLens made by `boot_transformers`, of no encoder; in
+            float32.
         tokenizer: Its tokenizer; a bridge has one.
         name: What the model is called there.
         port: Where it is served; 0: anywhere free.

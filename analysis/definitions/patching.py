@@ -4,8 +4,10 @@ from analysis.definitions.quantity import Quantity
 
 LOGIT_DIFFERENCE = Quantity(
     "Logit difference",
-    "How much the model prefers the answer to the foil after the last token.",
-    "m = logit[answer] - logit[foil] at the last position, of the clean and of the corrupt prompt",
+    "How much the model prefers the answer to the foil after the last token, or in the place of an "
+    "encoder's masked one.",
+    "m = logit[answer] - logit[foil] at the last position, or of an encoder at the masked one, of "
+    "the clean and of the corrupt prompt",
     "logits",
     "Wang et al. 2022",
     function="prompt_pair",
@@ -18,7 +20,7 @@ PATCHING = Quantity(
     "How much of the clean prompt's answer comes back when one of its activations is put into the "
     "corrupt run.",
     "value = (m - m_corrupt) / (m_clean - m_corrupt), m = logit[answer] - logit[foil] at the last "
-    "position",
+    "position, or of an encoder at the masked one",
     "share: 0 nothing, 1 all of the difference; below 0 or above 1 is possible",
     "Meng et al. 2022; Wang et al. 2022",
     function="activation_patching",

@@ -12,7 +12,11 @@ from torch import Tensor
 from analysis.arrays import freeze
 from analysis.errors import AnalysisError
 from analysis.head import Head, require_heads
-from analysis.models.capabilities import require_head_writes, require_pattern_edits
+from analysis.models.capabilities import (
+    require_head_writes,
+    require_masked_head,
+    require_pattern_edits,
+)
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import run, run_with_gradients
 from analysis.runs.inputs import Tokens
@@ -56,6 +60,8 @@ class PromptPair:
     corrupt: Tokens
     answer: int
     foil: int
+    # Whose prediction counts: the last, or of an encoder that of the masked token.
+    position: int
 
     @property
     def differing(self) -> Bool[np.ndarray, " pos"]:
@@ -64,8 +70,8 @@ class PromptPair:
 
     @property
     def end(self) -> Int[Tensor, " 1"]:
-        """The position whose prediction counts: the last one."""
-        return torch.tensor([self.clean.length - 1])
+        """`position`, as a run takes those whose logits are wanted."""
+        return torch.tensor([self.position])
 
 
 class _Restored:
@@ -95,7 +101,7 @@ class PatchMap(_Restored):
     kind: PatchKind
     axis: Axis
     values: Float[np.ndarray, "layer column"]
-    clean: float  # logit difference answer - foil at the last position
+    clean: float  # logit difference answer - foil at the pair's position
     corrupt: float
     exact: bool
     # Logit difference with the patch minus that of the corrupt prompt.
@@ -127,13 +133,15 @@ def prompt_pair(
 
     Args:
         model: The model.
-        clean: The prompt whose answer is wanted.
+        clean: The prompt whose answer is wanted: after its last token, or of an encoder in the
+            place of its one masked token.
         corrupt: The same with something else in place of what the answer follows from.
         answer: Token id that the clean prompt calls for.
         foil: Token id that it is compared with.
 
     Raises:
-        AnalysisError: Prompts of different length, or equal; equal tokens; an unknown id.
+        AnalysisError: Prompts of different length, or equal; equal tokens; an unknown id; an
+            encoder without a head for masked tokens, or not one in each prompt at the same place.
     """
     if clean.ids.shape != corrupt.ids.shape:
         raise AnalysisError(
@@ -143,6 +151,7 @@ def prompt_pair(
         )
     if np.array_equal(clean.ids, corrupt.ids):
         raise AnalysisError("Both prompts have the same tokens. Change one of them.")
+    position = _masked_position(model, clean, corrupt) if model.info.bidirectional else -1
     if answer == foil:
         raise AnalysisError("Answer and foil are the same token. Choose two.")
     for token in (answer, foil):
@@ -150,7 +159,21 @@ def prompt_pair(
             raise AnalysisError(
                 f"Token id {token} is unknown; {model.name} has 0 to {model.d_vocab - 1}."
             )
-    return PromptPair(clean, corrupt, answer, foil)
+    return PromptPair(clean, corrupt, answer, foil, position % clean.length)
+
+
+def _masked_position(model: HeadModel, clean: Tokens, corrupt: Tokens) -> int:
+    require_masked_head(model.info)
+    mask = model.tokenizer.mask_token_id
+    places = [np.flatnonzero(tokens.ids[0] == mask).tolist() for tokens in (clean, corrupt)]
+    if len(places[0]) != 1 or places[0] != places[1]:
+        said = [", ".join(map(str, each)) or "none" for each in places]
+        raise AnalysisError(
+            f"The answer of an encoder stands in the place of one {model.tokenizer.mask_token}. It "
+            f"is at position {said[0]} of the clean prompt and at {said[1]} of the corrupt one: "
+            "both need exactly one, at the same position."
+        )
+    return int(places[0][0])
 
 
 def activation_patching(
@@ -164,9 +187,9 @@ def activation_patching(
     """Put one clean activation into the corrupt run and see how much of the answer comes back.
 
     value = (m - m_corrupt) / (m_clean - m_corrupt), m = logit[answer] - logit[foil] at the last
-    position, mean over sequences. A share of a difference that is small or of the wrong sign (the
-    corrupt prompt calls for the answer more) is NaN; `effects` holds m - m_corrupt in any case.
-    Source: Meng et al. 2022; Wang et al. 2022.
+    position, of an encoder at the masked one, mean over sequences. A share of a difference that is
+    small or of the wrong sign (the corrupt prompt calls for the answer more) is NaN; `effects`
+    holds m - m_corrupt in any case. Source: Meng et al. 2022; Wang et al. 2022.
 
     Args:
         model: The model. Its lock is taken for a few patches at a time.
@@ -180,8 +203,9 @@ def activation_patching(
             share. It may raise to cancel.
 
     Raises:
-        AnalysisError: MLP outputs of a model without MLPs, a cell that does not exist, or
-            prompts between which the logit difference does not change.
+        AnalysisError: MLP outputs of a model without MLPs, patterns of one that goes on with its
+            own, a cell that does not exist, or prompts between which the logit difference does not
+            change.
     """
     shape = _shape(model, pair, kind)
     if cells is None:
@@ -192,11 +216,12 @@ def activation_patching(
                 f"Layer {layer}, column {column} was asked for; there are {shape[0]} layers of "
                 f"{shape[1]}."
             )
-    points = [f"blocks.{layer}.{_POINTS[kind]}" for layer in range(model.n_layers)]
-    logits, kept = run(model, pair.clean.tensor, points, positions=pair.end)
+    point = _point(model, kind)
+    points = [f"blocks.{layer}.{point}" for layer in range(model.n_layers)]
+    logits, kept = _run_clean(model, pair, points)
     runs = _Runs(model, pair, clean=float(logit_difference(pair, logits).mean()))
     effects = np.full(shape, np.nan, np.float32)
-    cases = [_edit(kind, layer, column, kept[points[layer]]) for layer, column in cells]
+    cases = [_edit(kind, layer, point, column, kept[points[layer]]) for layer, column in cells]
     for done, effect in enumerate(runs.restored(cases, progress)):
         effects[cells[done]] = effect
         if on_value:
@@ -217,27 +242,28 @@ def attribution_patching(
     Args:
         model: The model; its lock is taken for each pass.
         pair: The two prompts.
-        kinds: What is patched; by default all that the model has.
+        kinds: What is patched; by default all that can be in this model.
 
     Raises:
         AnalysisError: As `activation_patching`.
     """
     if kinds is None:
-        kinds = [kind for kind in PATCH_KINDS if kind != "mlp_out" or model.info.has_mlp]
+        kinds = [kind for kind in PATCH_KINDS if _is_possible(model, kind)]
     shapes = {kind: _shape(model, pair, kind) for kind in kinds}
     names = {
-        (kind, layer): f"blocks.{layer}.{_POINTS[kind]}"
+        (kind, layer): f"blocks.{layer}.{_point(model, kind)}"
         for kind in kinds
         for layer in range(model.n_layers)
     }
     points = list(names.values())
-    clean_logits, kept = run(model, pair.clean.tensor, points, positions=pair.end)
+    clean_logits, kept = _run_clean(model, pair, points)
     corrupt, activations, slopes = run_with_gradients(
         model,
         pair.corrupt.tensor,
         points,
         lambda logits: logit_difference(pair, logits).mean(),
         pair.end,
+        pair.corrupt.segment_tensor,
     )
     clean = float(logit_difference(pair, clean_logits).mean())
     require_difference(clean, float(corrupt))
@@ -293,7 +319,7 @@ def path_patching(
         raise AnalysisError("Nothing writes before the first layer. Choose a later head.")
     before = range(reader.layer)
     points = write_points(model, before)
-    logits, kept = run(model, pair.clean.tensor, points, positions=pair.end)
+    logits, kept = _run_clean(model, pair, points)
     runs = _Runs(model, pair, clean=float(logit_difference(pair, logits).mean()))
     exchanged = [written_z(kept, w) - written_z(runs.recording.kept, w) for w in before]
     weights = [output_weights(model, layer) for layer in before]
@@ -322,8 +348,10 @@ class _Runs:
     def __init__(self, model: HeadModel, pair: PromptPair, clean: float) -> None:
         self._model, self._pair, self.clean = model, pair, clean
         points = write_points(model, range(model.n_layers))
-        self.recording: Recording = record(model, pair.corrupt.tensor, points)
-        self.corrupt = float(logit_difference(pair, self.recording.logits[:, -1]).mean())
+        segments = pair.corrupt.segment_tensor
+        self.recording: Recording = record(model, pair.corrupt.tensor, points, segments=segments)
+        logits = self.recording.logits[:, pair.position]
+        self.corrupt = float(logit_difference(pair, logits).mean())
         require_difference(clean, self.corrupt)
 
     def restored(self, cases: Sequence[Case], progress: Progress | None) -> Iterator[float]:
@@ -345,6 +373,14 @@ class _Runs:
                 done += 1
                 if progress:
                     progress(done, len(cases))
+
+
+def _run_clean(
+    model: HeadModel, pair: PromptPair, points: Sequence[str]
+) -> tuple[Float[Tensor, "batch 1 d_vocab"], dict[str, Tensor]]:
+    """What is patched from, and the logits where the answer stands."""
+    clean = pair.clean
+    return run(model, clean.tensor, points, positions=pair.end, segments=clean.segment_tensor)
 
 
 def logit_difference(pair: PromptPair, logits: Float[Tensor, "*shape d_vocab"]) -> Tensor:
@@ -392,8 +428,21 @@ def _shape(model: HeadModel, pair: PromptPair, kind: PatchKind) -> tuple[int, in
     return model.n_layers, columns[_axis(kind)]
 
 
-def _edit(kind: PatchKind, layer: int, column: int, clean: Tensor) -> Case:
+def _is_possible(model: HeadModel, kind: PatchKind) -> bool:
+    info = model.info
+    return (kind != "mlp_out" or info.has_mlp) and (kind != "pattern" or info.traits.pattern_edits)
+
+
+def _point(model: HeadModel, kind: PatchKind) -> str:
+    """The hook point within a block."""
+    if kind == "attn_out" and model.info.bidirectional:
+        # TransformerLens's `hook_attn_out` of these is behind the sum with the stream and its norm.
+        return "attn.o.hook_out"
+    return _POINTS[kind]
+
+
+def _edit(kind: PatchKind, layer: int, point: str, column: int, clean: Tensor) -> Case:
     index: Index = (column,) if kind == "pattern" else (slice(None), column)
     if _axis(kind) == "position":
         index = (column,)
-    return (Edit(layer, _POINTS[kind], index, clean[(slice(None), *index)]),)
+    return (Edit(layer, point, index, clean[(slice(None), *index)]),)

@@ -59,7 +59,7 @@ def allowances(info: ModelInfo) -> tuple[Allowance, ...]:
 
 
 def _reason(analysis: str, refusals: tuple[Refusal, ...], info: ModelInfo) -> str:
-    if info.bidirectional and analysis == "Loss":
+    if info.bidirectional and analysis in _OF_MASKED:
         return no_masked_head(info)
     if info.bidirectional and analysis not in _OF_ENCODERS:
         return encoder_reason(info, f"“{analysis}”")
@@ -256,7 +256,9 @@ def require_pattern_edits(info: ModelInfo) -> None:
     Raises:
         AnalysisError: It was found to.
     """
-    _require(info, _no_pattern_edits(info))
+    # Of an encoder too this is the reason: other activations of it can be edited.
+    if reason := _no_pattern_edits(info):
+        raise AnalysisError(reason)
 
 
 def scale_note(info: ModelInfo) -> str:
@@ -462,6 +464,8 @@ def _nothing(info: ModelInfo) -> str:
 _LOOKS = "Patterns, head scores"
 # Defined for encoders too.
 _OF_ENCODERS = (_LOOKS,)
+# Of encoders with a head for masked tokens.
+_OF_MASKED = ("Loss", "Ablation, patching of activations")
 _ANALYSES: tuple[tuple[str, tuple[Refusal, ...], Callable[[ModelInfo], str]], ...] = (
     ("BOS in front of the input", (_no_bos,), _nothing),
     (_LOOKS, (), _window_note),

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from transformers import MODEL_FOR_MASKED_LM_MAPPING
+from transformers import MODEL_FOR_MASKED_LM_MAPPING, AutoModelForMaskedLM
 
 from analysis.errors import AnalysisError
 from analysis.models.check import largest_of, run_keeping, share_of_largest
@@ -47,6 +47,35 @@ def without_head(inner: Any, missing: list[str]) -> bool:
         if not name.startswith(own):
             parameter.data.zero_()
     return True
+
+
+def masked_head(inner: Any) -> Any:
+    """What makes logits of masked tokens of the last layer's output."""
+    (head,) = _behind_base(inner)
+    return head
+
+
+def _behind_base(inner: Any) -> list[Any]:
+    own = inner.base_model_prefix
+    return [module for name, module in inner.named_children() if name != own]
+
+
+def with_head(inner: Any) -> tuple[Any, bool]:
+    """An encoder with a head for masked tokens, and whether that is its own; else it is zeroed.
+
+    Of one that does something else, such as classify, it is the base that gets the head.
+    """
+    kind: Any = MODEL_FOR_MASKED_LM_MAPPING[type(inner.config)]
+    if isinstance(inner, kind):
+        return inner, True
+    with torch.device("meta"):
+        whole: Any = AutoModelForMaskedLM.from_config(inner.config, attn_implementation="eager")
+    setattr(whole, whole.base_model_prefix, inner.base_model)
+    for module in _behind_base(whole):
+        for parameter in module.to_empty(device=inner.device).parameters():
+            parameter.data.zero_()
+    whole.tie_weights()
+    return whole.eval(), False
 
 
 def segment_count(inner: Any) -> int:

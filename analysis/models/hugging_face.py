@@ -72,7 +72,7 @@ def load_hugging_face(info: ModelInfo, folder: Path, device: str) -> Loaded:
     inner, has_head = _weights(info, folder, encoder)
     inner = inner.to(device)
     if encoder:
-        return _take_in_encoder(info, inner, tokenizer, device, has_head)
+        return take_in_encoder(info, inner, tokenizer, device, has_head)
     return take_in(info, inner, tokenizer, device)
 
 
@@ -120,14 +120,18 @@ def look_at(
     return Loaded(as_found(info, bridge, found, tokenizer, window), bridge, tokenizer, checked)
 
 
-def _take_in_encoder(
+def take_in_encoder(
     info: ModelInfo,
     inner: Any,
     tokenizer: PreTrainedTokenizerBase,
     device: str,
     has_head: bool,
 ) -> Loaded:
-    """An encoder, compared by patterns and its last layer or the logits of its head."""
+    """An encoder, compared by patterns and its last layer or the logits of its head.
+
+    Raises:
+        AnalysisError: As `take_in`.
+    """
     info, ids, _ = _ready(info, inner, tokenizer, device)
     most = most_positions(inner)
     ids = ids[:, :most]

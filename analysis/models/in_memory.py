@@ -20,8 +20,16 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from analysis.errors import AnalysisError
 from analysis.models.catalog import offer_in_memory, withdraw
 from analysis.models.check import require_finite, trial_ids
+from analysis.models.encoders import is_encoder, with_head
 from analysis.models.files import mark_weights
-from analysis.models.hugging_face import Loaded, look_at, read_tokenizer, require_known_ids, take_in
+from analysis.models.hugging_face import (
+    Loaded,
+    look_at,
+    read_tokenizer,
+    require_known_ids,
+    take_in,
+    take_in_encoder,
+)
 from analysis.models.info import IN_MEMORY, ModelInfo
 from analysis.models.loading import HeadModel, in_memory
 from analysis.models.sizes import Refused, hugging_face_sizes, window_of
@@ -34,7 +42,8 @@ def offered(model: Any, tokenizer: Any, name: str) -> Iterator[HeadModel]:
     Weights are shared and read as they are at the time; results of changed ones are new results.
 
     Args:
-        model: It predicts the next token, has float32 weights, and is on one device.
+        model: It predicts the next token or is an encoder such as BERT, with a head for masked
+            tokens or without; has float32 weights, and is on one device.
         tokenizer: Its tokenizer; a bridge has one.
         name: What it is called in lists and links.
 
@@ -82,8 +91,13 @@ def _given(model: Any, tokenizer: Any) -> tuple[PreTrainedModel, PreTrainedToken
             )
     if not isinstance(inner, PreTrainedModel):
         raise AnalysisError(
-            "Expected is a model that predicts the next token: one of transformers, with its "
-            "tokenizer, or a TransformerBridge made by boot_transformers."
+            "Expected is a model that predicts the next token, or an encoder: one of transformers, "
+            "with its tokenizer, or a TransformerBridge made by boot_transformers."
+        )
+    if inner is not model and is_encoder(inner.config):
+        raise AnalysisError(
+            "This is the bridge of an encoder, which is taken from transformers alone. Load the "
+            "model with AutoModelForMaskedLM or AutoModel, and give that with its tokenizer."
         )
     if not isinstance(tokenizer, PreTrainedTokenizerBase):
         raise AnalysisError("Give the model's tokenizer too, as the second argument.")
@@ -135,6 +149,10 @@ def _twin(
     device = str(inner.device)
     if not isinstance(twin, TransformerBridge):
         twin.set_attn_implementation("eager")
+        if is_encoder(twin.config):
+            twin, has_head = with_head(twin)
+            twin.config.architectures = [type(twin).__name__]
+            return take_in_encoder(info, twin, tokenizer, device, has_head)
         twin.config.architectures = [type(inner).__name__]
         return take_in(info, twin, tokenizer, device)
     require_finite(inner.named_parameters(), info.name)

@@ -181,6 +181,7 @@ def run_with_gradients(
     points: Sequence[str],
     metric: Callable[[Float[Tensor, "batch entry d_vocab"]], Tensor],
     positions: Int[Tensor, " entry"] | None = None,
+    segments: Int[Tensor, "batch pos"] | None = None,
 ) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
     """One forward and one backward pass under the model's lock.
 
@@ -192,11 +193,13 @@ def run_with_gradients(
         points: Names of hook points.
         metric: Maps the logits to the number that is differentiated.
         positions: Those whose logits it is given; all by default.
+        segments: Those of an encoder's tokens.
 
     Returns:
         The metric, and the activation and its gradient at each point.
 
     Raises:
+        AnalysisError: An encoder without segments: what has none is not defined for it.
         RuntimeError: A point that never fired, or that the metric does not depend on.
     """
     seen: dict[str, Tensor] = {}
@@ -211,12 +214,14 @@ def run_with_gradients(
 
         return store
 
-    require_decoder(model.info, "This analysis")
+    if segments is None:
+        require_decoder(model.info, "This analysis")
     with model.lock, torch.inference_mode(False), torch.enable_grad():
         logits = model.bridge.run_with_hooks(
             ids.to(model.bridge.cfg.device),
             return_type="logits",
             fwd_hooks=[*((name, keep(name)) for name in points), *_only(positions)],
+            **_beside(model, None, segments),
         )
         missing = set(points) - set(seen)
         if missing:

@@ -15,6 +15,7 @@ from transformer_lens.model_bridge.sources.native import NativeAttention
 
 from analysis.errors import out_of_memory
 from analysis.limits import positions_at_once
+from analysis.models.encoders import masked_head
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import Hook, run
 
@@ -59,6 +60,8 @@ class Recording:
     stream: tuple[Float[Tensor, "batch pos d_model"], ...]
     arguments: tuple[tuple[tuple[Any, ...], dict[str, Any]], ...]
     kept: dict[str, Tensor]
+    # Of an encoder's tokens.
+    segments: Int[Tensor, "batch pos"] | None = None
 
     def z(self, layer: int) -> Float[Tensor, "batch pos head d_head"]:
         """The layer's z, which has to be among the activations asked for."""
@@ -75,6 +78,7 @@ def record(
     ids: Int[Tensor, "batch pos"],
     capture: Sequence[str] = (),
     hooks: Sequence[tuple[str, Hook]] = (),
+    segments: Int[Tensor, "batch pos"] | None = None,
 ) -> Recording:
     """Run the model once, with its lock, and keep what later suffix runs start from.
 
@@ -103,13 +107,15 @@ def record(
                 stack.callback(handle.remove)
             yield
 
-    logits, kept = run(model, ids, [*names, last, *capture], hooks, noting())
+    captured = [*names, last, *capture]
+    logits, kept = run(model, ids, captured, hooks, noting(), segments=segments)
     return Recording(
         ids=ids,
         logits=logits,
         stream=tuple(kept[name] for name in [*names, last]),
         arguments=tuple(received[layer] for layer in range(model.n_layers)),
         kept={name: kept[name] for name in capture},
+        segments=segments,
     )
 
 
@@ -198,7 +204,8 @@ def _seen_exact(model: HeadModel) -> bool:
     def log_probs(logits: Tensor, at: Tensor) -> Tensor:
         return logits.log_softmax(-1)[..., 1]
 
-    recording = record(model, ids, z_points(model))
+    segments = torch.zeros_like(ids) if model.info.bidirectional else None
+    recording = record(model, ids, z_points(model), segments=segments)
     try:
         quick = _suffixes(model, recording, cases, positions, log_probs)
     except (AttributeError, RuntimeError, TypeError, ValueError) as error:
@@ -214,7 +221,7 @@ def _seen_exact(model: HeadModel) -> bool:
 def _whole(
     model: HeadModel, recording: Recording, case: Case, positions: Tensor, read: Read
 ) -> Tensor:
-    logits, _ = run(model, recording.ids, hooks=hooks_of(case))
+    logits, _ = run(model, recording.ids, hooks=hooks_of(case), segments=recording.segments)
     return read(logits[None, :, positions], positions)
 
 
@@ -413,6 +420,9 @@ def _logits(
     model: HeadModel, stream: Float[Tensor, "row entry d_model"]
 ) -> Float[Tensor, "row entry d_vocab"]:
     bridge = model.bridge
+    if model.info.bidirectional:
+        masked: Tensor = masked_head(bridge.original_model)(stream)
+        return masked
     logits: Tensor = bridge.unembed(bridge.ln_final(stream))
     cap = bridge.cfg.output_logits_soft_cap
     return cap * (logits / cap).tanh() if cap > 0 else logits  # Gemma 2 bends its logits
@@ -450,7 +460,7 @@ def continued(
     Where suffix runs have not been seen to be exact for the model, all layers are run.
     """
     if not runs_suffixes(model):
-        return run(model, recording.ids, hooks=hooks)[0]
+        return run(model, recording.ids, hooks=hooks, segments=recording.segments)[0]
     stream = recording.stream[layer]
     with model.lock, torch.inference_mode(), model.bridge.hooks(fwd_hooks=list(hooks)):
         for each in range(layer, model.n_layers):

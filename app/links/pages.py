@@ -231,6 +231,7 @@ PAGES = (
         "Which activations bring the answer back, and along which path?",
         asks="prompts",
         over_sets=True,
+        encoders=True,
     ),
     PageInfo(
         "intervene",

@@ -48,13 +48,13 @@ def pick_model(selection: Selection) -> None:
 
 def _choose_input(selection: Selection) -> None:
     page = page_info(selection.page)
+    if selection.info.bidirectional:
+        return
     if page.asks == "prompts":
         kinds = {"prompt": "Two prompts"}
         about = "Two prompts that are typed on the page"
     else:
         kinds = {"prompt": "Prompt"}
-        if selection.info.bidirectional:
-            return
         if selection.info.has_chat:
             kinds["chat"] = "Conversation"
         kinds["repeated"] = "Repeated tokens"

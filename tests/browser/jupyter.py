@@ -55,6 +55,11 @@ def running_lab(own: Path, folder: Path, *paths: str) -> Iterator[str]:
 
 
 def open_notebook(page: Page, address: str, name: str) -> None:
+    # A busy machine's list of kernels may come after the notebook that names one; then it is asked.
+    page.add_locator_handler(
+        page.locator("dialog", has_text="Select Kernel"),
+        lambda dialog: dialog.locator("button.jp-mod-accept").click(),
+    )
     page.goto(f"{address}/lab/workspaces/{name}/tree/{name}.ipynb?reset")
     idle = page.locator(".jp-NotebookPanel .jp-Notebook-ExecutionIndicator[data-status=idle]")
     expect(idle).to_be_attached(timeout=PATIENCE)

@@ -20,14 +20,23 @@ from app.links.parameters import PARAMETERS
 from app.links.selection import Selection
 from app.links.subject import Subject
 from tests.encoders import BERT, PAIR, TEXT, save
-from tests.pages.test_pages import Open, expect_well, open_at, said
+from tests.pages.frames import Frames, frames_of
+from tests.pages.test_pages import Open, expect_well, open_at, said, text_of
+from tests.snippets import agrees
 
-__all__ = ["open_at"]
+__all__ = ["frames_of", "open_at"]
 
 # Those that have a picker for another model.
 REFUSED = [page.name for page in PAGES if not page.encoders and page.asks != "nothing"]
 LOOKING = ("attention", "finder", "head", "tokens", "ablation")
-DRAWN = [page.name for page in PAGES if page.name not in REFUSED]
+# Patching has prompts of its own.
+DRAWN = [page.name for page in PAGES if page.name not in (*REFUSED, "patching")]
+PROMPTS = {
+    "clean": f"the cat sat on the [MASK] .\n---\n{TEXT}",
+    "corrupt": f"the dog sat on the [MASK] .\n---\n{TEXT}",
+    "answer": "mat",
+    "foil": "it",
+}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -99,6 +108,45 @@ def test_masked_tokens_are_guessed_and_heads_ablated_on_them(open_at: Open) -> N
         )
     assert len(effects["zero"]) == 8
     assert effects["zero"]["Loss increase"].tolist() != effects["mean"]["Loss increase"].tolist()
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {},
+        # The other way round: of one of the two there is no share, so logits are given.
+        {"clean": PROMPTS["corrupt"], "corrupt": PROMPTS["clean"]}
+        | {"patch": "mlp_out", "column": "3"},
+        {"clean": "the cat sat", "corrupt": "the dog sat", "patch": "k", "exact": "all"},
+    ],
+)
+def test_a_masked_token_is_patched_and_its_code_gives_the_numbers(
+    frames_of: Frames, chosen: dict[str, str]
+) -> None:
+    frames = frames_of("patching", model="bert", **(PROMPTS | chosen))
+    assert [frame.title for frame in frames] == [
+        "A clean and a corrupt prompt",
+        "Quick look: every patch, estimated",
+        f"Patching {'MLP out' if 'column' in chosen else chosen.get('patch', 'z')}, exactly",
+    ]
+    assert [agrees(frame) for frame in frames] == [True] * 3
+
+
+def test_what_keeps_a_masked_token_from_being_patched_is_said(open_at: Open) -> None:
+    for model, chosen, why in (
+        ("bare", {}, "bare is an encoder without a head that predicts masked tokens"),
+        ("bert", {"corrupt": "the dog [MASK] on the mat .\n---\nit"}, "clean prompt has 17 tokens"),
+        ("bert", {"corrupt": f"the dog [MASK] on the mat .\n---\n{TEXT}"}, "6 of the clean"),
+    ):
+        app = open_at("patching", model=model, **(PROMPTS | chosen))
+        expect_well(app)
+        assert any(why in sentence for sentence in said(app)), said(app)
+    app = open_at("patching", model="bert", **PROMPTS)
+    expect_well(app)
+    assert said(app) == []
+    shown = " ".join(text_of(each.value) for each in app.caption)
+    assert "in the place of [MASK]" in shown and "Paths between heads" in shown
+    assert not any(button.label == "The same over a set of prompts" for button in app.button)
 
 
 @pytest.mark.parametrize("text", [TEXT, PAIR])

@@ -11,7 +11,9 @@ from transformers import (
     AutoConfig,
     AutoModel,
     AutoModelForCausalLM,
+    AutoModelForMaskedLM,
     AutoModelForSeq2SeqLM,
+    AutoModelForSequenceClassification,
     AutoTokenizer,
 )
 
@@ -20,6 +22,7 @@ from analysis.errors import AnalysisError
 from analysis.models.catalog import list_models
 from analysis.models.files import fingerprint
 from analysis.models.in_memory import offered
+from tests import encoders
 from tests.model_folders import GPT2, save
 
 TEXT = "The cat sat on the mat."
@@ -103,6 +106,49 @@ def test_a_bridge_is_offered_as_its_model_is(given: tuple[Any, Any], tmp_path: P
         pass
 
 
+@pytest.mark.parametrize(
+    ("settings", "auto"),
+    [
+        (encoders.BERT, AutoModelForMaskedLM),
+        (encoders.BERT, AutoModel),
+        (encoders.ROBERTA, AutoModelForMaskedLM),
+        (encoders.ROBERTA, AutoModelForSequenceClassification),
+    ],
+)
+def test_an_encoder_is_offered_with_its_own_head_or_none(
+    tmp_path: Path, settings: dict[str, Any], auto: Any
+) -> None:
+    folder = encoders.save(tmp_path, "encoder", settings)
+    own, words = auto.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    before = {name: type(each) for name, each in own.named_modules()}
+    with offered(own, words, "mine") as held:
+        assert held.info.bidirectional
+        assert held.info.has_mlm_head == (auto is AutoModelForMaskedLM)
+        tokens = analysis.tokenize(held, f"the cat [MASK] on the mat .\n---\n{encoders.TEXT}")
+        with torch.no_grad():
+            own.base_model.encoder.layer[0].attention.self.query.weight.mul_(-1.5)
+            own.set_attn_implementation("eager")
+            theirs = own(
+                tokens.tensor, token_type_ids=tokens.segment_tensor, output_attentions=True
+            )
+        found = analysis.attention_patterns(held, tokens).values[0]
+        np.testing.assert_allclose(found, torch.cat(theirs.attentions), atol=1e-5)
+        if held.info.has_mlm_head:
+            guessed = analysis.masked_loss(held, tokens)
+            entry = guessed.positions.index(3)  # it is masked there as it stands
+            expected = theirs.logits[0, 3].softmax(-1).topk(10)
+            np.testing.assert_allclose(guessed.top_probs[entry], expected.values, atol=1e-5)
+    assert {name: type(each) for name, each in own.named_modules()} == before
+
+
+def test_the_bridge_of_an_encoder_is_refused(tmp_path: Path) -> None:
+    folder = encoders.save(tmp_path, "encoder", encoders.BERT)
+    own, words = AutoModelForMaskedLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    bridge = TransformerBridge.boot_transformers("bert", hf_model=own, tokenizer=words)
+    with pytest.raises(AnalysisError, match="bridge of an encoder"), offered(bridge, None, "mine"):
+        pass
+
+
 def _other(kind: str, auto: Any, **sizes: Any) -> Any:
     return auto.from_config(AutoConfig.for_model(kind, vocab_size=420, **sizes))
 
@@ -111,8 +157,9 @@ REFUSED = {
     "no model": (lambda model: object(), "mine", "TransformerBridge"),
     "half": (lambda model: _other("gpt2", AutoModelForCausalLM, n_embd=8, n_layer=1, n_head=2)
              .to(torch.bfloat16), "mine", r"bfloat16.*model\.float\(\)"),
-    "encoder": (lambda model: _other("bert", AutoModel, hidden_size=8, num_hidden_layers=1,
-                num_attention_heads=2, intermediate_size=8), "mine", "attend to later ones"),
+    "encoder without a bridge": (lambda model: _other("electra", AutoModel, hidden_size=8,
+                embedding_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8),
+                "mine", "TransformerLens has no bridge"),
     "both": (lambda model: _other("t5", AutoModelForSeq2SeqLM, d_model=8, num_layers=1,
              num_heads=2, d_kv=4, d_ff=8), "mine", "an encoder and a decoder"),
     "a taken name": (lambda model: model, "attn-only-2l", "already"),

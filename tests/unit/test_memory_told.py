@@ -21,6 +21,7 @@ from analysis.sets.rows import PromptRow, PromptSet
 from app.compute.ask import bytes_of
 from app.compute.memory import return_memory
 from bench.memory import peak_of
+from tests import encoders
 from tests.model_folders import LARGE, save
 from tests.unit.test_question import QUESTIONS
 
@@ -41,12 +42,27 @@ OF_HEADS = (
     "pair_faithfulness",
 )
 OF_NEURONS = ("ablate_head", "ablation_estimate", "attribution_patching", "neuron_peaks")
-# These models are none, and refuse them.
-OF_ENCODERS = ("scores_of_encoder", "masked_loss", "masked_ablation")
+# Which the other models refuse; and what encoders are asked besides.
+OF_ENCODERS_ALONE = ("scores_of_encoder", "masked_loss", "masked_ablation")
+OF_ENCODERS = (
+    *OF_ENCODERS_ALONE,
+    "attention_patterns",
+    "attribution_patching",
+    "activation_patching",
+)
+ENCODERS: dict[str, dict[str, Any]] = {
+    "wide-encoder": {"vocab_size": 262_144},
+    "encoder-of-many-heads": {
+        "hidden_size": 128,
+        "num_hidden_layers": 8,
+        "num_attention_heads": 128,
+    },
+}
 MEASURED = [
-    *(("wide-vocabulary", name) for name in QUESTIONS if name not in OF_ENCODERS),
+    *(("wide-vocabulary", name) for name in QUESTIONS if name not in OF_ENCODERS_ALONE),
     *(("many-heads", name) for name in OF_HEADS),
     *(("many-neurons", name) for name in OF_NEURONS),
+    *((shape, name) for shape in ENCODERS for name in OF_ENCODERS),
 ]
 PROMPT = "The cat sat on the mat. The dog sat on the log. " * 2
 ROWS = tuple(
@@ -151,6 +167,23 @@ def cases(model: HeadModel) -> dict[str, Asked]:
     }
 
 
+def cases_of_encoder(model: HeadModel) -> dict[str, Asked]:
+    """The same of an encoder."""
+    text = f"{encoders.TEXT} {encoders.TEXT} {encoders.TEXT} the cat ran"
+    tokens = analysis.tokenize(model, f"{text}\n---\n{text}")
+    # Hardly a word in common: so many layers of random weights leave little of one.
+    sides = (analysis.tokenize(model, f"{x} [MASK] .") for x in (text, " ".join(["dog"] * 24)))
+    pair = analysis.prompt_pair(model, *sides, 6, 11)
+    return {
+        "scores_of_encoder": ((tokens,), {}),
+        "masked_loss": ((tokens,), {}),
+        "masked_ablation": ((tokens, "mean"), {"heads": (Head(0, 1), READER)}),
+        "attention_patterns": ((tokens, tuple(range(model.n_layers)), ()), {}),
+        "attribution_patching": ((pair,), {}),
+        "activation_patching": ((pair, "z", ((0, 1), (1, 0))), {}),
+    }
+
+
 @pytest.fixture(scope="module")
 def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Large]]:
     """Makes a model and what it is asked, and keeps the last one.
@@ -161,10 +194,14 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], 
 
     @lru_cache(maxsize=1)
     def made(name: str) -> Large:
-        save(root, name, LARGE[name])
+        encoder = ENCODERS.get(name)
+        if encoder:
+            encoders.save(root, name, {**encoders.BERT, "max_position_embeddings": 64, **encoder})
+        else:
+            save(root, name, LARGE[name])
         catalog.refresh()
         model = analysis.load_model(name, device="cpu")
-        return model, cases(model)
+        return model, cases_of_encoder(model) if encoder else cases(model)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HEADSCOPE_MODELS", str(root))
@@ -187,6 +224,7 @@ def test_no_more_memory_is_taken_than_was_told(
         try:
             found = question(model, *arguments, **options)
         except AnalysisError:  # such as circuits of queries and keys that turn
+            assert not model.info.bidirectional
             return
         if name == "ablate_each":  # it comes bit by bit
             list(found)

@@ -64,6 +64,7 @@ from app.compute.calls.patching import attribution_patching as attribution_patch
 from app.compute.calls.patching import circuit_tokens as circuit_tokens
 from app.compute.calls.patching import edge_attribution as edge_attribution
 from app.compute.calls.patching import faithfulness as faithfulness
+from app.compute.calls.patching import mask_of as mask_of
 from app.compute.calls.patching import pair_edges as pair_edges
 from app.compute.calls.patching import pair_faithfulness as pair_faithfulness
 from app.compute.calls.patching import patched_prompts as patched_prompts

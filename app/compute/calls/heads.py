@@ -82,8 +82,13 @@ RESTING_ATTENTION = Question(
 )
 KEEP_ONLY = Question("keep_only", lambda: analysis.keep_only, logits="some")
 SCORES_OF_ENCODER = Question("scores_of_encoder", lambda: analysis.scores_of_encoder, logits="none")
-MASKED_LOSS = Question("masked_loss", lambda: analysis.masked_loss, beside=_masked_rows)
-MASKED_ABLATION = Question("masked_ablation", lambda: analysis.masked_ablation, beside=_masked_rows)
+# Of each row the logits of one token: `_masked_rows` tells them.
+MASKED_LOSS = Question(
+    "masked_loss", lambda: analysis.masked_loss, logits="none", beside=_masked_rows
+)
+MASKED_ABLATION = Question(
+    "masked_ablation", lambda: analysis.masked_ablation, logits="none", beside=_masked_rows
+)
 ATTENTION_PATTERNS = Question(
     "attention_patterns", lambda: analysis.attention_patterns, logits="none"
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import analysis
 from analysis.errors import AnalysisError
 from analysis.head import Head
+from analysis.tokens import PAIR_LINE, texts_of
 from app.compute.ask import Progress, ask
 from app.compute.calls.inputs import TOKENIZE, rows_of, tokens_of
 from app.compute.engine import model_of
@@ -54,14 +55,14 @@ MAX_WRITTEN_NUMBERS = 2**26
 
 
 def patched_prompts(selection: Selection) -> tuple[Tokens, Tokens]:
-    """The tokens of the view's clean and corrupt prompt.
+    """The tokens of the view's clean and corrupt prompt, of an encoder with the masked one.
 
     Raises:
         AnalysisError: One of them is not usable, or too long for the patterns of all heads.
     """
     bos, info = selection.bos, selection.info
     prompts = [
-        ask(TOKENIZE, selection.info, selection[name], prepend_bos=bos)
+        ask(TOKENIZE, selection.info, _with_mask(selection, selection[name]), prepend_bos=bos)
         for name in ("clean", "corrupt")
     ]
     longest = longest_patterns(info)
@@ -71,6 +72,20 @@ def patched_prompts(selection: Selection) -> tuple[Tokens, Tokens]:
             f"{info.name}. Shorten both."
         )
     return prompts[0], prompts[1]
+
+
+def mask_of(selection: Selection) -> str:
+    """What stands for a masked token; empty for a model that predicts none."""
+    mask = model_of(selection).tokenizer.mask_token if selection.info.bidirectional else None
+    return str(mask or "")
+
+
+def _with_mask(selection: Selection, text: str) -> str:
+    """A prompt of an encoder has its masked token at the end, unless it holds one."""
+    mask, texts = mask_of(selection), texts_of(text)
+    if mask in text or not text.strip():
+        return text
+    return f"\n{PAIR_LINE}\n".join([*texts[:-1], f"{texts[-1]} {mask}"])
 
 
 def longest_patterns(info: ModelInfo) -> int:

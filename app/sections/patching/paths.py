@@ -86,6 +86,14 @@ def draw_paths(view: PatchView) -> None:
         )
 
 
+def note_no_paths() -> None:
+    """Say why an encoder has no paths here."""
+    st.caption(
+        "Paths between heads, and circuits of them, are defined here for models whose heads write "
+        "to the stream without a norm between, which an encoder has."
+    )
+
+
 def _reader(view: PatchView) -> Head:
     """The link's reading head, or the one whose z restores most, after the first layer."""
     if view.selection["reader"]:

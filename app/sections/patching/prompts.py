@@ -104,15 +104,21 @@ def draw_prompts(selection: Selection) -> PatchView | None:
         left, right = st.columns(2)
         left.text_area("Clean prompt", height=100, key=widget_key(selection, "clean"))
         right.text_area("Corrupt prompt", height=100, key=widget_key(selection, "corrupt"))
+        if mask := calls.mask_of(selection):
+            st.caption(
+                markdown_text(
+                    f"The answer stands in the place of {mask}, which both prompts have at the "
+                    "same position. One without it gets it at its end."
+                )
+            )
         clean, corrupt = calls.patched_prompts(selection)
         _draw_strips(clean, corrupt)
         answer, foil = _answer_and_foil(selection, clean, corrupt)
         frame.narrow(answer=answer, foil=foil)
         pair = calls.prompt_pair(selection, clean, corrupt, answer, foil)
         estimates = calls.attribution_patching(selection, pair)
-        _draw_differences(
-            pair, estimates["z"], calls.token_labels(selection, np.array([[answer], [foil]]))
-        )
+        texts = calls.token_labels(selection, np.array([[answer], [foil]]))
+        _draw_differences(pair, estimates["z"], texts, calls.mask_of(selection))
         return PatchView(frame.subject, pair, estimates, palette())
     return None
 
@@ -176,7 +182,9 @@ def _answer_and_foil(selection: Selection, clean: Tokens, corrupt: Tokens) -> tu
     )
 
 
-def _draw_differences(pair: PromptPair, result: PatchMap, texts: list[list[str]]) -> None:
+def _draw_differences(
+    pair: PromptPair, result: PatchMap, texts: list[list[str]], mask: str
+) -> None:
     answer, foil = (display_token(row[0]) for row in texts)
     draw_metrics(
         [
@@ -191,9 +199,8 @@ def _draw_differences(pair: PromptPair, result: PatchMap, texts: list[list[str]]
         else "A share of 1 below is all of the difference between the two, "
         f"{result.clean - result.corrupt:+.2f}."
     )
-    st.caption(
-        markdown_text(f"Logit of “{answer}” minus logit of “{foil}” after the last token. {below}")
-    )
+    where = f"in the place of {mask}" if mask else "after the last token"
+    st.caption(markdown_text(f"Logit of “{answer}” minus logit of “{foil}” {where}. {below}"))
     if result.no_share:
         st.info(result.no_share)
     elif not result.clean > 0 > result.corrupt:
