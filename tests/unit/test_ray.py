@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -42,28 +42,24 @@ def model() -> Iterator[HeadModel]:
 @pytest.fixture(scope="module")
 def crew() -> Iterator[Crew]:
     """One actor in a cluster of this process's own, as a server has it."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in (
-            "RAY_AUTH_MODE",
-            "RAY_AUTH_TOKEN",
-            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER",
-            "PYTHONPATH",
-        ):
-            patch.delenv(name, raising=False)
-        crew = Server(Config(workers=1, ray="local")).engine
-        assert isinstance(crew, Crew)
-        hire = crew._hire
+    before = os.environ.copy()  # the server tells Ray its settings there
+    already = psutil.Process().children(recursive=True)
+    crew = Server(Config(workers=1, ray="local")).engine
+    assert isinstance(crew, Crew)
+    hire = crew._hire
 
-        def told() -> object:
-            actor = hire()
-            hired.append(actor.process)  # type: ignore[attr-defined]
-            return actor
+    def told() -> object:
+        actor = hire()
+        hired.append(actor.process)  # type: ignore[attr-defined]
+        return actor
 
-        crew._hire = told  # type: ignore[assignment]
-        yield crew
-        parts = psutil.Process().children(recursive=True)
-        crew.close()
-        assert not psutil.wait_procs(parts, timeout=60)[1]
+    crew._hire = told  # type: ignore[assignment]
+    yield crew
+    parts = [part for part in psutil.Process().children(recursive=True) if part not in already]
+    crew.close()
+    os.environ.clear()
+    os.environ.update(before)
+    assert not psutil.wait_procs(parts, timeout=60)[1]
 
 
 @with_ray
@@ -108,18 +104,22 @@ def test_a_cluster_of_its_own_is_reached_by_this_machine_and_who_knows_its_secre
     (_,) = crew.map(Job("mosaic", model.info), [()], lambda: None)
     parts = psutil.Process().children(recursive=True)
     assert hired[-1] in {part.pid for part in parts}
-    listening = {
-        (part.name(), line.laddr.ip)
-        for part in parts
-        for line in part.net_connections("inet")
-        if line.status in (psutil.CONN_LISTEN, psutil.CONN_NONE)
-    }
+    listening = {each for part in [psutil.Process(), *parts] for each in heard_at(part)}
     assert {"gcs_server", "raylet"} <= {name for name, _ in listening}
     assert {address for _, address in listening} <= set(LOOPBACK)
     sessions = Path(ray._private.worker._global_node.get_session_dir_path())
     assert sessions.parents[1].stat().st_mode & 0o077 == 0
     assert joins(os.environ["RAY_AUTH_TOKEN"])
     assert not joins("0" * 64)
+
+
+def heard_at(part: psutil.Process) -> set[tuple[str, str]]:
+    """Addresses that a process listens at, with its name; none of one that has ended by now."""
+    with suppress(psutil.NoSuchProcess):
+        name, lines = part.name(), part.net_connections("inet")
+        kinds = (psutil.CONN_LISTEN, psutil.CONN_NONE)
+        return {(name, line.laddr.ip) for line in lines if line.status in kinds}
+    return set()
 
 
 def joins(secret: str) -> bool:

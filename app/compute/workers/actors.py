@@ -52,14 +52,13 @@ class RayCluster:
 
     def __init__(self, address: str, workers: int):
         own = address == OWN
-        settings = {**_SETTINGS, **(_to_itself() if own else _ELSEWHERE)}
-        if own or address.startswith(("127.", "localhost:")):
-            settings |= _ON_LOOPBACK
-        for name, value in settings.items():
+        for name, value in {**_SETTINGS, **({} if own else _ELSEWHERE)}.items():
             os.environ.setdefault(name, value)
+        if own or address.startswith(("127.", "localhost:")):
+            os.environ.update(_ON_LOOPBACK)
         folder = _folder() if own else None
         if folder:
-            os.environ["PYTHONPATH"] = _path(_lean(folder))
+            os.environ.update({**_to_itself(), "PYTHONPATH": _path(_lean(folder))})
         import ray  # not before its settings are there
 
         self._ray: Any = ray
@@ -115,9 +114,11 @@ def _asked_to_end() -> Iterator[None]:
     Ray would leave from the middle of whatever is done then, with a trace of it.
     """
     before = signal.getsignal(signal.SIGTERM)
-    yield
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, before)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def _path(first: str) -> str:
