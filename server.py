@@ -40,9 +40,14 @@ def _import_ahead() -> None:
 
 @asynccontextmanager
 async def _get_ready(_: App) -> AsyncIterator[None]:
-    """Import while the browser of the first visitor still loads Streamlit's own scripts."""
+    """Import while the browser of the first visitor still loads Streamlit's own scripts.
+
+    At the end workers end too: what runs next is not asked, since the server raises its signal.
+    """
     threading.Thread(target=_import_ahead, daemon=True, name="imports").start()
     yield
+    if server.engine is not None:
+        server.engine.close()
 
 
 # Streamlit finds this very call in the text of this file; without it, it would run the file itself.

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 
 import analysis
@@ -191,6 +192,10 @@ def compare(
         print(f"message  {name} {workers}  {1000 * message(hired[0]):.2f} ms there and back")
         for number in numbers:
             print(f"memory   {name} {workers}  {memory(number)}")
+        parts = [each.pid for each in psutil.Process().children(recursive=True)]
+        others = [number for number in parts if number not in numbers]
+        if others:
+            print(f"memory   {name} {workers}  {memory(*others)}: its {len(others)} own processes")
     finally:
         crew.close()
     return held
@@ -213,12 +218,14 @@ def message(worker: Worker) -> float:
     return min(times)
 
 
-def memory(process: int) -> str:
-    """What a process holds for itself, and what it holds that others can share."""
-    lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()[1:]
-    kilobytes = {line.split(":")[0]: int(line.split()[1]) for line in lines}
-    own = kilobytes["Private_Dirty"] / 1024
-    shared = (kilobytes["Rss"] - kilobytes["Private_Dirty"]) / 1024
+def memory(*processes: int) -> str:
+    """What processes hold for themselves, and what they hold that others can share."""
+    own = shared = 0.0
+    for process in processes:
+        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()[1:]
+        kilobytes = {line.split(":")[0]: int(line.split()[1]) for line in lines}
+        own += kilobytes["Private_Dirty"] / 1024
+        shared += (kilobytes["Rss"] - kilobytes["Private_Dirty"]) / 1024
     return f"{own:.0f} MB of its own, {shared:.0f} MB of files"
 
 

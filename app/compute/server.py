@@ -125,7 +125,8 @@ class Server:
         from app.compute.workers.actors import RayCluster
 
         try:
-            return Crew(RayCluster(ray, workers).hire, workers)
+            cluster = RayCluster(ray, workers)
+            return Crew(cluster.hire, workers, cluster.leave)
         except ImportError as error:
             raise ConfigError(
                 "ray is set, and the package for it is not installed: "

@@ -1,9 +1,15 @@
 """Workers that are actors of a Ray cluster: the same numbers, and a killed one's pieces again."""
 
+from __future__ import annotations
+
 import os
 import signal
-from contextlib import closing
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, suppress
 from importlib.util import find_spec
+from pathlib import Path
 
 import psutil
 import pytest
@@ -11,63 +17,127 @@ import torch
 
 import analysis
 from analysis.head import all_heads
+from analysis.models.loading import HeadModel
 from app.compute.server import Server
+from app.compute.workers.crew import AHEAD, Crew
 from app.compute.workers.pieces import Job, unnamed
 from app.config import Config, ConfigError
 
 installed = find_spec("ray") is not None
-LOOPBACK = ("127.0.0.1", "::1")
+with_ray = pytest.mark.skipif(not installed, reason="Ray is not installed: make cluster-tools")
+LOOPBACK = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
+# Numbers of the processes of the actors, in the order in which they were hired.
+hired: list[int] = []
 
 
-def listened_on() -> set[str]:
-    """Addresses at which this process's children can be reached."""
-    lines = [
-        line
-        for child in psutil.Process().children(recursive=True)
-        for line in child.net_connections("inet")
-    ]
-    return {line.laddr.ip for line in lines if line.status == psutil.CONN_LISTEN}
-
-
-@pytest.mark.skipif(not installed, reason="needs requirements-ray.txt: make cluster-tools")
-def test_a_sweep_by_actors_is_that_of_this_process_also_where_one_is_killed() -> None:
-    from app.compute.workers.actors import OWN, RayCluster
-
-    threads = torch.get_num_threads()
+@pytest.fixture(scope="module")
+def model() -> Iterator[HeadModel]:
+    """On one thread, as workers are: sums of many threads may differ in their last digit."""
+    before = torch.get_num_threads()
     torch.set_num_threads(1)
-    model = analysis.load_model("attn-only-2l", device="cpu")
+    yield analysis.load_model("attn-only-2l", device="cpu")
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def crew() -> Iterator[Crew]:
+    """One actor in a cluster of this process's own, as a server has it."""
+    before = os.environ.copy()  # the server tells Ray its settings there
+    already = psutil.Process().children(recursive=True)
+    crew = Server(Config(workers=1, ray="local")).engine
+    assert isinstance(crew, Crew)
+    hire = crew._hire
+
+    def told() -> object:
+        actor = hire()
+        hired.append(actor.process)  # type: ignore[attr-defined]
+        return actor
+
+    crew._hire = told  # type: ignore[assignment]
+    yield crew
+    parts = [part for part in psutil.Process().children(recursive=True) if part not in already]
+    crew.close()
+    os.environ.clear()
+    os.environ.update(before)
+    assert not psutil.wait_procs(parts, timeout=60)[1]
+
+
+@with_ray
+def test_a_sweep_by_actors_is_that_of_this_process_also_where_one_is_killed(
+    crew: Crew, model: HeadModel
+) -> None:
     tokens = analysis.repeated_tokens(model, length=20, batch=4, seed=3)
     heads = all_heads(model.info)
     alone = [one.value for one in analysis.ablate_each(model, tokens, heads, scored_only=True)]
-    torch.set_num_threads(threads)
-    try:
-        server = Server(Config(workers=1, ray=OWN))
-    except ConfigError as error:  # Ray gives its own parts half a minute, on any machine
-        pytest.skip(str(error))
-    assert server.engine
-    import ray  # it reads its settings as it is imported, and the server has given it those
-
-    # The same cluster: a process has one.
-    hired = []
-    hire = RayCluster(OWN, 1).hire
-    server.engine._hire = lambda: hired.append(hire()) or hired[-1]  # type: ignore[attr-defined]
-    found: list[float] = []
-    listening: set[str] = set()
-    try:
-        job = Job("sweep", model.info, (unnamed(tokens), "zero", 0))
-        pieces = [(head,) for head in heads]
-        with closing(server.engine.map(job, pieces, lambda: None)) as results:
-            for (one,) in results:
-                found.append(one.value)
-                if len(found) == 3:
-                    listening = listened_on()
-                    os.kill(hired[0].process, signal.SIGKILL)
-    finally:
-        server.engine.close()
-        ray.shutdown()
-    assert len(hired) == 2
-    assert listening and all(address.removeprefix("::ffff:") in LOOPBACK for address in listening)
+    job = Job("sweep", model.info, (unnamed(tokens), "zero", 0))
+    before, found = len(hired), []
+    with closing(crew.map(job, [(head,) for head in heads], lambda: None)) as results:
+        for (one,) in results:
+            found.append(one.value)
+            if len(found) == 3:
+                os.kill(hired[-1], signal.SIGKILL)
+    assert len(hired) - max(before, 1) == 1
     assert found == pytest.approx(alone, abs=1e-6)
+
+
+@with_ray
+def test_who_cancels_gives_the_actor_back(crew: Crew, model: HeadModel) -> None:
+    tokens = analysis.repeated_tokens(model, length=20, batch=4, seed=3)
+    job = Job("sweep", model.info, (unnamed(tokens), "zero", 0))
+    heads = all_heads(model.info)
+    left = iter([(head,) for head in heads])
+    with closing(crew.map(job, left, lambda: None)) as results:
+        next(results)
+    actors, asked = list(hired), len(heads) - len(list(left))
+    (scores,) = crew.map(Job("mosaic", model.info), [()], lambda: None)
+    assert scores.values["induction"].max() > 0.5
+    assert hired == actors and psutil.pid_exists(hired[-1])
+    assert asked <= AHEAD
+
+
+@with_ray
+def test_a_cluster_of_its_own_is_reached_by_this_machine_and_who_knows_its_secret(
+    crew: Crew, model: HeadModel
+) -> None:
+    import ray
+
+    (_,) = crew.map(Job("mosaic", model.info), [()], lambda: None)
+    parts = psutil.Process().children(recursive=True)
+    assert hired[-1] in {part.pid for part in parts}
+    listening = {each for part in [psutil.Process(), *parts] for each in heard_at(part)}
+    assert {"gcs_server", "raylet"} <= {name for name, _ in listening}
+    assert {address for _, address in listening} <= set(LOOPBACK)
+    sessions = Path(ray._private.worker._global_node.get_session_dir_path())
+    assert sessions.parents[1].stat().st_mode & 0o077 == 0
+    assert joins(os.environ["RAY_AUTH_TOKEN"])
+    assert not joins("0" * 64)
+
+
+def heard_at(part: psutil.Process) -> set[tuple[str, str]]:
+    """Addresses that a process listens at, with its name; none of one that has ended by now."""
+    with suppress(psutil.NoSuchProcess):
+        name, lines = part.name(), part.net_connections("inet")
+        kinds = (psutil.CONN_LISTEN, psutil.CONN_NONE)
+        return {(name, line.laddr.ip) for line in lines if line.status in kinds}
+    return set()
+
+
+def joins(secret: str) -> bool:
+    """Whether another process of this machine is let into the cluster."""
+    import ray
+
+    address = ray.get_runtime_context().gcs_address
+    told = {"RAY_AUTH_TOKEN": secret, "RAY_gcs_server_port_wait_time_s": "1"}  # one attempt
+    other = subprocess.run(
+        [sys.executable, "-c", f"import ray; ray.init('{address}', log_to_driver=False)"],
+        env={**os.environ, **told},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert not other.returncode or "Failed to connect to Ray cluster" in other.stderr
+    return not other.returncode
 
 
 @pytest.mark.skipif(installed, reason="Ray is installed")

@@ -6,8 +6,17 @@ of `app.compute.workers.messages`.
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
+import secrets
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from app.compute.workers.crew import WorkerLost
@@ -17,12 +26,15 @@ from app.config import VARIABLE
 OWN = "local"
 # Bytes of the store of such a cluster: messages of a piece or two for each worker.
 STORE = 256 * 2**20
-# Of the environment that workers get: which models are offered, where modules are, and that
-# nothing is fetched.
-_PASSED = (VARIABLE, "HF_HUB_OFFLINE", "PYTHONPATH")
+# Of the environment that workers get: which models are offered, and that nothing is fetched.
+_PASSED = (VARIABLE, "HF_HUB_OFFLINE")
+_ROOT = Path(__file__).resolve().parents[3]
 # Read by Ray when it is imported: it tells nobody of its use, and waits for a busy machine.
 _SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_agent_register_timeout_ms": "120000"}
-# Its own cluster listens on loopback alone: who reaches it runs what they like.
+# One attempt to reach a cluster that others have begun: Ray would try for ten minutes.
+_ELSEWHERE = {"RAY_gcs_server_port_wait_time_s": "1"}
+# It listens on loopback, and takes an address of loopback for what it is: left to itself Ray puts
+# the machine's in its place, whatever it is told.
 _ON_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
 
@@ -40,39 +52,126 @@ class RayCluster:
 
     def __init__(self, address: str, workers: int):
         own = address == OWN
-        for name, value in {**_SETTINGS, **(_ON_LOOPBACK if own else {})}.items():
+        for name, value in {**_SETTINGS, **({} if own else _ELSEWHERE)}.items():
             os.environ.setdefault(name, value)
+        if own or address.startswith(("127.", "localhost:")):
+            os.environ.update(_ON_LOOPBACK)
+        folder = _folder() if own else None
+        if folder:
+            os.environ.update({**_to_itself(), "PYTHONPATH": _path(_lean(folder))})
         import ray  # not before its settings are there
 
         self._ray: Any = ray
+        self._folder = folder
         if ray.is_initialized():
             return
-        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING}
-        if own:
-            store = {"include_dashboard": False, "object_store_memory": STORE}
-            _begin(ray, {"num_cpus": workers, **store, **quiet})
-        else:
-            ray.init(address=address, **quiet)
+        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+        with _asked_to_end():
+            if folder:
+                store = {"include_dashboard": False, "object_store_memory": STORE}
+                _begin(ray, folder, {"num_cpus": workers, **store, **quiet})
+            else:
+                _join(ray, address, quiet)
 
     def hire(self) -> Actor:
         """One more worker, wherever the cluster has a core for it."""
         passed = {name: os.environ[name] for name in _PASSED if name in os.environ}
-        variables = {**passed, "OMP_NUM_THREADS": "1"}
+        variables = {**passed, "PYTHONPATH": _path(str(_ROOT)), "OMP_NUM_THREADS": "1"}
         remote: Any = self._ray.remote(num_cpus=1)(_Actor)
         return Actor(self._ray, remote.options(runtime_env={"env_vars": variables}).remote())
 
+    def leave(self) -> None:
+        """Leave the cluster, or end one of its own."""
+        self._ray.shutdown()
+        if self._folder:
+            shutil.rmtree(Path(self._folder).parent, ignore_errors=True)
 
-def _begin(ray: Any, options: dict[str, Any]) -> None:
+
+def _to_itself() -> dict[str, str]:
+    """Settings of a cluster that nobody else may use, for who can runs what they like.
+
+    It answers who knows a secret that its processes alone are told. Left to itself Ray keeps one in
+    the user's home, where it may not write.
+    """
+    return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+
+
+def _folder() -> str:
+    """Where a cluster of its own has its sockets and logs; it goes with this process.
+
+    Ray makes folders that every user of the machine may write to: this one lies in one that no
+    other may enter. Names of sockets have little more than a hundred letters, so it is in `/tmp`.
+    """
+    ours = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
+    atexit.register(shutil.rmtree, ours, ignore_errors=True)
+    return f"{ours}/ray"
+
+
+@contextmanager
+def _asked_to_end() -> Iterator[None]:
+    """Who answers when this process is asked to end: who did before, and not Ray.
+
+    Ray would leave from the middle of whatever is done then, with a trace of it.
+    """
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+
+def _path(first: str) -> str:
+    """Where modules are looked for: in that folder before all others."""
+    return os.pathsep.join(filter(None, (first, os.environ.get("PYTHONPATH"))))
+
+
+def _lean(folder: str) -> str:
+    """A folder of modules without one that Ray reads where it is there, and that holds it up.
+
+    JupyterLab brings it, and the app does without: a check of addresses in JSON, which takes three
+    quarters of the second and a half that each of Ray's six processes then needs to begin. The
+    ones that look after a machine get 15 s for it, however busy it is.
+    """
+    lean = Path(folder).with_name("lean")
+    lean.mkdir()
+    (lean / "rfc3987_syntax.py").write_text("raise ImportError\n", encoding="utf-8")
+    return str(lean)
+
+
+def _begin(ray: Any, folder: str, options: dict[str, Any]) -> None:
     """Begin a cluster, which ends with this process whatever becomes of it.
 
     Raises:
-        ConnectionError: Its parts are not there in the 30 seconds that Ray gives them.
+        ConnectionError: It has not started.
     """
     try:
-        ray.init(**options)
+        # Without an address Ray would join one that somebody else has begun on this machine.
+        ray.init(address="local", _temp_dir=folder, **options)
     except Exception as error:  # Ray raises no other
+        logs = "".join(each.read_text() for each in Path(folder).glob("*/logs/raylet.err"))
+        late = "Timed out waiting for file" in logs
+        said = str(error).partition("\n")[0].rstrip(".")
         raise ConnectionError(
-            "one of its own did not start within half a minute; the machine may be too busy"
+            "one of its own did not start, because a part of it took longer than the quarter of a "
+            "minute that Ray gives it. Start again when the machine is less busy"
+            if late
+            else f"one of its own did not start; Ray says: {said}"
+        ) from error
+
+
+def _join(ray: Any, address: str, options: dict[str, Any]) -> None:
+    """Join a cluster.
+
+    Raises:
+        ConnectionError: There is none at that address, or it does not let this process in.
+    """
+    try:
+        ray.init(address=address, **options)
+    except ConnectionError as error:
+        raise ConnectionError(
+            f"{error}. One that asks for a token needs RAY_AUTH_MODE=token here, and the token in "
+            "RAY_AUTH_TOKEN or in the file that RAY_AUTH_TOKEN_PATH names"
         ) from error
 
 

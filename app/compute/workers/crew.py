@@ -88,10 +88,13 @@ class Crew:
     Args:
         hire: Makes one.
         width: How many.
+        leave: Ends what they were hired from, when they have ended.
     """
 
-    def __init__(self, hire: Callable[[], Worker], width: int):
-        self.width, self._hire = width, hire
+    def __init__(
+        self, hire: Callable[[], Worker], width: int, leave: Callable[[], None] = lambda: None
+    ):
+        self.width, self._hire, self._leave = width, hire, leave
         self._changed = threading.Condition()
         self._queue: deque[_Piece] = deque()
         self._threads: list[threading.Thread] = []
@@ -131,6 +134,7 @@ class Crew:
             self._changed.notify_all()
         for thread in self._threads:
             thread.join(10)
+        self._leave()
 
     def _give_out(
         self,
