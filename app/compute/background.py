@@ -235,7 +235,8 @@ class Background(Generic[V]):
                     job.step = step
                     self._count(job, now - job.since)
                     job.spent, job.since = job.spent + now - job.since, now
-                    if now - begun >= self._piece and self._gives_way(job):
+                    # Without watchers, who may have left meanwhile, `pause` ends it.
+                    if now - begun >= self._piece and job.watchers and self._gives_way(job):
                         return
                 pause()
 

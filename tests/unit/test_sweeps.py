@@ -324,6 +324,17 @@ def test_a_sweep_gives_way_to_one_of_an_address_that_has_used_less() -> None:
     assert not greedy.allowed.acquire(blocking=False)
 
 
+def test_a_sweep_whose_visitors_have_left_by_its_next_step_is_stopped_and_has_not_failed() -> None:
+    work = Work()
+    sweep = shared(Sweeps(1, 8, LONG, piece=0.0), work)
+    sweep.watch("a", "192.0.2.1")
+    until(lambda: work.begun)
+    sweep.leave("a")
+    work.let_go(1)
+    until(lambda: not sweep.look().active)
+    assert (sweep.look().state, sweep.look().failure) == ("stopped", None)
+
+
 def test_a_sweep_alone_is_not_interrupted() -> None:
     sweeps, work = Sweeps(1, 8, LONG, piece=0.0), Work()
     work.let_go(sum(map(share, HEADS)))
