@@ -7,7 +7,7 @@ the attention page no longer than that.
 
 Each run imports TransformerLens in a fresh process, then starts a fresh server for each page and
 opens it in a Chromium that is already running, as a visitor's is; the clock stops when the picture
-of every head is on the screen. The start page brings a still picture with it, which is its first
+of every head is on the screen. Both pages bring a still picture with them, which is their first
 one; when the viewer has taken its place is said as well. Medians over the runs, which take turns;
 files are in the page cache for all.
 """

@@ -1,4 +1,4 @@
-"""The first picture of the start page, which stands in the page that is served.
+"""The first pictures of the start page and of attention, which stand in the page that is served.
 
 A browser shows it while it still loads Streamlit's scripts, before a session is there, and the
 viewer that draws the same with life takes it away.
@@ -10,10 +10,11 @@ writes it again, as it must be when weights or the text have changed (a test say
 
 from app.compute import calls
 from app.compute.server import Server
-from app.compute.shipped import start_view
+from app.compute.shipped import first_view, start_view
 from app.config import Config
 from app.figures.pixels import heads_picture
-from app.shell.preview import FIRST_PICTURE
+from app.links.selection import Selection
+from app.shell.preview import FIRST_PICTURES
 from app.text import escape_html
 from app.theme import DARK, LIGHT, Palette
 
@@ -21,9 +22,8 @@ from app.theme import DARK, LIGHT, Palette
 _GONE = 12
 
 
-def first_picture() -> str:
-    """The picture as HTML, from what comes with the first model."""
-    view = start_view()
+def first_picture(view: Selection) -> str:
+    """The picture of a page as it opens, as HTML, from what comes with the first model."""
     info = view.info
     with Server(Config()).used():
         patterns = calls.patterns(view, 0, tuple(range(info.n_layers))).values[0]
@@ -48,4 +48,5 @@ def _colours(palette: Palette) -> str:
 
 
 if __name__ == "__main__":
-    FIRST_PICTURE.write_text(first_picture(), encoding="utf-8")
+    for opened in (start_view(), first_view()):
+        FIRST_PICTURES[opened.page].write_text(first_picture(opened), encoding="utf-8")

@@ -1,7 +1,7 @@
 """What is added to the page that every address begins with.
 
 That are Open Graph tags, which say what a link shows of itself where it is posted, and on the start
-page its first picture.
+page and on attention their first picture.
 
 A chat program that draws such a preview runs no script; it reads the tags. They name the page, the
 model and the head, and never what a person typed.
@@ -28,7 +28,9 @@ _BY_ADDRESS = {page.address: page for page in PAGES}
 _LONGEST = 10_000
 _HEAD, _BODY = b"<head>", b"<body>"
 # What `app.shell.first_picture` has written.
-FIRST_PICTURE = Path(__file__).with_name("first_picture.html")
+FIRST_PICTURES = {
+    page: Path(__file__).with_name(f"first_picture_{page}.html") for page in ("start", "attention")
+}
 
 
 def preview_tags(page: PageInfo, query: str, title: str) -> str:
@@ -78,7 +80,7 @@ def _named(query: str) -> list[str]:
 class LinkPreview:
     """ASGI middleware that puts `preview_tags` into the page that every address begins with.
 
-    The start page also gets its first picture, if the address asks for nothing else.
+    A page that has a first picture gets it, if the address asks for nothing else.
 
     Args:
         app: What answers.
@@ -87,7 +89,7 @@ class LinkPreview:
 
     def __init__(self, app: ASGIApp, title: str) -> None:
         self._app, self._title = app, title
-        self._picture = FIRST_PICTURE.read_bytes()
+        self._pictures = {page: file.read_bytes() for page, file in FIRST_PICTURES.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -101,7 +103,7 @@ class LinkPreview:
         tags = preview_tags(page, query, self._title).encode()
         # Packed, it could not be added to; it is two kilobytes.
         plain = [each for each in scope["headers"] if each[0] != b"accept-encoding"]
-        picture = self._picture if page.name == "start" and not query else b""
+        picture = b"" if query else self._pictures.get(page.name, b"")
         adding = _Adding(send, {_HEAD: tags, _BODY: picture})
         await self._app({**scope, "headers": plain}, receive, adding.send)
 

@@ -9,9 +9,11 @@ from urllib.request import urlopen
 import pytest
 from PIL import Image
 
+from app.compute.shipped import first_view, start_view
 from app.links.pages import PAGES, page_info
+from app.links.selection import Selection
 from app.shell.first_picture import first_picture
-from app.shell.preview import FIRST_PICTURE, LinkPreview, preview_tags
+from app.shell.preview import FIRST_PICTURES, LinkPreview, preview_tags
 from tests.hostile import HOSTILE
 from tests.loops import finish
 
@@ -83,18 +85,23 @@ def test_other_answers_stay_as_they_are() -> None:
     assert served("/head", "application/json")[1] == PAGE
 
 
-def test_the_start_page_brings_its_first_picture_where_nothing_else_is_asked_for() -> None:
-    picture = FIRST_PICTURE.read_bytes()
-    assert b"<body>" + picture in served("/")[1]
-    for path, query in (("/", b"model=gelu-4l"), ("/attention", b""), ("/static/app.js", b"")):
-        assert b"first-picture" not in served(path, query=query)[1]
+@pytest.mark.parametrize(("path", "page"), [("/", "start"), ("/attention", "attention")])
+def test_a_page_brings_its_first_picture_where_nothing_else_is_asked_for(
+    path: str, page: str
+) -> None:
+    assert b"<body>" + FIRST_PICTURES[page].read_bytes() in served(path)[1]
+    for other, query in ((path, b"model=gelu-4l"), ("/head", b""), ("/static/app.js", b"")):
+        assert b"first-picture" not in served(other, query=query)[1]
 
 
-def test_the_first_picture_is_of_what_comes_with_the_first_model() -> None:
+@pytest.mark.parametrize(("view", "tokens"), [(start_view(), 25), (first_view(), 48)])
+def test_a_first_picture_is_of_what_comes_with_the_first_model(
+    view: Selection, tokens: int
+) -> None:
     """It was written by `python -m app.shell.first_picture`; no model is loaded for it."""
-    written = FIRST_PICTURE.read_text(encoding="utf-8")
-    assert written == first_picture()
+    written = FIRST_PICTURES[view.page].read_text(encoding="utf-8")
+    assert written == first_picture(view)
     for address in re.findall(r'"(data:[^"]+)"', written):
         with urlopen(address) as png, Image.open(png) as image:  # noqa: S310 - holds all of it
-            assert image.size == (8 * 25 + 7, 2 * 25 + 1)
+            assert image.size == (8 * tokens + 7, 2 * tokens + 1)
     assert "http" not in written
