@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from analysis.errors import AnalysisError
+from analysis.models.files import Stamp, stamp
 from analysis.models.info import ModelInfo
 from app.compute.admission import LOOK
 from app.compute.memory import return_memory
@@ -68,6 +69,9 @@ class LoadedModels:
         self._arriving: dict[str, int] = {}  # bytes of those that are being loaded
         # Each loads in a thread of its own: nothing ends a load half way, but who waits may leave.
         self._coming: dict[str, Future[HeadModel]] = {}
+        # Why a model was refused, and what its files were then: they would be read and run again
+        # for each who asks, and the models of others released for it.
+        self._refused: dict[str, tuple[Stamp, str]] = {}
         # Keeps nothing: requests for one model share its loading.
         self._loads = SharedCache(0, size_of=lambda model: 1)
 
@@ -107,6 +111,9 @@ class LoadedModels:
         """The model of a load that goes on, though who began it may have left, or of a new one."""
         with self._lock:
             coming = self._coming.get(info.name)
+            files, refusal = self._refused.get(info.name, ((), ""))
+        if refusal and files == stamp(info):
+            raise AnalysisError(refusal)
         if coming is None:
             coming = Future()
             try:
@@ -127,9 +134,14 @@ class LoadedModels:
             del coming  # a failure's traceback has this frame: both would hold each other
 
     def _load_into(self, coming: Future[HeadModel], info: ModelInfo) -> None:
+        files = stamp(info)  # before they are read: what replaces them meanwhile is not refused
         try:
             model = self._load(info)
         except BaseException as error:
+            # Of a model without files it may be the network that failed.
+            if files and isinstance(error, AnalysisError) and not isinstance(error, TryAgain):
+                with self._lock:
+                    self._refused[info.name] = files, str(error)
             self._no_longer_coming(info.name)
             coming.set_exception(error)
             return

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 import analysis
+from analysis.errors import AnalysisError
 from analysis.models.catalog import find_model, refresh
 from analysis.models.info import machine_memory
 from app.compute.admission import Admission
@@ -183,7 +184,8 @@ class Server:
         def load() -> None:
             # An import holds up the server while the browser still fetches the page's scripts.
             time.sleep(WARM_UP_AFTER)
-            self.models.get(find_model(name), Nobody())
+            with suppress(AnalysisError):  # whoever asks for it is told
+                self.models.get(find_model(name), Nobody())
 
         threading.Thread(target=load, daemon=True, name="warm-up").start()
 

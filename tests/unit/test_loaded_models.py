@@ -5,6 +5,7 @@ import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from analysis.models.catalog import find_model
 from analysis.models.info import ModelInfo
 from analysis.models.loading import HeadModel, load_model
 from app.compute.loaded_models import LoadedModels
+from app.compute.refusals import TryAgain
 from app.compute.visitor import Nobody
 
 pytestmark = pytest.mark.usefixtures("little_garbage")
@@ -132,16 +134,30 @@ def test_a_model_above_the_whole_bound_is_refused_before_it_is_loaded() -> None:
     assert shelf.loaded == ["a"]
 
 
-def test_a_model_that_cannot_be_loaded_leaves_its_room_to_others() -> None:
-    def fails(info: ModelInfo) -> HeadModel:
-        raise AnalysisError("damaged")
+def test_a_model_that_cannot_be_loaded_leaves_its_room_and_is_tried_again_when_its_files_change(
+    tmp_path: Path,
+) -> None:
+    tried: list[str] = []
 
-    shelf = Shelf(max_bytes=100)
-    broken = LoadedModels(9, 100, fails, 0)
-    for _ in range(2):
+    def load(info: ModelInfo) -> HeadModel:
+        tried.append(info.name)
+        if info.name == "b":
+            return Fake("b", 100)  # type: ignore[return-value]
+        raise TryAgain("busy") if len(tried) == 1 else AnalysisError("damaged")
+
+    models, broken = LoadedModels(9, 100, load, 0), replace(info("a"), folder=tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(TryAgain, match="busy"):
+        models.get(broken, Nobody())
+    for _ in range(3):
         with pytest.raises(AnalysisError, match="damaged"):
-            broken.get(info("a"), Nobody())
-    assert shelf.get("b").name == "b"
+            models.get(broken, Nobody())
+    assert tried == ["a", "a"]
+    assert models.get(info("b"), Nobody()).name == "b"
+    (tmp_path / "config.json").write_text("{ }")
+    with pytest.raises(AnalysisError, match="damaged"):
+        models.get(broken, Nobody())
+    assert tried == ["a", "a", "b", "a"]
 
 
 @pytest.mark.parametrize("moment", ["enters", "loads"])
