@@ -46,7 +46,7 @@ class Costs:
         message: Seconds of a piece's message there and back.
     """
 
-    page: float = 0.4
+    page: float = 0.18
     new: float = 0.3
     fresh: float = 0.5
     process: int = 900 * 2**20
