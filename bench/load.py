@@ -98,12 +98,12 @@ def visits(address: str, views: list[View], plan: Plan, seed: int) -> list[Page]
     return found
 
 
-def serial(address: str, views: list[View]) -> list[Page]:
-    """The same, one after the other, each in a session of its own."""
+def serial(address: str, planned: list[list[View]]) -> list[Page]:
+    """The same pages, one visitor after the other: what a session has seen is part of a page."""
     found = []
-    for view in views:
+    for views in planned:
         with visit(address) as visitor:
-            found.append(visitor.open(view.page, view.query))
+            found += [visitor.open(view.page, view.query) for view in views]
     return found
 
 
@@ -151,12 +151,12 @@ def main(plan: Plan) -> int:
         print("alone, one page after the other ...", flush=True)
         port = free_port()  # the same for both: pages show links to themselves
         with served_by(count, port, environment) as (address, _):
-            alone = serial(address, views)
+            alone = serial(address, planned)
         print(f"{plan.visitors} visitors at once ...", flush=True)
         with served_by(count, port, environment) as (address, pids):
             # Loaded, and its caches as full as a round of other views makes them: what is bounded
             # and fills up once is no growth.
-            serial(address, [view for mine in schedule(plan, seed=1) for view in mine])
+            serial(address, schedule(plan, seed=1))
             time.sleep(SESSION_KEPT)
             before, peak = memory(*pids), Peak(*pids)
             taken = processor_time(*pids)

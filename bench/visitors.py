@@ -98,6 +98,9 @@ class Visitor:
             if kind == "delta" and message.delta.WhichOneof("type") == "new_element":
                 place = tuple(message.metadata.delta_path)
                 self._notice(message)
+                # What is emptied takes along what stood in it.
+                for within in [each for each in places if each[: len(place)] == place]:
+                    del places[within]
                 places[place] = _element(message)
             elif kind == "new_session":
                 self.session = message.new_session.initialize.session_id
