@@ -145,3 +145,28 @@ def test_a_pattern_is_weighted_by_the_answer_and_stays_so_on_the_heads_own_page(
     in_link(page, "weighting=answer")
     weights = page.get_by_role("radio", name="answer-weighted")
     expect(weights).to_be_checked(timeout=60_000)
+
+
+def test_cells_are_weighted_by_what_comes_of_them_and_the_link_says_so(
+    app: str, open_page: OpenPage
+) -> None:
+    first = open_page()
+    go(first, f"{app}/attention")
+    head(first, "L1H4").click()
+    said = first.locator(".hg-status")
+    token(first, 9).click()
+    in_link(first, "at=9", "locked=L1H4")
+    wait_until_done(first)
+    attention = said.inner_text()
+    first.get_by_role("radio", name="value-weighted").click()
+    in_link(first, "weighting=value", "at=9", "locked=L1H4")
+    wait_until_done(first)
+    expect(said).not_to_have_text(attention)
+    by_value = said.inner_text()
+
+    second = open_page()
+    go(second, first.url)
+    expect(second.locator(".hg-status")).to_have_text(by_value)
+    second.get_by_role("radio", name="attention", exact=True).click()
+    expect(second).not_to_have_url(re.compile("weighting="), timeout=30_000)
+    expect(second.locator(".hg-status")).to_have_text(attention)
