@@ -61,8 +61,9 @@ class OneByOne:
             known: The result of one if there is one already; called here.
             compute: Sees to it that there is one; called in the background.
         """
-        found: dict[str, Result | str | None] = {info.name: known(info) for info in infos}
         with self._lock:
+            # Asked under the lock: what is found meanwhile would be wanted once more.
+            found: dict[str, Result | str | None] = {info.name: known(info) for info in infos}
             for info in infos:
                 if found[info.name] is None:
                     found[info.name] = self._refused.get(info.name)

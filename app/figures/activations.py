@@ -8,7 +8,6 @@ import numpy as np
 import plotly.graph_objects as go
 
 from app.figures.base import (
-    PATTERN_HEIGHT,
     bars_by_position,
     colour_scale,
     finish,
@@ -22,6 +21,7 @@ from app.theme import Palette
 # Values beyond this share of all have the end colour: a few large ones, on the BOS token mostly,
 # would leave everything else pale.
 COLOURED_SHARE = 0.99
+_SLICE_HEIGHT = 520
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +230,7 @@ def slice_map(
         autorange="reversed",
         **token_ticks(labels, 34),
     )
-    return finish(figure, height=min(PATTERN_HEIGHT, 150 + 16 * len(labels)))
+    return finish(figure, height=min(_SLICE_HEIGHT, 150 + 16 * len(labels)))
 
 
 def weight_map(values: np.ndarray, across: str, down: str, palette: Palette) -> go.Figure:

@@ -15,7 +15,7 @@ from app.text import display_token, plotly_text, short_token
 from app.theme import Palette
 
 _FONT = 13
-PATTERN_HEIGHT = 520
+PATTERN_HEIGHT = 680
 _CELL_TICKS = 16  # tokens named on an axis of a pattern
 # Tokens below bars that stay apart, turned, on a narrow screen.
 BAR_TICKS = 24

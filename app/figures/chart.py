@@ -15,6 +15,9 @@ import numpy as np
 import plotly.graph_objects as go
 import plotly.io as pio
 
+# Pixels that a square figure is higher than wide: it has its scale above. The style sheet of pages
+# adds as many.
+SQUARE_BESIDE = 72
 _WHOLE = {"paper_bgcolor", "plot_bgcolor", "error_x"}  # names that have an underscore of their own
 _NUMBERS = {f"{kind}{size}" for kind in "iu" for size in (1, 2, 4)} | {"f4", "f8"}
 _SHORTER = (np.int8, np.int16, np.int32)
@@ -49,9 +52,10 @@ class Chart(go.Figure):
         return ()
 
     @property
-    def is_square(self) -> bool:
-        """Whether a step to the right is as long as one upwards."""
-        return "scaleanchor" in self._look.get("yaxis", {})
+    def square_width(self) -> int | None:
+        """Pixels that it wants where a step to the right is as long as one upwards."""
+        square = "scaleanchor" in self._look.get("yaxis", {})
+        return int(self._look["height"]) - SQUARE_BESIDE if square else None
 
     def to_dict(self) -> dict[str, Any]:
         """What a browser is sent; numbers as bytes."""

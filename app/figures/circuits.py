@@ -104,7 +104,7 @@ def eigenvalue_plane(values: np.ndarray, palette: Palette) -> go.Figure:
     }
     figure.update_xaxes(title="Real part", **axis)
     figure.update_yaxes(title="Imaginary part", scaleanchor="x", **axis)
-    return finish(figure, height=340)
+    return finish(figure, height=440)
 
 
 def position_map(pattern: np.ndarray, palette: Palette) -> go.Figure:

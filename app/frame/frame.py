@@ -155,14 +155,14 @@ def draw(figure: go.Figure, key: str, paper: Callable[[str], bytes] | None = Non
 def plotly_chart(figure: go.Figure, key: str, **options: Any) -> Any:
     """Streamlit's chart of a figure, in the size that fits; `options` are those of Streamlit.
 
-    What is square is as high as it is wide, up to a readable width, and all is larger in presenter
+    What is square stays so where there is less room than it wants, and all is larger in presenter
     mode.
     """
     options = {"key": key, "config": CHART, **options}
     if own_room().stage:
         return st.plotly_chart(enlarged(figure), **options)
-    if isinstance(figure, Chart) and figure.is_square:
-        with st.container(key=f"square-{key}"):
+    if isinstance(figure, Chart) and (width := figure.square_width):
+        with st.container(key=f"square-{key}", width=width):
             return st.plotly_chart(figure, height="stretch", **options)
     return st.plotly_chart(figure, **options)
 

@@ -184,7 +184,7 @@ ANSWERS = {
 }
 _POSITIONS = {"previous_token_circuit", "qk_preferences"}
 _SCORES = {"verify_pattern", "score_split", "k_composition"}
-_PATTERNS = {"attribution_patching", "offset_ablation"}
+_PATTERNS = {"offset_ablation"}
 _CIRCUITS = {
     "composition_scores",
     "k_composition_circuit",
