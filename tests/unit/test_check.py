@@ -301,3 +301,45 @@ def test_traits_are_facts_of_a_model_and_not_of_its_name(load):
 
 def test_a_model_of_our_own_format_has_nothing_to_be_checked_against():
     assert load_model("attn-only-2l").checked is None
+
+
+# Where the queries, keys and values of these stand in transformers.
+_ATTENTION = {"gptj": "attn", "gpt_neo": "attn.attention", "opt": "self_attn"}
+
+
+@pytest.mark.parametrize("name", _ATTENTION)
+@pytest.mark.parametrize("kind", ["q", "k", "v"])
+def test_a_patch_where_patterns_cannot_be_edited_is_that_of_transformers(root, load, name, kind):
+    """Whether an edit reaches what follows is another question for each activation."""
+    model = load(name)
+    pair = _pair(model)
+    if analysis.activation_patching(model, pair, "z", cells=[]).clean < 0:
+        pair = analysis.prompt_pair(model, pair.corrupt, pair.clean, pair.answer, pair.foil)
+    found = analysis.activation_patching(model, pair, kind)
+    inner = made.transformers_itself(root / name)
+    blocks = inner.model.decoder.layers if name == "opt" else inner.transformer.h
+    width = model.info.d_head
+
+    def difference(tokens):
+        with torch.no_grad():
+            logits = inner(tokens.tensor).logits[0, -1]
+        return float(logits[pair.answer] - logits[pair.foil])
+
+    corrupt, seen = difference(pair.corrupt), []
+    for layer in range(model.info.n_layers):
+        module = blocks[layer].get_submodule(f"{_ATTENTION[name]}.{kind}_proj")
+        handle = module.register_forward_hook(lambda module, given, left: seen.append(left.clone()))
+        difference(pair.clean)
+        handle.remove()
+        for head in range(model.info.n_heads):
+            place = slice(head * width, (head + 1) * width)
+
+            def change(module, given, left, place=place):
+                left[..., place] = seen[-1][..., place]
+                return left
+
+            handle = module.register_forward_hook(change)
+            effect = difference(pair.corrupt) - corrupt
+            handle.remove()
+            assert found.effects[layer, head] == pytest.approx(effect, abs=1e-5)
+    assert np.abs(found.effects).max() > 1e-4
