@@ -10,7 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class kept_property(functools.cached_property[T]):  # noqa: N801  (it is used like a built-in one)
+class kept_property(functools.cached_property[T]):
     """`functools.cached_property`, whose value is found without a lock.
 
     Python 3.11 holds one lock for all instances of a class while one of them finds its value. Who

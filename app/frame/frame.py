@@ -147,7 +147,7 @@ def offer(exhibit: Exhibit) -> None:
 
 
 def draw(figure: go.Figure, key: str, paper: Callable[[str], bytes] | None = None) -> None:
-    """A Plotly figure at full width; `paper` draws it for print."""
+    """A Plotly figure in the size that fits; `paper` draws it for print."""
     offer_figure(figure, key, paper)
     plotly_chart(figure, key)
 
