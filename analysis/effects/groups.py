@@ -12,7 +12,7 @@ from torch import Tensor
 from analysis.arrays import freeze, to_numpy
 from analysis.effects.replacements import Method, check_method, replacement
 from analysis.errors import AnalysisError
-from analysis.head import Head, require_heads
+from analysis.head import HasHeads, Head, require_heads
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import run_without_logits
 from analysis.runs.pieces import pieces
@@ -107,7 +107,7 @@ def group_metrics(
 
 
 def random_groups(
-    model: HeadModel,
+    model: HasHeads,
     heads: Sequence[Head],
     draws: int = DRAWS,
     seed: int = 0,
@@ -116,7 +116,7 @@ def random_groups(
     """Groups with as many heads of each layer as a group has, none of them its own, no two alike.
 
     Args:
-        model: The model.
+        model: The model, or what it is.
         heads: The group.
         draws: How many at most; fewer where there are not as many.
         seed: Of the draws. More draws begin with the same ones.

@@ -12,6 +12,7 @@ from analysis.effects.groups import DRAWS, Group, GroupMetrics, group_metrics, r
 from analysis.effects.replacements import Method
 from analysis.head import Head, require_heads
 from analysis.logits.direct import direct_effects
+from analysis.models.info import ModelInfo
 from analysis.models.loading import HeadModel
 from analysis.sets.fitted import FittedSet, fit_set
 from analysis.sets.metrics import BETTER, Metric, require_metric
@@ -20,10 +21,20 @@ from analysis.sets.spread import spread
 
 Progress = Callable[[int, int], None]
 Word = Literal["cause", "correlate", "interferer", "null"]
-# The metric of every row without each of several groups; `progress` is told of groups done.
-Measure = Callable[[Sequence[Group], Progress], GroupMetrics]
 # Backups: at most so many, and each gains at least this share of the clean metric.
 MOST_BACKUPS, LEAST_GAIN = 4, 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """What a verdict has a model run for, wherever that is done.
+
+    `metrics` is `group_metrics` of some groups, told of groups done; `direct` is `direct_effects`
+    without some heads.
+    """
+
+    metrics: Callable[[Sequence[Group], Progress], GroupMetrics]
+    direct: Callable[[Sequence[Head]], Float[np.ndarray, "row layer head"]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +99,6 @@ def verdict(
     redundancy: bool = True,
     progress: Progress | None = None,
     prepend_bos: bool = True,
-    measure: Measure | None = None,
 ) -> Verdict:
     """Ablate a group of heads, and groups of as many others from the same layers.
 
@@ -115,34 +125,63 @@ def verdict(
         redundancy: Whether to look for backups, which needs answers.
         progress: Called as `progress(done, all)` without the lock. It may raise to cancel.
         prepend_bos: As in `fit_set`, for a set that is not fitted yet.
-        measure: What `group_metrics` finds, where others work that out.
 
     Raises:
         AnalysisError: As `group_metrics`, or a group that leaves its layers no other heads.
     """
     fitted = prompts if isinstance(prompts, FittedSet) else fit_set(model, prompts, prepend_bos)
-    if not heads:
-        return _null(model, fitted, method, metric, opposes)
-    chosen = require_heads(model.info, heads)
-    toward = -BETTER[require_metric(fitted, metric)] * (-1 if opposes else 1)
-    groups = random_groups(model, chosen, draws, seed)
-    second = redundancy and fitted.has_answers
-    half = _Part(progress, 2 if second else 1)
 
-    def here(some: Sequence[Group], told: Progress) -> GroupMetrics:
+    def metrics(some: Sequence[Group], told: Progress) -> GroupMetrics:
         return group_metrics(model, fitted, some, method, metric, seed=seed, progress=told)
 
-    measure = measure or here
-    found = measure([chosen, *groups], half.first)
+    runs = Runs(metrics, lambda without: direct_effects(model, fitted, without))
+    return judged(
+        runs,
+        model.info,
+        fitted,
+        heads,
+        method,
+        draws,
+        seed,
+        metric=metric,
+        opposes=opposes,
+        redundancy=redundancy,
+        progress=progress,
+    )
+
+
+def judged(
+    runs: Runs,
+    info: ModelInfo,
+    fitted: FittedSet,
+    heads: Sequence[Head],
+    method: Method = "zero",
+    draws: int = DRAWS,
+    seed: int = 0,
+    *,
+    metric: Metric | None = None,
+    opposes: bool = False,
+    redundancy: bool = True,
+    progress: Progress | None = None,
+) -> Verdict:
+    """`verdict`, where `runs` does what needs the model itself; the rest is as there."""
+    if not heads:
+        return _null(runs, fitted, method, opposes)
+    chosen = require_heads(info, heads)
+    toward = -BETTER[require_metric(fitted, metric)] * (-1 if opposes else 1)
+    groups = random_groups(info, chosen, draws, seed)
+    second = redundancy and fitted.has_answers
+    half = _Part(progress, 2 if second else 1)
+    found = runs.metrics([chosen, *groups], half.first)
     test = _test(chosen, groups, found.without - found.clean, toward)
     backups: tuple[Head, ...] = ()
     again: GroupTest | None = None
     if second:
-        backups = backup_heads(model, fitted, chosen, float(np.abs(found.clean.mean())))
+        backups = backup_heads(runs, chosen, float(np.abs(found.clean.mean())))
         if backups:
-            others = random_groups(model, chosen, draws, seed, apart=backups)
+            others = random_groups(info, chosen, draws, seed, apart=backups)
             gone = [(*group, *backups) for group in (chosen, *others)]
-            both = measure([backups, *gone], half.last)
+            both = runs.metrics([backups, *gone], half.last)
             again = _test(chosen, others, both.without[1:] - both.without[0], toward)
     return Verdict(
         **{name: getattr(test, name) for name in GroupTest.__dataclass_fields__},
@@ -156,21 +195,19 @@ def verdict(
     )
 
 
-def backup_heads(
-    model: HeadModel, fitted: FittedSet, heads: Sequence[Head], clean: float
-) -> tuple[Head, ...]:
+def backup_heads(runs: Runs, heads: Sequence[Head], clean: float) -> tuple[Head, ...]:
     """Heads whose direct effect on the answers grows when a group is gone, those that gain most.
 
     Not before the group's first layer, not of the group, with a bootstrap interval above 0, and a
     gain of at least a fiftieth of the clean metric. Source: backup name movers, Wang et al. 2022.
     """
-    gain = direct_effects(model, fitted, heads) - direct_effects(model, fitted)
+    gain = runs.direct(heads) - runs.direct(())
     found = spread(gain)
     first = min(head.layer for head in heads)
     order = np.argsort(-found.mean, axis=None, kind="stable")
     backups: list[Head] = []
     for index in order.tolist():
-        head = Head(*divmod(index, model.n_heads))
+        head = Head(*divmod(index, gain.shape[-1]))
         at = (head.layer, head.head)
         if len(backups) == MOST_BACKUPS or found.mean[at] < LEAST_GAIN * clean:
             break
@@ -199,10 +236,8 @@ def _test(
     )
 
 
-def _null(
-    model: HeadModel, fitted: FittedSet, method: Method, metric: Metric | None, opposes: bool
-) -> Verdict:
-    found = group_metrics(model, fitted, [], method, metric)
+def _null(runs: Runs, fitted: FittedSet, method: Method, opposes: bool) -> Verdict:
+    found = runs.metrics([], lambda done, total: None)
     nothing = np.zeros(len(fitted.rows), np.float32)
     return Verdict(
         heads=(),

@@ -6,7 +6,7 @@ Nothing here calls Streamlit, so nothing of it runs inside a lock or a shared co
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import analysis
@@ -19,20 +19,19 @@ from app.compute.question import Logits, Question
 from app.compute.server import Server, current_server
 from app.compute.stored import MAX_UNPACKED, from_bytes, key_text, shipped_file, to_bytes
 from app.compute.visitor import Visitor
-from app.compute.workers.pieces import Job
+from app.compute.workers.pieces import Asked
 
 if TYPE_CHECKING:
     from analysis.models.info import ModelInfo
-    from app.compute.workers.crew import Engine
+    from app.compute.workers.crew import Watch
 
 P = ParamSpec("P")
 R = TypeVar("R")
 Progress = Callable[[int, int], None]
 # Tokens of a set that are run at once, as `analysis.sets.metrics.parts` has it.
 PART_TOKENS = 2048
-# Options by which a computation tells what it does, and by which others do it: they say nothing
-# about its answer.
-WATCHING = ("progress", "told", "measure")
+# Options by which a computation tells what it does: they say nothing about its answer.
+WATCHING = ("progress", "told")
 # Part of every key: raise it when a definition in `analysis` changes what a number means.
 DEFINITION_VERSION = 2
 
@@ -43,6 +42,17 @@ def ask(question: Question[P, R], info: ModelInfo, *arguments: P.args, **options
     Meanwhile the visitor is told what is done, unless the computation shows its own `progress`,
     which says nothing about the answer, as all of `WATCHING`, and is no part of what is remembered.
     """
+    return ask_by(None, question, info, *arguments, **options)
+
+
+def ask_by(
+    way: Callable[..., R] | None,
+    question: Question[P, R],
+    info: ModelInfo,
+    *arguments: P.args,
+    **options: P.kwargs,
+) -> R:
+    """`ask`, where `way` works the answer out if it is given, and not the question's function."""
     server, asked = current_server(), _asked(*arguments, **options)
     who, key = server.visitor(), key_of(question.name, info, asked)
 
@@ -54,15 +64,12 @@ def ask(question: Question[P, R], info: ModelInfo, *arguments: P.args, **options
         who.steps_aside()
         need, kind = bytes_of(question, info, asked), f"{question.name} {info.name}"
         with server.admission.admitted(need, who, kind, key) as turn:
-            if question.piece and server.engine is not None:
-                who.starts(_doing(info, asked))
-                return _by_worker(server.engine, Job(question.piece, info), arguments, who)
-            model = server.models.get(info, who)
+            answer = way or _answering(server, question, info, who)
             if options.get("progress") is None:
                 who.starts(_doing(info, asked))
             if "progress" in options:
                 options["progress"] = _giving_way(turn, options["progress"])
-            return question(model, *arguments, **options)
+            return answer(*arguments, **options)
 
     def while_another_does() -> None:
         who.check()
@@ -79,6 +86,14 @@ def ask(question: Question[P, R], info: ModelInfo, *arguments: P.args, **options
     finally:
         # Not before the result is remembered: who has left ends in there.
         who.ends()
+
+
+def ask_at_once(
+    question: Question[P, R], info: ModelInfo, *arguments: P.args, **options: P.kwargs
+) -> R:
+    """An answer that takes no time: it is not counted, not waited for in line, and not kept."""
+    server = current_server()
+    return _answering(server, question, info, server.visitor())(*arguments, **options)
 
 
 def known(
@@ -119,10 +134,33 @@ def remembered() -> Iterator[tuple[str, Any]]:
             yield question, value
 
 
-def _by_worker(engine: Engine, job: Job, own: tuple[Any, ...], who: Visitor) -> Any:
-    """A question as one piece of work, of which this process needs no weights."""
-    with closing(engine.map(job, [own], who.check)) as found:
-        return next(found)
+def _answering(
+    server: Server, question: Question[P, R], info: ModelInfo, who: Visitor
+) -> Callable[P, R]:
+    """What answers a question: a loaded model, or a worker, and then no weights are needed here."""
+    engine = server.engine
+    if engine is None or (server.holds_models and not question.by_worker):
+        return partial(question, server.models.get(info, who))
+
+    def answer(*arguments: P.args, **options: P.kwargs) -> R:
+        watching: dict[str, Any] = {name: options[name] for name in WATCHING if name in options}
+        own = {name: value for name, value in options.items() if name not in WATCHING}
+        asked = Asked(question.name, info, arguments, own, tuple(watching))
+        found: R = engine.ask(asked, who.check, _watch(**watching) if watching else None)
+        return found
+
+    return answer
+
+
+def _watch(progress: Progress, told: Callable[[Any], None] | None = None) -> Watch:
+    """What is done with what a worker tells meanwhile."""
+
+    def watch(done: int, total: int, found: Any) -> None:
+        if told is not None and found is not None:
+            told(found)
+        progress(done, total)
+
+    return watch
 
 
 def _giving_way(turn: Turn, progress: Any) -> Progress:

@@ -31,8 +31,8 @@ class Question(Generic[P, R]):
     `function` is called to have it: `lambda: analysis.ov_copying` imports torch no sooner than it
     is asked. `runs` says how many sequences and positions the model is run on beside the tokens
     that are handed over. `logits` and `beside` say what it takes of memory: which logits are there
-    at once, and bytes of whatever else grows with a model, on so many tokens. `piece` is the kind
-    of work (`app.compute.workers.pieces`) as which a worker answers it, where there are workers.
+    at once, and bytes of whatever else grows with a model, on so many tokens. `by_worker` says
+    that it is left to a worker where there are some, also where models are loaded here.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Question(Generic[P, R]):
     runs: Callable[[ModelInfo], tuple[int, int]] | None = None
     logits: Logits = "all"
     beside: Callable[[ModelInfo, int], int] | None = None
-    piece: str = ""
+    by_worker: bool = False
 
     def __call__(self, model: HeadModel, *arguments: P.args, **options: P.kwargs) -> R:
         """The answer, worked out here and now; `app.compute.ask` has those that are kept.

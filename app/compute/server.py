@@ -93,6 +93,8 @@ class Server:
         self.scans: Background[CorpusScan] = Background("text", MAX_SCANS_AT_ONCE, MAX_SCANS)
         # What does pieces of long work; None: this process does.
         self.engine = self._hire(config.workers, config.ray)
+        # Whoever names a cluster keeps the models there: this process holds no weights.
+        self.holds_models = not config.ray
         at_once = self.engine.width if self.engine else 1
         self.mosaic = OneByOne("the scores", at_once=at_once)
         self.downloads = Downloads()
@@ -185,9 +187,20 @@ class Server:
             # An import holds up the server while the browser still fetches the page's scripts.
             time.sleep(WARM_UP_AFTER)
             with suppress(AnalysisError):  # whoever asks for it is told
-                self.models.get(find_model(name), Nobody())
+                self.bring(find_model(name))
 
         threading.Thread(target=load, daemon=True, name="warm-up").start()
+
+    def bring(self, info: ModelInfo) -> None:
+        """Have a model loaded, wherever models are.
+
+        Raises:
+            AnalysisError: As `LoadedModels.get`, or what loading raises.
+        """
+        if self.engine is not None and not self.holds_models:
+            self.engine.meet(info, self.visitor().check)
+        else:
+            self.models.get(info, self.visitor())
 
     def _load(self, info: ModelInfo) -> HeadModel:
         import_all()

@@ -1,25 +1,18 @@
 """Questions: what each is remembered by is the name of what answers it."""
 
-import importlib
-import pkgutil
 from dataclasses import replace
 
 import pytest
 import torch
 
 from analysis.models.catalog import find_model
-from app.compute import calls
 from app.compute.ask import bytes_needed
+from app.compute.calls.by_name import questions
 from app.compute.question import Question
 from app.compute.refusals import NoMemory
 from app.config import Config
 
-QUESTIONS = {
-    question.name: question
-    for module in pkgutil.iter_modules(calls.__path__, f"{calls.__name__}.")
-    for question in vars(importlib.import_module(module.name)).values()
-    if isinstance(question, Question)
-}
+QUESTIONS = questions()
 
 
 @pytest.mark.parametrize("question", QUESTIONS.values(), ids=QUESTIONS)

@@ -16,16 +16,21 @@ import pytest
 import torch
 
 import analysis
-from analysis.head import all_heads
+from analysis.head import Head, all_heads
+from analysis.models.catalog import find_model
 from analysis.models.loading import HeadModel
+from app.compute import calls
 from app.compute.server import Server
 from app.compute.workers.crew import AHEAD, Crew
-from app.compute.workers.pieces import Job, unnamed
+from app.compute.workers.pieces import Asked, Job, unnamed
 from app.config import Config, ConfigError
+from app.links.subject import Subject
+from tests.views import view
 
 installed = find_spec("ray") is not None
 with_ray = pytest.mark.skipif(not installed, reason="Ray is not installed: make cluster-tools")
 LOOPBACK = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
+SCORES = Asked("mosaic_scores", find_model("attn-only-2l"), (), {}, ())
 # Numbers of the processes of the actors, in the order in which they were hired.
 hired: list[int] = []
 
@@ -40,11 +45,12 @@ def model() -> Iterator[HeadModel]:
 
 
 @pytest.fixture(scope="module")
-def crew() -> Iterator[Crew]:
-    """One actor in a cluster of this process's own, as a server has it."""
+def server() -> Iterator[Server]:
+    """One with one actor in a cluster of this process's own."""
     before = os.environ.copy()  # the server tells Ray its settings there
     already = psutil.Process().children(recursive=True)
-    crew = Server(Config(workers=1, ray="local")).engine
+    server = Server(Config(workers=1, ray="local"))
+    crew = server.engine
     assert isinstance(crew, Crew)
     hire = crew._hire
 
@@ -54,12 +60,18 @@ def crew() -> Iterator[Crew]:
         return actor
 
     crew._hire = told  # type: ignore[assignment]
-    yield crew
+    yield server
     parts = [part for part in psutil.Process().children(recursive=True) if part not in already]
     crew.close()
     os.environ.clear()
     os.environ.update(before)
     assert not psutil.wait_procs(parts, timeout=60)[1]
+
+
+@pytest.fixture
+def crew(server: Server) -> Crew:
+    assert isinstance(server.engine, Crew)
+    return server.engine
 
 
 @with_ray
@@ -89,10 +101,32 @@ def test_who_cancels_gives_the_actor_back(crew: Crew, model: HeadModel) -> None:
     with closing(crew.map(job, left, lambda: None)) as results:
         next(results)
     actors, asked = list(hired), len(heads) - len(list(left))
-    (scores,) = crew.map(Job("mosaic", model.info), [()], lambda: None)
+    scores = crew.ask(SCORES, lambda: None)
     assert scores.values["induction"].max() > 0.5
     assert hired == actors and psutil.pid_exists(hired[-1])
     assert asked <= AHEAD
+
+
+@with_ray
+def test_what_a_page_asks_is_answered_where_the_models_are(
+    server: Server, model: HeadModel
+) -> None:
+    selection = view("intervene", input="prompt", prompt="The cat sat on the mat. The", write=100)
+    steps: list[int] = []
+    with server.used():
+        tokens = calls.tokens_of(selection)
+        found = calls.patterns(selection, 0, (0, 1)).values
+        written = calls.written(
+            Subject(selection, head=Head(0, 0)),
+            tokens,
+            lambda done, total: steps.append(done),
+            lambda now: None,
+        )
+    assert server.models.known(selection.info) is None
+    alone = analysis.attention_patterns(model, tokens, (0, 1)).values
+    assert found == pytest.approx(alone, abs=1e-6)
+    assert written.count == 100
+    assert steps == sorted(steps) != []
 
 
 @with_ray
@@ -101,7 +135,7 @@ def test_a_cluster_of_its_own_is_reached_by_this_machine_and_who_knows_its_secre
 ) -> None:
     import ray
 
-    (_,) = crew.map(Job("mosaic", model.info), [()], lambda: None)
+    crew.meet(model.info, lambda: None)
     parts = psutil.Process().children(recursive=True)
     assert hired[-1] in {part.pid for part in parts}
     listening = {each for part in [psutil.Process(), *parts] for each in heard_at(part)}

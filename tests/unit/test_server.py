@@ -11,6 +11,7 @@ import pytest
 
 from analysis.errors import AnalysisError
 from analysis.models.catalog import list_models
+from analysis.models.files import fingerprint
 from app.compute import calls, server
 from app.compute.ask import ask
 from app.compute.engine import check_said
@@ -128,17 +129,22 @@ assert "torch" not in sys.modules
 
 
 @pytest.mark.parametrize(
-    ("model", "words"),
+    ("model", "met", "words"),
     [
-        (None, ""),
-        (SimpleNamespace(checked=None), ""),
-        (SimpleNamespace(checked=3.2e-7), "differ by 3e-07 at most"),
+        (None, None, ""),
+        (SimpleNamespace(checked=None), None, ""),
+        (SimpleNamespace(checked=3.2e-7), None, "differ by 3e-07 at most"),
+        # Where workers have the models, one of them has said so.
+        (None, {}, ""),
+        (None, {fingerprint(INFO): None}, ""),
+        (None, {fingerprint(INFO): 4.1e-7}, "differ by 4e-07 at most"),
     ],
 )
 def test_a_model_says_how_far_it_is_from_transformers_once_it_is_loaded(
-    model: object, words: str, monkeypatch: pytest.MonkeyPatch
+    model: object, met: object, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server = SimpleNamespace(models=SimpleNamespace(known=lambda info: model))
+    engine = None if met is None else SimpleNamespace(met=met)
+    server = SimpleNamespace(models=SimpleNamespace(known=lambda info: model), engine=engine)
     monkeypatch.setattr("app.compute.engine.current_server", lambda: server)
     found = check_said(INFO)
     assert words in found

@@ -31,7 +31,7 @@ from app.compute.server import Server
 from app.compute.texts import Text
 from app.compute.workers.crew import TRIES, Crew, WorkerLost
 from app.compute.workers.messages import NotAMessage, packed, unpacked
-from app.compute.workers.pieces import Job, unnamed
+from app.compute.workers.pieces import Asked, Job, unnamed
 from app.compute.workers.process import WorkerProcess, read_message, write_message
 from app.config import MAX_WORKERS, WORKERS, Config, ConfigError, settings
 from tests.conftest import state_dict
@@ -116,7 +116,7 @@ def test_a_reading_by_workers_is_that_of_this_process_to_the_bit(
     windows = analysis.text_windows(model, TEXT, 48)
     assert len(windows.ids) > 64  # more than the first, which say where intervals lie
     by_workers = analysis.CorpusReader(model.info, windows, 0)
-    steps = list(_steps(server, model, by_workers, nothing))
+    steps = list(_steps(server, INFO, by_workers, nothing))
     (*_, alone) = analysis.read_on(model, analysis.CorpusReader(model.info, windows, 0))
     assert steps[-1].done == steps[-1].total == len(windows.ids)
     assert [step.done for step in steps] == sorted({step.done for step in steps})
@@ -149,11 +149,13 @@ def test_a_verdict_by_workers_is_that_of_this_process(server: Server, model: Hea
     assert isinstance(found, Verdict)
 
 
-def test_the_mosaic_s_scores_need_no_model_here(server: Server, model: HeadModel) -> None:
+def test_the_mosaic_s_scores_need_no_model_here(
+    server: Server, model: HeadModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     alone = mosaic_scores(model)
-    job = Job("mosaic", INFO)
-    assert server.engine
-    (found,) = server.engine.map(job, [()], nothing)
+    monkeypatch.setattr(server, "models", None)
+    with server.used():
+        found = calls.model_scores(INFO)
     for name in alone.values:
         np.testing.assert_array_equal(found[name], alone[name])
 
@@ -180,7 +182,7 @@ def test_work_that_is_cancelled_gives_its_workers_back(server: Server, model: He
     with pytest.raises(Left):
         list(engine.map(job, pieces(), leave))
     assert len(asked) == 2 * engine.width
-    assert not engine._queue
+    assert not len(engine._line)
     (again,) = engine.map(job, [(heads[0],)], nothing)
     assert again[0].head == heads[0]
 
@@ -204,6 +206,9 @@ class Says:
             raise WorkerLost
         return said
 
+    def look(self, data: bytes) -> None:
+        """It does not say."""
+
     def close(self) -> None:
         """Nothing to end."""
 
@@ -222,7 +227,8 @@ class Trap:
         b"",
         pickle.dumps(Trap()),
         packed("done", 7),
-        packed("done", ("no", "scores")),
+        packed("done", 7.0),
+        packed("met", {}, None),
         packed("begun"),
         packed("unknown"),
     ],
@@ -239,9 +245,11 @@ def test_over_a_piece_that_workers_end_or_rave_they_are_tried_so_often(
 
     crew = Crew(hire, 1)
     with pytest.raises(AnalysisError, match=f"{TRIES} workers in turn ended"):
-        list(crew.map(Job("mosaic", INFO), [()], nothing))
+        crew.ask(Asked("mosaic_scores", INFO, (), {}, ()), nothing)
+    with pytest.raises(AnalysisError, match=f"{TRIES} workers in turn ended"):
+        list(crew.map(Job("sweep", INFO), [()], nothing))
     crew.close()
-    assert len(hired) == TRIES
+    assert len(hired) == 2 * TRIES
     assert not (tmp_path / "trapped").exists()
 
 

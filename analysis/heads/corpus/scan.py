@@ -1,13 +1,13 @@
 """All heads of a model over a text: one run of each window, of which next to nothing is kept."""
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from transformers import PreTrainedTokenizerBase
 
 from analysis.errors import AnalysisError
 from analysis.heads.corpus.batches import WindowBatch, WindowReader, WindowsRead, tensor_of
@@ -21,6 +21,8 @@ from analysis.models.loading import HeadModel
 from analysis.runs.inputs import token_texts
 from analysis.runs.pieces import TOKENS_AT_ONCE
 
+# What the tokens of some ids stand for.
+Texts = Callable[[Sequence[int]], tuple[str, ...]]
 # Partial results come after so many times as many windows as the one before: each looks a little
 # sharper, and the last ones are far apart.
 _SHARPER = 1.6
@@ -73,11 +75,12 @@ def corpus_steps(
 def read_on(model: HeadModel, reader: "CorpusReader") -> Generator[ScanStep, None, None]:
     """What a reader has still to read of its windows, by the model that it was made for."""
     read = WindowReader(model, reader.window)
-    yield from steps_of(model.tokenizer, reader, lambda batches: map(read, batches))
+    texts = partial(token_texts, model.tokenizer)
+    yield from steps_of(texts, reader, lambda batches: map(read, batches))
 
 
 def steps_of(
-    tokenizer: PreTrainedTokenizerBase,
+    texts: Texts,
     reader: "CorpusReader",
     run: Callable[[Iterator[WindowBatch]], Iterator[WindowsRead]],
 ) -> Generator[ScanStep, None, None]:
@@ -89,7 +92,7 @@ def steps_of(
         for read in run(_given_out(reader, batches)):
             reader.take(batches.popleft(), read)
             if scan is None or reader.finished or reader.done >= _SHARPER * scan.n_windows:
-                scan = reader.result(tokenizer)
+                scan = reader.result(texts)
             yield ScanStep(reader.done, reader.total, scan)
 
 
@@ -193,7 +196,7 @@ class CorpusReader:
         self.tally.merge(other.tally)
         self.keeper.merge(other.keeper)
 
-    def result(self, tokenizer: PreTrainedTokenizerBase) -> CorpusScan:
+    def result(self, texts: Texts) -> CorpusScan:
         """What is known so far."""
         kept = self.keeper.fields(self._n_layers)
         sums = self.tally.fields(self._n_layers)
@@ -207,7 +210,7 @@ class CorpusReader:
             window_numbers=numbers,
             window_ids=ids,
             token_ids=known.astype(np.int32),
-            token_texts=token_texts(tokenizer, known.tolist()),
+            token_texts=texts(known.tolist()),
             **kept,
             **sums,
         )

@@ -11,9 +11,11 @@ import numpy as np
 import analysis
 from analysis.head import Head
 from analysis.limits import WINDOW
-from app.compute.ask import Progress, ask, bytes_needed, key_of, known_by, remember
+from analysis.models.catalog import find_model
+from app.compute.ask import Progress, ask, ask_at_once, bytes_needed, key_of, known_by, remember
 from app.compute.background import Shared, Step
 from app.compute.calls.ablation import ABLATE_HEAD
+from app.compute.calls.tokens import TEXTS_OF_IDS
 from app.compute.imports import import_all
 from app.compute.question import Question
 from app.compute.server import Server, current_server
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from analysis.heads.corpus.results import CorpusScan, KeptWindow
     from analysis.heads.corpus.scan import CorpusReader, ScanStep
     from analysis.models.info import ModelInfo
-    from analysis.models.loading import HeadModel
 
 SEED = 0
 TEXT_WINDOWS = Question("text_windows", lambda: analysis.text_windows, logits="none")
@@ -51,13 +52,13 @@ def corpus_scan(selection: Selection, text: Text) -> Shared[CorpusScan]:
     ) -> Generator[Step[CorpusScan], None, None]:
         with server.used(), server.admission.admitted(_bytes_of(info), Nobody()):
             import_all()
-            model = server.models.get(info, Nobody())
+            server.bring(info)
+            found = find_model(info.name)  # what it was found to be when it was loaded
             if not begun:
-                window = min(WINDOW, model.n_ctx)
-                windows = TEXT_WINDOWS(model, text.parts, window)
-                begun.append(analysis.CorpusReader(model.info, windows, SEED))
+                windows = ask_at_once(TEXT_WINDOWS, found, text.parts, min(WINDOW, found.n_ctx))
+                begun.append(analysis.CorpusReader(found, windows, SEED))
             reader = begun[0]
-            for step in _steps(server, model, reader, pause):
+            for step in _steps(server, found, reader, pause):
                 if step.done == step.total:
                     remember(key, step.scan)
                     begun.clear()
@@ -67,18 +68,21 @@ def corpus_scan(selection: Selection, text: Text) -> Shared[CorpusScan]:
 
 
 def _steps(
-    server: Server, model: HeadModel, reader: CorpusReader, pause: Callable[[], None]
+    server: Server, info: ModelInfo, reader: CorpusReader, pause: Callable[[], None]
 ) -> Generator[ScanStep, None, None]:
     """What a reader has still to read, here or by workers."""
     engine = server.engine
     if engine is None:
-        return analysis.read_on(model, reader)
-    job = Job("windows", model.info, (reader.window,))
+        return analysis.read_on(server.models.get(info, Nobody()), reader)
+    job = Job("windows", info, (reader.window,))
 
     def run(batches: Iterator[WindowBatch]) -> Iterator[WindowsRead]:
         return engine.map(job, ((batch,) for batch in batches), pause)
 
-    return analysis.steps_of(model.tokenizer, reader, run)
+    def texts(ids: Sequence[int]) -> tuple[str, ...]:
+        return ask_at_once(TEXTS_OF_IDS, info, tuple(ids))
+
+    return analysis.steps_of(texts, reader, run)
 
 
 def read_whole(selection: Selection, text: Text) -> CorpusScan:

@@ -16,10 +16,24 @@ from app.compute.server import current_server
 from app.links.selection import Selection
 
 if TYPE_CHECKING:
+    from analysis.models.loading import HeadModel
     from analysis.runs.inputs import Tokens
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+def conversation_on(model: HeadModel, turns: tuple[tuple[str, str], ...], day: str) -> Tokens:
+    """A conversation as its model's template has it today; on another day it may be another."""
+    return analysis.conversation(model, turns)
+
+
+CONVERSATION = Question(
+    "conversation_on",
+    lambda: conversation_on,
+    logits="none",
+    beside=lambda info, tokens: OWN_BYTES + MOST_BYTES,
+)
 TOKENIZE = Question("tokenize", lambda: analysis.tokenize, logits="none")
 REPEATED_TOKENS = Question("repeated_tokens", lambda: analysis.repeated_tokens, logits="none")
 
@@ -36,13 +50,10 @@ def tokens_of(selection: Selection) -> Tokens:
         return _few_enough(tokens, "prompt")
     if selection["input"] == "chat":
         # Templates may write the day: what was rendered yesterday is not the answer any more.
-        question = Question(
-            f"conversation of {date.today()}",
-            lambda: analysis.conversation,
-            logits="none",
-            beside=lambda info, tokens: OWN_BYTES + MOST_BYTES,
+        day = str(date.today())
+        return _few_enough(
+            ask(CONVERSATION, info, turns_of(selection["chat"]), day), "conversation"
         )
-        return _few_enough(ask(question, info, turns_of(selection["chat"])), "conversation")
     length, batch, seed = selection["length"], selection["batch"], selection["seed"]
     if batch * (2 * length + 1) > most:
         raise AnalysisError(

@@ -22,7 +22,7 @@ def _runs(info: ModelInfo) -> tuple[int, int]:
 
 
 MOSAIC_SCORES = Question(
-    "mosaic_scores", lambda: analysis.mosaic_scores, _runs, logits="none", piece="mosaic"
+    "mosaic_scores", lambda: analysis.mosaic_scores, _runs, logits="none", by_worker=True
 )
 
 

@@ -8,9 +8,8 @@ import analysis
 from analysis.errors import AnalysisError
 from analysis.head import Head
 from analysis.tokens import PAIR_LINE, texts_of
-from app.compute.ask import Progress, ask
+from app.compute.ask import Progress, ask, ask_at_once
 from app.compute.calls.inputs import TOKENIZE, rows_of, tokens_of
-from app.compute.engine import model_of
 from app.compute.question import Question
 from app.links.selection import Selection
 
@@ -19,8 +18,16 @@ if TYPE_CHECKING:
     from analysis.effects.pair_edges import PairEdgeAttribution, PairFaithfulness
     from analysis.effects.patching import Input, PatchKind, PatchMap, PathMap, PromptPair
     from analysis.models.info import ModelInfo
+    from analysis.models.loading import HeadModel
     from analysis.runs.inputs import Tokens
 
+
+def mask_token(model: HeadModel) -> str:
+    """What stands for a masked token; empty where the tokenizer has none."""
+    return str(model.tokenizer.mask_token or "")
+
+
+MASK_TOKEN = Question("mask_token", lambda: mask_token, logits="none")
 PROMPT_PAIR = Question("prompt_pair", lambda: analysis.prompt_pair)
 ATTRIBUTION_PATCHING = Question(
     "attribution_patching", lambda: analysis.attribution_patching, logits="slopes"
@@ -76,8 +83,7 @@ def patched_prompts(selection: Selection) -> tuple[Tokens, Tokens]:
 
 def mask_of(selection: Selection) -> str:
     """What stands for a masked token; empty for a model that predicts none."""
-    mask = model_of(selection).tokenizer.mask_token if selection.info.bidirectional else None
-    return str(mask or "")
+    return ask(MASK_TOKEN, selection.info) if selection.info.bidirectional else ""
 
 
 def _with_mask(selection: Selection, text: str) -> str:
@@ -97,7 +103,7 @@ def prompt_pair(
     selection: Selection, clean: Tokens, corrupt: Tokens, answer: int, foil: int
 ) -> PromptPair:
     """Two prompts that can be patched into each other."""
-    return PROMPT_PAIR(model_of(selection), clean, corrupt, answer=answer, foil=foil)
+    return ask_at_once(PROMPT_PAIR, selection.info, clean, corrupt, answer=answer, foil=foil)
 
 
 def attribution_patching(selection: Selection, pair: PromptPair) -> dict[PatchKind, PatchMap]:

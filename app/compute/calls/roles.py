@@ -15,7 +15,7 @@ from analysis.definitions import ROLES
 from analysis.errors import AnalysisError
 from analysis.head import Head
 from analysis.limits import role_size
-from app.compute.ask import Progress, ask, known
+from app.compute.ask import Progress, ask, ask_at_once, ask_by, known
 from app.compute.calls.ablation import known_method
 from app.compute.calls.weights import in_blocks
 from app.compute.question import Question
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from analysis.models.info import ModelInfo
     from analysis.passport import JudgedRole
     from analysis.roles.results import RoleScores
-    from analysis.roles.verdict import Measure, Verdict
+    from analysis.roles.verdict import Verdict
     from analysis.sets.fitted import FittedSet
     from analysis.sets.rows import PromptSet
     from app.compute.workers.crew import Engine
@@ -49,6 +49,7 @@ ROLE_SCORES = Question(
     "role_scores", lambda: analysis.role_scores, _random_rows, logits="none", beside=in_blocks
 )
 MEAN_DIRECT_EFFECTS = Question("mean_direct_effects", lambda: analysis.mean_direct_effects)
+DIRECT_EFFECTS = Question("direct_effects", lambda: analysis.direct_effects)
 VERDICT = Question("verdict", lambda: analysis.verdict)
 # Heads of a role that a verdict begins with.
 GROUP = 2
@@ -177,14 +178,27 @@ def verdict(
 ) -> Verdict:
     """Whether heads matter for the set; `progress` may raise to cancel."""
     prompts, method = prompt_set(selection), known_method(selection["method"])
-    seed, bos = selection["seed"], selection.bos
-    measure: Measure | None = None
-    if (engine := current_server().engine) is not None:
-        job = Job("groups", selection.info, (prompts, bos, method, seed))
-        measure = partial(_by_workers, engine, job)
-    return ask(
+    info, seed, bos = selection.info, selection["seed"], selection.bos
+    engine = current_server().engine
+
+    def by_workers(*asked: object, progress: Progress, **options: object) -> Verdict:
+        from analysis.roles.verdict import Runs, judged  # with torch
+
+        assert engine is not None
+        fitted = ask_at_once(FIT_SET, info, prompts, bos)
+        job = Job("groups", info, (prompts, bos, method, seed))
+        runs = Runs(
+            partial(_metrics, engine, job),
+            lambda without: ask_at_once(DIRECT_EFFECTS, info, fitted, tuple(without)),
+        )
+        return judged(
+            runs, info, fitted, sorted(heads), method, seed=seed, opposes=opposes, progress=progress
+        )
+
+    return ask_by(
+        None if engine is None else by_workers,
         VERDICT,
-        selection.info,
+        info,
         prompts,
         tuple(sorted(heads)),
         method,
@@ -192,17 +206,14 @@ def verdict(
         opposes=opposes,
         progress=progress,
         prepend_bos=bos,
-        measure=measure,
     )
 
 
-def _by_workers(
-    engine: Engine, job: Job, groups: Sequence[Group], progress: Progress
-) -> GroupMetrics:
+def _metrics(engine: Engine, job: Job, groups: Sequence[Group], progress: Progress) -> GroupMetrics:
     """What `group_metrics` finds, by workers who take as many groups each."""
     # Each runs the set once as it is, so in as few pieces as there are workers.
-    size = -(-len(groups) // engine.width)
-    pieces = [tuple(groups[at : at + size]) for at in range(0, len(groups), size)]
+    size = max(1, -(-len(groups) // engine.width))
+    pieces = [tuple(groups[at : at + size]) for at in range(0, max(1, len(groups)), size)]
     done = 0
     found: list[GroupMetrics] = []
     progress(done, len(groups))

@@ -10,15 +10,34 @@ import numpy as np
 import analysis
 from analysis.errors import AnalysisError
 from analysis.head import Head
+from app.compute.ask import ask_at_once
 from app.compute.calls.inputs import of_sequence, of_tokens
-from app.compute.engine import model_of
 from app.compute.question import Question
 from app.links.selection import Selection
 
 if TYPE_CHECKING:
     from analysis.logits.lens import Lens
+    from analysis.models.loading import HeadModel
     from analysis.runs.predictions import NextTokenStats
 
+
+def one_token(model: HeadModel, text: str) -> int:
+    """The id of a text that is one token; see `single_token`."""
+    ids = model.tokenizer.encode(text, add_special_tokens=False)
+    if len(ids) == 1:
+        return int(ids[0])
+    spaced = model.tokenizer.encode(f" {text}", add_special_tokens=False)
+    hint = " With a space in front it is one token." if len(spaced) == 1 else ""
+    raise AnalysisError(f"“{text}” is {len(ids)} tokens for this model, not one.{hint}")
+
+
+def texts_of_ids(model: HeadModel, ids: tuple[int, ...]) -> tuple[str, ...]:
+    """What each id stands for."""
+    return analysis.token_texts(model.tokenizer, ids)
+
+
+ONE_TOKEN = Question("one_token", lambda: one_token, logits="none")
+TEXTS_OF_IDS = Question("texts_of_ids", lambda: texts_of_ids, logits="none")
 NEXT_TOKEN_STATS = Question("next_token_stats", lambda: analysis.next_token_stats, logits="some")
 LOGIT_LENS = Question("logit_lens", lambda: analysis.logit_lens)
 
@@ -51,13 +70,7 @@ def single_token(selection: Selection, text: str) -> int:
     Raises:
         AnalysisError: It is several tokens or none; the sentence says which.
     """
-    tokenizer = model_of(selection).tokenizer
-    ids = tokenizer.encode(text, add_special_tokens=False)
-    if len(ids) == 1:
-        return int(ids[0])
-    spaced = tokenizer.encode(f" {text}", add_special_tokens=False)
-    hint = " With a space in front it is one token." if len(spaced) == 1 else ""
-    raise AnalysisError(f"“{text}” is {len(ids)} tokens for this model, not one.{hint}")
+    return ask_at_once(ONE_TOKEN, selection.info, text)
 
 
 def typed_ids(selection: Selection, text: str) -> np.ndarray:
@@ -80,6 +93,6 @@ def typed_ids(selection: Selection, text: str) -> np.ndarray:
 
 def token_labels(selection: Selection, ids: np.ndarray) -> list[list[str]]:
     """What each id of a table [pos, k] stands for."""
-    # Whoever has a model has imported all.
-    tokenizer = model_of(selection).tokenizer
-    return [list(analysis.token_texts(tokenizer, row)) for row in ids.tolist()]
+    texts = ask_at_once(TEXTS_OF_IDS, selection.info, tuple(ids.ravel().tolist()))
+    left = iter(texts)
+    return [[next(left) for _ in row] for row in ids]

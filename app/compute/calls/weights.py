@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, cast
 import analysis
 from analysis.head import Head
 from analysis.limits import rows_at_once
-from app.compute.ask import Progress, ask
-from app.compute.engine import model_of
+from app.compute.ask import Progress, ask, ask_at_once
 from app.compute.question import Question
 from app.links.selection import Selection
 
@@ -103,7 +102,7 @@ def factored_timing(selection: Selection, head: Head, again: bool) -> FactoredTi
     """The same, measured here; `again` measures anew instead of showing what was measured."""
     rows = _timed_rows(selection.info)
     if again:
-        return TIME_FACTORED(model_of(selection), head, rows=rows, repeats=7)
+        return ask_at_once(TIME_FACTORED, selection.info, head, rows=rows, repeats=7)
     return ask(TIME_FACTORED, selection.info, head, rows=rows, repeats=7)
 
 

@@ -28,6 +28,8 @@ OWN = "local"
 STORE = 256 * 2**20
 # Of the environment that workers get: which models are offered, and that nothing is fetched.
 _PASSED = (VARIABLE, "HF_HUB_OFFLINE")
+# Seconds that a look may take: its answer is at hand, but Python may be busy.
+LONGEST_LOOK = 2.0
 _ROOT = Path(__file__).resolve().parents[3]
 # Read by Ray when it is imported: it tells nobody of its use, and waits for a busy machine.
 _SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_agent_register_timeout_ms": "120000"}
@@ -77,7 +79,8 @@ class RayCluster:
         """One more worker, wherever the cluster has a core for it."""
         passed = {name: os.environ[name] for name in _PASSED if name in os.environ}
         variables = {**passed, "PYTHONPATH": _path(str(_ROOT)), "OMP_NUM_THREADS": "1"}
-        remote: Any = self._ray.remote(num_cpus=1)(_Actor)
+        # The second thread answers looks, while the first works.
+        remote: Any = self._ray.remote(num_cpus=1, max_concurrency=2)(_Actor)
         return Actor(self._ray, remote.options(runtime_env={"env_vars": variables}).remote())
 
     def leave(self) -> None:
@@ -189,6 +192,14 @@ class Actor:
             raise WorkerLost(type(error).__name__) from error
         return answer
 
+    def look(self, data: bytes) -> bytes:
+        """See `app.compute.workers.crew.Worker`."""
+        try:
+            said: bytes = self._ray.get(self._actor.look.remote(data), timeout=LONGEST_LOOK)
+        except self._ray.exceptions.RayError as error:
+            raise WorkerLost(type(error).__name__) from error
+        return said
+
     @property
     def process(self) -> int:
         """Number of the process that it is in, on its machine."""
@@ -204,16 +215,21 @@ class _Actor:
     """What runs in the cluster."""
 
     def __init__(self) -> None:
+        from app.compute.calls.by_name import questions
         from app.compute.workers.serve import load
         from app.compute.workers.workshop import Workshop
         from app.config import settings
 
         settings()  # which models are offered
-        self._workshop = Workshop(load)
+        self._workshop = Workshop(load, questions())
 
     def answer(self, data: bytes) -> bytes:
         """What is said to a message."""
         return self._workshop.answer(data)
+
+    def look(self, data: bytes) -> bytes:
+        """What is said to a look meanwhile."""
+        return self._workshop.look(data)
 
     def process(self) -> int:
         """Number of the process that it is in."""

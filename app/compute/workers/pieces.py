@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,17 @@ class Job:
     shared: tuple[Any, ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A question that is asked of one model; `watched` are the options by which it tells."""
+
+    question: str
+    info: ModelInfo
+    arguments: tuple[Any, ...]
+    options: Mapping[str, Any]
+    watched: tuple[str, ...]
+
+
 def unnamed(tokens: Tokens) -> Tokens:
     """Tokens without their text, which takes longer to send than the ids and says nothing more."""
     return replace(tokens, labels=((("",) * tokens.length,) * tokens.batch), note="")
@@ -47,8 +58,6 @@ def kinds() -> dict[str, Kind]:
     from analysis.effects.ablation import HeadSweep
     from analysis.effects.groups import GroupMetrics, group_metrics
     from analysis.heads.corpus.batches import WindowReader, WindowsRead
-    from analysis.heads.mosaic import mosaic_scores
-    from analysis.runs.results import HeadScores
     from analysis.sets.fitted import fit_set
 
     def groups(model: HeadModel, prompts: Any, bos: bool, method: Any, seed: int) -> Any:
@@ -60,8 +69,6 @@ def kinds() -> dict[str, Kind]:
         "sweep": Kind(lambda model, *of: _listed(HeadSweep(model, *of)), tuple),
         # A batch of windows.
         "windows": Kind(WindowReader, WindowsRead),
-        # Nothing: one model is one piece.
-        "mosaic": Kind(lambda model: lambda: mosaic_scores(model), HeadScores),
         # Groups of heads.
         "groups": Kind(groups, GroupMetrics),
     }
@@ -73,11 +80,22 @@ def _listed(take: Callable[[tuple[Any, ...]], Any]) -> Callable[..., Any]:
 
 @cache
 def types() -> dict[str, type]:
-    """What pieces are made of beside the results that are kept; imports torch."""
+    """What pieces and questions hold beside the results that are kept; imports torch."""
+    from analysis.circuits.spectra import FactoredTiming
     from analysis.effects.groups import GroupMetrics
+    from analysis.effects.masked import MaskedAblation, MaskedLoss
+    from analysis.effects.patching import PromptPair
     from analysis.heads.corpus.batches import WindowBatch, WindowsRead
+    from analysis.heads.corpus.windows import Windows
+    from analysis.heads.encoder import EncoderScores
+    from analysis.models.info import Traits
+    from analysis.sets.fitted import Batch, FittedRow, FittedSet
     from analysis.sets.rows import Note, Place, PromptRow, PromptSet
     from analysis.tokens import Tokens
 
-    known = (GroupMetrics, WindowBatch, WindowsRead, Note, Place, PromptRow, PromptSet, Tokens)
+    known = (
+        *(GroupMetrics, WindowBatch, WindowsRead, Windows, Tokens, Traits),
+        *(Note, Place, PromptRow, PromptSet, Batch, FittedRow, FittedSet, PromptPair),
+        *(EncoderScores, FactoredTiming, MaskedAblation, MaskedLoss),
+    )
     return {each.__name__: each for each in known}

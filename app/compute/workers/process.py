@@ -46,6 +46,9 @@ class WorkerProcess:
             raise WorkerLost("its process has ended")
         return found
 
+    def look(self, data: bytes) -> None:
+        """See `app.compute.workers.crew.Worker`; its one pipe is taken by who asks."""
+
     def close(self) -> None:
         """See `app.compute.workers.crew.Worker`."""
         self.process.kill()

@@ -8,6 +8,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from app.compute.calls.by_name import questions
 from app.compute.workers.process import read_message, write_message
 from app.compute.workers.workshop import Workshop
 from app.config import settings
@@ -37,7 +38,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     settings()  # which models are offered
-    workshop = Workshop(load)
+    workshop = Workshop(load, questions())
     # Who has asked may be gone by the time of the answer.
     with suppress(BrokenPipeError):
         while (data := read_message(sys.stdin.buffer)) is not None:

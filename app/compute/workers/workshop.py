@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from analysis.errors import AnalysisError
 from analysis.models.catalog import find_model, refresh
@@ -17,10 +18,35 @@ from app.compute.workers.pieces import kinds
 
 if TYPE_CHECKING:
     from analysis.models.loading import HeadModel
+    from app.compute.question import Question
 
 _log = logging.getLogger("headscope")
 # Jobs that a worker has begun: the other of two that take turns need not be begun again.
 JOBS = 2
+
+
+class _Stopped(Exception):
+    """Nobody wants the answer any more."""
+
+
+class _Watched:
+    """How far a question is: told by the thread that works it out, read by another."""
+
+    def __init__(self, number: str):
+        self.number, self.stopped = number, False
+        # What is done, of how much, and what has been found by then.
+        self.now: tuple[int, int, Any] = (0, 0, None)
+        self._found: Any = None
+
+    def progress(self, done: int, total: int) -> None:
+        """Called between the pieces of a question."""
+        if self.stopped:
+            raise _Stopped
+        self.now = (done, total, self._found)
+
+    def told(self, found: Any) -> None:
+        """Called before that with what has been found, by a question that tells it."""
+        self._found = found
 
 
 class Workshop:
@@ -28,14 +54,21 @@ class Workshop:
 
     Args:
         load: Loads a model by its name.
-        models: How many it keeps, the least recently used goes first.
+        questions: What it can be asked, by name.
+        models: How many models it keeps, the least recently used goes first.
     """
 
-    def __init__(self, load: Callable[[str], HeadModel], models: int = 1):
-        self._load, self._most = load, models
+    def __init__(
+        self,
+        load: Callable[[str], HeadModel],
+        questions: Mapping[str, Question[..., Any]],
+        models: int = 1,
+    ):
+        self._load, self._questions, self._most = load, questions, models
         self._models: OrderedDict[str, HeadModel] = OrderedDict()
         # By number: the model's name, its fingerprint, and what works out a piece.
         self._jobs: OrderedDict[str, tuple[str, str, Callable[..., Any]]] = OrderedDict()
+        self._watched = _Watched("")
         import_all()
 
     def answer(self, data: bytes) -> bytes:
@@ -43,36 +76,92 @@ class Workshop:
 
         ("begin", job, kind, model, fingerprint, shared) is answered by ("begun",), and
         ("piece", job, own) by ("done", result), or ("unknown",) where the job has to be begun
-        first; either by ("refused", sentence, whether to try again) or ("failed", what).
+        first. ("ask", number, model, fingerprint, question, arguments, options, watched) is
+        answered by ("answer", what it is), and ("meet", model, fingerprint) by ("answer", None)
+        when the model is loaded. Each may be answered by ("refused", sentence, whether to try
+        again) or ("failed", what). ("met", model) is answered by ("met", what it was found to be,
+        how far it is from transformers), or ("unknown",) if it is not loaded.
         """
         try:
-            what, job, *rest = unpacked(data)
+            what, *rest = unpacked(data)
             with memory_errors_said():
-                if what == "begin":
-                    self._begin(job, *rest)
-                    return packed("begun")
-                if job not in self._jobs:
-                    return packed("unknown")
-                return packed("done", self._piece(job, *rest))
+                return packed(*self._said[what](self, *rest))
         except AnalysisError as error:
             return packed("refused", str(error), isinstance(error, TryAgain))
+        except _Stopped:
+            return packed("refused", "This was stopped.", True)
         except Exception as error:
             _log.exception("a piece of work failed")
             return packed("failed", type(error).__name__)
 
-    def _begin(self, job: str, kind: str, name: str, mark: str, shared: tuple[Any, ...]) -> None:
+    def look(self, data: bytes) -> bytes:
+        """What is said to a look at a question while another thread works it out.
+
+        ("look", number, whether to stop it) is answered by ("at", done, all, what was found by
+        then), or ("elsewhere",) where another is worked on.
+        """
+        what, number, stop = unpacked(data)
+        watched = self._watched
+        if what != "look" or number != watched.number:
+            return packed("elsewhere")
+        watched.stopped |= stop
+        return packed("at", *watched.now)
+
+    def _begin(
+        self, job: str, kind: str, name: str, mark: str, shared: tuple[Any, ...]
+    ) -> tuple[Any, ...]:
         model = self._model(name, mark)
         while len(self._jobs) >= JOBS:
             self._jobs.popitem(last=False)
         self._jobs[job] = name, mark, kinds()[kind].begin(model, *shared)
+        return ("begun",)
 
-    def _piece(self, job: str, own: tuple[Any, ...]) -> Any:
+    def _piece(self, job: str, own: tuple[Any, ...]) -> tuple[Any, ...]:
+        if job not in self._jobs:
+            return ("unknown",)
         self._jobs.move_to_end(job)
         name, mark, work = self._jobs[job]
         result = work(*own)
         # Afterwards: a file that is mapped may have changed meanwhile.
         _require(name, mark)
-        return result
+        return "done", result
+
+    def _ask(
+        self,
+        number: str,
+        name: str,
+        mark: str,
+        question: str,
+        arguments: tuple[Any, ...],
+        options: Mapping[str, Any],
+        watched: tuple[str, ...],
+    ) -> tuple[Any, ...]:
+        self._watched = telling = _Watched(number)
+        model = self._model(name, mark)
+        tells = {option: getattr(telling, option) for option in watched}
+        answer = self._questions[question](model, *arguments, **options, **tells)
+        _require(name, mark)
+        return "answer", answer
+
+    def _meet(self, name: str, mark: str) -> tuple[Any, ...]:
+        self._model(name, mark)
+        return "answer", None
+
+    def _met(self, name: str) -> tuple[Any, ...]:
+        if name not in self._models:
+            return ("unknown",)
+        model = self._models[name]
+        # Where its files are is each machine's own.
+        told = (field.name for field in fields(model.info) if field.name != "folder")
+        return "met", {field: getattr(model.info, field) for field in told}, model.checked
+
+    _said: ClassVar[Mapping[str, Callable[..., tuple[Any, ...]]]] = {
+        "begin": _begin,
+        "piece": _piece,
+        "ask": _ask,
+        "meet": _meet,
+        "met": _met,
+    }
 
     def _model(self, name: str, mark: str) -> HeadModel:
         _require(name, mark)

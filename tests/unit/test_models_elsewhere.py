@@ -1,0 +1,239 @@
+"""Models that live with workers: the same answers, which are told of, stopped and given in turn."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import analysis
+from analysis.errors import AnalysisError
+from analysis.head import Head
+from analysis.models.catalog import find_model
+from analysis.models.files import fingerprint
+from app.compute import calls
+from app.compute.calls.by_name import questions
+from app.compute.question import Question
+from app.compute.server import Server
+from app.compute.texts import Text
+from app.compute.workers.crew import Crew
+from app.compute.workers.line import PATIENT, Line, Piece
+from app.compute.workers.messages import packed, unpacked
+from app.compute.workers.pieces import Asked
+from app.config import Config
+from app.links.selection import Selection
+from app.links.subject import Subject
+from tests.elsewhere import Here, models_elsewhere
+from tests.views import view
+
+INFO = find_model("attn-only-2l")
+OTHER = find_model("gelu-4l")
+PROMPT = "The cat sat on the mat. The cat sat"
+TEXT = " ".join(f"word {number % 7} of {number}," for number in range(300))
+
+
+def nothing(*told: object) -> None:
+    """Goes on."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with models_elsewhere() as (server, _):
+        yield server
+
+
+def on_prompt(page: str = "attention", **values: Any) -> Selection:
+    return view(page, model=INFO.name, input="prompt", prompt=PROMPT, **values)
+
+
+def pair_patched() -> object:
+    selection = view("patching", model=INFO.name)
+    clean, corrupt = calls.patched_prompts(selection)
+    answer, foil = (calls.single_token(selection, f" {name}") for name in ("Mary", "John"))
+    pair = calls.prompt_pair(selection, clean, corrupt, answer, foil)
+    return calls.activation_patching(selection, pair, "z", ((0, 1), (1, 3)), nothing)
+
+
+ANSWERS: dict[str, Callable[[], object]] = {
+    "patterns": lambda: calls.patterns(on_prompt(), 0, (0, 1)),
+    "scores": lambda: calls.scores(view("induction", model=INFO.name, length=20, batch=3)),
+    "labels": lambda: calls.token_labels(on_prompt(), np.array([[11, 12], [13, 14]])),
+    "attribution": lambda: calls.attribution(on_prompt("attribution"), 0, None, None),
+    "copying": lambda: calls.ov_copying(on_prompt(), (Head(1, 4),), nothing),
+    "pair": pair_patched,
+    "verdict": lambda: calls.verdict(
+        view("roles", model=INFO.name, rows=6, method="zero"), (Head(1, 0),), False, nothing
+    ),
+    "no group": lambda: calls.verdict(
+        view("roles", model=INFO.name, rows=6, method="zero"), (), False, nothing
+    ),
+    "sweep": lambda: calls.ablation_sweep(
+        view("ablation", model=INFO.name, length=10, batch=2), "zero"
+    ).wait(nothing).values(INFO),
+    "text": lambda: calls.read_whole(view("corpus", model=INFO.name), Text("a text", (TEXT,))),
+}  # fmt: skip
+
+
+def same(one: Any, other: Any) -> None:
+    """As `numpy.testing.assert_allclose`, also of results within results."""
+    assert type(one) is type(other) or isinstance(one, dict)
+    if hasattr(one, "__dataclass_fields__"):
+        for field in fields(one):
+            same(getattr(one, field.name), getattr(other, field.name))
+    elif isinstance(one, tuple | list) and not all(isinstance(each, float) for each in one):
+        assert len(one) == len(other)
+        for each, its in zip(one, other, strict=True):
+            same(each, its)
+    elif isinstance(one, np.ndarray | float | tuple) and not isinstance(one, str):
+        np.testing.assert_allclose(one, other, atol=2e-5, equal_nan=True)
+    elif hasattr(one, "items"):
+        same(list(map(tuple, one.items())), list(map(tuple, other.items())))
+    else:
+        assert one == other
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_a_question_is_answered_as_by_a_model_of_this_process(server: Server, name: str) -> None:
+    with server.used():
+        found = ANSWERS[name]()
+    with Server(Config()).used():
+        same(found, ANSWERS[name]())
+
+
+def test_what_is_refused_is_the_same_sentence(server: Server) -> None:
+    said = []
+    for each in (server, Server(Config())):
+        with each.used(), pytest.raises(AnalysisError) as caught:
+            calls.single_token(on_prompt(), "several words of it")
+        said.append(str(caught.value))
+    assert said[0] == said[1]
+
+
+def test_text_is_shown_as_it_is_written(server: Server) -> None:
+    about = Subject(on_prompt("intervene", write=40), head=Head(0, 0))
+    done: list[tuple[int, int]] = []
+    parts: list[int] = []
+    with server.used():
+        tokens = calls.tokens_of(about.selection)
+        found = calls.written(
+            about, tokens, lambda *now: done.append(now), lambda now: parts.append(now.count)
+        )
+    assert parts == sorted(parts)
+    assert done
+    assert parts[-1] <= found.count == done[-1][1]
+
+
+def test_a_worker_says_what_its_model_was_found_to_be(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learnt = []
+    monkeypatch.setattr("app.compute.workers.crew.learn", learnt.append)
+    with models_elsewhere(1) as (fresh, loaded):
+        assert fresh.engine is not None
+        fresh.bring(INFO)
+        fresh.bring(INFO)
+        assert [name for _, name in loaded] == [INFO.name]
+        assert fresh.engine.met == {fingerprint(INFO): None}  # nothing else runs our own format
+    model = analysis.load_model(INFO.name, device="cpu")
+    assert learnt == [replace(model.info, folder=INFO.folder)]
+
+
+def slow(model: object, seconds: float, progress: Callable[[int, int], None]) -> int:
+    """Does nothing for a while, and tells of it."""
+    for step in range(int(seconds / 0.02)):
+        progress(step, int(seconds / 0.02))
+        time.sleep(0.02)
+    return 7
+
+
+@pytest.fixture
+def slow_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(questions(), "slow", Question("slow", lambda: slow))
+
+
+@pytest.mark.usefixtures("slow_question")
+def test_who_leaves_stops_what_a_worker_does() -> None:
+    class Left(Exception):
+        pass
+
+    def leave(done: int, total: int, found: object) -> None:
+        told.append(done)
+        if done:
+            raise Left
+
+    told: list[int] = []
+    with models_elsewhere(1) as (server, _):
+        crew = server.engine
+        assert isinstance(crew, Crew)
+        crew.meet(INFO, nothing)
+        begun = time.monotonic()
+        with pytest.raises(Left):
+            crew.ask(Asked("slow", INFO, (600.0,), {}, ("progress",)), nothing, leave)
+        # The only worker is there for the next who asks.
+        asked = Asked("texts_of_ids", INFO, ((11,),), {}, ())
+        assert len(crew.ask(asked, nothing)) == 1
+        assert time.monotonic() - begun < 60
+    assert told[-1] > 0
+
+
+@pytest.mark.usefixtures("slow_question")
+def test_long_questions_leave_a_worker_to_short_ones() -> None:
+    with models_elsewhere(2) as (server, _):
+        crew = server.engine
+        assert isinstance(crew, Crew)
+        stop = threading.Event()
+
+        def until_stopped(*told: object) -> None:
+            if stop.is_set():
+                raise InterruptedError
+
+        def long() -> None:
+            with pytest.raises(InterruptedError):
+                crew.ask(Asked("slow", INFO, (600.0,), {}, ("progress",)), until_stopped, nothing)
+
+        threads = [threading.Thread(target=long) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        try:
+            asked = Asked("texts_of_ids", INFO, ((11,),), {}, ())
+            assert len(crew.ask(asked, nothing)) == 1
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join(60)
+
+
+def test_a_model_is_asked_of_who_has_it() -> None:
+    with models_elsewhere(2) as (server, loaded), server.used():
+        crew = server.engine
+        assert isinstance(crew, Crew)
+        for info in (INFO, OTHER, INFO, OTHER, INFO, OTHER):
+            crew.ask(Asked("texts_of_ids", info, ((11,),), {}, ()), nothing)
+        assert sorted(name for _, name in loaded) == sorted([INFO.name, OTHER.name])
+
+
+def test_a_piece_does_not_wait_for_ever_for_who_has_its_model() -> None:
+    line = Line(2)
+    line._idle.append(INFO.name)
+    mine, others = Piece(INFO, b"", first=True), Piece(OTHER, b"")
+    line.put(mine)
+    line.put(others)
+    assert line.next(OTHER.name) is others  # the first is left to who has its model
+    line.put(others)
+    mine.since -= 2 * PATIENT
+    assert line.next(OTHER.name) is mine
+
+
+def test_a_look_at_what_is_over_stops_nothing() -> None:
+    here = Here()
+    assert unpacked(here.look(packed("look", "0123", True))) == ("elsewhere",)
+    mark = fingerprint(INFO)
+    asked = packed("ask", "4567", INFO.name, mark, "texts_of_ids", ((11,),), {}, ())
+    what, answer = unpacked(here.ask(asked))
+    assert what == "answer"
+    assert len(answer) == 1
