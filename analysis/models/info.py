@@ -19,6 +19,7 @@ IN_MEMORY = "In memory"
 INDEX = "model.safetensors.index.json"
 # Where the hub's own client looks for a token before it looks into a file.
 HUB_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+_elsewhere = False
 Positions = Literal["learned", "rotary", "shortformer", "alibi", "none"]
 ScoreRule = Literal["plain", "normed", "capped", "other"]
 
@@ -178,13 +179,19 @@ class ModelInfo:
 
     @property
     def fits(self) -> bool:
-        """Whether this machine has the memory for it."""
-        return self.memory_bytes <= machine_memory()
+        """Whether the machine that loads it has the memory for it, as far as this one knows."""
+        return _elsewhere or self.memory_bytes <= machine_memory()
 
     @property
     def downloadable(self) -> bool:
         """Whether its files are not here, and a hub hands them out: to everybody, or by token."""
         return bool(self.source) and not self.available and (not self.gated or has_hub_token())
+
+
+def load_elsewhere() -> None:
+    """Say that this process loads no model: what fits is known where they are loaded."""
+    global _elsewhere
+    _elsewhere = True
 
 
 def has_hub_token() -> bool:

@@ -14,18 +14,40 @@ from typing import TYPE_CHECKING
 
 from analysis.errors import AnalysisError
 from analysis.models.files import Stamp, stamp
-from analysis.models.info import ModelInfo
+from analysis.models.info import ModelInfo, machine_memory
 from app.compute.admission import LOOK
 from app.compute.memory import return_memory
 from app.compute.refusals import TryAgain
 from app.compute.shared_cache import SharedCache
 from app.compute.visitor import Visitor
+from app.config import Config
 
 if TYPE_CHECKING:
     from analysis.models.loading import HeadModel
 
+# Of the main memory, for loaded models: as for `ModelInfo.fits`.
+SHARE_OF_MEMORY = 2 / 3
+_MB = 2**20
 # Seconds to wait for models that are being worked with, before a request is refused.
 PATIENCE = 20.0
+
+
+def most_weights(config: Config) -> int:
+    """Bytes of weights that one process may hold by its settings."""
+    return config.models_mb * _MB or int(machine_memory() * SHARE_OF_MEMORY)
+
+
+def require_allowed(info: ModelInfo, limit: int) -> None:
+    """Refuse a model of more bytes than may be held.
+
+    Raises:
+        AnalysisError: It has more.
+    """
+    if info.weight_bytes > limit:
+        raise AnalysisError(
+            f"{info.name} takes about {info.weight_bytes / _MB:,.0f} MB of memory; loaded models "
+            f"may take {limit / _MB:,.0f} MB on this server. Choose a smaller model."
+        )
 
 
 @dataclass
@@ -157,12 +179,8 @@ class LoadedModels:
 
     def _reserve(self, info: ModelInfo, visitor: Visitor) -> None:
         """Make room for a model and hold it, waiting for others' work to end."""
-        need, limit = info.weight_bytes, self._max_bytes
-        if need > limit:
-            raise AnalysisError(
-                f"{info.name} takes about {need / 2**20:,.0f} MB of memory; loaded models may take "
-                f"{limit / 2**20:,.0f} MB on this server. Choose a smaller model."
-            )
+        require_allowed(info, self._max_bytes)
+        need = info.weight_bytes
         deadline = time.monotonic() + self._patience
         try:
             while not self._has_room(info.name, need):

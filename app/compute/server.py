@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import analysis
 from analysis.errors import AnalysisError
 from analysis.models.catalog import find_model, refresh
-from analysis.models.info import machine_memory
+from analysis.models.info import load_elsewhere
 from app.compute.admission import Admission
 from app.compute.background import Background
 from app.compute.downloads import Downloads
 from app.compute.exports import Exports
 from app.compute.imports import import_all
-from app.compute.loaded_models import LoadedModels
+from app.compute.loaded_models import LoadedModels, most_weights
 from app.compute.one_by_one import OneByOne
 from app.compute.rate import RateLimit
 from app.compute.refusals import memory_errors_said
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 
 # Seconds after the first page.
 WARM_UP_AFTER = 2.0
-# Of the main memory, for loaded models: as for `ModelInfo.fits`.
-SHARE_OF_MEMORY = 2 / 3
 # A model runs one thing at a time; a second sweep can be of another model.
 MAX_SWEEPS_AT_ONCE = 2
 MAX_SWEEPS = 32
@@ -86,7 +84,7 @@ class Server:
         self.stores: list[Results] = [self.folder] if self.folder else []
         self.models = LoadedModels(
             config.models_in_memory,
-            config.models_mb * _MB or int(machine_memory() * SHARE_OF_MEMORY),
+            most_weights(config),
             load=self._load,
         )
         self.sweeps = Sweeps(MAX_SWEEPS_AT_ONCE, MAX_SWEEPS)
@@ -95,6 +93,9 @@ class Server:
         self.engine = self._hire(config.workers, config.ray)
         # Whoever names a cluster keeps the models there: this process holds no weights.
         self.holds_models = not config.ray
+        if not self.holds_models:
+            load_elsewhere()
+            refresh()
         at_once = self.engine.width if self.engine else 1
         self.mosaic = OneByOne("the scores", at_once=at_once)
         self.downloads = Downloads()

@@ -16,6 +16,7 @@ from analysis.errors import AnalysisError
 from analysis.head import Head
 from analysis.models.catalog import find_model
 from analysis.models.files import fingerprint
+from analysis.models.info import load_elsewhere
 from app.compute import calls
 from app.compute.calls.by_name import questions
 from app.compute.question import Question
@@ -25,6 +26,7 @@ from app.compute.workers.crew import Crew
 from app.compute.workers.line import PATIENT, Line, Piece
 from app.compute.workers.messages import packed, unpacked
 from app.compute.workers.pieces import Asked
+from app.compute.workers.serve import load
 from app.config import Config
 from app.links.selection import Selection
 from app.links.subject import Subject
@@ -141,6 +143,17 @@ def test_a_worker_says_what_its_model_was_found_to_be(
         assert fresh.engine.met == {fingerprint(INFO): None}  # nothing else runs our own format
     model = analysis.load_model(INFO.name, device="cpu")
     assert learnt == [replace(model.info, folder=INFO.folder)]
+
+
+def test_what_fits_is_known_where_models_are_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analysis.models.info.machine_memory", lambda: 2**20)
+    assert not INFO.fits
+    monkeypatch.setattr("analysis.models.info._elsewhere", False)  # as it is again afterwards
+    load_elsewhere()
+    assert INFO.fits
+    monkeypatch.setattr("app.compute.workers.serve.most_weights", lambda config: 2**20)
+    with pytest.raises(AnalysisError, match="loaded models may take 1 MB on this server"):
+        load(INFO.name)
 
 
 def slow(model: object, seconds: float, progress: Callable[[int, int], None]) -> int:

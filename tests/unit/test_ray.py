@@ -17,7 +17,7 @@ import torch
 
 import analysis
 from analysis.head import Head, all_heads
-from analysis.models.catalog import find_model
+from analysis.models.catalog import find_model, refresh
 from analysis.models.loading import HeadModel
 from app.compute import calls
 from app.compute.server import Server
@@ -49,6 +49,8 @@ def server() -> Iterator[Server]:
     """One with one actor in a cluster of this process's own."""
     before = os.environ.copy()  # the server tells Ray its settings there
     already = psutil.Process().children(recursive=True)
+    fits = pytest.MonkeyPatch()
+    fits.setattr("analysis.models.info._elsewhere", False)  # as it is again afterwards
     server = Server(Config(workers=1, ray="local"))
     crew = server.engine
     assert isinstance(crew, Crew)
@@ -63,6 +65,8 @@ def server() -> Iterator[Server]:
     yield server
     parts = [part for part in psutil.Process().children(recursive=True) if part not in already]
     crew.close()
+    fits.undo()
+    refresh()
     os.environ.clear()
     os.environ.update(before)
     assert not psutil.wait_procs(parts, timeout=60)[1]

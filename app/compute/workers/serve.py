@@ -8,7 +8,9 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from analysis.models.catalog import find_model
 from app.compute.calls.by_name import questions
+from app.compute.loaded_models import most_weights, require_allowed
 from app.compute.workers.process import read_message, write_message
 from app.compute.workers.workshop import Workshop
 from app.config import settings
@@ -25,6 +27,7 @@ def load(name: str) -> "HeadModel":
     from analysis.models.mapped import map_weights
     from app.compute.memory import return_memory
 
+    require_allowed(find_model(name), most_weights(settings()))
     torch.set_num_threads(1)
     model = analysis.load_model(name)
     map_weights(model)
