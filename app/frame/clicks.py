@@ -18,6 +18,7 @@ from app.links.selection import Selection
 from app.links.session import choose, link_from_here
 from app.links.subject import Subject
 from app.shell.navigation import go_on_leaving, leave_for, plan_to_leave, streamlit_page
+from app.text import markdown_text
 
 # What a link to a page says; else that it opens the head there.
 _OPENS = {
@@ -27,6 +28,8 @@ _OPENS = {
     "sets": "What {} does over a set of prompts",
 }
 Rows = Sequence[Mapping[str, object]]
+# Rows of a table of plain text that are in sight, and how many pixels tall it is with more.
+_AT_ONCE, _TALLEST = 10, 440
 _OF_A_HEAD = {"model", "input", "layer", "head"}
 
 
@@ -221,6 +224,29 @@ def draw_linked_heads(
     link = st.column_config.LinkColumn(display_text="#(.*)")
     config = {"Head": link, **(column_config or {})}
     st.dataframe(links, hide_index=True, key=key, column_config=config, placeholder=ABSENT)
+
+
+def draw_few_heads(
+    found: Sequence[tuple[Head, float]], number: str, key: str, selection: Selection
+) -> None:
+    """Heads with a number each, in their order; the head is a link to its dossier.
+
+    A table of plain text: it is there at once, where one to sort and search takes a browser as long
+    as the pictures of all heads, and there are several beside those.
+
+    Args:
+        found: The heads and their numbers.
+        number: What the number is.
+        key: What the exported table is called.
+        selection: The view.
+    """
+    offer_rows([{"Head": head.label, number: value} for head, value in found], key)
+    rows = (
+        f"| [{head.label}]({_address(selection, head)}) | {value:.3f} |" for head, value in found
+    )
+    lines = [f"| Head | {markdown_text(number)} |", "|:--|--:|", *rows]
+    with st.container(height=_TALLEST if len(found) > _AT_ONCE else "content", border=False):
+        st.markdown("\n".join(lines))
 
 
 def _address(selection: Selection, head: Head) -> str:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app.frame.frame import draw_table, figure_frame
+from app.frame.clicks import draw_few_heads
+from app.frame.frame import figure_frame
 from app.links.selection import Selection
 from app.links.session import widget_key
 from app.links.subject import Subject
@@ -51,11 +52,7 @@ def draw_detectors(
             column.markdown(f"**{quantity.name}** · chance {scores.chance[name]:.2f}")
             if found:
                 with column:
-                    draw_table(
-                        [{"Head": head.label, "Score": value} for head, value in found],
-                        quantity.name,
-                        {"Score": st.column_config.NumberColumn(format="%.3f")},
-                    )
+                    draw_few_heads(found, "Score", quantity.name, selection)
             else:
                 column.caption("No head. Lower the threshold to see the nearest ones.")
         st.caption(chance)

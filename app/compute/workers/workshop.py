@@ -34,8 +34,8 @@ class _Watched:
 
     def __init__(self, number: str):
         self.number, self.stopped = number, False
-        # What is done, of how much, and what has been found by then.
-        self.now: tuple[int, int, Any] = (0, 0, None)
+        # What is done, of how much, and what has been found by then; None before it tells that.
+        self.now: tuple[int, int, Any] | None = None
         self._found: Any = None
 
     def progress(self, done: int, total: int) -> None:
@@ -98,14 +98,14 @@ class Workshop:
         """What is said to a look at a question while another thread works it out.
 
         ("look", number, whether to stop it) is answered by ("at", done, all, what was found by
-        then), or ("elsewhere",) where another is worked on.
+        then), or ("elsewhere",) where another is worked on or it has told nothing yet.
         """
         what, number, stop = unpacked(data)
         watched = self._watched
         if what != "look" or number != watched.number:
             return packed("elsewhere")
         watched.stopped |= stop
-        return packed("at", *watched.now)
+        return packed("elsewhere") if watched.now is None else packed("at", *watched.now)
 
     def _begin(
         self, job: str, kind: str, name: str, mark: str, shared: tuple[Any, ...]
