@@ -27,6 +27,7 @@ from app.sections.detectors import draw_detectors
 from app.sections.encoders import encoder_marks, note_texts
 from app.sections.sets.page import draw_over_set
 from app.shell.page import open_page
+from app.shell.visitors import show_picture_first
 
 DETECTORS: tuple[ScoreName, ...] = ("current", "previous", "first")
 
@@ -42,6 +43,7 @@ if selection.info.bidirectional:
     marks = encoder_marks(found)
     with part():
         selection = draw_grid(selection, 0, tokens.labels[0], found.known, marks)
+        show_picture_first()
         draw_who_attends(selection, 0, tokens.labels[0])
     open_head(selection, Head(selection["layer"], selection["head"]))
     draw_detectors(
@@ -69,6 +71,7 @@ labels = tokens.labels[row]
 with part():
     if selection["view"] == "grid":
         selection = draw_grid(selection, row, labels, known, TARGETED)
+        show_picture_first()
         draw_who_attends(selection, row, labels)
     else:
         draw_circuitsvis(selection, row, labels, scores, DETECTORS)

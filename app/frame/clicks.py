@@ -18,7 +18,7 @@ from app.links.selection import Selection
 from app.links.session import choose, link_from_here
 from app.links.subject import Subject
 from app.shell.navigation import go_on_leaving, leave_for, plan_to_leave, streamlit_page
-from app.text import markdown_text
+from app.text import escape_html
 
 # What a link to a page says; else that it opens the head there.
 _OPENS = {
@@ -28,8 +28,6 @@ _OPENS = {
     "sets": "What {} does over a set of prompts",
 }
 Rows = Sequence[Mapping[str, object]]
-# Rows of a table of plain text that are in sight, and how many pixels tall it is with more.
-_AT_ONCE, _TALLEST = 10, 440
 _OF_A_HEAD = {"model", "input", "layer", "head"}
 
 
@@ -226,27 +224,49 @@ def draw_linked_heads(
     st.dataframe(links, hide_index=True, key=key, column_config=config, placeholder=ABSENT)
 
 
-def draw_few_heads(
-    found: Sequence[tuple[Head, float]], number: str, key: str, selection: Selection
+def draw_listed_heads(
+    rows: Rows,
+    heads: Sequence[Head],
+    key: str,
+    selection: Selection,
+    bars: str = "",
 ) -> None:
-    """Heads with a number each, in their order; the head is a link to its dossier.
+    """A table of `heads` in their order, each a link to its dossier, that is there at once.
 
-    A table of plain text: it is there at once, where one to sort and search takes a browser as long
-    as the pictures of all heads, and there are several beside those.
+    For a page of pictures: a table to sort and search takes a browser as long as all of those.
 
     Args:
-        found: The heads and their numbers.
-        number: What the number is.
+        rows: One for each head, with its label as `Head` and numbers, or None where there is none.
+        heads: The heads.
         key: What the exported table is called.
         selection: The view.
+        bars: The column whose numbers, 0 to 1, have a bar each.
     """
-    offer_rows([{"Head": head.label, number: value} for head, value in found], key)
-    rows = (
-        f"| [{head.label}]({_address(selection, head)}) | {value:.3f} |" for head, value in found
+    offer_rows(rows, key)
+    names = [escape_html(name) for name in rows[0]]
+    titles = "".join(f'<th scope="col">{name}</th>' for name in names)
+    body = "".join(
+        _listed(row, escape_html(_address(selection, head)), bars)
+        for row, head in zip(rows, heads, strict=True)
     )
-    lines = [f"| Head | {markdown_text(number)} |", "|:--|--:|", *rows]
-    with st.container(height=_TALLEST if len(found) > _AT_ONCE else "content", border=False):
-        st.markdown("\n".join(lines))
+    st.html(
+        f'<div class="hs-heads" tabindex="0"><table><thead><tr>{titles}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def _listed(row: Mapping[str, object], address: str, bars: str) -> str:
+    """A row of `draw_listed_heads`; `address` as it stands in HTML."""
+    label = escape_html(str(row["Head"]))
+    cells = [f'<th scope="row"><a href="{address}" target="_blank">{label}</a></th>']
+    for name, value in row.items():
+        if name == "Head":
+            continue
+        known = isinstance(value, float) and math.isfinite(value)
+        text = f"{value:.3f}" if known else ABSENT
+        bar = f'<i style="width:{100 * value:.1f}%"></i>' if known else ""  # type: ignore[operator]
+        cells.append(f"<td>{f'<span>{bar}</span>' if name == bars else ''}{text}</td>")
+    return f"<tr>{''.join(cells)}</tr>"
 
 
 def _address(selection: Selection, head: Head) -> str:

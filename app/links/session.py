@@ -61,6 +61,7 @@ class _State:
     link: dict[str, list[str]] | None = None  # the address as we last wrote it
     reported: set[str] = field(default_factory=set)  # what widgets have changed with this run
     page: str | None = None
+    opened: bool = False  # that page was another one before, and its picture has not been shown yet
     framed: bool = False  # another site shows the app and is told its address
     touched: bool = False  # `choose` was called since the last run
     selection: Selection | None = None  # the view that is being drawn
@@ -184,6 +185,7 @@ def write_session(selection: Selection) -> None:
     write_link(own_link(selection.page, asked))
     state.chosen.update({key: asked[key] for key in state.chosen if not _kept(key)})
     state.shown = dict(selection.values)
+    state.opened |= state.page != selection.page
     state.page = selection.page
     state.selection = selection
 

@@ -13,7 +13,7 @@ from app.components.head_grid.component import head_grid
 from app.components.head_grid.view import HeadGridState
 from app.compute import calls
 from app.figures.large import HEIGHT
-from app.frame.clicks import draw_linked_heads
+from app.frame.clicks import draw_listed_heads
 from app.frame.export import Exhibit, pattern_table
 from app.frame.frame import figure_frame, offer
 from app.frame.paper import inline_svg, paper_grid, paper_pattern
@@ -178,15 +178,7 @@ def draw_who_attends(selection: Selection, sequence: int, labels: Sequence[str])
             }
             for head in heads
         ]
-        bars = st.column_config.ProgressColumn(format="%.3f", min_value=0, max_value=1)
-        plain = st.column_config.NumberColumn(format="%.3f")
-        draw_linked_heads(
-            rows,
-            heads,
-            "who attends",
-            selection,
-            {"Attention": bars, shown.quantity.name: plain},
-        )
+        draw_listed_heads(rows, heads, "who attends", selection, bars="Attention")
 
 
 def _locked(selection: Selection, count: int) -> int | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app.frame.clicks import draw_few_heads
+from app.frame.clicks import draw_listed_heads
 from app.frame.frame import figure_frame
 from app.links.selection import Selection
 from app.links.session import widget_key
@@ -52,7 +52,9 @@ def draw_detectors(
             column.markdown(f"**{quantity.name}** · chance {scores.chance[name]:.2f}")
             if found:
                 with column:
-                    draw_few_heads(found, "Score", quantity.name, selection)
+                    rows = [{"Head": head.label, "Score": float(value)} for head, value in found]
+                    heads = [head for head, _ in found]
+                    draw_listed_heads(rows, heads, quantity.name, selection, bars="Score")
             else:
                 column.caption("No head. Lower the threshold to see the nearest ones.")
         st.caption(chance)

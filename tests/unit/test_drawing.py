@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,7 +13,7 @@ from app.compute.question import Question
 from app.compute.server import Server
 from app.config import Config
 from app.shell import visitors
-from app.shell.visitors import PageVisitor, draw_in_turn
+from app.shell.visitors import AHEAD, PageVisitor, draw_in_turn, show_picture_first
 
 INFO = list_models()[0]
 
@@ -27,6 +28,21 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     made.visitor = PageVisitor
     with made.used():
         yield made
+
+
+def test_a_picture_is_ahead_of_the_rest_once_a_page_is_opened(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = SimpleNamespace(opened=True)
+    monkeypatch.setattr(visitors, "own_state", lambda: state)
+    pauses: list[tuple[float, int]] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append((seconds, len(server.drawing._running)))
+
+    monkeypatch.setattr(visitors.time, "sleep", sleep)
+    draw_in_turn(lambda: (show_picture_first(), show_picture_first()))
+    assert pauses == [(AHEAD, 0)]  # and others have the turn meanwhile
 
 
 def test_a_page_has_a_turn_while_it_is_drawn_and_none_while_it_waits(server: Server) -> None:
