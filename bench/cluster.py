@@ -1,14 +1,15 @@
-"""What workers are worth: a sweep, a reading and the mosaic here, by processes and by Ray's actors.
+"""What workers are worth: long work and a page's questions here, by processes and by Ray's actors.
 
     python -m bench.cluster                # here, processes and, where it is installed, Ray
     python -m bench.cluster --model SmolLM2-135M-Instruct --windows 16 --heads 24
     python -m bench.cluster --only here process
 
-Printed for each engine with 1 and with 2 workers: seconds, and their ratio to this process with one
-thread; the largest difference of any number from it, which has to be at most 1e-6; what a piece
-costs beside the work itself, as processor time of this process and its workers less that of doing
-it here; the time of a message that nothing is done for, the shortest of twenty; memory of each
-role: the part of its own, and that of files, which it can share with others (Linux only). Workers
+A sweep, a reading of a text and the mosaic go to as many workers as there are; questions such as a
+page asks, one after the other. Printed for each engine with 1 and with 2 workers: seconds, and
+their ratio to this process with one thread; the largest difference of any number from it, which has
+to be at most 1e-6; what a piece costs beside the work itself, as processor time of this process and
+its workers less that of doing it here; the time of a message that nothing is done for, the shortest
+of twenty; memory of each role: the part of its own, and that of files, which it can share with others (Linux only). Workers
 are warm: starting one and loading its model is timed by itself. Seconds of the clock mean little
 on a machine that is busy otherwise, whose load is printed; processor time and the rest do.
 """
@@ -21,8 +22,9 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -34,10 +36,12 @@ import torch
 import analysis
 from analysis.head import Head, all_heads
 from analysis.heads.corpus.batches import WindowBatch
+from analysis.models.info import ModelInfo
 from analysis.models.loading import HeadModel
+from app.compute.calls.by_name import questions
 from app.compute.workers.crew import Crew, Worker
 from app.compute.workers.messages import packed
-from app.compute.workers.pieces import Job, kinds, unnamed
+from app.compute.workers.pieces import Asked, Job, kinds, unnamed
 from app.compute.workers.process import WorkerProcess
 from bench.load import processor_time
 
@@ -48,10 +52,10 @@ EMPTY_CALLS = 20
 
 @dataclass(frozen=True)
 class Task:
-    """One kind of work: its pieces, and the numbers that come out."""
+    """One kind of work: its pieces, or arguments of a question, and the numbers that come out."""
 
     name: str
-    job: Job
+    work: Job | str  # the job that they are pieces of, or the question by its name
     pieces: list[tuple[Any, ...]]
     numbers: Callable[[list[Any]], np.ndarray]
 
@@ -66,8 +70,9 @@ class Alone:
 
 
 def tasks(model: HeadModel, heads: int, windows: int) -> list[Task]:
-    """A sweep over some heads, a reading of some windows, and the mosaic."""
+    """A sweep over some heads, a reading of some windows, the mosaic, and a page's questions."""
     info = model.info
+    prompt = analysis.tokenize(model, "The cat sat on the mat. The cat sat")
     tokens = unnamed(analysis.repeated_tokens(model, length=50, batch=10, seed=0))
     chosen = all_heads(info)[:heads]
     text = analysis.text_windows(model, analysis.shipped_text(), min(WINDOW, model.n_ctx))
@@ -93,16 +98,24 @@ def tasks(model: HeadModel, heads: int, windows: int) -> list[Task]:
         ),
         Task(
             "mosaic",
-            Job("mosaic", info),
+            "mosaic_scores",
             [()] * 4,  # as of as many models
             lambda found: np.stack([each["induction"] for each in found]),
+        ),
+        Task(
+            "question",
+            "attention_patterns",
+            [(prompt, (layer,)) for layer in range(info.n_layers)] * 10,
+            lambda found: np.stack([each.values for each in found]),
         ),
     ]
 
 
 def here(model: HeadModel, task: Task) -> list[Any]:
     """All pieces in this process."""
-    work = kinds()[task.job.kind].begin(model, *task.job.shared)
+    if isinstance(task.work, str):
+        return [questions()[task.work](model, *piece) for piece in task.pieces]
+    work = kinds()[task.work.kind].begin(model, *task.work.shared)
     return [work(*piece) for piece in task.pieces]
 
 
@@ -145,7 +158,7 @@ def main(arguments: list[str]) -> int:
     held = True
     for name, hire in engines(chosen.only):
         for workers in (1, 2):
-            held = compare(name, hire, workers, work, alone) and held
+            held = compare(name, hire, workers, model.info, work, alone) and held
     return 0 if held else 1
 
 
@@ -153,6 +166,7 @@ def compare(
     name: str,
     hire: Callable[[], Any],
     workers: int,
+    info: ModelInfo,
     work: list[Task],
     alone: dict[str, Alone],
 ) -> bool:
@@ -169,14 +183,14 @@ def compare(
     numbers: list[Any] = []
     try:
         since = time.perf_counter()
-        run(crew, Task("start", work[-1].job, [()] * 2 * workers, work[-1].numbers))
+        run(crew, info, replace(work[0], pieces=work[0].pieces[: 2 * workers]))
         print(f"start    {name} {workers}  {time.perf_counter() - since:6.2f} s")
         for task in work:
-            run(crew, Task(task.name, task.job, task.pieces[: 2 * workers], task.numbers))
+            run(crew, info, replace(task, pieces=task.pieces[: 2 * workers]))
             numbers = [each.process for each in hired]
             numbers = [each if isinstance(each, int) else each.pid for each in numbers]
             since, used = time.perf_counter(), processor_time(*numbers, os.getpid())
-            found = task.numbers(run(crew, task))
+            found = task.numbers(run(crew, info, task))
             seconds = time.perf_counter() - since
             used = processor_time(*numbers, os.getpid()) - used
             one = alone[task.name]
@@ -201,10 +215,14 @@ def compare(
     return held
 
 
-def run(crew: Crew, task: Task) -> list[Any]:
-    """All pieces by workers."""
-    with closing(crew.map(task.job, task.pieces, lambda: None)) as found:
-        return list(found)
+def run(crew: Crew, info: ModelInfo, task: Task) -> list[Any]:
+    """All pieces by workers; the mosaic's models as many at once, other questions one by one."""
+    if isinstance(task.work, Job):
+        with closing(crew.map(task.work, task.pieces, lambda: None)) as found:
+            return list(found)
+    asked = [Asked(task.work, info, piece, {}, ()) for piece in task.pieces]
+    with ThreadPoolExecutor(crew.width if task.name == "mosaic" else 1) as pool:
+        return list(pool.map(lambda one: crew.ask(one, lambda: None), asked))
 
 
 def message(worker: Worker) -> float:

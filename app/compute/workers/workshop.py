@@ -122,8 +122,7 @@ class Workshop:
         self._jobs.move_to_end(job)
         name, mark, work = self._jobs[job]
         result = work(*own)
-        # Afterwards: a file that is mapped may have changed meanwhile.
-        _require(name, mark)
+        self._require(name, mark)
         return "done", result
 
     def _ask(
@@ -140,7 +139,7 @@ class Workshop:
         model = self._model(name, mark)
         tells = {option: getattr(telling, option) for option in watched}
         answer = self._questions[question](model, *arguments, **options, **tells)
-        _require(name, mark)
+        self._require(name, mark)
         return "answer", answer
 
     def _meet(self, name: str, mark: str) -> tuple[Any, ...]:
@@ -163,23 +162,28 @@ class Workshop:
         "met": _met,
     }
 
-    def _model(self, name: str, mark: str) -> HeadModel:
-        _require(name, mark)
+    def _is_there(self, name: str, mark: str) -> bool:
         model = self._models.get(name)
-        if model is None or model.fingerprint != mark:
+        return model is not None and model.fingerprint == mark and model.is_current
+
+    def _require(self, name: str, mark: str) -> None:
+        # After the work too: a file that is mapped may have changed meanwhile.
+        if not self._is_there(name, mark):
+            refresh()
+            if fingerprint(find_model(name)) != mark:
+                raise TryAgain(
+                    f"The files of {name} are others here than where they were asked about."
+                )
+
+    def _model(self, name: str, mark: str) -> HeadModel:
+        self._require(name, mark)
+        if not self._is_there(name, mark):
             self._models.pop(name, None)
             while len(self._models) >= self._most:
                 gone, _ = self._models.popitem(last=False)
                 # They hold the model.
                 for job in [key for key, (of, *_) in self._jobs.items() if of == gone]:
                     del self._jobs[job]
-            model = self._load(name)
-            self._models[name] = model
+            self._models[name] = self._load(name)
         self._models.move_to_end(name)
-        return model
-
-
-def _require(name: str, mark: str) -> None:
-    refresh()
-    if fingerprint(find_model(name)) != mark:
-        raise TryAgain(f"The files of {name} are others here than where they were asked about.")
+        return self._models[name]
