@@ -6,12 +6,13 @@
 
 A sweep, a reading of a text and the mosaic go to as many workers as there are; questions such as a
 page asks, one after the other. Printed for each engine with 1 and with 2 workers: seconds, and
-their ratio to this process with one thread; the largest difference of any number from it, which
-has to be at most 1e-6; what a piece costs beside the work itself, as processor time of this process
-and its workers less that of doing it here; the time of a message that nothing is done for, the
-shortest of twenty; memory of each role: the part of its own, and that of files, which it can share with others (Linux only). Workers
-are warm: starting one and loading its model is timed by itself. Seconds of the clock mean little
-on a machine that is busy otherwise, whose load is printed; processor time and the rest do.
+their ratio to this process with one thread; the largest difference of any number from it, which has
+to be at most 1e-6; what a piece costs beside the work itself, as processor time of this process and
+its workers less that of doing it here; the time of a message that nothing is done for, the shortest
+of twenty; memory of each role: the part of its own, and that of files, which it can share with
+others (Linux only). Workers are warm: starting one and loading its model is timed by itself.
+Seconds of the clock mean little on a machine that is busy otherwise, whose load is printed;
+processor time and the rest do.
 """
 
 from __future__ import annotations
