@@ -11,13 +11,16 @@ from torch import Tensor
 
 from analysis.errors import AnalysisError, out_of_memory
 from analysis.models.attention import attention_scale
-from analysis.models.info import ENCODER, Positions, ScoreRule, Traits
-from analysis.models.norms import norm_weight
+from analysis.models.info import ENCODER, Positions, ScoreRule, Traits, Turn
+from analysis.models.norms import norm_bias, weighted
+from analysis.models.turning import compared, score_cap
 
 # What every analysis looks at.
 _PARTS = ("hook_resid_pre", "hook_resid_post", "hook_attn_out", "attn.hook_z", "attn.hook_pattern")
 # Of the largest entry: rounding is a thousandth of this, and another rule for a norm far more.
 _TOLERANCE = 1e-3
+# Ways to turn queries and keys, the most usual first.
+_TURNS = tuple(Turn(rule, last) for last in (False, True) for rule in ("halves", "pairs", "none"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +52,7 @@ class Found:
     normalization: str | None
     has_mlp: bool
     scales: tuple[float, ...]  # of attention, by layer; NaN where no way to it is known
+    turns: tuple[Turn, ...]  # of queries and keys, by layer; empty where none gives the patterns
     z_edits: bool  # an edit of z reaches what follows
 
 
@@ -70,25 +74,37 @@ def find_out(bridge: Any, ids: Int[Tensor, "batch pos"]) -> Found:
         positions = _positions(run)
         norm = _norm(run)
         has_mlp = all(f"blocks.{layer}.hook_mlp_out" in run.cache for layer in run.layers)
-        plain = _agrees(lambda: _logits_of(run, 0.0), lambda: logits)
         cap = float(getattr(bridge.cfg, "output_logits_soft_cap", 0) or 0)
+        factors = _factors(run, ids, logits)
         scales = tuple(_scale(run, layer, positions) for layer in run.layers)
-        rules = [_score_rule(run, layer, positions, scales[layer]) for layer in run.layers]
-        readable = plain or _agrees(lambda: _logits_of(run, cap), lambda: logits)
+        found = [_turn(run, layer, scales[layer]) for layer in run.layers]
+        turns = tuple(turn for turn in found if turn is not None)
+        rules = [
+            _score_rule(run, layer, positions, scales[layer], found[layer]) for layer in run.layers
+        ]
+        factor = factors["logit_factor"]
+        readable = any(
+            _agrees(partial(_logits_of, run, factor, bent), lambda: logits) for bent in {0.0, cap}
+        )
         traits = Traits(
-            heads_write=_every(run, _head_writes),
+            **factors,
+            heads_write=_every(run, partial(_head_writes, factor=factors["write_factor"])),
             stream_adds_up=_stream_adds_up(run, positions, has_mlp),
             plain_logits=readable and _is_plain(bridge.ln_final, run, "ln_final", norm),
             readable_stream=readable,
             plain_reads=_every(run, _reads_plainly),
-            turns_seen=_every(run, partial(_turns_seen, positions=positions)),
-            plain_embedding=_agrees(lambda: _embedded(bridge, ids), lambda: run["hook_embed"]),
+            turns_seen=len(turns) == len(run.layers),
+            values_seen=_every(run, _averages_values),
+            plain_embedding=_agrees(
+                lambda: _embedded(bridge, ids) * factors["embed_factor"],
+                lambda: run["hook_embed"],
+            ),
             position_table=positions == "learned"
             and _agrees(
                 lambda: bridge.W_pos[: ids.shape[1]].expand_as(run["hook_pos_embed"]),
                 lambda: run["hook_pos_embed"],
             ),
-            mlp_alone=has_mlp and _mlp_stands_alone(bridge.blocks[0]),
+            mlp_alone=has_mlp and _mlp_stands_alone(run, factors["mlp_factor"]),
             post_norm=any(getattr(block, "ln1_post", None) is not None for block in bridge.blocks),
             scores=next(filter(lambda rule: rule != "plain", rules), "plain"),
             foldable_norms=norm in ("LN", "RMS")
@@ -97,11 +113,12 @@ def find_out(bridge: Any, ids: Int[Tensor, "batch pos"]) -> Found:
                 for i, block in enumerate(bridge.blocks)
             ),
             pattern_edits=_reaches(edits, everything, "attn.hook_pattern"),
-            neurons=has_mlp and _every(run, _neurons_write),
+            neurons=has_mlp and _every(run, partial(_neurons_write, factor=factors["mlp_factor"])),
             rows_sum_to_1=_every(run, _rows_sum),
         )
         z_edits = _reaches(edits, everything, "attn.hook_z")
-    return Found(traits, positions, norm, has_mlp, scales, z_edits)
+    turns = turns if traits.turns_seen else ()
+    return Found(traits, positions, norm, has_mlp, scales, turns, z_edits)
 
 
 def find_out_encoder(bridge: Any, ids: Int[Tensor, "batch pos"]) -> Found:
@@ -122,7 +139,8 @@ def find_out_encoder(bridge: Any, ids: Int[Tensor, "batch pos"]) -> Found:
         pattern_edits=_reaches(edits, everything, "attn.hook_pattern"),
         rows_sum_to_1=_every(run, _rows_sum),
     )
-    return Found(traits, "learned", "LN", True, (), _reaches(edits, everything, "attn.hook_z"))
+    z_edits = _reaches(edits, everything, "attn.hook_z")
+    return Found(traits, "learned", "LN", True, (), (), z_edits)
 
 
 def _has_rows(value: Any, edits: list[tuple[int, str, str]]) -> bool:
@@ -142,6 +160,17 @@ def _require_passed(run: _Run, needed: list[str]) -> None:
             f"{len(missing)} of the places that are looked at in a model were not passed when it "
             f"ran, the first of them {missing[0]}. Choose another model."
         )
+    expected = (run.bridge.cfg.n_heads, run.bridge.cfg.d_head)
+    for layer in run.layers:
+        # Latent attention has values of another width than keys; Gemma 4 two kinds of layers.
+        pattern, z = (run.at(layer, f"attn.hook_{name}") for name in ("pattern", "z"))
+        found = (pattern.shape[1], *z.shape[2:])
+        if found != (expected[0], *expected):
+            raise AnalysisError(
+                f"In layer {layer} there are {found[0]} patterns, and z is {found[1]} heads of "
+                f"{found[2]} numbers, where {expected[0]} heads of {expected[1]} in every layer "
+                "are expected. Choose another model."
+            )
 
 
 def _agrees(one: Callable[[], Tensor], other: Callable[[], Tensor]) -> bool:
@@ -162,18 +191,57 @@ def _every(run: _Run, holds: Callable[[_Run, int], bool]) -> bool:
     return all(holds(run, layer) for layer in run.layers)
 
 
-def _head_writes(run: _Run, layer: int) -> bool:
-    attention = run.bridge.blocks[layer].attn
-
+def _head_writes(run: _Run, layer: int, factor: float) -> bool:
     def written() -> Tensor:
-        total = torch.einsum("bphe,hem->bpm", run.at(layer, "attn.hook_z"), attention.W_O)
-        total = total if attention.b_O is None else total + attention.b_O
         norm = getattr(run.bridge.blocks[layer], "ln1_post", None)
+        total = _heads_sum(run, layer) * factor
         if norm is None:
             return total
-        return total / run.at(layer, "ln1_post.hook_scale") * norm_weight(norm)
+        return weighted(norm, total / run.at(layer, "ln1_post.hook_scale"))
 
     return _agrees(written, lambda: run.at(layer, "hook_attn_out"))
+
+
+def _heads_sum(run: _Run, layer: int) -> Tensor:
+    attention = run.bridge.blocks[layer].attn
+    total = torch.einsum("bphe,hem->bpm", run.at(layer, "attn.hook_z"), attention.W_O)
+    return total if attention.b_O is None else total + attention.b_O
+
+
+def _neurons_sum(run: _Run, layer: int) -> Tensor:
+    mlp = run.bridge.blocks[layer].mlp
+    total: Tensor = run.at(layer, "mlp.hook_post") @ mlp.W_out
+    bias = getattr(mlp, "b_out", None)
+    return total if bias is None else total + bias
+
+
+def _factors(run: _Run, ids: Int[Tensor, "batch pos"], logits: Tensor) -> dict[str, float]:
+    """Fixed factors that some architectures have, by the names of `Traits`; 1 where there is none.
+
+    Those of heads and MLPs are the first layer's; whether they are all layers' shows elsewhere.
+    """
+    ways: dict[str, tuple[Callable[[], Tensor], Callable[[], Tensor]]] = {
+        "write_factor": (lambda: _heads_sum(run, 0), lambda: run.at(0, "hook_attn_out")),
+        "mlp_factor": (lambda: _neurons_sum(run, 0), lambda: run.at(0, "hook_mlp_out")),
+        "embed_factor": (lambda: _embedded(run.bridge, ids), lambda: run["hook_embed"]),
+        "logit_factor": (lambda: _logits_of(run, 1.0, 0.0), lambda: logits),
+    }
+    return {name: _factor(*way) for name, way in ways.items()}
+
+
+def _factor(one: Callable[[], Tensor], other: Callable[[], Tensor]) -> float:
+    """What `one` has to be multiplied by to be `other`; 1 where no number does that."""
+    if _agrees(one, other):
+        return 1.0
+
+    def multiplied() -> Tensor:
+        return one() * fitted()
+
+    def fitted() -> Tensor:
+        a, b = one(), other()
+        return (a * b).sum() / (a * a).sum()
+
+    return float(fitted()) if _agrees(multiplied, other) else 1.0
 
 
 def _stream_adds_up(run: _Run, positions: Positions, has_mlp: bool) -> bool:
@@ -204,10 +272,10 @@ def _embedded(bridge: Any, ids: Int[Tensor, "batch pos"]) -> Tensor:
     return rows if scale is None else rows * scale
 
 
-def _logits_of(run: _Run, cap: float) -> Tensor:
+def _logits_of(run: _Run, factor: float, cap: float) -> Tensor:
     # The module inside the bridge's, as the lens does it.
     normed = run.bridge.ln_final.original_component(run["ln_final.hook_in"])
-    logits = normed @ run.bridge.W_U + run.bridge.b_U
+    logits = (normed @ run.bridge.W_U + run.bridge.b_U) * factor
     return cap * (logits / cap).tanh() if cap else logits
 
 
@@ -227,11 +295,12 @@ def _is_plain(norm: Any, run: _Run, name: str, kind: str | None) -> bool:
         x = run[f"{name}.hook_in"]
         if kind == "LN":
             x = x - x.mean(-1, keepdim=True)
-        epsilon = next(
-            getattr(inner, key) for key in ("eps", "variance_epsilon") if hasattr(inner, key)
-        )
-        normed = x / (x.pow(2).mean(-1, keepdim=True) + epsilon).sqrt() * norm_weight(norm)
-        return normed + inner.bias if kind == "LN" else normed
+        names = ("eps", "variance_epsilon", "epsilon")
+        # PyTorch's own, where a module keeps none (OLMo).
+        epsilon = next((getattr(inner, key) for key in names if hasattr(inner, key)), 1e-5)
+        normed = weighted(norm, x / (x.pow(2).mean(-1, keepdim=True) + epsilon).sqrt())
+        bias = norm_bias(norm) if kind == "LN" else None
+        return normed if bias is None else normed + bias
 
     return _agrees(by_hand, lambda: inner(run[f"{name}.hook_in"]))
 
@@ -296,25 +365,54 @@ def _scale(run: _Run, layer: int, positions: Positions) -> float:
         return torch.nan
 
 
-def _score_rule(run: _Run, layer: int, positions: Positions, scale: float) -> ScoreRule:
+def _turn(run: _Run, layer: int, scale: float) -> Turn | None:
+    """The way from queries and keys to the layer's pattern; None where it is none of `_TURNS`."""
+    pattern = run.at(layer, "attn.hook_pattern")
+
+    def expected(turn: Turn) -> Tensor:
+        query, key = _by_head(run, layer, "q"), _by_head(run, layer, "k")
+        heads = range(pattern.shape[1])
+        meeting = [
+            compared(run.bridge, run.cache, layer, "q", h, query[:, :, h], turn)
+            @ compared(run.bridge, run.cache, layer, "k", at, key[:, :, at], turn).mT
+            for h in heads
+            for at in [h * key.shape[2] // len(heads)]
+        ]
+        scores = torch.stack(meeting, 1) * scale
+        cap = score_cap(run.bridge, layer)
+        return _causal_softmax(cap * (scores / cap).tanh() if cap else scores)
+
+    ways = (t for t in _TURNS if _agrees(partial(expected, t), lambda: pattern))
+    return next(ways, None)
+
+
+def _causal_softmax(scores: Tensor) -> Tensor:
+    later = torch.ones_like(scores).triu(1).bool()
+    return scores.masked_fill(later, -torch.inf).softmax(-1)
+
+
+def _score_rule(
+    run: _Run, layer: int, positions: Positions, scale: float, turn: Turn | None
+) -> ScoreRule:
     """What lies between q . k and the pattern beside a scale, a rotation and a mask."""
     inner = run.bridge.blocks[layer].attn.original_component
     if getattr(inner, "attn_logit_softcapping", None):
         return "capped"
-    if any("norm" in type(module).__name__.lower() for module in inner.modules()):
+    # Beside those there are norms of what comes in or goes out.
+    if any("norm" in type(each).__name__.lower() for each in _of_queries_or_keys(inner)):
         return "normed"
-    if getattr(getattr(inner, "config", None), "clip_qkv", None):
+    if turn is not None:
+        return "plain"
+    clips = (inner, getattr(inner, "config", None))
+    if any(getattr(each, "clip_qkv", None) for each in clips):
         return "other"
     if positions == "alibi":
         return "plain"  # apart from what the distance takes off, which `positions` says
     if positions in ("learned", "none"):
-
-        def expected() -> Tensor:
-            products = _products(run, layer) * scale
-            later = torch.ones_like(products).triu(1).bool()
-            return products.masked_fill(later, -torch.inf).softmax(-1)
-
-        same = _agrees(expected, lambda: run.at(layer, "attn.hook_pattern"))
+        same = _agrees(
+            lambda: _causal_softmax(_products(run, layer) * scale),
+            lambda: run.at(layer, "attn.hook_pattern"),
+        )
         return "plain" if same else "other"
     if f"blocks.{layer}.attn.hook_rot_q" in run.cache:
         # A rotation leaves lengths as they are; factors and norms do not.
@@ -326,12 +424,19 @@ def _score_rule(run: _Run, layer: int, positions: Positions, scale: float) -> Sc
     return "plain"
 
 
-def _turns_seen(run: _Run, layer: int, positions: Positions) -> bool:
-    """Whether `analysis.runs.queries.as_compared` can go the way of queries and keys."""
-    norms = [getattr(run.bridge.blocks[layer].attn, f"{side}_norm", None) for side in "qk"]
-    width = _head_width(run, layer)
-    by_head = all(norm is None or norm_weight(norm).numel() == width for norm in norms)
-    return by_head and (positions != "rotary" or f"blocks.{layer}.attn.hook_cos" in run.cache)
+def _of_queries_or_keys(inner: Any) -> list[Any]:
+    return [module for name, module in inner.named_modules() if name[:1] in ("q", "k")]
+
+
+def _averages_values(run: _Run, layer: int) -> bool:
+    """Whether nothing but the pattern lies between values and z: no clip, no norm."""
+    pattern = run.at(layer, "attn.hook_pattern")
+
+    def averaged() -> Tensor:
+        value = _by_head(run, layer, "v").transpose(1, 2)
+        return (pattern @ value.repeat_interleave(pattern.shape[1] // value.shape[1], 1)).mT
+
+    return _agrees(averaged, lambda: run.at(layer, "attn.hook_z").permute(0, 2, 3, 1))
 
 
 def _edits(n_layers: int) -> list[tuple[int, str, str]]:
@@ -367,20 +472,26 @@ def _reaches(edits: list[tuple[int, str, str]], cache: Any, point: str) -> bool:
     return True
 
 
-def _mlp_stands_alone(block: Any) -> bool:
-    """Not where MLP and heads share a norm, nor where the bridge has no module of the MLP."""
-    return hasattr(block, "ln2") and getattr(block.mlp, "name", "") is not None
+def _mlp_stands_alone(run: _Run, factor: float) -> bool:
+    """Not where MLP and heads share a norm, nor where it is given the stream besides (BLOOM)."""
+    block = run.bridge.blocks[0]
+
+    def by_itself() -> Tensor:
+        after = getattr(block, "ln2_post", None)
+        written = block.mlp(block.ln2(run.at(0, "ln2.hook_in")))
+        return (written if after is None else after(written)) * factor
+
+    return _agrees(by_itself, lambda: run.at(0, "hook_mlp_out"))
 
 
-def _neurons_write(run: _Run, layer: int) -> bool:
-    mlp = run.bridge.blocks[layer].mlp
-
+def _neurons_write(run: _Run, layer: int, factor: float) -> bool:
     def written() -> Tensor:
-        total = run.at(layer, "mlp.hook_post") @ mlp.W_out
-        bias = getattr(mlp, "b_out", None)
-        return total if bias is None else total + bias
+        return _neurons_sum(run, layer)
 
-    return _agrees(written, lambda: run.at(layer, "mlp.hook_out"))
+    # What leaves the module is the stream itself in some (BLOOM), and lacks a factor in others.
+    return _agrees(written, lambda: run.at(layer, "mlp.hook_out")) or _agrees(
+        lambda: written() * factor, lambda: run.at(layer, "hook_mlp_out")
+    )
 
 
 def _rows_sum(run: _Run, layer: int) -> bool:

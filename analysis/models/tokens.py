@@ -50,9 +50,23 @@ def named_bos(folder: Path, kind: str) -> str:
 
 
 def own_bos(tokenizer: Any, d_vocab: int) -> int | None:
-    """The id of a tokenizer's BOS token, if it names one that the model has a row for."""
+    """The id of a tokenizer's BOS token, if it has one that the model has a row for.
+
+    The one that it names, or else the one that it puts in front of every text without naming it.
+    """
     bos = tokenizer.bos_token_id
+    if bos is None:
+        bos = _put_in_front(tokenizer)
     return bos if isinstance(bos, int) and bos < d_vocab else None
+
+
+def _put_in_front(tokenizer: Any) -> int | None:
+    """The one token that a tokenizer puts in front of a text by itself; None: none, or several."""
+    framed = tokenizer.encode("a")
+    bare = tokenizer.encode("a", add_special_tokens=False)
+    ends = [n for n in range(len(framed)) if framed[n : n + len(bare)] == bare]
+    front = framed[: ends[0]] if ends else []
+    return front[0] if len(front) == 1 and front[0] in set_apart(tokenizer) else None
 
 
 def separator(tokenizer: Any) -> int | None:
