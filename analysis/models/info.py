@@ -71,6 +71,9 @@ class Traits:
     mlp_alone: bool = True
     # A norm stands between the heads' sum and the stream.
     post_norm: bool = False
+    # Norms multiply by a weight, and LayerNorms add a bias (OLMo has neither, Cohere no bias).
+    norm_weights: bool = True
+    norm_biases: bool = True
     # The norms' linear part can be multiplied into the weights that read the stream.
     foldable_norms: bool = True
     # An edit of a pattern reaches the logits.

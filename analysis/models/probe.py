@@ -12,7 +12,7 @@ from torch import Tensor
 from analysis.errors import AnalysisError, out_of_memory
 from analysis.models.attention import attention_scale
 from analysis.models.info import ENCODER, Positions, ScoreRule, Traits, Turn
-from analysis.models.norms import norm_bias, weighted
+from analysis.models.norms import norm_bias, norm_weight, weighted
 from analysis.models.turning import compared, score_cap
 
 # What every analysis looks at.
@@ -112,6 +112,8 @@ def find_out(bridge: Any, ids: Int[Tensor, "batch pos"]) -> Found:
                 hasattr(block, "ln1") and _is_plain(block.ln1, run, f"blocks.{i}.ln1", norm)
                 for i, block in enumerate(bridge.blocks)
             ),
+            norm_weights=norm_weight(bridge.ln_final) is not None,
+            norm_biases=norm != "LN" or norm_bias(bridge.ln_final) is not None,
             pattern_edits=_reaches(edits, everything, "attn.hook_pattern"),
             neurons=has_mlp and _every(run, partial(_neurons_write, factor=factors["mlp_factor"])),
             rows_sum_to_1=_every(run, _rows_sum),
