@@ -41,12 +41,6 @@ MODELS = {
     "bloom": OTHERS["bloom"],
     "granite": OTHERS["granite"],
     "cohere": ODD["cohere"],
-    "olmo": ODD["olmo"],
-    "hunyuan": ODD["hunyuan"],
-    "mpt": ODD["mpt"],
-    "smollm3": ODD["smollm3"],
-    "gpt_oss": ODD["gpt_oss"],
-    "olmo-clipped": ODD["olmo-clipped"],
 }
 # The course's, in the form that our own converter gives it.
 TOY = "attn-only-2L-half"
