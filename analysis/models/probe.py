@@ -9,38 +9,14 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from analysis.errors import AnalysisError, out_of_memory
-from analysis.models.attention import attention_scale
-from analysis.models.info import ENCODER, Positions, ScoreRule, Traits, Turn
+from analysis.errors import AnalysisError
+from analysis.models.info import ENCODER, Positions, Traits, Turn
 from analysis.models.norms import norm_bias, norm_weight, weighted
-from analysis.models.turning import compared, score_cap
+from analysis.models.scoring import attention_of, averages_values
+from analysis.models.trial import TOLERANCE, Run, agrees, by_head
 
 # What every analysis looks at.
 _PARTS = ("hook_resid_pre", "hook_resid_post", "hook_attn_out", "attn.hook_z", "attn.hook_pattern")
-# Of the largest entry: rounding is a thousandth of this, and another rule for a norm far more.
-_TOLERANCE = 1e-3
-# Ways to turn queries and keys, the most usual first.
-_TURNS = tuple(Turn(rule, last) for last in (False, True) for rule in ("halves", "pairs", "none"))
-
-
-@dataclass(frozen=True, eq=False)
-class _Run:
-    """A bridge and the activations of one run of it, by TransformerLens's names."""
-
-    bridge: Any
-    cache: dict[str, Tensor]
-
-    def __getitem__(self, name: str) -> Tensor:
-        return self.cache[name]
-
-    def at(self, layer: int, name: str) -> Tensor:
-        """An activation of one block."""
-        return self.cache[f"blocks.{layer}.{name}"]
-
-    @property
-    def layers(self) -> range:
-        """The numbers of the blocks."""
-        return range(len(self.bridge.blocks))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,22 +45,17 @@ def find_out(bridge: Any, ids: Int[Tensor, "batch pos"]) -> Found:
             logits, cache = bridge.run_with_cache(ids[:1].expand(1 + len(edits), -1))
         ids, logits, everything = ids[:1], logits[:1], dict(cache.cache_dict)
         kept = {name: value[:1] for name, value in everything.items() if _has_rows(value, edits)}
-        run = _Run(bridge, kept)
+        run = Run(bridge, kept)
         _require_parts(run)
         positions = _positions(run)
         norm = _norm(run)
         has_mlp = all(f"blocks.{layer}.hook_mlp_out" in run.cache for layer in run.layers)
         cap = float(getattr(bridge.cfg, "output_logits_soft_cap", 0) or 0)
         factors = _factors(run, ids, logits)
-        scales = tuple(_scale(run, layer, positions) for layer in run.layers)
-        found = [_turn(run, layer, scales[layer]) for layer in run.layers]
-        turns = tuple(turn for turn in found if turn is not None)
-        rules = [
-            _score_rule(run, layer, positions, scales[layer], found[layer]) for layer in run.layers
-        ]
+        scales, turns, scores = attention_of(run, positions)
         factor = factors["logit_factor"]
         readable = any(
-            _agrees(partial(_logits_of, run, factor, bent), lambda: logits) for bent in {0.0, cap}
+            agrees(partial(_logits_of, run, factor, bent), lambda: logits) for bent in {0.0, cap}
         )
         traits = Traits(
             **factors,
@@ -93,20 +64,20 @@ def find_out(bridge: Any, ids: Int[Tensor, "batch pos"]) -> Found:
             plain_logits=readable and _is_plain(bridge.ln_final, run, "ln_final", norm),
             readable_stream=readable,
             plain_reads=_every(run, _reads_plainly),
-            turns_seen=len(turns) == len(run.layers),
-            values_seen=_every(run, _averages_values),
-            plain_embedding=_agrees(
+            turns_seen=bool(turns),
+            values_seen=_every(run, averages_values),
+            plain_embedding=agrees(
                 lambda: _embedded(bridge, ids) * factors["embed_factor"],
                 lambda: run["hook_embed"],
             ),
             position_table=positions == "learned"
-            and _agrees(
+            and agrees(
                 lambda: bridge.W_pos[: ids.shape[1]].expand_as(run["hook_pos_embed"]),
                 lambda: run["hook_pos_embed"],
             ),
             mlp_alone=has_mlp and _mlp_stands_alone(run, factors["mlp_factor"]),
             post_norm=any(getattr(block, "ln1_post", None) is not None for block in bridge.blocks),
-            scores=next(filter(lambda rule: rule != "plain", rules), "plain"),
+            scores=scores,
             foldable_norms=norm in ("LN", "RMS")
             and all(
                 hasattr(block, "ln1") and _is_plain(block.ln1, run, f"blocks.{i}.ln1", norm)
@@ -119,7 +90,6 @@ def find_out(bridge: Any, ids: Int[Tensor, "batch pos"]) -> Found:
             rows_sum_to_1=_every(run, _rows_sum),
         )
         z_edits = _reaches(edits, everything, "attn.hook_z")
-    turns = turns if traits.turns_seen else ()
     return Found(traits, positions, norm, has_mlp, scales, turns, z_edits)
 
 
@@ -133,7 +103,7 @@ def find_out_encoder(bridge: Any, ids: Int[Tensor, "batch pos"]) -> Found:
     with torch.inference_mode(), bridge.hooks(fwd_hooks=_editing_hooks(edits)):
         _, cache = bridge.run_with_cache(ids[:1].expand(1 + len(edits), -1))
     everything = dict(cache.cache_dict)
-    run = _Run(bridge, everything)
+    run = Run(bridge, everything)
     needed = [f"blocks.{layer}.{name}" for layer in run.layers for name in _PARTS]
     _require_passed(run, needed)
     traits = replace(
@@ -150,12 +120,12 @@ def _has_rows(value: Any, edits: list[tuple[int, str, str]]) -> bool:
     return isinstance(value, Tensor) and value.dim() > 0 and len(value) in (1, 1 + len(edits))
 
 
-def _require_parts(run: _Run) -> None:
+def _require_parts(run: Run) -> None:
     needed = [f"blocks.{layer}.{name}" for layer in run.layers for name in _PARTS]
     _require_passed(run, [*needed, "ln_final.hook_in"])
 
 
-def _require_passed(run: _Run, needed: list[str]) -> None:
+def _require_passed(run: Run, needed: list[str]) -> None:
     missing = [name for name in needed if name not in run.cache]
     if missing:
         raise AnalysisError(
@@ -175,25 +145,11 @@ def _require_passed(run: _Run, needed: list[str]) -> None:
             )
 
 
-def _agrees(one: Callable[[], Tensor], other: Callable[[], Tensor]) -> bool:
-    """Whether two ways to a tensor end in the same; a way that cannot be gone does not."""
-    try:
-        a, b = one(), other()
-        if a.shape != b.shape:
-            return False
-        return bool((a - b).abs().max() <= _TOLERANCE * b.abs().max().clamp(min=1e-6))
-    # Whatever a module of an architecture that nobody has seen here raises.
-    except Exception as error:
-        if out_of_memory(error):
-            raise
-        return False
-
-
-def _every(run: _Run, holds: Callable[[_Run, int], bool]) -> bool:
+def _every(run: Run, holds: Callable[[Run, int], bool]) -> bool:
     return all(holds(run, layer) for layer in run.layers)
 
 
-def _head_writes(run: _Run, layer: int, factor: float) -> bool:
+def _head_writes(run: Run, layer: int, factor: float) -> bool:
     def written() -> Tensor:
         norm = getattr(run.bridge.blocks[layer], "ln1_post", None)
         total = _heads_sum(run, layer) * factor
@@ -201,23 +157,23 @@ def _head_writes(run: _Run, layer: int, factor: float) -> bool:
             return total
         return weighted(norm, total / run.at(layer, "ln1_post.hook_scale"))
 
-    return _agrees(written, lambda: run.at(layer, "hook_attn_out"))
+    return agrees(written, lambda: run.at(layer, "hook_attn_out"))
 
 
-def _heads_sum(run: _Run, layer: int) -> Tensor:
+def _heads_sum(run: Run, layer: int) -> Tensor:
     attention = run.bridge.blocks[layer].attn
     total = torch.einsum("bphe,hem->bpm", run.at(layer, "attn.hook_z"), attention.W_O)
     return total if attention.b_O is None else total + attention.b_O
 
 
-def _neurons_sum(run: _Run, layer: int) -> Tensor:
+def _neurons_sum(run: Run, layer: int) -> Tensor:
     mlp = run.bridge.blocks[layer].mlp
     total: Tensor = run.at(layer, "mlp.hook_post") @ mlp.W_out
     bias = getattr(mlp, "b_out", None)
     return total if bias is None else total + bias
 
 
-def _factors(run: _Run, ids: Int[Tensor, "batch pos"], logits: Tensor) -> dict[str, float]:
+def _factors(run: Run, ids: Int[Tensor, "batch pos"], logits: Tensor) -> dict[str, float]:
     """Fixed factors that some architectures have, by the names of `Traits`; 1 where there is none.
 
     Those of heads and MLPs are the first layer's; whether they are all layers' shows elsewhere.
@@ -233,7 +189,7 @@ def _factors(run: _Run, ids: Int[Tensor, "batch pos"], logits: Tensor) -> dict[s
 
 def _factor(one: Callable[[], Tensor], other: Callable[[], Tensor]) -> float:
     """What `one` has to be multiplied by to be `other`; 1 where no number does that."""
-    if _agrees(one, other):
+    if agrees(one, other):
         return 1.0
 
     def multiplied() -> Tensor:
@@ -243,10 +199,10 @@ def _factor(one: Callable[[], Tensor], other: Callable[[], Tensor]) -> float:
         a, b = one(), other()
         return (a * b).sum() / (a * a).sum()
 
-    return float(fitted()) if _agrees(multiplied, other) else 1.0
+    return float(fitted()) if agrees(multiplied, other) else 1.0
 
 
-def _stream_adds_up(run: _Run, positions: Positions, has_mlp: bool) -> bool:
+def _stream_adds_up(run: Run, positions: Positions, has_mlp: bool) -> bool:
     def start() -> Tensor:
         embedded = run["hook_embed"]
         return embedded + run["hook_pos_embed"] if positions == "learned" else embedded
@@ -255,14 +211,14 @@ def _stream_adds_up(run: _Run, positions: Positions, has_mlp: bool) -> bool:
         written = run.at(layer, "hook_resid_pre") + run.at(layer, "hook_attn_out")
         return written + run.at(layer, "hook_mlp_out") if has_mlp else written
 
-    if not _agrees(start, lambda: run.at(0, "hook_resid_pre")):
+    if not agrees(start, lambda: run.at(0, "hook_resid_pre")):
         return False
     for layer in run.layers:
         after = "ln_final.hook_in"
         if layer + 1 in run.layers:
             after = f"blocks.{layer + 1}.hook_resid_pre"
         for way in (partial(leaving, layer), partial(run.__getitem__, after)):
-            if not _agrees(way, partial(run.at, layer, "hook_resid_post")):
+            if not agrees(way, partial(run.at, layer, "hook_resid_post")):
                 return False
     return True
 
@@ -274,14 +230,14 @@ def _embedded(bridge: Any, ids: Int[Tensor, "batch pos"]) -> Tensor:
     return rows if scale is None else rows * scale
 
 
-def _logits_of(run: _Run, factor: float, cap: float) -> Tensor:
+def _logits_of(run: Run, factor: float, cap: float) -> Tensor:
     # The module inside the bridge's, as the lens does it.
     normed = run.bridge.ln_final.original_component(run["ln_final.hook_in"])
     logits = (normed @ run.bridge.W_U + run.bridge.b_U) * factor
     return cap * (logits / cap).tanh() if cap else logits
 
 
-def _norm(run: _Run) -> str | None:
+def _norm(run: Run) -> str | None:
     """The kind of the norm before the logits, by what it does to a stream."""
     for kind in ("LN", "RMS"):
         if _is_plain(run.bridge.ln_final, run, "ln_final", kind):
@@ -289,7 +245,7 @@ def _norm(run: _Run) -> str | None:
     return str(run.bridge.cfg.normalization_type or "other")[:20]
 
 
-def _is_plain(norm: Any, run: _Run, name: str, kind: str | None) -> bool:
+def _is_plain(norm: Any, run: Run, name: str, kind: str | None) -> bool:
     """Whether a norm is (x - mean x) / sd * weight + bias, or x / rms * weight, and no other."""
     inner = norm.original_component
 
@@ -304,10 +260,10 @@ def _is_plain(norm: Any, run: _Run, name: str, kind: str | None) -> bool:
         bias = norm_bias(norm) if kind == "LN" else None
         return normed if bias is None else normed + bias
 
-    return _agrees(by_hand, lambda: inner(run[f"{name}.hook_in"]))
+    return agrees(by_hand, lambda: inner(run[f"{name}.hook_in"]))
 
 
-def _positions(run: _Run) -> Positions:
+def _positions(run: Run) -> Positions:
     if "hook_pos_embed" in run.cache:
         return "learned"
     if run.bridge.cfg.positional_embedding_type == "alibi":
@@ -317,17 +273,7 @@ def _positions(run: _Run) -> Positions:
     return "rotary" if turned or declared else "none"
 
 
-def _by_head(run: _Run, layer: int, part: str) -> Tensor:
-    """Queries, keys or values as [batch, pos, head, d_head], as many heads as they have."""
-    found = run.at(layer, f"attn.hook_{part}")
-    return found if found.dim() == 4 else found.unflatten(-1, (-1, _head_width(run, layer)))
-
-
-def _head_width(run: _Run, layer: int) -> int:
-    return run.at(layer, "attn.hook_z").shape[-1]
-
-
-def _reads_plainly(run: _Run, layer: int) -> bool:
+def _reads_plainly(run: Run, layer: int) -> bool:
     attention = run.bridge.blocks[layer].attn
 
     def expected(part: str) -> Tensor:
@@ -336,109 +282,9 @@ def _reads_plainly(run: _Run, layer: int) -> bool:
         return projected if bias is None else projected + bias.view(-1, projected.shape[-1])
 
     return all(
-        _agrees(partial(expected, part), partial(_by_head, run, layer, part.lower()))
+        agrees(partial(expected, part), partial(by_head, run, layer, part.lower()))
         for part in "QKV"
     )
-
-
-def _products(run: _Run, layer: int) -> Tensor:
-    """The products q . k of every head, [batch, head, dest, src]."""
-    query = _by_head(run, layer, "q").transpose(1, 2)
-    key = _by_head(run, layer, "k").transpose(1, 2)
-    return query @ key.repeat_interleave(query.shape[1] // key.shape[1], 1).mT
-
-
-def _scale(run: _Run, layer: int, positions: Positions) -> float:
-    try:
-        return attention_scale(run.bridge, layer)
-    except AnalysisError:
-        if positions not in ("learned", "none"):
-            return torch.nan
-    try:
-        products, pattern = _products(run, layer), run.at(layer, "attn.hook_pattern")
-        # Where softmax is all that lies between: log p[dest, src] - log p[dest, 0] is the scale
-        # times the same difference of q . k.
-        seen = pattern.tril() > 1e-6
-        rise = (products - products[..., :1])[seen]
-        return float((pattern.log() - pattern[..., :1].log())[seen] @ rise / rise.square().sum())
-    except Exception as error:  # as in `_agrees`
-        if out_of_memory(error):
-            raise
-        return torch.nan
-
-
-def _turn(run: _Run, layer: int, scale: float) -> Turn | None:
-    """The way from queries and keys to the layer's pattern; None where it is none of `_TURNS`."""
-    pattern = run.at(layer, "attn.hook_pattern")
-
-    def expected(turn: Turn) -> Tensor:
-        query, key = _by_head(run, layer, "q"), _by_head(run, layer, "k")
-        heads = range(pattern.shape[1])
-        meeting = [
-            compared(run.bridge, run.cache, layer, "q", h, query[:, :, h], turn)
-            @ compared(run.bridge, run.cache, layer, "k", at, key[:, :, at], turn).mT
-            for h in heads
-            for at in [h * key.shape[2] // len(heads)]
-        ]
-        scores = torch.stack(meeting, 1) * scale
-        cap = score_cap(run.bridge, layer)
-        return _causal_softmax(cap * (scores / cap).tanh() if cap else scores)
-
-    ways = (t for t in _TURNS if _agrees(partial(expected, t), lambda: pattern))
-    return next(ways, None)
-
-
-def _causal_softmax(scores: Tensor) -> Tensor:
-    later = torch.ones_like(scores).triu(1).bool()
-    return scores.masked_fill(later, -torch.inf).softmax(-1)
-
-
-def _score_rule(
-    run: _Run, layer: int, positions: Positions, scale: float, turn: Turn | None
-) -> ScoreRule:
-    """What lies between q . k and the pattern beside a scale, a rotation and a mask."""
-    inner = run.bridge.blocks[layer].attn.original_component
-    if getattr(inner, "attn_logit_softcapping", None):
-        return "capped"
-    # Beside those there are norms of what comes in or goes out.
-    if any("norm" in type(each).__name__.lower() for each in _of_queries_or_keys(inner)):
-        return "normed"
-    if turn is not None:
-        return "plain"
-    clips = (inner, getattr(inner, "config", None))
-    if any(getattr(each, "clip_qkv", None) for each in clips):
-        return "other"
-    if positions == "alibi":
-        return "plain"  # apart from what the distance takes off, which `positions` says
-    if positions in ("learned", "none"):
-        same = _agrees(
-            lambda: _causal_softmax(_products(run, layer) * scale),
-            lambda: run.at(layer, "attn.hook_pattern"),
-        )
-        return "plain" if same else "other"
-    if f"blocks.{layer}.attn.hook_rot_q" in run.cache:
-        # A rotation leaves lengths as they are; factors and norms do not.
-        after = run.at(layer, "attn.hook_rot_q").norm(dim=-1)
-        before = _by_head(run, layer, "q").norm(dim=-1)
-        # Heads stand before or after positions, as the architecture has it.
-        same = _agrees(lambda: before, lambda: after) or _agrees(lambda: before.mT, lambda: after)
-        return "plain" if same else "other"
-    return "plain"
-
-
-def _of_queries_or_keys(inner: Any) -> list[Any]:
-    return [module for name, module in inner.named_modules() if name[:1] in ("q", "k")]
-
-
-def _averages_values(run: _Run, layer: int) -> bool:
-    """Whether nothing but the pattern lies between values and z: no clip, no norm."""
-    pattern = run.at(layer, "attn.hook_pattern")
-
-    def averaged() -> Tensor:
-        value = _by_head(run, layer, "v").transpose(1, 2)
-        return (pattern @ value.repeat_interleave(pattern.shape[1] // value.shape[1], 1)).mT
-
-    return _agrees(averaged, lambda: run.at(layer, "attn.hook_z").permute(0, 2, 3, 1))
 
 
 def _edits(n_layers: int) -> list[tuple[int, str, str]]:
@@ -469,12 +315,12 @@ def _reaches(edits: list[tuple[int, str, str]], cache: Any, point: str) -> bool:
     for row, (layer, edited, changed) in enumerate(edits, 1):
         if edited == point:
             seen = cache[f"blocks.{layer}.{changed}"]
-            if bool((seen[row] - seen[0]).abs().max() <= _TOLERANCE * seen[0].abs().max()):
+            if bool((seen[row] - seen[0]).abs().max() <= TOLERANCE * seen[0].abs().max()):
                 return False
     return True
 
 
-def _mlp_stands_alone(run: _Run, factor: float) -> bool:
+def _mlp_stands_alone(run: Run, factor: float) -> bool:
     """Not where MLP and heads share a norm, nor where it is given the stream besides (BLOOM)."""
     block = run.bridge.blocks[0]
 
@@ -483,21 +329,21 @@ def _mlp_stands_alone(run: _Run, factor: float) -> bool:
         written = block.mlp(block.ln2(run.at(0, "ln2.hook_in")))
         return (written if after is None else after(written)) * factor
 
-    return _agrees(by_itself, lambda: run.at(0, "hook_mlp_out"))
+    return agrees(by_itself, lambda: run.at(0, "hook_mlp_out"))
 
 
-def _neurons_write(run: _Run, layer: int, factor: float) -> bool:
+def _neurons_write(run: Run, layer: int, factor: float) -> bool:
     def written() -> Tensor:
         return _neurons_sum(run, layer)
 
     # What leaves the module is the stream itself in some (BLOOM), and lacks a factor in others.
-    return _agrees(written, lambda: run.at(layer, "mlp.hook_out")) or _agrees(
+    return agrees(written, lambda: run.at(layer, "mlp.hook_out")) or agrees(
         lambda: written() * factor, lambda: run.at(layer, "hook_mlp_out")
     )
 
 
-def _rows_sum(run: _Run, layer: int) -> bool:
+def _rows_sum(run: Run, layer: int) -> bool:
     def rows() -> Tensor:
         return run.at(layer, "attn.hook_pattern").sum(-1)
 
-    return _agrees(rows, lambda: torch.ones_like(rows()))
+    return agrees(rows, lambda: torch.ones_like(rows()))
