@@ -217,6 +217,7 @@ def as_found(
         normalization=found.normalization,
         positions=found.positions,
         has_bos=bos is not None,
+        unnamed_bos=bos is not None and bos != tokenizer.bos_token_id,
         has_chat=bool(tokenizer.chat_template),
         start="" if first is None else str(tokenizer.convert_ids_to_tokens(first)),
         traits=found.traits,

@@ -145,6 +145,7 @@ class ModelInfo:
     shorter: str = ""
     own_context: int = 0  # tokens that it takes where memory alone makes them fewer; 0: `n_ctx`
     start: str = ""  # text of the token that repeated tokens begin with, once it is known
+    unnamed_bos: bool = False  # `start` is its BOS, and its tokenizer names none or another
     traits: Traits = Traits()
     source: str = ""
     revision: str = ""

@@ -52,11 +52,12 @@ def named_bos(folder: Path, kind: str) -> str:
 def own_bos(tokenizer: Any, d_vocab: int) -> int | None:
     """The id of a tokenizer's BOS token, if it has one that the model has a row for.
 
-    The one that it names, or else the one that it puts in front of every text without naming it.
+    The one that it puts in front of every text by itself, which need not be the one that it names
+    (XGLM's is its EOS) nor named at all; else the one that it names.
     """
-    bos = tokenizer.bos_token_id
+    bos = _put_in_front(tokenizer)
     if bos is None:
-        bos = _put_in_front(tokenizer)
+        bos = tokenizer.bos_token_id
     return bos if isinstance(bos, int) and bos < d_vocab else None
 
 

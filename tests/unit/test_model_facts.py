@@ -19,6 +19,7 @@ from analysis.models.files import fingerprint
 from analysis.models.loading import load_model
 from analysis.runs.inputs import repeated_tokens, token_text, tokenize
 from analysis.runs.predictions import next_token_stats
+from app.frame.snippets.loading import loading
 from app.text import display_token
 from tests import model_folders as made
 from tests.model_folders import END, GPT2, LLAMA, NAMED, edit, listed, save
@@ -261,6 +262,21 @@ def test_a_bos_that_the_tokenizer_puts_there_unnamed_is_its_bos(root):
     assert model.info.has_bos and right[0] == 0
     assert tokenize(model, "The cat sat").ids[0].tolist() == right
     assert listed("mine") == model.info
+    assert "tokenizer.bos_token = '<|begin_of_text|>'" in loading(model.info)[-1]
+
+
+def test_the_token_in_front_may_be_another_than_the_named_bos(root):
+    """XGLM's tokenizer names <s> and puts </s> there."""
+    tokenizer = made.byte_level("<s>", "</s>")
+    tokenizer = tokenizer.from_str(tokenizer.to_str())
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="</s> $A", special_tokens=[("</s>", 1)]
+    )
+    settings = {**LLAMA, "vocab_size": tokenizer.get_vocab_size()}
+    named = {"bos_token": "<s>", "eos_token": "</s>", "tokenizer_class": "PreTrainedTokenizerFast"}
+    folder = save(root, "mine", settings, tokenizer, named)
+    right = AutoTokenizer.from_pretrained(folder)("The cat sat")["input_ids"]
+    assert tokenize(load_model("mine"), "The cat sat").ids[0].tolist() == right and right[0] == 1
 
 
 def test_an_index_beside_a_single_file_is_a_leftover_as_in_transformers(root):
