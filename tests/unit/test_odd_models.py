@@ -213,3 +213,33 @@ def test_what_cannot_be_run_is_a_sentence(tmp_path, monkeypatch, name):
     monkeypatch.setenv("HEADSCOPE_MODELS", str(tmp_path))
     with pytest.raises(AnalysisError, match=said):
         load_model(name)
+
+
+@pytest.mark.parametrize("name", ["granite", "cohere", "olmo", "mpt"])
+def test_an_ov_circuit_goes_through_the_models_own_factors_and_norms(both, name):
+    """From a token's row to all logits, by the weights that transformers has."""
+    model, inner, _, _ = both(name)
+    config, weights = inner.config, inner.state_dict()
+    own = slice(HEAD.head * 8, (HEAD.head + 1) * 8)
+    if name == "mpt":
+        block = "transformer.blocks.2"
+        value = weights[f"{block}.attn.Wqkv.weight"][64:][own]
+        output, gain = weights[f"{block}.attn.out_proj.weight"], weights[f"{block}.norm_1.weight"]
+        end = weights["transformer.norm_f.weight"]
+    else:
+        block = "model.layers.2"
+        # Two heads share their values where there are two for four.
+        shared = slice(0, 8) if name != "olmo" else own
+        value = weights[f"{block}.self_attn.v_proj.weight"][shared]
+        output = weights[f"{block}.self_attn.o_proj.weight"]
+        gain = weights.get(f"{block}.input_layernorm.weight", torch.ones(32))
+        end = weights.get("model.norm.weight", torch.ones(32))
+    row = inner.get_input_embeddings().weight[77] * getattr(config, "embedding_multiplier", 1)
+    centred = (lambda x: x) if name == "granite" else (lambda x: x - x.mean())
+    written = output[:, own] @ value @ (centred(row) * gain)
+    written = centred(written * getattr(config, "residual_multiplier", 1)) * end
+    factor = 1 / getattr(config, "logits_scaling", 1) * (getattr(config, "logit_scale", None) or 1)
+    right = inner.get_output_embeddings().weight @ written * factor
+    found = analysis.ov_top_tokens(model, HEAD, 77, top=5, embedding="raw").raised
+    assert found.ids.tolist() == right.topk(5).indices.tolist()
+    np.testing.assert_allclose(found.values, right.topk(5).values.detach(), rtol=1e-4)
