@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -167,11 +168,40 @@ def hook_points(model: HeadModel) -> tuple[HookPoint, ...]:
     rows.append(
         ("unembed.hook_out", "logits", None, ("batch", "pos", "d_vocab"), "Logits of every token")
     )
-    sizes = _sizes(model)
-    return tuple(
+    sizes, passed = _sizes(model), _passed(model)
+    points = (
         HookPoint(name, short, layer, axes, tuple(sizes.get(axis) for axis in axes), meaning)
         for name, short, layer, axes, meaning in rows
     )
+    return tuple(each for each in points if _is_there(each, passed))
+
+
+def _is_there(point: HookPoint, passed: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether a model passes a point, with what is said of it: experts have other neurons."""
+    if point.name.endswith(_SCORES):
+        return True  # worked out, wherever it is said to be
+    seen = passed.get(point.name, ())
+    return len(seen) == len(point.shape) and all(
+        size is None or size == there for size, there in zip(point.shape, seen, strict=True)
+    )
+
+
+# Keyed by the loaded model itself, which may be one of several of the same name.
+_PASSED: WeakKeyDictionary[HeadModel, Mapping[str, tuple[int, ...]]] = WeakKeyDictionary()
+
+
+def _passed(model: HeadModel) -> Mapping[str, tuple[int, ...]]:
+    """The shapes of all that a model passes on two tokens, by name; tried once a model."""
+    if model not in _PASSED:
+        ids = torch.arange(2)[None].to(model.bridge.cfg.device)
+        with model.lock, torch.inference_mode():
+            _, cache = model.bridge.run_with_cache(ids)
+        _PASSED[model] = {
+            name: tuple(value.shape)
+            for name, value in cache.cache_dict.items()
+            if isinstance(value, Tensor)
+        }
+    return _PASSED[model]
 
 
 def activation(model: HeadModel, tokens: Tokens, name: str) -> Activation:

@@ -12,7 +12,7 @@ from analysis.errors import AnalysisError
 from analysis.limits import MAX_BYTES
 from analysis.models.capabilities import require_mlps
 from analysis.models.loading import HeadModel
-from analysis.models.norms import norm_weight
+from analysis.models.norms import weighted
 from analysis.runs.forward import run_without_logits
 from analysis.runs.inputs import Tokens
 
@@ -131,8 +131,8 @@ def promoted_tokens(
     block = model.bridge.blocks[layer]
     written = block.mlp.W_out[neuron]
     if (after := getattr(block, "ln2_post", None)) is not None:
-        written = written * norm_weight(after)
-    values = unembed(model, written)
+        written = weighted(after, written)
+    values = unembed(model, written * model.info.traits.mlp_factor)
     return rank_tokens(model, values, top), rank_tokens(model, -values, top)
 
 

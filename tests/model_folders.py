@@ -148,6 +148,71 @@ OTHERS: dict[str, dict[str, Any]] = {
     },
 }
 
+# Of each, what few models have: how queries and keys turn, norms without a part, factors, sinks.
+ODD: dict[str, dict[str, Any]] = {
+    "cohere": {**_SIZES, "model_type": "cohere", "num_key_value_heads": 2},
+    "glm": {
+        **_SIZES,
+        "model_type": "glm",
+        "num_key_value_heads": 2,
+        "head_dim": 8,
+        "pad_token_id": 0,
+    },
+    "hunyuan": {
+        **_SIZES,
+        "model_type": "hunyuan_v1_dense",
+        "num_key_value_heads": 2,
+        "head_dim": 8,
+    },
+    "smollm3": {
+        **_SIZES,
+        "model_type": "smollm3",
+        "num_key_value_heads": 2,
+        "pad_token_id": 0,
+        "no_rope_layers": [1, 0, 1],
+    },
+    "olmo": {**_SIZES, "model_type": "olmo"},
+    "olmo-clipped": {**_SIZES, "model_type": "olmo", "clip_qkv": 0.5},
+    "mpt": {
+        "model_type": "mpt",
+        "vocab_size": V,
+        "d_model": 32,
+        "n_heads": 4,
+        "n_layers": 3,
+        "max_seq_len": 64,
+        "expansion_ratio": 2,
+    },
+    "longrope": {
+        **_SIZES,
+        "model_type": "phi3",
+        "pad_token_id": 0,
+        "original_max_position_embeddings": 16,
+        "rope_scaling": {
+            "type": "longrope",
+            "short_factor": [1.0, 1.1, 1.2, 1.3],
+            "long_factor": [2.0, 3.0, 5.0, 8.0],
+        },
+    },
+    "yarn": {
+        **LLAMA,
+        "rope_scaling": {
+            "rope_type": "yarn",
+            "factor": 4.0,
+            "original_max_position_embeddings": 16,
+        },
+    },
+    "gpt_oss": {
+        **_SIZES,
+        "model_type": "gpt_oss",
+        "num_key_value_heads": 2,
+        "head_dim": 8,
+        "num_local_experts": 4,
+        "num_experts_per_tok": 2,
+        "sliding_window": 32,
+    },
+    "bitnet": {**_SIZES, "model_type": "bitnet", "num_key_value_heads": 2},
+}
+
 # Large in one way each, and tiny in every other.
 LARGE = {
     "wide-vocabulary": {

@@ -16,7 +16,7 @@ from analysis.head import Head
 from analysis.kept import kept_property
 from analysis.models.capabilities import require_foldable_norms, require_head_writes
 from analysis.models.loading import HeadModel
-from analysis.models.norms import norm_weight
+from analysis.models.norms import norm_bias, weighted
 from analysis.runs.writes import norm_after_heads, output_weights
 
 Part = Literal["Q", "K", "V"]
@@ -134,8 +134,7 @@ class Weights:
     ) -> Float[Tensor, "*head d_model d_head"]:
         if self._norm is None:
             return matrix
-        gain = norm_weight(self._model.bridge.blocks[layer].ln1)
-        return self._centred(matrix * gain[:, None], -2)
+        return self._centred(weighted(self._model.bridge.blocks[layer].ln1, matrix, -2), -2)
 
     def _centred(self, matrix: Float[Tensor, "*shape"], axis: int) -> Float[Tensor, "*shape"]:
         return _centred(matrix, axis) if self._norm == "LN" else matrix
@@ -146,8 +145,7 @@ class Weights:
         width = (model.n_heads, model.d_head)
         each = torch.zeros(width, device=block.attn.W_O.device) if own is None else own.detach()
         each = each.view(-1, model.d_head)
-        if self._norm == "LN":
-            shift = block.ln1.original_component.bias
+        if self._norm == "LN" and (shift := norm_bias(block.ln1)) is not None:
             shifts = torch.einsum("m,hmd->hd", shift, self._own(part, layer))
             shared = shifts.repeat_interleave(model.n_heads // len(shifts), 0)
             return each.repeat_interleave(model.n_heads // len(each), 0) + shared
@@ -183,19 +181,22 @@ def unembed(
     if model.info.normalization == "LN":
         writes = _centred(writes, -1)
     if model.info.normalization is not None:
-        writes = writes * norm_weight(model.bridge.ln_final)
+        writes = weighted(model.bridge.ln_final, writes)
     w_u: Tensor = model.bridge.W_U
+    writes = writes * model.info.traits.logit_factor
     return writes @ (w_u if ids is None else w_u[:, torch.tensor(ids, device=w_u.device)])
 
 
 def token_embeddings(
     model: HeadModel, ids: Sequence[int] | None = None
 ) -> Float[Tensor, "token d_model"]:
-    """What each token, or each of `ids`, puts into the stream: W_E, and Gemma's factor."""
+    """What each token, or each of `ids`, puts into the stream: W_E, and the model's factor."""
     w_e: Tensor = model.bridge.W_E
     rows = w_e if ids is None else w_e[torch.tensor(ids, device=w_e.device)]
     scale = getattr(model.bridge.embed.original_component, "embed_scale", None)
-    return rows if scale is None else rows * scale
+    rows = rows if scale is None else rows * scale
+    factor = model.info.traits.embed_factor
+    return rows if factor == 1 else rows * factor
 
 
 def folded_unembedding(model: HeadModel) -> Float[Tensor, "d_model d_vocab"]:
@@ -206,9 +207,11 @@ def folded_unembedding(model: HeadModel) -> Float[Tensor, "d_model d_vocab"]:
     """
     require_foldable_norms(model.info)
     w_u: Tensor = model.bridge.W_U
+    if (factor := model.info.traits.logit_factor) != 1:
+        w_u = w_u * factor
     if model.info.normalization is None:
         return w_u
-    folded = w_u * norm_weight(model.bridge.ln_final)[:, None]
+    folded = weighted(model.bridge.ln_final, w_u, -2)
     return _centred(folded, -2) if model.info.normalization == "LN" else folded
 
 

@@ -28,7 +28,7 @@ from analysis.effects.steps import (
 )
 from analysis.errors import AnalysisError
 from analysis.head import Head, require_heads
-from analysis.models.capabilities import require_mlps, require_pattern_edits
+from analysis.models.capabilities import require_mlps, require_pattern_edits, require_seen_values
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import Hook, next_token_log_probs, run_without_logits
 from analysis.runs.inputs import Tokens, token_texts
@@ -177,6 +177,8 @@ class StepHooks:
         """One hook for each step, in their order."""
         if any(isinstance(step, Look | Weigh | Borrow) for step in steps):
             require_pattern_edits(self.model.info)
+        if any(isinstance(step, Push) for step in steps):
+            require_seen_values(self.model.info)
         if any(isinstance(step, Fire) for step in steps):
             require_mlps(self.model.info)
         of_second = self._of_second(steps)

@@ -14,7 +14,7 @@ from analysis.errors import AnalysisError
 from analysis.head import Head, all_heads, require_heads
 from analysis.heads.scores import targets
 from analysis.limits import rows_at_once
-from analysis.models.capabilities import require_pattern_edits
+from analysis.models.capabilities import require_pattern_edits, require_seen_values
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import Hook, next_token_log_probs, run, run_without_logits, silence
 from analysis.runs.inputs import Tokens
@@ -171,9 +171,11 @@ def offset_ablation(
 
     Raises:
         AnalysisError: A layer that does not exist, a distance below 0 or beyond the first token,
-            or a model whose patterns cannot be seen as it goes on with them.
+            or a model whose patterns cannot be seen as it goes on with them, or whose z is more
+            than values averaged by these.
     """
     require_pattern_edits(model.info)
+    require_seen_values(model.info)
     if not 0 <= layer < model.n_layers:
         raise AnalysisError(
             f"Layer {layer} was asked for; {model.name} has layers 0 to {model.n_layers - 1}."

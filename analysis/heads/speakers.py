@@ -29,9 +29,10 @@ class SpeakerAttention:
     dests: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        worst = float(np.abs(self.values.sum(-1) - 1).max(initial=0))
-        if not worst < 1e-4:
-            raise ValueError(f"shares sum to 1 within {worst:.2g}, not within 1e-4")
+        # To less in a model with a sink outside the text.
+        beyond = float((self.values.sum(-1) - 1).max(initial=0))
+        if not beyond < 1e-4:
+            raise ValueError(f"shares sum to 1 and {beyond:.2g} more")
         freeze(self, "values", "spread", "chance")
 
 

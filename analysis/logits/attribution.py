@@ -130,7 +130,8 @@ def logit_attribution(
     straight = ["unembed.hook_out"] if bridge.cfg.output_logits_soft_cap > 0 else []
     logits, kept = run(model, tokens.tensor, capture=[*stream, *heads, *scale, *straight])
     kept = {name: value[:, :n_pos] for name, value in kept.items()}
-    logits = kept.get("unembed.hook_out", logits[:, :n_pos])
+    factor = model.info.traits.logit_factor
+    logits = kept["unembed.hook_out"] * factor if straight else logits[:, :n_pos]
 
     def difference(values: Float[Tensor, "*shape d_vocab"]) -> Float[Tensor, "batch pos"]:
         def pick(ids: np.ndarray) -> Tensor:
@@ -170,7 +171,7 @@ def logit_attribution(
         targets=np.array(target_ids),
         foils=None if foil_ids is None else np.array(foil_ids),
         logits=to_numpy(difference(logits)),
-        unembed_bias=to_numpy(difference(bridge.b_U)),
+        unembed_bias=to_numpy(difference(bridge.b_U) * factor),
     )
 
 

@@ -14,6 +14,7 @@ from analysis.circuits.weights import circuit_weights
 from analysis.errors import AnalysisError
 from analysis.head import Head, require_heads
 from analysis.limits import MAX_BYTES
+from analysis.models.attention import angles_depend_on_length
 from analysis.models.capabilities import require_foldable_norms, require_worked_out_scores
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import run_without_logits
@@ -207,8 +208,9 @@ def score_split(
             f"{tokens.length - 1}, and a source is never after its destination."
         )
     _require_sequence(sequence, tokens.batch)
-    # Later positions cannot matter, so they are not run.
-    parts = _split(model, tokens.tensor[sequence : sequence + 1, : dest + 1], head)
+    # Later positions cannot matter, so they are not run, but where angles depend on the length.
+    stop = tokens.length if angles_depend_on_length(model.bridge) else dest + 1
+    parts = _split(model, tokens.tensor[sequence : sequence + 1, :stop], head)
     scale = model.attention_scale(head.layer)
     queries, keys = parts.queries[:, 0, dest], parts.keys[:, 0, src]
     query, key = parts.true_query[0, dest], parts.true_key[0, src]

@@ -106,7 +106,7 @@ def logit_lens(
                 if model.info.normalization:
                     # The module inside the bridge's: it has no hooks, so no lock is needed.
                     stream = bridge.ln_final.original_component(stream)
-                logits = stream @ unembed + bias
+                logits = (stream @ unembed + bias) * model.info.traits.logit_factor
                 if cap > 0:  # Gemma 2 bends its logits
                     logits = cap * (logits / cap).tanh()
             _, top_ids = top_by_id(logits, min(top_k, model.d_vocab))

@@ -13,7 +13,11 @@ from analysis.errors import AnalysisError
 from analysis.head import Head, require_heads
 from analysis.limits import MAX_BYTES
 from analysis.logits.attribution import resolve_targets
-from analysis.models.capabilities import require_head_writes, require_plain_logits
+from analysis.models.capabilities import (
+    require_head_writes,
+    require_plain_logits,
+    require_seen_values,
+)
 from analysis.models.loading import HeadModel
 from analysis.runs.forward import run_without_logits
 from analysis.runs.inputs import Tokens
@@ -94,6 +98,7 @@ def source_points(model: HeadModel, layers: Iterable[int]) -> list[str]:
     """The hook points that `by_source` goes by."""
     chosen = list(layers)
     attention = [f"blocks.{i}.attn.hook_{part}" for i in chosen for part in ("pattern", "v")]
+    require_seen_values(model.info)
     return [*attention, *write_points(model, chosen)]
 
 

@@ -1,5 +1,6 @@
 """What multiplies q · k before the softmax: asked of the loaded modules, never worked out anew."""
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from analysis.errors import AnalysisError
@@ -29,3 +30,21 @@ def attention_scale(bridge: Any, layer: int) -> float:
         f"The scale of attention was asked of layer {layer}, whose module "
         f"{type(inner).__name__} keeps none. Choose another model."
     )
+
+
+def angles_depend_on_length(bridge: Any) -> bool:
+    """Whether a longer text turns all its tokens by other angles (Phi-3's longrope, dynamic NTK).
+
+    Such a text is the same neither without its end nor piece by piece.
+    """
+    config = getattr(getattr(bridge, "original_model", None), "config", None)
+    rules = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None)
+    return any(rule in ("longrope", "dynamic") for rule in _rope_types(rules))
+
+
+def _rope_types(rules: Any) -> Iterator[Any]:
+    """The kinds of angles that a config names: one, or one for each kind of layer."""
+    if isinstance(rules, Mapping):
+        yield rules.get("rope_type", rules.get("type"))
+        for each in rules.values():
+            yield from _rope_types(each)

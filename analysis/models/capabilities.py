@@ -261,6 +261,15 @@ def require_pattern_edits(info: ModelInfo) -> None:
         raise AnalysisError(reason)
 
 
+def require_seen_values(info: ModelInfo) -> None:
+    """Refuse a model whose heads do more to their values than to average them by the pattern.
+
+    Raises:
+        AnalysisError: A clip, a norm or another step lies between values and z.
+    """
+    _require(info, _no_seen_values(info))
+
+
 def scale_note(info: ModelInfo) -> str:
     """How attribution deals with the model's norms; empty for a model without any."""
     if not info.normalization:
@@ -272,8 +281,11 @@ def scale_note(info: ModelInfo) -> str:
 
 
 def write_note(info: ModelInfo) -> str:
-    """How the writes of heads are told apart where a norm follows their sum; empty elsewhere."""
-    return FROZEN_AFTER_HEADS if info.traits.post_norm else ""
+    """What lies between the heads' sum and the stream, and how it is dealt with; often nothing."""
+    factor = info.traits.write_factor
+    times = f"What heads write is multiplied by {factor:.3g}, which is counted in."
+    told = (FROZEN_AFTER_HEADS if info.traits.post_norm else "", "" if factor == 1 else times)
+    return " ".join(filter(None, told))
 
 
 def rotary_note(info: ModelInfo) -> str:
@@ -309,7 +321,17 @@ def _no_source_writes(info: ModelInfo) -> str:
             f"{info.name} has a norm after its heads, so what a head writes of one source does not "
             "exist. Choose another model."
         )
-    return ""
+    return _no_seen_values(info)
+
+
+def _no_seen_values(info: ModelInfo) -> str:
+    if info.traits.values_seen:
+        return ""
+    return (
+        f"In {info.name} a head's z is not its values averaged by its pattern: a clip, a norm or "
+        "another step lies between, so what it moves from one source is not known. Choose another "
+        "model."
+    )
 
 
 def _no_source_effects(info: ModelInfo) -> str:

@@ -13,6 +13,7 @@ from analysis.models.files import (
     header,
     indexed_parts,
     is_regular,
+    pointer_problem,
     read_json,
     read_object,
 )
@@ -168,7 +169,7 @@ def _title(title: Any, name: str) -> str:
 
 def _parameters(folder: Path) -> int:
     """Numbers in the weights, from the headers of the files that are loaded and no others."""
-    names = indexed_parts(folder) if is_regular(folder / INDEX) else [WEIGHTS]
+    names = [WEIGHTS] if is_regular(folder / WEIGHTS) else indexed_parts(folder)
     return sum(_numbers_in(folder / name) for name in names)
 
 
@@ -183,15 +184,10 @@ def _numbers_in(file: Path) -> int:
 
 def _problem(folder: Path, name: str) -> str:
     """Why the weights in a folder cannot be loaded, or nothing."""
+    if is_regular(folder / WEIGHTS):
+        return pointer_problem(folder / WEIGHTS, name)
     if not is_regular(folder / INDEX):
-        if is_regular(folder / WEIGHTS):
-            return ""
-        if any(next(folder.glob(pattern), None) for pattern in _PICKLES):
-            return (
-                f"{name} keeps its weights in a pickle, which can run code when it is read. Only "
-                "safetensors are read: save it again with safe_serialization."
-            )
-        return f"{name} has no file {WEIGHTS}. Finish the download."
+        return _instead_of_weights(folder, name)
     try:
         files = indexed_parts(folder)
     except UNREADABLE:
@@ -204,4 +200,24 @@ def _problem(folder: Path, name: str) -> str:
             f"{name} is only partly here: {len(missing)} of {len(files)} weight files are "
             "missing. Finish the download."
         )
-    return ""
+    return next(filter(None, (pointer_problem(folder / file, name) for file in files)), "")
+
+
+def _instead_of_weights(folder: Path, name: str) -> str:
+    """Why a folder that holds no weights of that name cannot be loaded."""
+    if any(next(folder.glob(pattern), None) for pattern in _PICKLES):
+        return (
+            f"{name} keeps its weights in a pickle, which can run code when it is read. Only "
+            "safetensors are read: save it again with safe_serialization."
+        )
+    if next(folder.glob("*.gguf"), None):
+        return (
+            f"{name} keeps its weights as GGUF, quantised for llama.cpp. Choose the model that it "
+            "was made from, in safetensors."
+        )
+    if other := sorted(file.name for file in folder.glob("*.safetensors") if is_regular(file)):
+        return (
+            f"{name} has no file {WEIGHTS}, which is the one that is read; there is "
+            f"{_printable(other[0])[:80]}. If that holds the model's weights, give it that name."
+        )
+    return f"{name} has no file {WEIGHTS}. Finish the download."

@@ -33,9 +33,16 @@ TOKENIZER = (
     "spiece.model",
     "sentencepiece.bpe.model",
 )
+# Those of them that hold a vocabulary.
+VOCABULARIES = (
+    *("tokenizer.json", "vocab.json", "vocab.txt"),
+    *("tokenizer.model", "spiece.model", "sentencepiece.bpe.model"),
+)
 # A tokenizer of 262,144 tokens takes 33 MB; an index of a thousand tensors 100 kB.
 MOST_BYTES = 256 * 2**20
 MOST_JSON = 16 * 2**20
+# How a file begins that stands for one in Git LFS.
+_POINTER = b"version https://git-lfs.github.com/spec/"
 # What reading a file that is not what it should be raises: no file, no JSON, other keys and types,
 # lists so deep that they exhaust the parser's stack.
 UNREADABLE = (
@@ -129,6 +136,20 @@ def _header(file: Path) -> tuple[int, dict[str, Any]]:
     described.pop("__metadata__", None)
     ends = [tensor["data_offsets"][1] for tensor in described.values()]
     return 8 + size + max(ends, default=0), described
+
+
+def pointer_problem(file: Path, name: str) -> str:
+    """Why a file is not there but in Git LFS, as a sentence; empty where it is there.
+
+    A repository that is cloned without LFS holds a few lines of text in place of each large file.
+    """
+    with suppress(OSError), opened(file) as stream:
+        if stream.read(len(_POINTER)) == _POINTER:
+            return (
+                f"{file.name} of {name} is only a pointer of Git LFS to the file. Fetch it with "
+                "git lfs pull."
+            )
+    return ""
 
 
 def require_whole(file: Path, name: str) -> None:
@@ -246,6 +267,8 @@ def only_files_read(info: ModelInfo) -> Iterator[Path]:
         file = info.folder / name
         if os.path.lexists(file) and not is_regular(file):
             raise AnalysisError(f"{name} of {info.name} is not a regular file. Copy it anew.")
+        if pointer := pointer_problem(file, info.name):
+            raise AnalysisError(pointer)
         if is_regular(file) and file.stat().st_size > MOST_BYTES:
             raise AnalysisError(
                 f"{name} of {info.name} has {file.stat().st_size:,} bytes; {MOST_BYTES:,} are read "

@@ -8,6 +8,8 @@ for and that gives the same numbers there as in transformers (`analysis.models.c
 import copy
 import math
 import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,13 +40,17 @@ from analysis.models.encoders import (
     most_positions,
     without_head,
 )
-from analysis.models.files import header, weight_files
+from analysis.models.files import VOCABULARIES, header, is_regular, weight_files
 from analysis.models.info import BYTES_PER_PARAMETER, WEIGHTS, ModelInfo, machine_memory
 from analysis.models.probe import Found, find_out, find_out_encoder
 from analysis.models.sizes import context, window_of
 from analysis.models.tokens import own_bos, separator, set_apart
 
 _LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+_NEEDS_CODE = (
+    "The {0} of {1} needs Python code that comes with it, and no code of a folder's is run here. "
+    "Choose a model that transformers has by itself."
+)
 # Tokens on which is found out what a model is.
 _PROBED = 8
 
@@ -83,10 +89,28 @@ def take_in(info: ModelInfo, inner: Any, tokenizer: PreTrainedTokenizerBase, dev
         AnalysisError: As `load_hugging_face`, but of files.
     """
     info, ids, window = _ready(info, inner, tokenizer, device)
-    known = reference(inner, ids, info.name)
+    with _sentence_if_it_fails("transformers", info):
+        known = reference(inner, ids, info.name)
     bridge = _bridge(info, inner, tokenizer, device)
-    checked = largest_difference(bridge, known, info.name)
+    with _sentence_if_it_fails("TransformerLens", info):
+        checked = largest_difference(bridge, known, info.name)
     return look_at(info, bridge, tokenizer, ids, window, checked)
+
+
+@contextmanager
+def _sentence_if_it_fails(who: str, info: ModelInfo) -> Iterator[None]:
+    """What an architecture that nobody has tried raises when it is run, as a sentence."""
+    try:
+        yield
+    except AnalysisError:
+        raise
+    except Exception as error:
+        if out_of_memory(error):
+            raise
+        raise AnalysisError(
+            f"{who} makes {info.name} a model that does not run ({said(error)}). Choose another "
+            "model."
+        ) from error
 
 
 def _ready(
@@ -115,7 +139,8 @@ def look_at(
     Raises:
         AnalysisError: No head of it could be ablated.
     """
-    found = find_out(bridge, ids[:1, :_PROBED])
+    with _sentence_if_it_fails("TransformerLens", info):
+        found = find_out(bridge, ids[:1, :_PROBED])
     _require_z_edits(info, found)
     return Loaded(as_found(info, bridge, found, tokenizer, window), bridge, tokenizer, checked)
 
@@ -135,10 +160,12 @@ def take_in_encoder(
     info, ids, _ = _ready(info, inner, tokenizer, device)
     most = most_positions(inner)
     ids = ids[:, :most]
-    known = encode(inner, ids, info.name, has_head)
+    with _sentence_if_it_fails("transformers", info):
+        known = encode(inner, ids, info.name, has_head)
     bridge = _bridge(info, inner, tokenizer, device)
-    checked = encoder_difference(bridge, known, info.name)
-    found = find_out_encoder(bridge, ids[:1, :_PROBED])
+    with _sentence_if_it_fails("TransformerLens", info):
+        checked = encoder_difference(bridge, known, info.name)
+        found = find_out_encoder(bridge, ids[:1, :_PROBED])
     _require_z_edits(info, found)
     info = replace(info, n_ctx=min(info.n_ctx, most), own_context=min(info.own_context, most))
     info = replace(
@@ -190,10 +217,12 @@ def as_found(
         normalization=found.normalization,
         positions=found.positions,
         has_bos=bos is not None,
+        unnamed_bos=bos is not None and bos != tokenizer.bos_token_id,
         has_chat=bool(tokenizer.chat_template),
         start="" if first is None else str(tokenizer.convert_ids_to_tokens(first)),
         traits=found.traits,
         scales=found.scales,
+        turns=found.turns,
     )
 
 
@@ -221,11 +250,22 @@ def read_tokenizer(info: ModelInfo, folder: Path) -> PreTrainedTokenizerBase:
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, **_LOCAL)
     except Exception as error:  # the Rust parser raises bare Exception for any unreadable file
+        if _wants_code(error):
+            raise AnalysisError(_NEEDS_CODE.format("tokenizer", info.name)) from error
+        if not any(is_regular(folder / name) for name in VOCABULARIES):
+            raise AnalysisError(
+                f"{info.name} has no tokenizer: none of {', '.join(VOCABULARIES)} is in its "
+                "folder. Copy the tokenizer's files there."
+            ) from error
         raise AnalysisError(
             f"transformers cannot read the tokenizer of {info.name} ({said(error)}). Copy its "
             "tokenizer files anew."
         ) from error
     return tokenizer
+
+
+def _wants_code(error: Exception) -> bool:
+    return "trust_remote_code" in str(error) or "custom code" in str(error)
 
 
 def _require_weights_for(info: ModelInfo, folder: Path) -> bool:
@@ -242,6 +282,8 @@ def _require_weights_for(info: ModelInfo, folder: Path) -> bool:
     except Exception as error:  # each of hundreds of architectures raises its own
         if out_of_memory(error):
             raise
+        if _wants_code(error):
+            raise AnalysisError(_NEEDS_CODE.format("model", info.name)) from error
         raise AnalysisError(
             f"transformers makes no model that predicts a token from the config.json of "
             f"{info.name} ({said(error)}). Choose another model."
@@ -249,8 +291,12 @@ def _require_weights_for(info: ModelInfo, folder: Path) -> bool:
     # Many an encoder is handed out without its head.
     needed_of = empty.base_model if encoder else empty
     described = sum(parameter.numel() for parameter in needed_of.parameters())
-    shapes = [shape for file in weight_files(info) for shape in header(file).values()]
-    held = sum(map(math.prod, shapes))
+    shapes_by_name: dict[str, tuple[int, ...]] = {}
+    for file in weight_files(info):
+        shapes_by_name |= header(file)
+    held = sum(map(math.prod, shapes_by_name.values()))
+    if held < described and (what := _without_head(info, empty, shapes_by_name)):
+        raise AnalysisError(what)
     if held < described:
         raise AnalysisError(
             f"The config.json of {info.name} describes {described:,} numbers; its weights hold "
@@ -265,6 +311,29 @@ def _require_weights_for(info: ModelInfo, folder: Path) -> bool:
             f"{machine_memory() / 2**30:.1f}. Choose a smaller model."
         )
     return encoder
+
+
+def _without_head(info: ModelInfo, empty: Any, shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """That weights lack the model's head and no more, as a sentence; empty where they do not."""
+    head = empty.get_output_embeddings()
+    if head is None or math.prod(head.weight.shape) == 0:
+        return ""
+    own = {id(parameter) for parameter in head.parameters()}
+    prefix = f"{empty.base_model_prefix}."
+    lacking = [
+        parameter
+        for name, parameter in empty.named_parameters()
+        if name not in shapes and name.removeprefix(prefix) not in shapes
+    ]
+    if not lacking or any(id(parameter) not in own for parameter in lacking):
+        return ""
+    others = ("score.weight", "classifier.weight", "v_head.summary.weight")
+    instead = next((name for name in others if name in shapes), "")
+    held = f", but {instead} as a classifier or reward model has" if instead else ""
+    return (
+        f"The weights of {info.name} hold no head that predicts the next token{held}, so it has no "
+        "logits and no loss. Choose the language model that it was made from."
+    )
 
 
 def _auto(encoder: bool) -> Any:

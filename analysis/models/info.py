@@ -22,6 +22,16 @@ HUB_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 _elsewhere = False
 Positions = Literal["learned", "rotary", "shortformer", "alibi", "none"]
 ScoreRule = Literal["plain", "normed", "capped", "other"]
+# Which numbers of a query or key are turned together: those half a width apart, or neighbours.
+TurnRule = Literal["halves", "pairs", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """How a layer turns queries and keys by their positions, as it was found to."""
+
+    rule: TurnRule = "none"
+    norm_last: bool = False  # the norm of queries and keys, where there is one, comes after
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +41,12 @@ class Traits:
     Before a model is loaded its traits are those that most models have.
     """
 
-    # Nothing but a norm stands between the heads' sum z W_O + b_O and the stream.
+    # Nothing but a norm or a factor stands between the heads' sum z W_O + b_O and the stream.
     heads_write: bool = True
     # The stream is the embedding, the positions and all that heads and MLPs write.
     stream_adds_up: bool = True
-    # Logits are the final norm's output times W_U, plus b_U, before a soft cap, of a known norm.
+    # Logits are the final norm's output times W_U, plus b_U, times a factor, before a soft cap, of
+    # a known norm.
     plain_logits: bool = True
     # Logits are that, bent by a soft cap or not.
     readable_stream: bool = True
@@ -43,16 +54,27 @@ class Traits:
     plain_reads: bool = True
     # What is done to queries, keys or scores beside a scale and a rotation.
     scores: ScoreRule = "plain"
-    # What norms and turns queries and keys before they meet can be seen, head by head.
+    # Patterns follow from queries and keys as they can be seen, head by head (`ModelInfo.turns`).
     turns_seen: bool = True
+    # A head's z is its values, as they can be seen, averaged by its pattern.
+    values_seen: bool = True
     # The embedding of a token is its row of W_E, times one factor at most.
     plain_embedding: bool = True
     # The vector that is added at position p is row p of W_pos.
     position_table: bool = True
+    # Fixed factors between what is multiplied and what comes of it (Granite, Cohere): from the
+    # heads' sum to the stream, from an MLP's neurons to it, from rows of W_E to it, and of logits.
+    write_factor: float = 1.0
+    mlp_factor: float = 1.0
+    embed_factor: float = 1.0
+    logit_factor: float = 1.0
     # The first block's MLP can be run on what its norm leaves of a vector, by itself.
     mlp_alone: bool = True
     # A norm stands between the heads' sum and the stream.
     post_norm: bool = False
+    # Norms multiply by a weight, and LayerNorms add a bias (OLMo has neither, Cohere no bias).
+    norm_weights: bool = True
+    norm_biases: bool = True
     # The norms' linear part can be multiplied into the weights that read the stream.
     foldable_norms: bool = True
     # An edit of a pattern reaches the logits.
@@ -94,8 +116,9 @@ class ModelInfo:
     has vectors where that is more.
 
     Read from files alone, `has_bos`, `start`, `n_params`, `normalization`, `positions` and
-    `traits` are what those say or what is usual, and `scales` is empty; a `HeadModel` carries what
-    it was found to be. (`scales` stays empty for a native model: 1/sqrt(d_head).)
+    `traits` are what those say or what is usual, and `scales` and `turns` are empty; a `HeadModel`
+    carries what it was found to be. (They stay empty for a native model: 1/sqrt(d_head), and no
+    turns.)
     """
 
     name: str
@@ -123,6 +146,7 @@ class ModelInfo:
     shorter: str = ""
     own_context: int = 0  # tokens that it takes where memory alone makes them fewer; 0: `n_ctx`
     start: str = ""  # text of the token that repeated tokens begin with, once it is known
+    unnamed_bos: bool = False  # `start` is its BOS, and its tokenizer names none or another
     traits: Traits = Traits()
     source: str = ""
     revision: str = ""
@@ -133,6 +157,7 @@ class ModelInfo:
     gated: bool = False  # a hub hands it out only to accounts that have accepted its licence
     commit: str = ""  # of the source that the files were fetched from; empty: not known
     scales: tuple[float, ...] = ()  # of attention, by layer, NaN where no way to it is known
+    turns: tuple[Turn, ...] = ()  # of queries and keys, by layer, where `traits.turns_seen`
     # An encoder: each token sees those before and after it, and none is predicted from the others.
     bidirectional: bool = False
     has_mlm_head: bool = False  # an encoder's, which predicts a token that is masked
@@ -164,8 +189,9 @@ class ModelInfo:
         """The file that its weights are in, or where they are in several, the list of those."""
         if self.step is not None:
             return self.folder / "checkpoints" / f"step-{self.step:06d}.safetensors"
-        index = self.folder / INDEX
-        return index if index.exists() else self.folder / WEIGHTS
+        single, index = self.folder / WEIGHTS, self.folder / INDEX
+        # As transformers has it: an index beside a single file is a leftover.
+        return index if index.exists() and not single.exists() else single
 
     @property
     def weight_bytes(self) -> int:

@@ -146,7 +146,10 @@ def _tensor(model: HeadModel, name: str) -> Tensor | None:
     """What is at a name, followed from the bridge; None where nothing is."""
     part: Any = model.bridge
     for step in name.split("."):
-        part = part[int(step)] if step.isdigit() else getattr(part, step, None)
+        try:
+            part = part[int(step)] if step.isdigit() else getattr(part, step, None)
+        except NotImplementedError:  # latent attention keeps no such matrix
+            return None
     return part
 
 

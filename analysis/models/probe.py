@@ -9,35 +9,14 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from analysis.errors import AnalysisError, out_of_memory
-from analysis.models.attention import attention_scale
-from analysis.models.info import ENCODER, Positions, ScoreRule, Traits
-from analysis.models.norms import norm_weight
+from analysis.errors import AnalysisError
+from analysis.models.info import ENCODER, Positions, Traits, Turn
+from analysis.models.norms import norm_bias, norm_weight, weighted
+from analysis.models.scoring import attention_of, averages_values
+from analysis.models.trial import TOLERANCE, Run, agrees, by_head
 
 # What every analysis looks at.
 _PARTS = ("hook_resid_pre", "hook_resid_post", "hook_attn_out", "attn.hook_z", "attn.hook_pattern")
-# Of the largest entry: rounding is a thousandth of this, and another rule for a norm far more.
-_TOLERANCE = 1e-3
-
-
-@dataclass(frozen=True, eq=False)
-class _Run:
-    """A bridge and the activations of one run of it, by TransformerLens's names."""
-
-    bridge: Any
-    cache: dict[str, Tensor]
-
-    def __getitem__(self, name: str) -> Tensor:
-        return self.cache[name]
-
-    def at(self, layer: int, name: str) -> Tensor:
-        """An activation of one block."""
-        return self.cache[f"blocks.{layer}.{name}"]
-
-    @property
-    def layers(self) -> range:
-        """The numbers of the blocks."""
-        return range(len(self.bridge.blocks))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +28,7 @@ class Found:
     normalization: str | None
     has_mlp: bool
     scales: tuple[float, ...]  # of attention, by layer; NaN where no way to it is known
+    turns: tuple[Turn, ...]  # of queries and keys, by layer; empty where none gives the patterns
     z_edits: bool  # an edit of z reaches what follows
 
 
@@ -65,43 +45,52 @@ def find_out(bridge: Any, ids: Int[Tensor, "batch pos"]) -> Found:
             logits, cache = bridge.run_with_cache(ids[:1].expand(1 + len(edits), -1))
         ids, logits, everything = ids[:1], logits[:1], dict(cache.cache_dict)
         kept = {name: value[:1] for name, value in everything.items() if _has_rows(value, edits)}
-        run = _Run(bridge, kept)
+        run = Run(bridge, kept)
         _require_parts(run)
         positions = _positions(run)
         norm = _norm(run)
         has_mlp = all(f"blocks.{layer}.hook_mlp_out" in run.cache for layer in run.layers)
-        plain = _agrees(lambda: _logits_of(run, 0.0), lambda: logits)
         cap = float(getattr(bridge.cfg, "output_logits_soft_cap", 0) or 0)
-        scales = tuple(_scale(run, layer, positions) for layer in run.layers)
-        rules = [_score_rule(run, layer, positions, scales[layer]) for layer in run.layers]
-        readable = plain or _agrees(lambda: _logits_of(run, cap), lambda: logits)
+        factors = _factors(run, ids, logits)
+        scales, turns, scores = attention_of(run, positions)
+        factor = factors["logit_factor"]
+        readable = any(
+            agrees(partial(_logits_of, run, factor, bent), lambda: logits) for bent in {0.0, cap}
+        )
         traits = Traits(
-            heads_write=_every(run, _head_writes),
+            **factors,
+            heads_write=_every(run, partial(_head_writes, factor=factors["write_factor"])),
             stream_adds_up=_stream_adds_up(run, positions, has_mlp),
             plain_logits=readable and _is_plain(bridge.ln_final, run, "ln_final", norm),
             readable_stream=readable,
             plain_reads=_every(run, _reads_plainly),
-            turns_seen=_every(run, partial(_turns_seen, positions=positions)),
-            plain_embedding=_agrees(lambda: _embedded(bridge, ids), lambda: run["hook_embed"]),
+            turns_seen=bool(turns),
+            values_seen=_every(run, averages_values),
+            plain_embedding=agrees(
+                lambda: _embedded(bridge, ids) * factors["embed_factor"],
+                lambda: run["hook_embed"],
+            ),
             position_table=positions == "learned"
-            and _agrees(
+            and agrees(
                 lambda: bridge.W_pos[: ids.shape[1]].expand_as(run["hook_pos_embed"]),
                 lambda: run["hook_pos_embed"],
             ),
-            mlp_alone=has_mlp and _mlp_stands_alone(bridge.blocks[0]),
+            mlp_alone=has_mlp and _mlp_stands_alone(run, factors["mlp_factor"]),
             post_norm=any(getattr(block, "ln1_post", None) is not None for block in bridge.blocks),
-            scores=next(filter(lambda rule: rule != "plain", rules), "plain"),
+            scores=scores,
             foldable_norms=norm in ("LN", "RMS")
             and all(
                 hasattr(block, "ln1") and _is_plain(block.ln1, run, f"blocks.{i}.ln1", norm)
                 for i, block in enumerate(bridge.blocks)
             ),
+            norm_weights=norm_weight(bridge.ln_final) is not None,
+            norm_biases=norm != "LN" or norm_bias(bridge.ln_final) is not None,
             pattern_edits=_reaches(edits, everything, "attn.hook_pattern"),
-            neurons=has_mlp and _every(run, _neurons_write),
+            neurons=has_mlp and _every(run, partial(_neurons_write, factor=factors["mlp_factor"])),
             rows_sum_to_1=_every(run, _rows_sum),
         )
         z_edits = _reaches(edits, everything, "attn.hook_z")
-    return Found(traits, positions, norm, has_mlp, scales, z_edits)
+    return Found(traits, positions, norm, has_mlp, scales, turns, z_edits)
 
 
 def find_out_encoder(bridge: Any, ids: Int[Tensor, "batch pos"]) -> Found:
@@ -114,7 +103,7 @@ def find_out_encoder(bridge: Any, ids: Int[Tensor, "batch pos"]) -> Found:
     with torch.inference_mode(), bridge.hooks(fwd_hooks=_editing_hooks(edits)):
         _, cache = bridge.run_with_cache(ids[:1].expand(1 + len(edits), -1))
     everything = dict(cache.cache_dict)
-    run = _Run(bridge, everything)
+    run = Run(bridge, everything)
     needed = [f"blocks.{layer}.{name}" for layer in run.layers for name in _PARTS]
     _require_passed(run, needed)
     traits = replace(
@@ -122,7 +111,8 @@ def find_out_encoder(bridge: Any, ids: Int[Tensor, "batch pos"]) -> Found:
         pattern_edits=_reaches(edits, everything, "attn.hook_pattern"),
         rows_sum_to_1=_every(run, _rows_sum),
     )
-    return Found(traits, "learned", "LN", True, (), _reaches(edits, everything, "attn.hook_z"))
+    z_edits = _reaches(edits, everything, "attn.hook_z")
+    return Found(traits, "learned", "LN", True, (), (), z_edits)
 
 
 def _has_rows(value: Any, edits: list[tuple[int, str, str]]) -> bool:
@@ -130,53 +120,89 @@ def _has_rows(value: Any, edits: list[tuple[int, str, str]]) -> bool:
     return isinstance(value, Tensor) and value.dim() > 0 and len(value) in (1, 1 + len(edits))
 
 
-def _require_parts(run: _Run) -> None:
+def _require_parts(run: Run) -> None:
     needed = [f"blocks.{layer}.{name}" for layer in run.layers for name in _PARTS]
     _require_passed(run, [*needed, "ln_final.hook_in"])
 
 
-def _require_passed(run: _Run, needed: list[str]) -> None:
+def _require_passed(run: Run, needed: list[str]) -> None:
     missing = [name for name in needed if name not in run.cache]
     if missing:
         raise AnalysisError(
             f"{len(missing)} of the places that are looked at in a model were not passed when it "
             f"ran, the first of them {missing[0]}. Choose another model."
         )
+    expected = (run.bridge.cfg.n_heads, run.bridge.cfg.d_head)
+    for layer in run.layers:
+        # Latent attention has values of another width than keys; Gemma 4 two kinds of layers.
+        pattern, z = (run.at(layer, f"attn.hook_{name}") for name in ("pattern", "z"))
+        found = (pattern.shape[1], *z.shape[2:])
+        if found != (expected[0], *expected):
+            raise AnalysisError(
+                f"In layer {layer} there are {found[0]} patterns, and z is {found[1]} heads of "
+                f"{found[2]} numbers, where {expected[0]} heads of {expected[1]} in every layer "
+                "are expected. Choose another model."
+            )
 
 
-def _agrees(one: Callable[[], Tensor], other: Callable[[], Tensor]) -> bool:
-    """Whether two ways to a tensor end in the same; a way that cannot be gone does not."""
-    try:
-        a, b = one(), other()
-        if a.shape != b.shape:
-            return False
-        return bool((a - b).abs().max() <= _TOLERANCE * b.abs().max().clamp(min=1e-6))
-    # Whatever a module of an architecture that nobody has seen here raises.
-    except Exception as error:
-        if out_of_memory(error):
-            raise
-        return False
-
-
-def _every(run: _Run, holds: Callable[[_Run, int], bool]) -> bool:
+def _every(run: Run, holds: Callable[[Run, int], bool]) -> bool:
     return all(holds(run, layer) for layer in run.layers)
 
 
-def _head_writes(run: _Run, layer: int) -> bool:
-    attention = run.bridge.blocks[layer].attn
-
+def _head_writes(run: Run, layer: int, factor: float) -> bool:
     def written() -> Tensor:
-        total = torch.einsum("bphe,hem->bpm", run.at(layer, "attn.hook_z"), attention.W_O)
-        total = total if attention.b_O is None else total + attention.b_O
         norm = getattr(run.bridge.blocks[layer], "ln1_post", None)
+        total = _heads_sum(run, layer) * factor
         if norm is None:
             return total
-        return total / run.at(layer, "ln1_post.hook_scale") * norm_weight(norm)
+        return weighted(norm, total / run.at(layer, "ln1_post.hook_scale"))
 
-    return _agrees(written, lambda: run.at(layer, "hook_attn_out"))
+    return agrees(written, lambda: run.at(layer, "hook_attn_out"))
 
 
-def _stream_adds_up(run: _Run, positions: Positions, has_mlp: bool) -> bool:
+def _heads_sum(run: Run, layer: int) -> Tensor:
+    attention = run.bridge.blocks[layer].attn
+    total = torch.einsum("bphe,hem->bpm", run.at(layer, "attn.hook_z"), attention.W_O)
+    return total if attention.b_O is None else total + attention.b_O
+
+
+def _neurons_sum(run: Run, layer: int) -> Tensor:
+    mlp = run.bridge.blocks[layer].mlp
+    total: Tensor = run.at(layer, "mlp.hook_post") @ mlp.W_out
+    bias = getattr(mlp, "b_out", None)
+    return total if bias is None else total + bias
+
+
+def _factors(run: Run, ids: Int[Tensor, "batch pos"], logits: Tensor) -> dict[str, float]:
+    """Fixed factors that some architectures have, by the names of `Traits`; 1 where there is none.
+
+    Those of heads and MLPs are the first layer's; whether they are all layers' shows elsewhere.
+    """
+    ways: dict[str, tuple[Callable[[], Tensor], Callable[[], Tensor]]] = {
+        "write_factor": (lambda: _heads_sum(run, 0), lambda: run.at(0, "hook_attn_out")),
+        "mlp_factor": (lambda: _neurons_sum(run, 0), lambda: run.at(0, "hook_mlp_out")),
+        "embed_factor": (lambda: _embedded(run.bridge, ids), lambda: run["hook_embed"]),
+        "logit_factor": (lambda: _logits_of(run, 1.0, 0.0), lambda: logits),
+    }
+    return {name: _factor(*way) for name, way in ways.items()}
+
+
+def _factor(one: Callable[[], Tensor], other: Callable[[], Tensor]) -> float:
+    """What `one` has to be multiplied by to be `other`; 1 where no number does that."""
+    if agrees(one, other):
+        return 1.0
+
+    def multiplied() -> Tensor:
+        return one() * fitted()
+
+    def fitted() -> Tensor:
+        a, b = one(), other()
+        return (a * b).sum() / (a * a).sum()
+
+    return float(fitted()) if agrees(multiplied, other) else 1.0
+
+
+def _stream_adds_up(run: Run, positions: Positions, has_mlp: bool) -> bool:
     def start() -> Tensor:
         embedded = run["hook_embed"]
         return embedded + run["hook_pos_embed"] if positions == "learned" else embedded
@@ -185,14 +211,14 @@ def _stream_adds_up(run: _Run, positions: Positions, has_mlp: bool) -> bool:
         written = run.at(layer, "hook_resid_pre") + run.at(layer, "hook_attn_out")
         return written + run.at(layer, "hook_mlp_out") if has_mlp else written
 
-    if not _agrees(start, lambda: run.at(0, "hook_resid_pre")):
+    if not agrees(start, lambda: run.at(0, "hook_resid_pre")):
         return False
     for layer in run.layers:
         after = "ln_final.hook_in"
         if layer + 1 in run.layers:
             after = f"blocks.{layer + 1}.hook_resid_pre"
         for way in (partial(leaving, layer), partial(run.__getitem__, after)):
-            if not _agrees(way, partial(run.at, layer, "hook_resid_post")):
+            if not agrees(way, partial(run.at, layer, "hook_resid_post")):
                 return False
     return True
 
@@ -204,14 +230,14 @@ def _embedded(bridge: Any, ids: Int[Tensor, "batch pos"]) -> Tensor:
     return rows if scale is None else rows * scale
 
 
-def _logits_of(run: _Run, cap: float) -> Tensor:
+def _logits_of(run: Run, factor: float, cap: float) -> Tensor:
     # The module inside the bridge's, as the lens does it.
     normed = run.bridge.ln_final.original_component(run["ln_final.hook_in"])
-    logits = normed @ run.bridge.W_U + run.bridge.b_U
+    logits = (normed @ run.bridge.W_U + run.bridge.b_U) * factor
     return cap * (logits / cap).tanh() if cap else logits
 
 
-def _norm(run: _Run) -> str | None:
+def _norm(run: Run) -> str | None:
     """The kind of the norm before the logits, by what it does to a stream."""
     for kind in ("LN", "RMS"):
         if _is_plain(run.bridge.ln_final, run, "ln_final", kind):
@@ -219,7 +245,7 @@ def _norm(run: _Run) -> str | None:
     return str(run.bridge.cfg.normalization_type or "other")[:20]
 
 
-def _is_plain(norm: Any, run: _Run, name: str, kind: str | None) -> bool:
+def _is_plain(norm: Any, run: Run, name: str, kind: str | None) -> bool:
     """Whether a norm is (x - mean x) / sd * weight + bias, or x / rms * weight, and no other."""
     inner = norm.original_component
 
@@ -227,16 +253,17 @@ def _is_plain(norm: Any, run: _Run, name: str, kind: str | None) -> bool:
         x = run[f"{name}.hook_in"]
         if kind == "LN":
             x = x - x.mean(-1, keepdim=True)
-        epsilon = next(
-            getattr(inner, key) for key in ("eps", "variance_epsilon") if hasattr(inner, key)
-        )
-        normed = x / (x.pow(2).mean(-1, keepdim=True) + epsilon).sqrt() * norm_weight(norm)
-        return normed + inner.bias if kind == "LN" else normed
+        names = ("eps", "variance_epsilon", "epsilon")
+        # PyTorch's own, where a module keeps none (OLMo).
+        epsilon = next((getattr(inner, key) for key in names if hasattr(inner, key)), 1e-5)
+        normed = weighted(norm, x / (x.pow(2).mean(-1, keepdim=True) + epsilon).sqrt())
+        bias = norm_bias(norm) if kind == "LN" else None
+        return normed if bias is None else normed + bias
 
-    return _agrees(by_hand, lambda: inner(run[f"{name}.hook_in"]))
+    return agrees(by_hand, lambda: inner(run[f"{name}.hook_in"]))
 
 
-def _positions(run: _Run) -> Positions:
+def _positions(run: Run) -> Positions:
     if "hook_pos_embed" in run.cache:
         return "learned"
     if run.bridge.cfg.positional_embedding_type == "alibi":
@@ -246,17 +273,7 @@ def _positions(run: _Run) -> Positions:
     return "rotary" if turned or declared else "none"
 
 
-def _by_head(run: _Run, layer: int, part: str) -> Tensor:
-    """Queries, keys or values as [batch, pos, head, d_head], as many heads as they have."""
-    found = run.at(layer, f"attn.hook_{part}")
-    return found if found.dim() == 4 else found.unflatten(-1, (-1, _head_width(run, layer)))
-
-
-def _head_width(run: _Run, layer: int) -> int:
-    return run.at(layer, "attn.hook_z").shape[-1]
-
-
-def _reads_plainly(run: _Run, layer: int) -> bool:
+def _reads_plainly(run: Run, layer: int) -> bool:
     attention = run.bridge.blocks[layer].attn
 
     def expected(part: str) -> Tensor:
@@ -265,73 +282,9 @@ def _reads_plainly(run: _Run, layer: int) -> bool:
         return projected if bias is None else projected + bias.view(-1, projected.shape[-1])
 
     return all(
-        _agrees(partial(expected, part), partial(_by_head, run, layer, part.lower()))
+        agrees(partial(expected, part), partial(by_head, run, layer, part.lower()))
         for part in "QKV"
     )
-
-
-def _products(run: _Run, layer: int) -> Tensor:
-    """The products q . k of every head, [batch, head, dest, src]."""
-    query = _by_head(run, layer, "q").transpose(1, 2)
-    key = _by_head(run, layer, "k").transpose(1, 2)
-    return query @ key.repeat_interleave(query.shape[1] // key.shape[1], 1).mT
-
-
-def _scale(run: _Run, layer: int, positions: Positions) -> float:
-    try:
-        return attention_scale(run.bridge, layer)
-    except AnalysisError:
-        if positions not in ("learned", "none"):
-            return torch.nan
-    try:
-        products, pattern = _products(run, layer), run.at(layer, "attn.hook_pattern")
-        # Where softmax is all that lies between: log p[dest, src] - log p[dest, 0] is the scale
-        # times the same difference of q . k.
-        seen = pattern.tril() > 1e-6
-        rise = (products - products[..., :1])[seen]
-        return float((pattern.log() - pattern[..., :1].log())[seen] @ rise / rise.square().sum())
-    except Exception as error:  # as in `_agrees`
-        if out_of_memory(error):
-            raise
-        return torch.nan
-
-
-def _score_rule(run: _Run, layer: int, positions: Positions, scale: float) -> ScoreRule:
-    """What lies between q . k and the pattern beside a scale, a rotation and a mask."""
-    inner = run.bridge.blocks[layer].attn.original_component
-    if getattr(inner, "attn_logit_softcapping", None):
-        return "capped"
-    if any("norm" in type(module).__name__.lower() for module in inner.modules()):
-        return "normed"
-    if getattr(getattr(inner, "config", None), "clip_qkv", None):
-        return "other"
-    if positions == "alibi":
-        return "plain"  # apart from what the distance takes off, which `positions` says
-    if positions in ("learned", "none"):
-
-        def expected() -> Tensor:
-            products = _products(run, layer) * scale
-            later = torch.ones_like(products).triu(1).bool()
-            return products.masked_fill(later, -torch.inf).softmax(-1)
-
-        same = _agrees(expected, lambda: run.at(layer, "attn.hook_pattern"))
-        return "plain" if same else "other"
-    if f"blocks.{layer}.attn.hook_rot_q" in run.cache:
-        # A rotation leaves lengths as they are; factors and norms do not.
-        after = run.at(layer, "attn.hook_rot_q").norm(dim=-1)
-        before = _by_head(run, layer, "q").norm(dim=-1)
-        # Heads stand before or after positions, as the architecture has it.
-        same = _agrees(lambda: before, lambda: after) or _agrees(lambda: before.mT, lambda: after)
-        return "plain" if same else "other"
-    return "plain"
-
-
-def _turns_seen(run: _Run, layer: int, positions: Positions) -> bool:
-    """Whether `analysis.runs.queries.as_compared` can go the way of queries and keys."""
-    norms = [getattr(run.bridge.blocks[layer].attn, f"{side}_norm", None) for side in "qk"]
-    width = _head_width(run, layer)
-    by_head = all(norm is None or norm_weight(norm).numel() == width for norm in norms)
-    return by_head and (positions != "rotary" or f"blocks.{layer}.attn.hook_cos" in run.cache)
 
 
 def _edits(n_layers: int) -> list[tuple[int, str, str]]:
@@ -362,29 +315,35 @@ def _reaches(edits: list[tuple[int, str, str]], cache: Any, point: str) -> bool:
     for row, (layer, edited, changed) in enumerate(edits, 1):
         if edited == point:
             seen = cache[f"blocks.{layer}.{changed}"]
-            if bool((seen[row] - seen[0]).abs().max() <= _TOLERANCE * seen[0].abs().max()):
+            if bool((seen[row] - seen[0]).abs().max() <= TOLERANCE * seen[0].abs().max()):
                 return False
     return True
 
 
-def _mlp_stands_alone(block: Any) -> bool:
-    """Not where MLP and heads share a norm, nor where the bridge has no module of the MLP."""
-    return hasattr(block, "ln2") and getattr(block.mlp, "name", "") is not None
+def _mlp_stands_alone(run: Run, factor: float) -> bool:
+    """Not where MLP and heads share a norm, nor where it is given the stream besides (BLOOM)."""
+    block = run.bridge.blocks[0]
+
+    def by_itself() -> Tensor:
+        after = getattr(block, "ln2_post", None)
+        written = block.mlp(block.ln2(run.at(0, "ln2.hook_in")))
+        return (written if after is None else after(written)) * factor
+
+    return agrees(by_itself, lambda: run.at(0, "hook_mlp_out"))
 
 
-def _neurons_write(run: _Run, layer: int) -> bool:
-    mlp = run.bridge.blocks[layer].mlp
-
+def _neurons_write(run: Run, layer: int, factor: float) -> bool:
     def written() -> Tensor:
-        total = run.at(layer, "mlp.hook_post") @ mlp.W_out
-        bias = getattr(mlp, "b_out", None)
-        return total if bias is None else total + bias
+        return _neurons_sum(run, layer)
 
-    return _agrees(written, lambda: run.at(layer, "mlp.hook_out"))
+    # What leaves the module is the stream itself in some (BLOOM), and lacks a factor in others.
+    return agrees(written, lambda: run.at(layer, "mlp.hook_out")) or agrees(
+        lambda: written() * factor, lambda: run.at(layer, "hook_mlp_out")
+    )
 
 
-def _rows_sum(run: _Run, layer: int) -> bool:
+def _rows_sum(run: Run, layer: int) -> bool:
     def rows() -> Tensor:
         return run.at(layer, "attn.hook_pattern").sum(-1)
 
-    return _agrees(rows, lambda: torch.ones_like(rows()))
+    return agrees(rows, lambda: torch.ones_like(rows()))

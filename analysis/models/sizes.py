@@ -29,6 +29,7 @@ _COUNTED = ("layer", "head", "expert", "block", "group")
 _LAYER_NORMS = (
     *("gpt2", "gpt_neo", "gptj", "gpt_neox", "gpt_bigcode", "opt", "bloom", "falcon", "phi"),
     *("stablelm", "starcoder2", "codegen", "mpt", "xglm", "openai-gpt", "olmo", "cohere"),
+    *("cohere2", "nemotron"),
     *("bert", "roberta"),
 )
 # What the models of an architecture are usually found to be.
@@ -57,6 +58,11 @@ def native_sizes(config: Mapping[str, Any], name: str, longest: int | None) -> d
     Raises:
         Refused: One is missing, is no size, or a choice that is not known.
     """
+    if "n_layers" not in config and any(key in config for key in ("architectures", *_WIDTH)):
+        raise Refused(
+            f"The config.json of {name} names no model_type, so nobody knows what it is a model "
+            "of. Copy the file anew, or add the name of its architecture there."
+        )
     numbers = ("n_layers", "n_heads", "d_model", "d_head", "d_mlp", "n_ctx", "d_vocab")
     sizes = {key: _size(config, name, key, (key,), key == "d_mlp") for key in numbers}
     choices = {
@@ -92,6 +98,8 @@ def hugging_face_sizes(config: Mapping[str, Any], name: str, longest: int | None
         Refused: One is missing or no size, the weights are quantised, or it is no plain model of
             text.
     """
+    _require_few(config, name)
+    config = _with_defaults(config)
     _require_plain(config, name)
     heads = _size(config, name, "number of heads", _HEADS)
     width = _size(config, name, "width", _WIDTH)
@@ -167,6 +175,34 @@ def context(
     return max(tokens, 1), f"It takes {own:,} tokens; {reason}." if reason else ""
 
 
+def _with_defaults(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A config.json with what its architecture has where the file says nothing, as is usual.
+
+    Only then is transformers asked, which takes seconds to import.
+    """
+    needed = (_LAYERS, _HEADS, _WIDTH, ("vocab_size",))
+    whole = all(any(config.get(key) is not None for key in keys) for keys in needed)
+    if whole or "text_config" in config or "quantization_config" in config:
+        return config
+    from transformers import CONFIG_MAPPING
+
+    try:
+        # A copy: transformers writes into what it is given.
+        usual = CONFIG_MAPPING[config["model_type"]].from_dict(dict(config)).to_dict()
+    except Exception:  # each of hundreds of architectures raises its own; the file says too little
+        return config
+    return {**usual, **{key: value for key, value in config.items() if value is not None}}
+
+
+def _require_few(config: Mapping[str, Any], name: str) -> None:
+    for key, value in _counts(config):
+        if value > MOST_HEADS:
+            raise Refused(
+                f"The config.json of {name} gives {_shown(value)} for {_word(key)}; "
+                f"{MOST_HEADS:,} at most are taken. Choose another model."
+            )
+
+
 def _require_plain(config: Mapping[str, Any], name: str) -> None:
     if given := config.get("quantization_config"):
         method = given.get("quant_method") if isinstance(given, Mapping) else None
@@ -174,6 +210,11 @@ def _require_plain(config: Mapping[str, Any], name: str) -> None:
             f"The weights of {name} are quantised (quantization_config in its config.json, "
             f"{_word(method)}); plain numbers are needed. Save the model dequantised, or choose "
             "the one that it was made from."
+        )
+    if isinstance(given := config.get("quantization"), Mapping) and "bits" in given:
+        raise Refused(
+            f"The weights of {name} are quantised (quantization in its config.json, as MLX has "
+            "it); plain numbers are needed. Choose the model that it was made from."
         )
     if config.get("is_encoder_decoder") is True:
         raise Refused(
@@ -186,12 +227,6 @@ def _require_plain(config: Mapping[str, Any], name: str) -> None:
             f"The config.json of {name} has {part}, so it is no plain model of text; only those "
             "are run. Choose another model."
         )
-    for key, value in _counts(config):
-        if value > MOST_HEADS:
-            raise Refused(
-                f"The config.json of {name} gives {_shown(value)} for {_word(key)}; "
-                f"{MOST_HEADS:,} at most are taken. Choose another model."
-            )
 
 
 def _counts(config: Mapping[str, Any]) -> Iterator[tuple[str, int | float]]:

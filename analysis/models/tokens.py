@@ -50,9 +50,24 @@ def named_bos(folder: Path, kind: str) -> str:
 
 
 def own_bos(tokenizer: Any, d_vocab: int) -> int | None:
-    """The id of a tokenizer's BOS token, if it names one that the model has a row for."""
-    bos = tokenizer.bos_token_id
+    """The id of a tokenizer's BOS token, if it has one that the model has a row for.
+
+    The one that it puts in front of every text by itself, which need not be the one that it names
+    (XGLM's is its EOS) nor named at all; else the one that it names.
+    """
+    bos = _put_in_front(tokenizer)
+    if bos is None:
+        bos = tokenizer.bos_token_id
     return bos if isinstance(bos, int) and bos < d_vocab else None
+
+
+def _put_in_front(tokenizer: Any) -> int | None:
+    """The one token that a tokenizer puts in front of a text by itself; None: none, or several."""
+    framed = tokenizer.encode("a")
+    bare = tokenizer.encode("a", add_special_tokens=False)
+    ends = [n for n in range(len(framed)) if framed[n : n + len(bare)] == bare]
+    front = framed[: ends[0]] if ends else []
+    return front[0] if len(front) == 1 and front[0] in set_apart(tokenizer) else None
 
 
 def separator(tokenizer: Any) -> int | None:

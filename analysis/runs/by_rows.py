@@ -169,15 +169,16 @@ def _run(
             f"These are {tokens.length} tokens; {model.name} takes {model.info.longest_by_rows}. "
             "Shorten them."
         )
-    ids = tokens.tensor[:, :stop]
     if not keeps_keys(model):
         if tokens.length > model.n_ctx:
             raise AnalysisError(
                 f"{model.name} keeps no keys and values, so that a text is run whole, of at most "
                 f"{model.n_ctx} tokens. Read fewer than {tokens.length}."
             )
-        run_without_logits(model, ids, (), hooks(0), until=until)
+        # Its end may matter: angles of rotary positions can depend on the length.
+        run_without_logits(model, tokens.tensor, (), hooks(0), until=until)
         return
+    ids = tokens.tensor[:, :stop]
     keys = DynamicCache()
     for piece in _pieces(model, tokens.length, stop, side):
         some = ids[:, piece.start : piece.stop]

@@ -259,7 +259,7 @@ def mlp_output(
             rows = block.ln2(rows)
         rows = block.mlp(rows)
         written: Tensor = rows if after is None else after(rows)
-    return written[0]
+    return written[0] * model.info.traits.mlp_factor
 
 
 def silence(heads: Iterable[Head]) -> list[tuple[str, Hook]]:

@@ -23,8 +23,9 @@ def attention_patterns(
     """Attention from every destination to every source, by head.
 
     pattern[dest, src] = softmax over src of q[dest] . k[src] * scale, src <= dest, with the
-    model's own scale; in an encoder over every src. Range 0..1, rows sum to 1, 0 above the
-    diagonal but for encoders. Source: ARENA 1.2, sections 1.5-1.7.
+    model's own scale; in an encoder over every src. Range 0..1, rows sum to 1 (to less in a model
+    with a sink outside the text), 0 above the diagonal but for encoders. Source: ARENA 1.2,
+    sections 1.5-1.7.
 
     Args:
         model: The model.
@@ -51,7 +52,7 @@ def attention_patterns(
         for place, layer in enumerate(chosen):
             values[done : done + len(some), place] = to_numpy(kept.pop(names[layer]))
         done += len(some)
-    return Patterns(values, chosen)
+    return Patterns(values, chosen, model.info.traits.rows_sum_to_1)
 
 
 def chosen_layers(

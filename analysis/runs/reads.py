@@ -6,7 +6,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from analysis.models.loading import HeadModel
-from analysis.models.norms import norm_weight
+from analysis.models.norms import norm_bias, weighted
 
 
 def read_direction(
@@ -28,14 +28,16 @@ def read_direction(
     direction = rows(target_ids)
     if foil_ids is not None:
         direction = direction - rows(foil_ids)
+    direction = direction * model.info.traits.logit_factor
     constant = torch.zeros(target_ids.shape, device=direction.device)
     if scale is not None:
         # LayerNorm(x) = (x - mean x) / scale * w + b, with the scale frozen: centring x is the
         # same as centring the direction it is read in.
         norm = model.bridge.ln_final
-        weighted = direction * norm_weight(norm)
+        gained = weighted(norm, direction)
         if model.info.normalization == "LN":  # an RMS norm takes no mean and has no bias
-            constant = constant + direction @ norm.original_component.bias
-            weighted = weighted - weighted.mean(-1, keepdim=True)
-        direction = weighted / scale
+            if (bias := norm_bias(norm)) is not None:
+                constant = constant + direction @ bias
+            gained = gained - gained.mean(-1, keepdim=True)
+        direction = gained / scale
     return direction, constant

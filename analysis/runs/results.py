@@ -14,15 +14,20 @@ from analysis.head import Head
 
 @dataclass(frozen=True, eq=False)
 class Patterns:
-    """Attention patterns of `layers`; each row over src is a probability distribution."""
+    """Attention patterns of `layers`; each row over src sums to 1.
+
+    To less where part of the attention goes to a place outside the text (`sums_to_1`).
+    """
 
     values: Float[np.ndarray, "batch layer head dest src"]
     layers: tuple[int, ...]
+    sums_to_1: bool = True
 
     def __post_init__(self) -> None:
         if self.values.shape[1] != len(self.layers):
             raise ValueError(f"{self.values.shape[1]} layers of values for {len(self.layers)}")
-        worst = float(np.abs(self.values.sum(-1) - 1).max(initial=0))
+        beyond = self.values.sum(-1) - 1
+        worst = float((np.abs(beyond) if self.sums_to_1 else beyond).max(initial=0))
         if not worst < 1e-4:
             raise ValueError(f"pattern rows sum to 1 within {worst:.2g}, not within 1e-4")
         freeze(self, "values")

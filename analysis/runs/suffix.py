@@ -275,7 +275,8 @@ def _adds_attention_last(model: HeadModel) -> bool:
 
 
 def _unembeds_linearly(model: HeadModel) -> bool:
-    return model.info.normalization is None and model.bridge.cfg.output_logits_soft_cap <= 0
+    plain = model.info.normalization is None and model.info.traits.logit_factor == 1
+    return plain and model.bridge.cfg.output_logits_soft_cap <= 0
 
 
 def _z_change(recording: Recording, edit: Edit) -> Float[Tensor, "batch pos d_head"]:
@@ -290,7 +291,8 @@ def _head_weights(model: HeadModel, edit: Edit) -> Float[Tensor, "d_head d_model
 def _write_change(
     model: HeadModel, recording: Recording, edit: Edit
 ) -> Float[Tensor, "batch pos d_model"]:
-    return _z_change(recording, edit) @ _head_weights(model, edit)
+    written = _z_change(recording, edit) @ _head_weights(model, edit)
+    return written * model.info.traits.write_factor
 
 
 def _linear_logits(
@@ -423,7 +425,7 @@ def _logits(
     if model.info.bidirectional:
         masked: Tensor = masked_head(bridge.original_model)(stream)
         return masked
-    logits: Tensor = bridge.unembed(bridge.ln_final(stream))
+    logits: Tensor = bridge.unembed(bridge.ln_final(stream)) * model.info.traits.logit_factor
     cap = bridge.cfg.output_logits_soft_cap
     return cap * (logits / cap).tanh() if cap > 0 else logits  # Gemma 2 bends its logits
 
@@ -446,7 +448,10 @@ def _tiled(value: Any, times: int, batch: int) -> Any:
     """An argument of the recorded run for `times` copies of its batch."""
     if isinstance(value, tuple):
         return tuple(_tiled(part, times, batch) for part in value)
-    # One row, or none (a vector over positions), fits any batch as it is.
+    # One row, or none (a vector over positions), fits any batch as it is, but that XGLM's layers
+    # want a mask for each.
+    if isinstance(value, Tensor) and value.dim() == 4 and value.shape[0] == batch == 1:
+        return value.expand(times, -1, -1, -1)
     if isinstance(value, Tensor) and value.dim() > 1 and value.shape[0] == batch > 1:
         return value.repeat(times, *[1] * (value.dim() - 1))
     return value

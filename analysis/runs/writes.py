@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from analysis.models.loading import HeadModel
-from analysis.models.norms import norm_weight
+from analysis.models.norms import weighted
 
 
 def norm_after_heads(model: HeadModel, layer: int) -> Any | None:
@@ -37,10 +37,11 @@ def scale_after_heads(layer: int) -> str:
 
 
 def output_weights(model: HeadModel, layer: int) -> Float[Tensor, "head d_head d_model"]:
-    """W_O, with the weight of the norm after the heads multiplied in where there is one."""
+    """W_O, with what follows the heads multiplied in: a norm's weight, or a factor (Granite)."""
     w_o: Tensor = model.bridge.blocks[layer].attn.W_O.detach()
     norm = norm_after_heads(model, layer)
-    return w_o if norm is None else w_o * norm_weight(norm)
+    w_o = w_o if norm is None else weighted(norm, w_o)
+    return _times(w_o, model.info.traits.write_factor)
 
 
 def written_z(
@@ -63,9 +64,14 @@ def bias_write(
     """What the bias of a layer's heads adds to the stream; None without one."""
     bias: Tensor | None = model.bridge.blocks[layer].attn.b_O
     norm = norm_after_heads(model, layer)
-    if bias is None or norm is None:
-        return bias
-    return bias * norm_weight(norm) / kept[scale_after_heads(layer)]
+    if bias is None:
+        return None
+    bias = _times(bias, model.info.traits.write_factor)
+    return bias if norm is None else weighted(norm, bias) / kept[scale_after_heads(layer)]
+
+
+def _times(values: Float[Tensor, "*shape"], factor: float) -> Float[Tensor, "*shape"]:
+    return values if factor == 1 else values * factor  # without a copy where nothing changes
 
 
 def output_gram(model: HeadModel, layer: int) -> Float[Tensor, "head d_head d_head"]:

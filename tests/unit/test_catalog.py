@@ -225,7 +225,7 @@ def test_a_users_own_folder_is_read_by_its_config(nothing_else):
             LLAMA,
             "files elsewhere",
         ),
-        ({"model.safetensors": "x"}, {"model_type": "llama"}, "no vocab_size"),
+        ({"model.safetensors": "x"}, {"model_type": "nobody-knows"}, "no vocab_size"),
         ({"model.safetensors": "x"}, {**LLAMA, "hidden_size": None}, "config.json .* no width"),
         ({"model.safetensors": "x"}, [1], "config.json .* no JSON object"),
         (

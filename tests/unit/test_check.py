@@ -73,18 +73,14 @@ FOUND = {
     "gptj": ("rotary", "plain", {"Patching of patterns"}),
     "gpt_neo": ("learned", "plain", {"Patching of patterns"}),
     "opt": ("learned", "plain", {"Patching of patterns"}),
-    "bloom": ("alibi", "plain", {"Neurons", "OV circuits", "V-composition", "QK"}),
+    "bloom": ("alibi", "plain", {"OV circuits", "V-composition", "QK"}),
     "falcon": ("rotary", "plain", set()),
     "falcon-alibi": ("alibi", "plain", set()),
     "phi": ("rotary", "plain", set()),
     "phi3": ("rotary", "plain", set()),
     "olmo2": ("rotary", "normed", {"OV circuits", "V-composition", "QK"}),
     "stablelm": ("rotary", "plain", set()),
-    "granite": (
-        "rotary",
-        "plain",
-        {"Logit lens", "Attribution", "OV circuits", "V-composition", "QK", "Paths"},
-    ),
+    "granite": ("rotary", "plain", set()),
 }
 
 
@@ -199,16 +195,14 @@ REFUSED = {
     "gptj": _POSITIONS | _SCORES | _PATTERNS,
     "gpt_neo": _PATTERNS,
     "opt": _PATTERNS,
-    "bloom": _CIRCUITS | _SCORES | {"neuron_activations", "promoted_tokens"},
+    "bloom": _CIRCUITS | _SCORES | {"promoted_tokens"},
     "falcon": _POSITIONS,
     "falcon-alibi": _POSITIONS | _SCORES,
     "phi": _POSITIONS,
     "phi3": _POSITIONS,
     "olmo2": _CIRCUITS | _SCORES | {"edge_attribution", "promoted_tokens"},
     "stablelm": _POSITIONS,
-    "granite": _CIRCUITS
-    | {"score_split", "k_composition", "edge_attribution"}
-    | {"logit_attribution", "logit_lens", "source_attribution", "weighted_patterns"},
+    "granite": _POSITIONS,
 }
 
 

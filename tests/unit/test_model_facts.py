@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import processors
 from transformers import AutoTokenizer
 
 from analysis.errors import AnalysisError
@@ -18,6 +19,7 @@ from analysis.models.files import fingerprint
 from analysis.models.loading import load_model
 from analysis.runs.inputs import repeated_tokens, token_text, tokenize
 from analysis.runs.predictions import next_token_stats
+from app.frame.snippets.loading import loading
 from app.text import display_token
 from tests import model_folders as made
 from tests.model_folders import END, GPT2, LLAMA, NAMED, edit, listed, save
@@ -244,3 +246,133 @@ def test_logits_that_are_no_numbers_are_refused_in_a_sentence(root):
     model.bridge.blocks[2].mlp.original_component.c_proj.bias.data[0] = np.inf
     with pytest.raises(AnalysisError, match="logits are not finite"):
         next_token_stats(model, tokenize(model, "The cat"))
+
+
+def test_a_bos_that_the_tokenizer_puts_there_unnamed_is_its_bos(root):
+    """Only the post-processor of tokenizer.json knows it; prompts went without."""
+    tokenizer = made.byte_level("<|begin_of_text|>", "<|end_of_text|>")
+    tokenizer = tokenizer.from_str(tokenizer.to_str())
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<|begin_of_text|> $A", special_tokens=[("<|begin_of_text|>", 0)]
+    )
+    settings = {**LLAMA, "vocab_size": tokenizer.get_vocab_size()}
+    folder = save(root, "mine", settings, tokenizer, {"tokenizer_class": "PreTrainedTokenizerFast"})
+    right = AutoTokenizer.from_pretrained(folder)("The cat sat")["input_ids"]
+    model = load_model("mine")
+    assert model.info.has_bos and right[0] == 0
+    assert tokenize(model, "The cat sat").ids[0].tolist() == right
+    assert listed("mine") == model.info
+    assert "tokenizer.bos_token = '<|begin_of_text|>'" in loading(model.info)[-1]
+
+
+def test_the_token_in_front_may_be_another_than_the_named_bos(root):
+    """XGLM's tokenizer names <s> and puts </s> there."""
+    tokenizer = made.byte_level("<s>", "</s>")
+    tokenizer = tokenizer.from_str(tokenizer.to_str())
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="</s> $A", special_tokens=[("</s>", 1)]
+    )
+    settings = {**LLAMA, "vocab_size": tokenizer.get_vocab_size()}
+    named = {"bos_token": "<s>", "eos_token": "</s>", "tokenizer_class": "PreTrainedTokenizerFast"}
+    folder = save(root, "mine", settings, tokenizer, named)
+    right = AutoTokenizer.from_pretrained(folder)("The cat sat")["input_ids"]
+    assert tokenize(load_model("mine"), "The cat sat").ids[0].tolist() == right and right[0] == 1
+
+
+def test_an_index_beside_a_single_file_is_a_leftover_as_in_transformers(root):
+    folder = save(root, "mine", LLAMA)
+    weights = load_file(folder / "model.safetensors")
+    old = {name: value * 1.5 for name, value in weights.items()}
+    save_file(old, folder / "model-00001-of-00001.safetensors", metadata={"format": "pt"})
+    parts = dict.fromkeys(weights, "model-00001-of-00001.safetensors")
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": parts}))
+    right = made.transformers_itself(folder).get_input_embeddings().weight
+    assert torch.equal(load_model("mine").bridge.W_E, right)
+
+
+def test_what_a_config_leaves_out_is_what_its_architecture_has(root):
+    """A config.json as people write it, with what differs from the usual alone."""
+    folder = save(root, "mine", {**GPT2, "n_embd": 24, "n_layer": 12, "n_head": 12})
+    (folder / "config.json").write_text(
+        json.dumps({"model_type": "gpt2", "vocab_size": made.V, "n_embd": 24, "n_positions": 64})
+    )
+    model = load_model("mine")
+    tokens = tokenize(model, "The cat sat on the mat", prepend_bos=False)
+    with torch.no_grad():
+        logits = made.transformers_itself(folder)(tokens.tensor).logits[:, :-1].log_softmax(-1)
+    right = logits.gather(-1, tokens.tensor[:, 1:, None])[..., 0]
+    np.testing.assert_allclose(next_token_stats(model, tokens).log_probs, right, atol=1e-5)
+
+
+def _renamed(folder):
+    (folder / "model.safetensors").rename(folder / "model.fp16.safetensors")
+
+
+def _gguf(folder):
+    (folder / "model.safetensors").rename(folder / "model-Q4_K_M.gguf")
+
+
+def _pointer(folder):
+    text = "version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 123\n"
+    (folder / "model.safetensors").write_text(text)
+
+
+def _pointer_of_the_tokenizer(folder):
+    text = "version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 123\n"
+    (folder / "tokenizer.json").write_text(text)
+
+
+def _without_a_head(folder):
+    weights = load_file(folder / "model.safetensors")
+    bare = {n.removeprefix("model."): v for n, v in weights.items() if n != "lm_head.weight"}
+    save_file(bare, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def _classifier(folder):
+    weights = load_file(folder / "model.safetensors")
+    weights["score.weight"] = weights.pop("lm_head.weight")[:2].clone()
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def _mlx(folder):
+    edit(folder, quantization={"group_size": 64, "bits": 4})
+
+
+def _without_a_tokenizer(folder):
+    (folder / "tokenizer.json").unlink()
+
+
+def _own_code(folder):
+    edit(folder, model_type="baichuan", auto_map={"AutoConfig": "configuration_x.XConfig"})
+    (folder / "configuration_x.py").write_text("raise SystemExit")
+
+
+def _no_kind(folder):
+    config = json.loads((folder / "config.json").read_text())
+    del config["model_type"]
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (_renamed, "there is model.fp16.safetensors. If that holds the model's weights"),
+        (_gguf, "as GGUF, quantised for llama.cpp. Choose the model"),
+        (_pointer, "model.safetensors of mine is only a pointer of Git LFS"),
+        (_pointer_of_the_tokenizer, "tokenizer.json of mine is only a pointer of Git LFS"),
+        (_without_a_head, "hold no head that predicts the next token, so it has no logits"),
+        (_classifier, "but score.weight as a classifier or reward model has"),
+        (_mlx, "quantised .quantization in its config.json, as MLX has it"),
+        (_without_a_tokenizer, "mine has no tokenizer: none of tokenizer.json"),
+        (_own_code, "The model of mine needs Python code that comes with it"),
+        (_no_kind, "names no model_type"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_folder_that_cannot_be_used_says_what_it_is(root, change, said):
+    """To finish a download or to copy anew helped nobody: that was not what was wrong."""
+    change(save(root, "mine", LLAMA))
+    catalog.refresh()
+    with pytest.raises(AnalysisError, match=said) as raised:
+        load_model("mine")
+    assert str(raised.value).endswith(".") and str(root) not in str(raised.value)

@@ -19,7 +19,7 @@ from app.links.selection import Selection
 from app.links.subject import Subject
 from tests import quantities
 from tests.conftest import make_model, state_dict
-from tests.model_folders import GEMMA3, GPT2, LLAMA, NEOX, OTHERS, save
+from tests.model_folders import GEMMA3, GPT2, LLAMA, NEOX, ODD, OTHERS, save
 from tests.quantities import CODED, KEPT, PROMPT, expected, run, shown, view
 
 _GEMMA2 = {
@@ -40,6 +40,7 @@ MODELS = {
     "gpt_neo": OTHERS["gpt_neo"],
     "bloom": OTHERS["bloom"],
     "granite": OTHERS["granite"],
+    "cohere": ODD["cohere"],
 }
 # The course's, in the form that our own converter gives it.
 TOY = "attn-only-2L-half"

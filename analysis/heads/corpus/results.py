@@ -160,9 +160,10 @@ class CorpusScan:
     token_texts: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        worst = np.abs(self.by_distance.sum(-1) - self.queries).max(initial=0)
-        if not worst <= 1e-4 * max(self.queries, 1):
-            raise ValueError(f"attention sums to {self.queries} queries within {worst:.2g} only")
+        # To less in a model with a sink outside the text.
+        beyond = (self.by_distance.sum(-1) - self.queries).max(initial=0)
+        if not beyond <= 1e-4 * max(self.queries, 1):
+            raise ValueError(f"attention sums to {beyond:.2g} more than {self.queries} queries")
         if len(self.token_ids) != len(self.token_texts):
             raise ValueError(f"{len(self.token_texts)} texts for {len(self.token_ids)} ids")
         freeze(self, *(name for name, value in vars(self).items() if _is_array(value)))

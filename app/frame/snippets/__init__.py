@@ -30,7 +30,7 @@ from analysis.models.info import ModelInfo
 from analysis.models.tokens import END, SEPARATORS, named_bos
 from analysis.turns import PARTS, turns_of
 from app.compute.calls.by_rows import most_tiles
-from app.frame.snippets import encoders, parts, sets
+from app.frame.snippets import encoders, fitted, parts, sets
 from app.frame.snippets.loading import at_hand, loading, origin
 from app.links.selection import Selection
 from app.links.subject import Subject
@@ -124,9 +124,10 @@ def _by_row(quantity: Quantity, subject: Subject, end: Sequence[str]) -> str | N
     if mean and len(subject.prompts.batches) > 1:  # means at places, which no program here takes
         return None
     body = [_part(need, subject) for need in _ORDER if need in quantity.needs] + [quantity.code]
+    body = [fitted.fitted(part, info) for part in body]
     blocks = loading(info)
     if any("gain(" in part for part in body):
-        blocks.append(parts.GAIN if info.kind == "native" else parts.OFFSET_GAIN)
+        blocks.append(_gain(info))
     measured = sets.by_row("\n\n".join(part.strip() for part in body))
     blocks += [f"# {quantity.name}: {quantity.unit}", measured, *end]
     return "\n".join([at_hand(info), *_with_constants([quantity], subject, blocks)])
@@ -151,17 +152,17 @@ def _program(definitions: Sequence[Quantity], subject: Subject) -> str | None:
     if not needs & {"pair", "set", "text", "long"}:  # which stand in place of the input
         blocks.append(_input(subject.selection, repeated, "recipe" in needs))
     wanted = [_part(need, subject) for need in _ORDER if need in needs]
-    wanted += [quantity.code for quantity in known]
-    if any("gain(" in part for part in wanted):
-        blocks.append(parts.GAIN if info.kind == "native" else parts.OFFSET_GAIN)
+    wanted = [fitted.fitted(part, info) for part in wanted]
+    if any("gain(" in part for part in (*wanted, *(quantity.code for quantity in known))):
+        blocks.append(_gain(info))
     # Where a text is written on, what it is set against goes on beside it.
     reference = parts.REFERENCE.format(more=" + NEW_TOKENS" if "write" in needs else "")
-    for part in wanted[: -len(known)]:
+    for part in wanted:
         if "elsewhere[" in part and reference not in blocks:
             blocks.append(reference)
         blocks.append(part)
     for quantity in known:
-        blocks += [f"# {quantity.name}: {quantity.unit}", quantity.code]
+        blocks += [f"# {quantity.name}: {quantity.unit}", fitted.fitted(quantity.code, info)]
         blocks += [_narrowed(quantity.axes, subject), "print(result)"]
     return "\n".join([at_hand(info), *_with_constants(known, subject, blocks)])
 
@@ -206,6 +207,12 @@ def _needs(quantity: Quantity, subject: Subject) -> set[str]:
 def _is_wired(subject: Subject) -> bool:
     """Whether edges are chosen in one of its circuits."""
     return any(circuit.wires is not None for circuit in subject.circuits)
+
+
+def _gain(info: ModelInfo) -> str:
+    if not info.traits.norm_weights:
+        return fitted.BARE_GAIN
+    return parts.GAIN if info.kind == "native" else parts.OFFSET_GAIN
 
 
 def _allows(info: ModelInfo, quantity: Quantity, needs: Collection[str]) -> bool:
@@ -440,7 +447,8 @@ def _part(need: str, subject: Subject) -> str:
         case "compared":
             turned = info.positions == "rotary" or info.traits.scores == "normed"
             bent = parts.BENT[info.traits.scores == "capped"]
-            return (parts.TURNED if turned else parts.COMPARED) + bent
+            usual = parts.TURNED if turned else parts.COMPARED
+            return (fitted.compared(info) or usual) + bent
         case "parts":
             return _components(info)
         case "targets":
@@ -468,7 +476,7 @@ def _components(info: ModelInfo) -> str:
     scale = 'cache[f"blocks.{LAYER}.ln1.hook_scale"]' if info.normalization else "1"
     return parts.PARTS.format(
         scale=scale,
-        shift=parts.PARTS_SHIFT if info.normalization == "LN" else "",
+        shift=parts.PARTS_SHIFT if info.normalization == "LN" and info.traits.norm_biases else "",
         positions=parts.PARTS_POSITIONS.get(info.positions, "").strip(),
     )
 

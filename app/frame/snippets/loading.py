@@ -103,9 +103,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 torch.set_grad_enabled(False)
 tokenizer = AutoTokenizer.from_pretrained(source, revision=REVISION)
-if tokenizer.bos_token is None:  # what stood between documents takes its place
-    ends = [text for text in ENDS_OF_TEXT if text in tokenizer.get_vocab()]
-    tokenizer.bos_token = (ends or [tokenizer.eos_token])[0]
+{start}
 inner = AutoModelForCausalLM.from_pretrained(
     source,
     revision=REVISION,
@@ -118,6 +116,11 @@ model = TransformerBridge.boot_transformers(
     str(source), hf_model=inner, tokenizer=tokenizer, device="cpu", dtype=torch.float32
 ).eval()
 n_layers, n_heads, d_head = model.cfg.n_layers, model.cfg.n_heads, model.cfg.d_head
+"""
+START = """
+if tokenizer.bos_token is None:  # what stood between documents takes its place
+    ends = [text for text in ENDS_OF_TEXT if text in tokenizer.get_vocab()]
+    tokenizer.bos_token = (ends or [tokenizer.eos_token])[0]
 """
 
 
@@ -141,7 +144,9 @@ def loading(info: ModelInfo) -> list[str]:
     """The blocks of code that end in `tokenizer`, `model` and its sizes."""
     if info.kind != "native":
         source = NAMED_SOURCE if info.source else OWN_SOURCE
-        return [FOLDER, source, HUGGING_FACE]
+        own = f"tokenizer.bos_token = {info.start!r}  # it puts that in front by itself"
+        start = own if info.unnamed_bos else START.strip()
+        return [FOLDER, source, HUGGING_FACE.format(start=start)]
     folder = BUNDLED_FOLDER if origin(info) == "bundled" else NATIVE_FOLDER
     boot = BOOT_SHORTFORMER if info.positions == "shortformer" else BOOT
     return [folder, NATIVE, boot, LOAD]
