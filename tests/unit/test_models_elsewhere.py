@@ -16,7 +16,7 @@ from analysis.errors import AnalysisError
 from analysis.head import Head
 from analysis.models.catalog import find_model
 from analysis.models.files import fingerprint
-from analysis.models.info import load_elsewhere
+from analysis.models.info import ENCODER, Turn, load_elsewhere
 from app.compute import calls
 from app.compute.calls.by_name import questions
 from app.compute.question import Question
@@ -27,6 +27,7 @@ from app.compute.workers.line import PATIENT, Line, Piece
 from app.compute.workers.messages import packed, unpacked
 from app.compute.workers.pieces import Asked
 from app.compute.workers.serve import load
+from app.compute.workers.workshop import facts_of
 from app.config import Config
 from app.links.selection import Selection
 from app.links.subject import Subject
@@ -143,6 +144,15 @@ def test_a_worker_says_what_its_model_was_found_to_be(
         assert fresh.engine.met == {fingerprint(INFO): None}  # nothing else runs our own format
     model = analysis.load_model(INFO.name, device="cpu")
     assert learnt == [replace(model.info, folder=INFO.folder)]
+
+
+def test_whatever_a_model_was_found_to_be_can_be_told() -> None:
+    turns = (Turn("halves", norm_last=False), Turn("none", norm_last=True))
+    found = replace(INFO, traits=ENCODER, turns=turns, scales=(0.125, float("nan")), step=7)
+    (_, told) = unpacked(packed("met", facts_of(found)))
+    learnt = replace(INFO, **told)
+    assert str(learnt) == str(found)  # NaN is not itself
+    assert learnt.turns == turns
 
 
 def test_what_fits_is_known_where_models_are_loaded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,13 +88,13 @@ def types() -> dict[str, type]:
     from analysis.heads.corpus.batches import WindowBatch, WindowsRead
     from analysis.heads.corpus.windows import Windows
     from analysis.heads.encoder import EncoderScores
-    from analysis.models.info import Traits
+    from analysis.models.info import Traits, Turn
     from analysis.sets.fitted import Batch, FittedRow, FittedSet
     from analysis.sets.rows import Note, Place, PromptRow, PromptSet
     from analysis.tokens import Tokens
 
     known = (
-        *(GroupMetrics, WindowBatch, WindowsRead, Windows, Tokens, Traits),
+        *(GroupMetrics, WindowBatch, WindowsRead, Windows, Tokens, Traits, Turn),
         *(Note, Place, PromptRow, PromptSet, Batch, FittedRow, FittedSet, PromptPair),
         *(EncoderScores, FactoredTiming, MaskedAblation, MaskedLoss),
     )

@@ -17,12 +17,19 @@ from app.compute.workers.messages import packed, unpacked
 from app.compute.workers.pieces import kinds
 
 if TYPE_CHECKING:
+    from analysis.models.info import ModelInfo
     from analysis.models.loading import HeadModel
     from app.compute.question import Question
 
 _log = logging.getLogger("headscope")
 # Jobs that a worker has begun: the other of two that take turns need not be begun again.
 JOBS = 2
+
+
+def facts_of(info: ModelInfo) -> dict[str, Any]:
+    """What a model was found to be, less where its files are, which is each machine's own."""
+    told = (field.name for field in fields(info) if field.name != "folder")
+    return {name: getattr(info, name) for name in told}
 
 
 class _Stopped(Exception):
@@ -150,9 +157,7 @@ class Workshop:
         if name not in self._models:
             return ("unknown",)
         model = self._models[name]
-        # Where its files are is each machine's own.
-        told = (field.name for field in fields(model.info) if field.name != "folder")
-        return "met", {field: getattr(model.info, field) for field in told}, model.checked
+        return "met", facts_of(model.info), model.checked
 
     _said: ClassVar[Mapping[str, Callable[..., tuple[Any, ...]]]] = {
         "begin": _begin,
