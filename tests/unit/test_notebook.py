@@ -1,14 +1,16 @@
 """What a notebook shows: arrays from anywhere, checked; and what comes back."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from anywidget._util import enable_custom_widget_manager_once
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import analysis
@@ -283,3 +285,37 @@ def test_in_a_notebook_no_module_of_ones_own_is_hidden(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == "1 tokens for patterns of 3 positions; expected is one for each.\n"
+
+
+def test_colab_is_told_what_draws_the_widget_which_fetches_nothing_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It draws none but its own kinds unless an output says, beside it, which manager can."""
+    colab = ModuleType("google.colab.output")
+    colab._widgets = SimpleNamespace(_installed_url=None)
+
+    def enable() -> None:
+        colab._widgets._installed_url = "https://colab.invalid/manager.js"
+
+    colab.enable_custom_widget_manager = enable
+    monkeypatch.setitem(sys.modules, "google.colab.output", colab)
+    shown: list[tuple[dict[str, Any], dict[str, Any]]] = []
+    monkeypatch.setattr(
+        "app.notebook.widgets.display",
+        lambda data, metadata=None, raw=False: shown.append((data, metadata)),
+    )
+    enable_custom_widget_manager_once.cache_clear()
+    for viewer in (show(PATTERNS, TOKENS), compare(PATTERNS, PATTERNS, TOKENS, head="L0H1")):
+        shown.clear()
+        viewer._ipython_display_()
+        (data, beside), (still, _) = shown
+        kind = "application/vnd.jupyter.widget-view+json"
+        assert data[kind]["model_id"] == viewer.model_id
+        manager = {"url": "https://colab.invalid/manager.js"}
+        assert beside == {kind: {"colab": {"custom_widget_manager": manager}}}
+        assert "<img" in still["text/html"]
+        # Its script is one module without others.
+        script = re.sub(r"/\*.*?\*/", "", viewer._esm, flags=re.DOTALL)
+        loads = r"^\s*import\b|^\s*export\b.* from\b|\bimport\(|\bfetch\(|https?:"
+        assert not re.search(loads, script, re.MULTILINE)
+    enable_custom_widget_manager_once.cache_clear()
