@@ -107,6 +107,10 @@ ILL = {
     "different layers": ([PATTERNS[0], PATTERNS[1, :, :3, :3]], "different shapes"),
     "texts": (np.array([[["a"]]]), "real numbers"),
     "complex": (PATTERNS.astype(complex), "real numbers"),
+    "a complex tensor": (TENSOR.to(torch.complex64), "real numbers"),
+    "a tensor without numbers": (TENSOR.to("meta"), "no array"),
+    "a sparse tensor": (TENSOR.to_sparse(), "no array"),
+    "a layer of many digits": ({f"blocks.{'9' * 5000}.attn.hook_pattern": TENSOR[0]}, "no pattern"),
     "booleans": (np.eye(3, dtype=bool), "real numbers"),
     "ragged": ([[1.0], [0.5, 0.5]], r"\[layer, head, dest, src\]"),
     "no attentions": (SimpleNamespace(attentions=None), "output_attentions=True"),
@@ -131,11 +135,47 @@ def test_what_is_no_causal_pattern_is_refused_with_what_fits(given: Any, said: s
         (TOKENS[:4], "4 tokens for patterns of 5"),
         ([1, 2, 3, 4, 5], "convert_ids_to_tokens"),
         ([*TOKENS[:4], None], "NoneType"),
+        (None, "5 positions.* NoneType"),
+        (5, "5 positions.* int"),
     ],
 )
 def test_tokens_are_one_text_for_each_position(tokens: Any, said: str) -> None:
     with pytest.raises(AnalysisError, match=said):
         show(PATTERNS, tokens)
+
+
+@pytest.mark.parametrize(
+    ("scores", "said"),
+    [
+        ([1, 2], "dictionary of names"),
+        ({"mine": "x"}, "real numbers"),
+        ({"mine": [[1, 2], [3]]}, "no array"),
+        ({"mine": np.zeros((LAYERS, HEADS), complex)}, "real numbers"),
+        ({"mine": np.zeros(HEADS)}, r"'mine' has the shape \[3\]"),
+    ],
+)
+def test_scores_are_one_number_for_each_head(scores: Any, said: str) -> None:
+    with pytest.raises(AnalysisError, match=said):
+        show(PATTERNS, TOKENS, scores=scores)
+
+
+def test_scores_are_taken_from_a_tensor_that_is_trained() -> None:
+    """As a metric of one's own gives them, in 16 bits too."""
+    for dtype in (torch.float32, torch.bfloat16):
+        show(PATTERNS, TOKENS, scores={"mine": torch.zeros(2, 3, dtype=dtype, requires_grad=True)})
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"titles": ("one",)}, "two texts"),
+        ({"titles": (1, 2)}, "two texts"),
+        ({"head": 1}, "such as 'L0H1'"),
+    ],
+)
+def test_what_compare_cannot_name_is_refused(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(AnalysisError, match=said):
+        compare(PATTERNS, PATTERNS, TOKENS, **{"head": "L0H1", **options})
 
 
 def test_half_a_character_does_not_stop_a_picture() -> None:
