@@ -1,10 +1,10 @@
 """The numbers of a file of findings, read again without a screen."""
 
 import sys
-from pathlib import Path
 
 from tqdm import tqdm
 
+from analysis.models.home import at_home
 from app.compute.findings.check import Check, check
 from app.compute.findings.file import MAX_BYTES, UnreadableFindings, from_text
 from app.compute.findings.finding import Finding
@@ -24,7 +24,7 @@ def check_file(name: str, as_json: bool) -> int:
         read here, or where the file is none.
     """
     try:
-        with Path(name).expanduser().open("rb") as opened:
+        with at_home(name).open("rb") as opened:
             findings = from_text(opened.read(MAX_BYTES + 1))
         server = Server(settings())
     except UnreadableFindings as refusal:

@@ -4,9 +4,12 @@ Nothing heavy is imported before it is needed, so that `--help` answers at once.
 """
 
 import argparse
+import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 import shtab
 
@@ -20,6 +23,8 @@ _CODES = (
     "Ends with 0 when all is well, 1 when something is refused (one sentence says why), and 2 for a\
  command that cannot be read."
 )
+# Characters of a file's name that a refusal quotes.
+_LONGEST = 200
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,16 +37,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.path.insert(0, str(ROOT))
     from analysis.errors import AnalysisError
 
+    # A terminal that knows few characters shows the others by their numbers.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    # Of a check 1 would say that a number differs.
+    refused = partial(_refused, code=2 if asked.command == "check" else 1)
     try:
-        return _do(asked)
+        code = _do(asked)
+        sys.stdout.flush()  # a full disk or a reader that has gone is heard of here
+        return code
     except AnalysisError as refusal:
-        return _refused(str(refusal))
+        return refused(str(refusal))
     except BrokenPipeError:  # whoever read the output has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _print_no_more()
         return 0
     except OSError as error:
-        where = f": {error.filename}" if error.filename else ""
-        return _refused(f"{error.strerror or 'A file cannot be read or written'}{where}.")
+        if error.errno == errno.ENOSPC:
+            _print_no_more()
+        where = f": {str(error.filename)[:_LONGEST]}" if error.filename else ""
+        return refused(f"{error.strerror or 'A file cannot be read or written'}{where}.")
     except KeyboardInterrupt:
         return 130
 
@@ -74,12 +88,17 @@ def _do(asked: argparse.Namespace) -> int:
     return printing.print_scores(asked.model, prompt, asked.score, asked.json)
 
 
-def _refused(sentence: str) -> int:
+def _print_no_more() -> None:
+    """Let go of what cannot be written: Python would try it again as it ends, and fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _refused(sentence: str, code: int) -> int:
     from app.text import display_text
 
     # May quote what a file or a folder holds, which a terminal would obey.
     print(f"headscope: {display_text(sentence)}", file=sys.stderr)
-    return 1
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -7,19 +7,19 @@ import time
 import webbrowser
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 from urllib.error import URLError
 from urllib.parse import parse_qs, urlencode, urlsplit
 from urllib.request import urlopen
 
 from analysis.errors import AnalysisError
 from analysis.models.catalog import find_model
+from analysis.models.home import at_home
 from analysis.models.named import named_model
 from app.links.link import left_out, link_parameters
 from app.links.pages import PAGES, page_info
 from app.links.parameters import BY_KEY, PROMPTS
 from app.links.parsers import Refused, Value, text_up_to
-from app.text import display_text
+from app.text import display_text, is_text
 from headscope.place import ROOT
 
 # Seconds between two looks whether the server answers, and until nobody waits for it any more.
@@ -58,7 +58,7 @@ def read_view(text: str) -> View:
     """
     from app.shell.share import MAX_FILE, UnreadableView, read_view_file
 
-    file = Path(text).expanduser()
+    file = at_home(text)
     if "?" not in text and file.is_file():
         with file.open("rb") as opened:
             data = opened.read(MAX_FILE + 1)
@@ -117,6 +117,9 @@ def _checked(page: str, link: Mapping[str, list[str]], from_file: bool = False) 
             named = display_text(key[:_LONGEST])
             how_often = f"stands there {len(texts)} times" if key in BY_KEY else "is unknown"
             raise AnalysisError(f"A view holds each parameter once, and “{named}” {how_often}.")
+        # What a command is told may be no text: bytes that nobody could read.
+        if not is_text(texts[0]):
+            raise AnalysisError(f"{BY_KEY[key].said}: that is no text in UTF-8.")
         long = from_file and key in PROMPTS
         try:
             values[key] = (text_up_to(PROMPTS[key]) if long else BY_KEY[key].read)(texts[0])
@@ -141,9 +144,10 @@ def _require_free(address: str, port: int) -> None:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address, port))
-        except OSError as error:
+        except (OSError, TypeError, UnicodeError) as error:
+            why = getattr(error, "strerror", None) or "no such address"
             raise AnalysisError(
-                f"Nothing can be served at {address}, port {port} ({error.strerror}). Choose "
+                f"Nothing can be served at {address}, port {port} ({why}). Choose "
                 "another with --port or --address."
             ) from error
 

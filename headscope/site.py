@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from plotly.offline import get_plotlyjs
 
 from analysis.errors import AnalysisError
+from analysis.models.home import at_home
 from app.compute.findings.check import check_all
 from app.compute.findings.file import MAX_BYTES, UnreadableFindings, from_text
 from app.compute.findings.finding import Finding, title_of
@@ -60,7 +60,7 @@ def write_site(folder: str, sources: Sequence[str], title: str, app: str | None)
         AnalysisError: A source that is none, more than `MAX_VIEWS` views, a view that a page
             refuses, a page of more than `MOST` bytes, or a folder that is a file.
     """
-    target = Path(folder).expanduser()
+    target = at_home(folder)
     if target.exists() and not target.is_dir():
         raise AnalysisError(f"{display_text(str(target))} is a file. Name a folder.")
     if not title.strip() or len(title) > _LONGEST_TITLE or not is_text(title):
@@ -97,15 +97,19 @@ def write_site(folder: str, sources: Sequence[str], title: str, app: str | None)
 def _home(app: str | None) -> str:
     if app is None:
         return ""
-    parts = urlsplit(app)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
+    try:
+        parts = urlsplit(app)
+        named = parts.scheme in ("http", "https") and parts.netloc and is_text(app)
+    except ValueError:  # an unfinished [address]
+        named = False
+    if not named:
         raise AnalysisError("The app's address begins with http:// or https:// and names a host.")
     return app.rstrip("/")
 
 
 def _read(source: str) -> tuple[Sequence[tuple[str, View]], Sequence[Finding]]:
     """Views of one source, with titles where they have some, and the findings about them."""
-    file = Path(source).expanduser()
+    file = at_home(source)
     if "?" in source or not file.is_file():
         return [("", read_view(source))], []
     with file.open("rb") as opened:

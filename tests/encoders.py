@@ -31,7 +31,7 @@ _SIZES: dict[str, Any] = {
 BERT = {**_SIZES, "model_type": "bert", "max_position_embeddings": 32}
 # Its positions begin behind that of padding, and it has one segment.
 ROBERTA = {**_SIZES, "model_type": "roberta", "max_position_embeddings": 33, "type_vocab_size": 1}
-ELECTRA = {**_SIZES, "model_type": "electra", "embedding_size": 16, "max_position_embeddings": 32}
+CAMEMBERT = {**ROBERTA, "model_type": "camembert"}
 
 
 def tokenizer() -> PreTrainedTokenizerFast:

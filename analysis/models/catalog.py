@@ -20,6 +20,7 @@ from typing import Any
 from analysis.errors import AnalysisError
 from analysis.models.config import ADAPTER, read_info, without_files
 from analysis.models.files import CONFIG, Stamp, is_regular, stamp
+from analysis.models.home import at_home
 from analysis.models.info import INDEX, WEIGHTS, ModelInfo
 
 BUNDLED = Path(__file__).resolve().parents[2] / "models"
@@ -249,7 +250,7 @@ def store() -> Path:
     if own := os.environ.get("HEADSCOPE_CACHE"):
         return Path(own)
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "headscope"
+    return (Path(base) if base else at_home("~/.cache")) / "headscope"
 
 
 def _of_entry(name: str, entry: Mapping[str, Any]) -> ModelInfo:
@@ -337,6 +338,6 @@ def _name_of(folder: str) -> str:
 
 def _hub_cache(source: str) -> list[Path]:
     """Snapshots of a repository that the hub's own client has left on this machine."""
-    home = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))
+    home = Path(os.environ.get("HF_HOME", at_home("~/.cache/huggingface")))
     hub = Path(os.environ.get("HF_HUB_CACHE", home / "hub"))
     return _folders_in(hub / f"models--{source.replace('/', '--')}" / "snapshots")

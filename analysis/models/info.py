@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from analysis.limits import MAX_LONG
+from analysis.models.home import at_home
 
 # float32 weights, and half as much again while they are read and for the largest results.
 BYTES_PER_PARAMETER = 4 * 1.5
@@ -224,8 +225,8 @@ def has_hub_token() -> bool:
     """Whether this machine has a token of the hub's in one of the usual places; it is not read."""
     if any(os.environ.get(name) for name in HUB_TOKENS):
         return True
-    home = os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface"
-    file = Path(os.environ.get("HF_TOKEN_PATH") or Path(home) / "token").expanduser()
+    home = os.environ.get("HF_HOME") or "~/.cache/huggingface"
+    file = at_home(os.environ.get("HF_TOKEN_PATH") or f"{home}/token")
     try:
         return file.stat().st_size > 0
     except OSError:

@@ -1,9 +1,9 @@
 """The model that a person names: by its name, or by the folder that it lies in."""
 
 import os
-from pathlib import Path
 
 from analysis.models.catalog import OWN_MODELS, find_folder, find_model, list_models, refresh
+from analysis.models.home import at_home
 from analysis.models.info import ModelInfo
 
 
@@ -13,7 +13,7 @@ def named_model(asked: str) -> ModelInfo:
     Raises:
         AnalysisError: There is no such model, or its files are not usable.
     """
-    folder = Path(asked).expanduser()
+    folder = at_home(asked)
     if asked in {info.name for info in list_models()} or not folder.is_dir():
         return find_model(asked)
     os.environ[OWN_MODELS] = str(folder.resolve())

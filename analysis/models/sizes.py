@@ -46,6 +46,19 @@ _ALIBI = ("bloom", "mpt")
 _LEARNED = ("gpt2", "gpt_neo", "gpt_bigcode", "opt", "openai-gpt", "bert", "roberta")
 # Of these the loaded model is asked too: what a folder says of itself before.
 _ENCODERS = ("bert", "roberta")
+# Encoders that TransformerLens has no bridge for, some of which call their sizes by other names.
+_OTHER_ENCODERS = (
+    "albert",
+    "deberta",
+    "deberta-v2",
+    "distilbert",
+    "electra",
+    "modernbert",
+    "mpnet",
+    "xlm-roberta",
+)
+# Encoders with decoders, whose config.json leaves that out where transformers has written it.
+_TWO_PARTS = ("longt5", "mt5", "switch_transformers", "t5", "umt5")
 
 
 class Refused(ValueError):
@@ -216,10 +229,19 @@ def _require_plain(config: Mapping[str, Any], name: str) -> None:
             f"The weights of {name} are quantised (quantization in its config.json, as MLX has "
             "it); plain numbers are needed. Choose the model that it was made from."
         )
-    if config.get("is_encoder_decoder") is True:
+    kind = config.get("model_type")
+    if config.get("is_encoder_decoder") is True or kind in _TWO_PARTS:
+        said = "is_encoder_decoder" if "is_encoder_decoder" in config else f"model_type {kind}"
         raise Refused(
-            f"{name} is an encoder and a decoder (is_encoder_decoder in its config.json); what is "
-            "run here predicts the next token of one text. Choose another model."
+            f"{name} is an encoder and a decoder ({said} in its config.json); what is run here "
+            "predicts the next token of one text. Choose another model, or show its heads in a "
+            "notebook with headscope.show."
+        )
+    if kind in _OTHER_ENCODERS:
+        raise Refused(
+            f"{name} is an encoder of the kind {kind} (model_type in its config.json); of encoders "
+            "BERT and RoBERTa are run here. Choose another model, or show its heads in a notebook "
+            "with headscope.show."
         )
     if isinstance(config.get("text_config"), Mapping) or not config.get("vocab_size"):
         part = "text_config" if "text_config" in config else "no vocab_size"

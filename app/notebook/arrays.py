@@ -13,7 +13,7 @@ from analysis.errors import AnalysisError
 from analysis.head import Head
 
 EXPECTED = "[layer, head, dest, src] of one sequence"
-_HOOK = re.compile(r"blocks\.(\d+)\.attn\.hook_pattern")
+_HOOK = re.compile(r"blocks\.([0-9]{1,6})\.attn\.hook_pattern")
 _ASK = (
     'Ask transformers with output_attentions=True and attn_implementation="eager", or use '
     "headscope.patterns_of."
@@ -103,7 +103,13 @@ def check_tokens(tokens: Iterable[Any], count: int) -> list[str]:
     Raises:
         AnalysisError: Another number of them, or what is no text.
     """
-    labels = list(tokens)
+    try:
+        labels = list(tokens)
+    except TypeError:
+        raise AnalysisError(
+            f"Tokens are a list of texts, one for each of {count} positions; what was given is of "
+            f"type {type(tokens).__name__}."
+        ) from None
     if strange := [type(each).__name__ for each in labels if not isinstance(each, str)]:
         raise AnalysisError(
             f"Tokens are texts, one for each position; one of them is of type {strange[0]}. Of "
@@ -160,21 +166,33 @@ def _by_layer(patterns: Any) -> tuple[tuple[int, ...], Sequence[Any]]:
 
 def _numbers(given: Any) -> tuple[np.ndarray, float]:
     """An array of one layer in 32 bits, and how far its rows may miss 1."""
-    if hasattr(given, "detach"):
-        few_bits = given.dtype.itemsize <= 2
-        given = given.detach().to("cpu").float().numpy()
-    else:
-        try:
-            given = np.asarray(given)
-        except ValueError:  # lists of lists of different lengths
-            raise AnalysisError(f"What was given is no array. Expected is {EXPECTED}.") from None
-        few_bits = given.dtype.itemsize <= 2
-    if given.dtype.kind not in "fiub" or given.dtype.kind == "b":
+    values = real_numbers(given, "Patterns", EXPECTED)
+    few_bits = getattr(given, "dtype", values.dtype).itemsize <= 2
+    return values.astype(np.float32), _ROUNDED if few_bits else _EXACT
+
+
+def real_numbers(given: Any, what: str, expected: str) -> np.ndarray:
+    """An array of numpy or PyTorch, or lists, as an array of numpy.
+
+    Raises:
+        AnalysisError: It is none, or not one of real numbers.
+    """
+    try:
+        if hasattr(given, "detach"):
+            given = given.detach().to("cpu")
+            # numpy has fewer kinds of numbers; of a complex one half would be lost.
+            given = (given if given.dtype.is_complex else given.float()).numpy()
+        given = np.asarray(given)
+    # Lists of different lengths; tensors without numbers, or without one for each place.
+    except (TypeError, ValueError, RuntimeError):
+        raise AnalysisError(f"What was given is no array. Expected is {expected}.") from None
+    if given.dtype.kind not in "fiu":
         raise AnalysisError(
-            f"Patterns are real numbers, and these are of the type {given.dtype}. Expected is "
-            f"{EXPECTED}."
+            f"{what} are real numbers, and these are of the type {given.dtype}. Expected is "
+            f"{expected}."
         )
-    return given.astype(np.float32), _ROUNDED if few_bits else _EXACT
+    values: np.ndarray = given
+    return values
 
 
 def _of_one_sequence(values: np.ndarray, two_texts: bool) -> np.ndarray:

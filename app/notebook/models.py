@@ -16,7 +16,14 @@ from analysis.definitions import SCORES
 from analysis.errors import AnalysisError
 from analysis.models.named import named_model
 from app.notebook.arrays import check_patterns
-from app.notebook.two_texts import Part, PatternsOfTwo, has_two_texts, run_on_two
+from app.notebook.two_texts import (
+    Part,
+    PatternsOfTwo,
+    has_two_texts,
+    is_two,
+    run_on_two,
+    too_long_refused,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,9 +93,11 @@ def _of_hugging_face(
     """Patterns, the text of each token, and its id."""
     import torch
 
-    if isinstance(prompt, tuple) and not bidirectional:
+    if not isinstance(prompt, str) and not is_two(prompt):
+        raise AnalysisError("The prompt is a text or, of an encoder, a pair of texts.")
+    if not isinstance(prompt, str) and not bidirectional:
         raise AnalysisError("Pairs of texts are for encoders: say bidirectional=True.")
-    texts = prompt if isinstance(prompt, tuple) else (prompt,)
+    texts = (prompt,) if isinstance(prompt, str) else prompt
     encoded = tokenizer(*texts, return_tensors="pt")
     ids = encoded["input_ids"]
     if not ids.numel():
@@ -97,7 +106,7 @@ def _of_hugging_face(
     if len(texts) == 2 and "token_type_ids" in encoded:
         given["token_type_ids"] = encoded["token_type_ids"]
     given = {name: tensor.to(model.device) for name, tensor in given.items()}
-    with _eager(model), torch.no_grad():
+    with _eager(model), torch.no_grad(), too_long_refused(ids.shape[1]):
         output = model(**given, output_attentions=True, use_cache=False)
     from analysis.runs.inputs import token_texts
 

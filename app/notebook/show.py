@@ -10,7 +10,7 @@ import numpy as np
 from analysis.errors import AnalysisError
 from analysis.head import Head
 from app.components.pattern_pair.payload import Pane
-from app.notebook.arrays import CheckedPatterns, check_patterns, check_tokens
+from app.notebook.arrays import CheckedPatterns, check_patterns, check_tokens, real_numbers
 from app.notebook.models import is_pair, run_on_prompt
 from app.notebook.two_texts import Part
 
@@ -60,20 +60,33 @@ def show(
     checked = check_patterns(patterns, bidirectional, two_texts=sources is not None)
     labels = check_tokens(tokens, checked.values.shape[2])
     others = None if sources is None else check_tokens(sources, checked.values.shape[3])
-    known = {str(name): np.asarray(values, dtype=float) for name, values in (scores or {}).items()}
-    for name, values in known.items():
-        if values.shape != checked.values.shape[:2]:
-            raise AnalysisError(
-                f"The score {name!r} has the shape {list(values.shape)}; expected is "
-                f"[layer, head], {list(checked.values.shape[:2])}."
-            )
-    if not 200 <= height <= 2000:
-        raise AnalysisError(f"The height is {height}; from 200 to 2,000 pixels are possible.")
+    known = _known_scores(scores, checked)
+    if not isinstance(height, int | float) or not 200 <= height <= 2000:
+        raise AnalysisError(f"The height is {height!r}; from 200 to 2,000 pixels are possible.")
     try:
         from app.notebook.widgets import HeadViewer
     except ModuleNotFoundError as error:
         raise AnalysisError(_MISSING) from error
     return HeadViewer(checked, labels, known, height, others)
+
+
+def _known_scores(scores: Any, patterns: CheckedPatterns) -> dict[str, np.ndarray]:
+    """Scores by name, each with a value for every head."""
+    if not isinstance(scores, Mapping | None):
+        raise AnalysisError(
+            "Scores are a dictionary of names and arrays [layer, head]; what was given is of type "
+            f"{type(scores).__name__}."
+        )
+    known = {}
+    for name, values in (scores or {}).items():
+        known[str(name)] = real_numbers(values, "Scores", "[layer, head]").astype(float)
+        shape = known[str(name)].shape
+        if shape != patterns.values.shape[:2]:
+            raise AnalysisError(
+                f"The score {name!r} has the shape {list(shape)}; expected is "
+                f"[layer, head], {list(patterns.values.shape[:2])}."
+            )
+    return known
 
 
 def _prompt_of(model: Any, tokens: Any) -> str | tuple[str, str] | None:
@@ -106,6 +119,8 @@ def compare(
     Raises:
         AnalysisError: As `show`, or no head, or one that is not there.
     """
+    if len(titles) != 2 or not all(isinstance(title, str) for title in titles):
+        raise AnalysisError(f"Titles are two texts, one above each pattern, and not {titles!r}.")
     panes = []
     texts = (tokens, tokens if other_tokens is None else other_tokens)
     for given, own, title in zip((first, second), texts, titles, strict=True):
@@ -130,3 +145,5 @@ def _head(patterns: CheckedPatterns, named: str | None) -> Head:
         return Head.parse(named)
     except ValueError as error:
         raise AnalysisError(f"{error}.") from error
+    except TypeError:
+        raise AnalysisError(f"A head is named by a text such as 'L0H1', not {named!r}.") from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -35,6 +37,27 @@ class PatternsOfTwo(NamedTuple):
         return getattr(self, part), self.sources if part == "encoder" else self.tokens, None
 
 
+def is_two(texts: Any) -> bool:
+    """Whether these are two texts."""
+    return (
+        isinstance(texts, tuple | list)
+        and len(texts) == 2
+        and all(isinstance(text, str) for text in texts)
+    )
+
+
+@contextmanager
+def too_long_refused(tokens: int) -> Iterator[None]:
+    """A refusal of a text with more tokens than a model has positions."""
+    # How many they are no two configs say alike, so it is tried.
+    try:
+        yield
+    except IndexError as error:
+        raise AnalysisError(
+            f"The model cannot be run on these {tokens:,} tokens ({error}). Give a shorter text."
+        ) from error
+
+
 def has_two_texts(model: Any) -> bool:
     """Whether a model has an encoder and a decoder."""
     return bool(getattr(getattr(model, "config", None), "is_encoder_decoder", False))
@@ -53,7 +76,7 @@ def run_on_two(model: Any, tokenizer: Any, texts: str | tuple[str, str]) -> Patt
 
     from analysis.runs.inputs import token_texts
 
-    if isinstance(texts, str):
+    if not is_two(texts):
         raise AnalysisError(
             "This model reads one text and writes another. Give both: (text, what it writes)."
         )
@@ -68,7 +91,7 @@ def run_on_two(model: Any, tokenizer: Any, texts: str | tuple[str, str]) -> Patt
     if not read.numel() or not labels.numel():
         raise AnalysisError("One of the texts has no tokens. Give two of a few words.")
     written = shifted(labels=labels.to(model.device))
-    with torch.no_grad():
+    with torch.no_grad(), too_long_refused(read.shape[1] + written.shape[1]):
         output = model(
             input_ids=read.to(model.device),
             decoder_input_ids=written,

@@ -61,8 +61,9 @@ class _Viewer(anywidget.AnyWidget):
     def _ipython_display_(self) -> None:
         # Two outputs: of one that holds both JupyterLab shows the widget, also where it is gone.
         bundle = self._repr_mimebundle_()
-        data = bundle[0] if isinstance(bundle, tuple) else bundle
-        display(data, raw=True)
+        # Colab reads beside the widget's number what can draw it.
+        data, beside = bundle if isinstance(bundle, tuple) else (bundle, None)
+        display(data, metadata=beside, raw=True)
         display({"text/html": self.still_html(), "text/plain": ""}, raw=True)
 
 

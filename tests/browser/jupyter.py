@@ -1,5 +1,6 @@
 """A real JupyterLab on this machine, and how a notebook in it is opened and run."""
 
+import json
 import os
 import re
 import socket
@@ -19,11 +20,18 @@ PATIENCE = 60_000  # ms
 
 
 @contextmanager
-def running_lab(own: Path, folder: Path, *paths: str) -> Iterator[str]:
+def running_lab(own: Path, folder: Path, *paths: str, python: Path | None = None) -> Iterator[str]:
     """The address of a JupyterLab on `folder`; what it keeps is in `own`, meanwhile.
 
-    Notebooks import from `paths`, too.
+    Notebooks are run by `python`, or by the one of the tests, and import from `paths`, too.
     """
+    if python is not None:
+        kernel = own / "DATA" / "kernels" / "python3" / "kernel.json"
+        kernel.parent.mkdir(parents=True)
+        run = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        # It finds what it needs by itself: the clone would come first on this path.
+        spec = {"argv": run, "display_name": "Python 3", "env": {"PYTHONPATH": ""}}
+        kernel.write_text(json.dumps({**spec, "language": "python"}), encoding="utf-8")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -34,7 +42,9 @@ def running_lab(own: Path, folder: Path, *paths: str) -> Iterator[str]:
         # Its other kind asks a package index.
         + ["--LabApp.extension_manager=readonly"],
         cwd=folder,
-        env={**os.environ, **folders, "PYTHONPATH": os.pathsep.join([str(ROOT), *paths])},
+        # Their kernel comes before the one that the environment of the tests has.
+        env={**os.environ, **folders, "JUPYTER_PREFER_ENV_PATH": "0"}
+        | {"PYTHONPATH": os.pathsep.join([str(ROOT), *paths])},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

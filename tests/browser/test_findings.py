@@ -6,6 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
+from headscope.command import main
 from tests.browser.conftest import WINDOW, OpenPage, wait_until_done
 from tests.hostile import PAYLOADS
 
@@ -17,7 +18,7 @@ _CLAIM = f"It copies {PAYLOADS[2]}"
 
 
 def test_a_finding_is_kept_in_the_browser_checked_and_opened_by_another_visitor(
-    open_page: OpenPage, app: str
+    open_page: OpenPage, app: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Visitors of their own: what their browsers keep is in nobody else's way.
     page, other = (open_page(viewport=WINDOW) for _ in range(2))
@@ -34,6 +35,14 @@ def test_a_finding_is_kept_in_the_browser_checked_and_opened_by_another_visitor(
     page.goto(f"{app}/findings")
     _expect_checked(page)
     expect(page.get_by_text("L1H4 of attn-only-2l is called “Echo”.")).to_be_visible()
+    # As a file it is checked without a screen, too.
+    page.get_by_role("button", name="Take along").click()
+    with page.expect_download(timeout=PATIENCE) as saved:
+        page.get_by_role("button", name="File", exact=True).click(timeout=PATIENCE)
+    page.keyboard.press("Escape")
+    assert main(["check", str(saved.value.path())]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(_CLAIM) and "  holds " in said and "differs" not in said
     page.get_by_role("button", name="Share it").click()
     link = page.locator("code", has_text="/findings?finding=")
     expect(link).to_be_visible(timeout=PATIENCE)

@@ -11,9 +11,10 @@ from playwright.sync_api import Browser, Locator, expect
 
 from app.theme import DARK, LIGHT
 from tests.browser.apps.head_grid_app import example_patterns
-from tests.browser.conftest import OpenPage, Serve
+from tests.browser.conftest import ROOT, OpenPage, Serve
 from tests.browser.jupyter import PATIENCE, open_notebook, run_cell, running_lab
 from tests.browser.test_head_grid import APP, open_grid
+from tests.unit.test_distribution import build, install
 
 HEADS, TOKENS, WIDTH = (2, 8), 30, 1000
 ROWS = 7  # of a text that attends to another
@@ -23,7 +24,7 @@ CELLS = (
     f"patterns = example_patterns({HEADS[0]}, {HEADS[1]}, {TOKENS})\n"
     f"words, hostile = ([texts[i % 8] for i in range({TOKENS})] for texts in (WORDS, HOSTILE))\n"
     "viewer = headscope.show(patterns, words)\nviewer",
-    "print('locked:', *(head.label for head in viewer.locked), viewer.tokens)",
+    "print('locked:', *(head.label for head in viewer.locked), viewer.tokens, headscope.__file__)",
     "headscope.show(patterns, hostile, scores={HOSTILE[1]: patterns[:, :, 1, 0]})",
     f"headscope.show(patterns[:, :, -{ROWS}:], words[-{ROWS}:], sources=hostile)",
     "headscope.compare(patterns, patterns[:, ::-1], hostile, head='L0H1', titles=HOSTILE[:2])",
@@ -31,8 +32,18 @@ CELLS = (
 
 
 @pytest.fixture
-def lab(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """A JupyterLab of its own with one notebook: its address, and the notebook."""
+def installed(tmp_path: Path) -> Path:
+    """The Python of a new environment with the wheel; it finds the tests' own modules last."""
+    wheel, _ = build(ROOT, tmp_path / "built")
+    python = install(wheel, tmp_path / "venv") / "python"
+    (others,) = python.parents[1].glob("lib/python*/site-packages/others.pth")
+    others.write_text(f"{others.read_text(encoding='utf-8')}\n{ROOT}", encoding="utf-8")
+    return python
+
+
+@pytest.fixture
+def lab(tmp_path: Path, installed: Path) -> Iterator[tuple[str, Path]]:
+    """A JupyterLab of its own with one notebook, on the wheel: its address, and the notebook."""
     notebook = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS],
         metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
@@ -40,7 +51,7 @@ def lab(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     file = tmp_path / "work" / "heads.ipynb"
     file.parent.mkdir()
     nbformat.write(notebook, file)
-    with running_lab(tmp_path, file.parent) as address:
+    with running_lab(tmp_path, file.parent, python=installed) as address:
         yield address, file
 
 
@@ -88,7 +99,7 @@ def expect_rows(picture: Locator) -> None:
 
 
 def test_heads_are_drawn_heard_and_kept_in_jupyterlab(
-    lab: tuple[str, Path], open_page: OpenPage, serve: Serve, browser: Browser
+    lab: tuple[str, Path], installed: Path, open_page: OpenPage, serve: Serve, browser: Browser
 ) -> None:
     address, file = lab
     page, theirs = open_page(), open_page()
@@ -102,10 +113,13 @@ def test_heads_are_drawn_heard_and_kept_in_jupyterlab(
     grid.locator(".hg-thumb").nth(11).click()
     expect(grid).to_have_attribute("data-shown", "L1H3")
     grid.locator(".hg-token").nth(4).click()
+    there = next(installed.parents[1].glob("lib/*/*/headscope"))
     until = time.monotonic() + PATIENCE / 1000
     # Python hears a moment after the click; what it has not heard yet is asked again.
-    while run_cell(page, 1).locator(".jp-OutputArea-output").inner_text() != "locked: L1H3 [4]\n":
-        assert time.monotonic() < until
+    while (said := run_cell(page, 1).locator(".jp-OutputArea-output").inner_text()) != (
+        f"locked: L1H3 [4] {there}/__init__.py\n"
+    ):
+        assert time.monotonic() < until, said
         page.locator(".jp-Notebook .jp-Cell").nth(1).locator(".cm-content").click()
         page.keyboard.press("Control+Enter")
 

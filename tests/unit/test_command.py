@@ -1,5 +1,6 @@
 """The command line: what it reads, what it refuses, and what it does not import."""
 
+import io
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 
 from analysis.errors import AnalysisError
 from analysis.models.catalog import OWN_MODELS, list_models, refresh
+from analysis.models.info import has_hub_token
 from app.links.link import link_parameters
 from app.links.parameters import BY_KEY
 from app.shell.share import view_file
@@ -75,6 +77,19 @@ def test_shells_complete_the_commands(shell: str, capsys: pytest.CaptureFixture[
         (["--prompt", "word " * 400], "longer than"),
         (["--no-browser", "--port", "0"], "no port 0"),
         (["download", "nope"], "no model of that name"),
+        (["site", "new", "attention", "--app", "http://[bad"], "http://"),
+        (["site", "new", "attention", "--app", "http://a\udcff"], "http://"),
+        (["--no-browser", "--address", "a\udcff"], "no such address"),
+        # What a shell hands over that is no UTF-8.
+        (["--prompt", "a\udcff"], "no text in UTF-8"),
+        (["view", "attention?prompt=a\udcff"], "no text in UTF-8"),
+        (["score", "attn-only-2l", "--prompt", "a\udcff"], "not text"),
+        (["view", "a" * 5000], "name too long"),
+        # Nobody is called so, and has no home.
+        (["--model", "~nobody-here"], "no model of that name"),
+        (["score", "~nobody-here/x"], "no model of that name"),
+        (["view", "~nobody-here/x.json"], "neither a page nor a file"),
+        (["site", "new", "~nobody-here/x.json"], "neither a page nor a file"),
     ],
 )
 def test_what_is_refused_is_one_line_and_a_code(
@@ -230,6 +245,49 @@ def test_a_file_that_holds_no_findings_is_refused_with_the_code_of_its_own(
     for name in (str(file), str(tmp_path / "none.json"), str(tmp_path)):
         assert main(["check", name]) == 2
         assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_check_that_cannot_be_told_does_not_say_that_a_number_differs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever reads the code alone would take 1 for that."""
+    for name in (str(_findings(tmp_path)), "~nobody-here/x.json"):
+        # Closing it writes what is left, which Python does as it ends.
+        with monkeypatch.context() as patched, Path("/dev/full").open("w") as full:
+            patched.setattr(sys, "stdout", full)
+            assert main(["check", name]) == 2
+        (line,) = [each for each in capsys.readouterr().err.splitlines() if "headscope" in each]
+        assert "No space left" in line or "No such file" in line
+
+
+def test_a_terminal_of_few_characters_is_told_every_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Settings are set apart by a dot that is no ASCII, and claims are anybody's."""
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, "ascii"))
+    assert main(["check", str(_findings(tmp_path))]) == 0
+    assert b"holds" in written.getvalue() and rb"\xb7" in written.getvalue()
+
+
+def test_who_has_no_home_still_has_the_models_that_are_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As a user without a name, of whom a container knows the number alone."""
+
+    def unknown(number: int) -> None:
+        raise KeyError(number)
+
+    for name in ("HOME", "XDG_CACHE_HOME", "HEADSCOPE_CACHE", "HF_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    refresh()
+    try:
+        assert "attn-only-2l" in {info.name for info in list_models() if info.available}
+        assert has_hub_token() in (False, True)
+    finally:
+        monkeypatch.undo()
+        refresh()
 
 
 def test_a_page_that_fails_is_refused_with_what_went_wrong(

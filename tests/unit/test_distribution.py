@@ -41,24 +41,43 @@ def build(source: Path, target: Path) -> tuple[Path, Path]:
     return next(target.glob("*.whl")), next(target.glob("*.tar.gz"))
 
 
+def install(wheel: Path, folder: Path) -> Path:
+    """The `bin` of a new environment with a wheel; its other packages are those of the tests."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    (packages,) = folder.glob("lib/python*/site-packages")
+    there = [path for path in sys.path if path.endswith("site-packages")]
+    (packages / "others.pth").write_text("\n".join(there), encoding="utf-8")
+    # The tests' environment may have one of its own, which stays.
+    pip(folder / "bin", "install", "--no-deps", "--no-index", "--ignore-installed", str(wheel))
+    return folder / "bin"
+
+
+def pip(installed: Path, *arguments: str) -> None:
+    """Have the pip of the tests do something in an environment that has none."""
+    python = str(installed / "python")
+    command = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check"]
+    subprocess.run([*command, "--quiet", *arguments], check=True, capture_output=True)
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return build(ROOT, tmp_path_factory.mktemp("built"))
 
 
 @pytest.fixture(scope="module")
+def built_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of the extra that brings the checkpoints."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(command, cwd=ROOT / "deploy/checkpoints", check=True, capture_output=True)
+    (wheel,) = folder.glob("headscope_checkpoints-*.whl")
+    return wheel
+
+
+@pytest.fixture(scope="module")
 def installed(built: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The `bin` of a new environment with the wheel; its other packages are those of the tests."""
-    folder = tmp_path_factory.mktemp("away") / "venv"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
-    (packages,) = folder.glob("lib/python*/site-packages")
-    there = [path for path in sys.path if path.endswith("site-packages")]
-    (packages / "others.pth").write_text("\n".join(there), encoding="utf-8")
-    python = folder / "bin" / "python"
-    install = ["install", "--quiet", "--no-deps", "--no-index", "--disable-pip-version-check"]
-    command = [sys.executable, "-m", "pip", "--python", python, *install, built[0]]
-    subprocess.run(command, check=True, capture_output=True)
-    return folder / "bin"
+    return install(built[0], tmp_path_factory.mktemp("away") / "venv")
 
 
 def ask(installed: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -115,17 +134,14 @@ def test_the_wheel_holds_the_app_below_its_own_name_and_nothing_beside(
 
 
 def test_the_checkpoints_are_a_wheel_of_their_own_that_puts_them_where_the_app_looks(
-    tmp_path: Path,
+    built_checkpoints: Path,
 ) -> None:
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
-    subprocess.run(command, cwd=ROOT / "deploy/checkpoints", check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("headscope_checkpoints-*.whl")
-    with zipfile.ZipFile(wheel) as archive:
+    with zipfile.ZipFile(built_checkpoints) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
     there = ROOT.glob("models/*/checkpoints/*.safetensors")
     assert names == {f"headscope/_app/{file.relative_to(ROOT)}" for file in there}
     (extra,) = map(Requirement, PROJECT["optional-dependencies"]["checkpoints"])
-    assert extra.name == wheel.name.split("-")[0].replace("_", "-")
+    assert extra.name == built_checkpoints.name.split("-")[0].replace("_", "-")
 
 
 def test_its_metadata_names_pythons_and_needs_what_the_tests_run_with(
@@ -158,13 +174,40 @@ def test_installed_it_lists_and_scores_the_bundled_model(installed: Path) -> Non
     scored = ask(installed, "score", "attn-only-2l", "--score", "induction", "--json")
     assert scored.returncode == 0, scored.stderr
     values = json.loads(scored.stdout)["scores"]["induction"]["values"]
-    # As the model's card says of its best induction head.
+    assert_as_the_card_says(values, 12436)
+
+
+def assert_as_the_card_says(values: list[list[float]], step: int) -> None:
+    """The best induction head at a step of training is the one of the model's card."""
     card = (ROOT / "models/attn-only-2l/README.md").read_text(encoding="utf-8")
-    row = next(line for line in card.splitlines() if line.startswith("| `checkpoints/step-012436"))
+    row = next(line for line in card.splitlines() if f"checkpoints/step-{step:06}" in line)
     layer, head, best = re.findall(r"L(\d)H(\d) (\d\.\d+)", row)[-1]
     assert values[int(layer)][int(head)] == max(map(max, values))
     # It was measured on more and other random tokens.
     assert abs(max(map(max, values)) - float(best)) < 0.05
+
+
+def test_both_wheels_share_a_folder_and_each_can_be_taken_away(
+    installed: Path, built_checkpoints: Path
+) -> None:
+    """The checkpoints lie among the files of the app's wheel, beside the models."""
+    asked = ("score", "attn-only-2l@1693", "--score", "induction", "--json")
+    without = ask(installed, *asked)
+    assert without.returncode == 1 and "no model of that name" in without.stderr
+    pip(installed, "install", "--no-deps", "--no-index", str(built_checkpoints))
+    try:
+        scored = ask(installed, *asked)
+        assert scored.returncode == 0, scored.stderr
+        assert_as_the_card_says(json.loads(scored.stdout)["scores"]["induction"]["values"], 1693)
+    finally:
+        pip(installed, "uninstall", "--yes", "headscope-checkpoints")
+    assert ask(installed, *asked).stderr == without.stderr
+
+
+def test_installed_it_checks_a_finding(installed: Path) -> None:
+    checked = ask(installed, "check", str(ROOT / "docs/example-finding.json"))
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "  holds " in checked.stdout
 
 
 def test_installed_it_hides_no_module_of_ones_own(installed: Path) -> None:

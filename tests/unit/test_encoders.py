@@ -19,7 +19,7 @@ from analysis.models.capabilities import allowances
 from analysis.models.check import TOLERANCE
 from analysis.models.loading import HeadModel, load_model
 from app.notebook import show
-from tests.encoders import BERT, ELECTRA, PAIR, ROBERTA, TEXT, save, transformers_itself
+from tests.encoders import BERT, CAMEMBERT, PAIR, ROBERTA, TEXT, save, transformers_itself
 from tests.model_folders import edit, listed
 
 KINDS = {"bert": (BERT, True), "bare": (BERT, False), "roberta": (ROBERTA, True)}
@@ -30,7 +30,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     root = tmp_path_factory.mktemp("encoders")
     for name, (settings, head) in KINDS.items():
         save(root, name, settings, head)
-    save(root, "electra", ELECTRA)
+    save(root, "camembert", CAMEMBERT)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HEADSCOPE_MODELS", str(root))
         catalog.refresh()
@@ -227,8 +227,8 @@ def test_three_texts_are_refused(model: HeadModel) -> None:
 
 
 def test_an_encoder_without_a_bridge_or_with_other_weights_is_refused(root: Path) -> None:
-    with pytest.raises(AnalysisError, match="no bridge that takes in electra"):
-        load_model("electra")
+    with pytest.raises(AnalysisError, match="no bridge that takes in camembert"):
+        load_model("camembert")
     folder = save(root, "cut", BERT)
     edit(folder, num_hidden_layers=3)
     catalog.refresh()

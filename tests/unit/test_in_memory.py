@@ -157,9 +157,11 @@ REFUSED = {
     "no model": (lambda model: object(), "mine", "TransformerBridge"),
     "half": (lambda model: _other("gpt2", AutoModelForCausalLM, n_embd=8, n_layer=1, n_head=2)
              .to(torch.bfloat16), "mine", r"bfloat16.*model\.float\(\)"),
-    "encoder without a bridge": (lambda model: _other("electra", AutoModel, hidden_size=8,
-                embedding_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8),
+    "encoder without a bridge": (lambda model: _other("camembert", AutoModel, hidden_size=8,
+                num_hidden_layers=1, num_attention_heads=2, intermediate_size=8),
                 "mine", "TransformerLens has no bridge"),
+    "an encoder of another kind": (lambda model: _other("distilbert", AutoModel, dim=8,
+                n_layers=1, n_heads=2, hidden_dim=8), "mine", "kind distilbert"),
     "both": (lambda model: _other("t5", AutoModelForSeq2SeqLM, d_model=8, num_layers=1,
              num_heads=2, d_kv=4, d_ff=8), "mine", "an encoder and a decoder"),
     "a taken name": (lambda model: model, "attn-only-2l", "already"),

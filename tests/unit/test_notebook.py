@@ -1,14 +1,16 @@
 """What a notebook shows: arrays from anywhere, checked; and what comes back."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from anywidget._util import enable_custom_widget_manager_once
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import analysis
@@ -105,6 +107,10 @@ ILL = {
     "different layers": ([PATTERNS[0], PATTERNS[1, :, :3, :3]], "different shapes"),
     "texts": (np.array([[["a"]]]), "real numbers"),
     "complex": (PATTERNS.astype(complex), "real numbers"),
+    "a complex tensor": (TENSOR.to(torch.complex64), "real numbers"),
+    "a tensor without numbers": (TENSOR.to("meta"), "no array"),
+    "a sparse tensor": (TENSOR.to_sparse(), "no array"),
+    "a layer of many digits": ({f"blocks.{'9' * 5000}.attn.hook_pattern": TENSOR[0]}, "no pattern"),
     "booleans": (np.eye(3, dtype=bool), "real numbers"),
     "ragged": ([[1.0], [0.5, 0.5]], r"\[layer, head, dest, src\]"),
     "no attentions": (SimpleNamespace(attentions=None), "output_attentions=True"),
@@ -129,11 +135,47 @@ def test_what_is_no_causal_pattern_is_refused_with_what_fits(given: Any, said: s
         (TOKENS[:4], "4 tokens for patterns of 5"),
         ([1, 2, 3, 4, 5], "convert_ids_to_tokens"),
         ([*TOKENS[:4], None], "NoneType"),
+        (None, "5 positions.* NoneType"),
+        (5, "5 positions.* int"),
     ],
 )
 def test_tokens_are_one_text_for_each_position(tokens: Any, said: str) -> None:
     with pytest.raises(AnalysisError, match=said):
         show(PATTERNS, tokens)
+
+
+@pytest.mark.parametrize(
+    ("scores", "said"),
+    [
+        ([1, 2], "dictionary of names"),
+        ({"mine": "x"}, "real numbers"),
+        ({"mine": [[1, 2], [3]]}, "no array"),
+        ({"mine": np.zeros((LAYERS, HEADS), complex)}, "real numbers"),
+        ({"mine": np.zeros(HEADS)}, r"'mine' has the shape \[3\]"),
+    ],
+)
+def test_scores_are_one_number_for_each_head(scores: Any, said: str) -> None:
+    with pytest.raises(AnalysisError, match=said):
+        show(PATTERNS, TOKENS, scores=scores)
+
+
+def test_scores_are_taken_from_a_tensor_that_is_trained() -> None:
+    """As a metric of one's own gives them, in 16 bits too."""
+    for dtype in (torch.float32, torch.bfloat16):
+        show(PATTERNS, TOKENS, scores={"mine": torch.zeros(2, 3, dtype=dtype, requires_grad=True)})
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"titles": ("one",)}, "two texts"),
+        ({"titles": (1, 2)}, "two texts"),
+        ({"head": 1}, "such as 'L0H1'"),
+    ],
+)
+def test_what_compare_cannot_name_is_refused(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(AnalysisError, match=said):
+        compare(PATTERNS, PATTERNS, TOKENS, **{"head": "L0H1", **options})
 
 
 def test_half_a_character_does_not_stop_a_picture() -> None:
@@ -283,3 +325,37 @@ def test_in_a_notebook_no_module_of_ones_own_is_hidden(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == "1 tokens for patterns of 3 positions; expected is one for each.\n"
+
+
+def test_colab_is_told_what_draws_the_widget_which_fetches_nothing_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It draws none but its own kinds unless an output says, beside it, which manager can."""
+    colab = ModuleType("google.colab.output")
+    colab._widgets = SimpleNamespace(_installed_url=None)
+
+    def enable() -> None:
+        colab._widgets._installed_url = "https://colab.invalid/manager.js"
+
+    colab.enable_custom_widget_manager = enable
+    monkeypatch.setitem(sys.modules, "google.colab.output", colab)
+    shown: list[tuple[dict[str, Any], dict[str, Any]]] = []
+    monkeypatch.setattr(
+        "app.notebook.widgets.display",
+        lambda data, metadata=None, raw=False: shown.append((data, metadata)),
+    )
+    enable_custom_widget_manager_once.cache_clear()
+    for viewer in (show(PATTERNS, TOKENS), compare(PATTERNS, PATTERNS, TOKENS, head="L0H1")):
+        shown.clear()
+        viewer._ipython_display_()
+        (data, beside), (still, _) = shown
+        kind = "application/vnd.jupyter.widget-view+json"
+        assert data[kind]["model_id"] == viewer.model_id
+        manager = {"url": "https://colab.invalid/manager.js"}
+        assert beside == {kind: {"colab": {"custom_widget_manager": manager}}}
+        assert "<img" in still["text/html"]
+        # Its script is one module without others.
+        script = re.sub(r"/\*.*?\*/", "", viewer._esm, flags=re.DOTALL)
+        loads = r"^\s*import\b|^\s*export\b.* from\b|\bimport\(|\bfetch\(|https?:"
+        assert not re.search(loads, script, re.MULTILINE)
+    enable_custom_widget_manager_once.cache_clear()

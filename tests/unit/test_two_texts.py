@@ -107,6 +107,12 @@ def test_what_does_not_fit_is_refused_with_what_does(
 ) -> None:
     with pytest.raises(AnalysisError, match="Give both"):
         patterns_of(model, tokenizer, TEXTS[0])
+    for texts in ((*TEXTS, "more"), (TEXTS[0], 3), None):
+        with pytest.raises(AnalysisError, match="Give both"):
+            patterns_of(model, tokenizer, texts)
+    if hasattr(model.config, "max_position_embeddings"):  # T5 has none
+        with pytest.raises(AnalysisError, match="these 4. tokens .* shorter text"):
+            patterns_of(model, tokenizer, ("cat " * 40, "chat"))
     bare = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel({"a": 0}, "a")))
     with pytest.raises(AnalysisError, match="no tokens"):
         patterns_of(model, bare, ("", ""))
