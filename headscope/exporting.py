@@ -22,6 +22,7 @@ from app.links.session import STATE
 from app.text import display_text
 from app.theme import LIGHT
 from headscope.opening import View, address_of, read_view
+from headscope.picture import draw_png
 from headscope.place import ROOT
 
 # Seconds for a page, and between two looks at what it works out in the background.
@@ -41,18 +42,13 @@ def export(view: str, kind: str, figure: str | None, output: str | None) -> int:
 
     Args:
         view: A link, or the last part of one.
-        kind: One of the kinds of `app.frame.export.MIME`, or PNG, which is refused.
+        kind: One of the kinds of `app.frame.export.MIME`, or PNG: a picture of the HTML.
         figure: The name of a figure; needed where the page has several, unless all are written.
         output: A file or a folder; None: the file goes to standard output.
 
     Raises:
-        AnalysisError: No such view, figure or form of it.
+        AnalysisError: No such view, figure or form of it, or no browser that draws a PNG.
     """
-    if kind == "PNG":
-        raise AnalysisError(
-            "A PNG is drawn by a browser, and there is none here. Take --svg or --html, or press "
-            "Export on the page."
-        )
     page, link = read_view(view)
     figures = drawn_figures((page, link))
     folder = Path(output) if output and Path(output).is_dir() else None
@@ -174,8 +170,13 @@ def _file(frame: Frame, exhibit: Exhibit, kind: str) -> Callable[[], bytes] | No
     about = frame.about(exhibit)
     link = f"{_HOME}{address_of(about.subject.selection.page, about.view)}"
     name = file_name(about.subject, exhibit.name)
-    return exhibit_files(exhibit, about, LIGHT, name, link).get(kind)
+    files = exhibit_files(exhibit, about, LIGHT, name, link)
+    if kind == "PNG":
+        page = files.get("HTML")
+        return (lambda: draw_png(page())) if page else None
+    return files.get(kind)
 
 
 def _name(frame: Frame, exhibit: Exhibit, kind: str) -> str:
-    return file_of(file_name(frame.about(exhibit).subject, exhibit.name), kind)
+    name = file_name(frame.about(exhibit).subject, exhibit.name)
+    return f"{name}.png" if kind == "PNG" else file_of(name, kind)

@@ -7,7 +7,9 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from analysis.errors import AnalysisError
 from analysis.models.catalog import OWN_MODELS, list_models, refresh
@@ -15,7 +17,7 @@ from analysis.models.info import has_hub_token
 from app.links.link import link_parameters
 from app.links.parameters import BY_KEY
 from app.shell.share import view_file
-from headscope import exporting
+from headscope import exporting, picture
 from headscope.command import main
 from headscope.opening import address_of, read_view, view_of
 from headscope.printing import print_models
@@ -61,7 +63,6 @@ def test_shells_complete_the_commands(shell: str, capsys: pytest.CaptureFixture[
     [
         (["score", "nope"], "no model of that name"),
         (["score", "attn-only-2l", "--score", "nope"], "there are current, previous"),
-        (["export", "attention", "--png"], "drawn by a browser"),
         (["site", __file__, "attention"], "is a file"),
         (["site", "new", "nope"], "The pages are start"),
         (["site", "new", "attention", "--title", " "], "has a title"),
@@ -101,6 +102,27 @@ def test_what_is_refused_is_one_line_and_a_code(
     (line,) = [line for line in printed.err.splitlines() if line.startswith("headscope: ")]
     assert said in line
     assert "Traceback" not in printed.err
+
+
+def test_a_picture_of_a_figure_is_its_page_drawn_by_a_browser(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "heads.png"
+    asked = ["export", "attention?layer=1&head=4", "--png", "--figure", "pattern", "-o", str(file)]
+    assert main(asked) == 0
+    drawn = np.asarray(Image.open(file).convert("RGB")).astype(int)
+    height, width, _ = drawn.shape
+    assert (width, height < 4000) == (2400, True)
+    assert (drawn[-1] == 255).all()  # cut below what it shows
+    assert (drawn[-60:] != 255).any()
+    # Cells in which all of a destination's attention is: the end of the ramp, in 16 small pictures.
+    strong = (abs(drawn - [8, 81, 156]) < 12).all(-1)
+    assert strong[:, :1200].sum() > 500
+    assert strong[:, 1200:].sum() > 500
+    capsys.readouterr()
+    monkeypatch.setattr(picture, "BROWSERS", ("no-such-browser",))
+    assert main(asked) == 1
+    assert "neither Chromium nor Chrome is on this machine" in capsys.readouterr().err
 
 
 def test_of_several_figures_one_has_to_be_named(
