@@ -93,7 +93,10 @@ def ask_at_once(
 ) -> R:
     """An answer that takes no time: it is not counted, not waited for in line, and not kept."""
     server = current_server()
-    return _answering(server, question, info, server.visitor())(*arguments, **options)
+    who = server.visitor()
+    found = _answering(server, question, info, who)(*arguments, **options)
+    who.comes_back()
+    return found
 
 
 def known(
@@ -146,6 +149,7 @@ def _answering(
         watching: dict[str, Any] = {name: options[name] for name in WATCHING if name in options}
         own = {name: value for name, value in options.items() if name not in WATCHING}
         asked = Asked(question.name, info, arguments, own, tuple(watching))
+        who.steps_aside()  # a worker may be at something else, or load a model first
         found: R = engine.ask(asked, who.check, _watch(**watching) if watching else None)
         return found
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ from analysis.heads.corpus.texts import shipped_text
 from analysis.heads.corpus.windows import Windows, text_windows
 from analysis.models.catalog import BUNDLED
 from analysis.models.loading import HeadModel
-from analysis.runs.inputs import Tokens
+from analysis.runs.inputs import Tokens, token_texts
 from app.compute.texts import shipped
 from tests.architectures import plain, tiny
 from tests.conftest import make_model
@@ -284,8 +284,9 @@ def test_pieces_give_exactly_what_the_whole_gives() -> None:
         for _ in read_on(model, reader):
             pass
     later.merge(first)
-    merged_result = later.result(model.tokenizer)
-    for name, value in vars(whole.result(model.tokenizer)).items():
+    texts = partial(token_texts, model.tokenizer)
+    merged_result = later.result(texts)
+    for name, value in vars(whole.result(texts)).items():
         merged = getattr(merged_result, name)
         if isinstance(value, np.ndarray):
             np.testing.assert_array_equal(merged, value, err_msg=name)

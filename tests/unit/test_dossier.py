@@ -6,7 +6,8 @@ import pytest
 from analysis.effects.ablation import ablation_sweep
 from analysis.head import Head
 from app.compute import calls
-from app.compute.engine import model_of
+from app.compute.server import current_server
+from app.compute.visitor import Nobody
 from app.links.selection import Selection
 from tests.views import view
 
@@ -21,7 +22,8 @@ def selection(request) -> Selection:
 @pytest.mark.parametrize("head", HEADS, ids=lambda head: head.label)
 @pytest.mark.parametrize("method", ["zero", "mean"])
 def test_a_heads_ablation_is_its_entry_of_the_sweep(selection, head, method) -> None:  # noqa: ANN001
-    model, tokens = model_of(selection), calls.tokens_of(selection)
+    model = current_server().models.get(selection.info, Nobody())
+    tokens = calls.tokens_of(selection)
     sweep = ablation_sweep(model, tokens, method)
     mine = calls.head_ablation(selection, head, method)
     assert mine.value == pytest.approx(sweep.values[head.layer, head.head], abs=1e-6)

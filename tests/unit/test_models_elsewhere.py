@@ -22,6 +22,7 @@ from app.compute.calls.by_name import questions
 from app.compute.question import Question
 from app.compute.server import Server
 from app.compute.texts import Text
+from app.compute.visitor import Nobody
 from app.compute.workers.crew import LOOK, Crew
 from app.compute.workers.line import PATIENT, Line, Piece
 from app.compute.workers.messages import packed, unpacked
@@ -106,6 +107,24 @@ def test_a_question_is_answered_as_by_a_model_of_this_process(server: Server, na
         found = ANSWERS[name]()
     with Server(Config()).used():
         same(found, ANSWERS[name]())
+
+
+def test_others_draw_while_a_page_waits_for_a_worker(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    happened: list[str] = []
+
+    class Waiting(Nobody):
+        def steps_aside(self) -> None:
+            happened.append("aside")
+
+        def comes_back(self) -> None:
+            happened.append("back")
+
+    monkeypatch.setattr(server, "visitor", Waiting)
+    with server.used():
+        calls.token_labels(on_prompt(), np.array([[21]]))
+    assert happened == ["aside", "back"]
 
 
 def test_what_is_refused_is_the_same_sentence(server: Server) -> None:
