@@ -48,12 +48,18 @@ def running_lab(own: Path, folder: Path, *paths: str, python: Path | None = None
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    address = f"http://127.0.0.1:{port}"
+    with answering(process, f"http://127.0.0.1:{port}", "api") as address:
+        yield address
+
+
+@contextmanager
+def answering(process: subprocess.Popen[bytes], address: str, path: str) -> Iterator[str]:
+    """The address of a server once it answers at a path of it; ends its process."""
     try:
         until = time.monotonic() + PATIENCE / 1000
         while True:
             try:
-                urllib.request.urlopen(f"{address}/api", timeout=5).close()
+                urllib.request.urlopen(f"{address}/{path}", timeout=5).close()
                 break
             except OSError:
                 assert process.poll() is None and time.monotonic() < until

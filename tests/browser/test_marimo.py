@@ -4,8 +4,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import ROOT
+from tests.browser.jupyter import PATIENCE, answering
 
 pytestmark = [
     pytest.mark.browser,
@@ -22,7 +21,6 @@ pytestmark = [
     ),
 ]
 HEADS, TOKENS = (2, 8), 12
-PATIENCE = 60_000  # ms
 NOTEBOOK = f"""
 import marimo
 app = marimo.App()
@@ -73,20 +71,8 @@ def notebook(tmp_path: Path) -> Iterator[str]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        until = time.monotonic() + PATIENCE / 1000
-        while True:
-            try:
-                urllib.request.urlopen(f"{address}/health", timeout=5).close()
-                break
-            except OSError:
-                assert process.poll() is None and time.monotonic() < until
-                time.sleep(0.1)
+    with answering(process, f"http://127.0.0.1:{port}", "health") as address:
         yield address
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 def test_heads_are_drawn_and_heard_in_marimo(notebook: str, page: Page) -> None:
