@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
@@ -22,7 +23,7 @@ from analysis.models.catalog import find_model, refresh
 from analysis.models.loading import HeadModel
 from app.compute import calls
 from app.compute.server import Server
-from app.compute.workers.actors import SPACE, Actor, RayCluster
+from app.compute.workers.actors import SPACE, Actor, RayCluster, _join
 from app.compute.workers.crew import AHEAD, Crew
 from app.compute.workers.office import OwnOffice, Wanted, Worker
 from app.compute.workers.pieces import Asked, Job, unnamed
@@ -181,6 +182,8 @@ def test_all_who_join_a_cluster_share_its_actors_and_a_desk_that_is_killed_is_op
         np.testing.assert_array_equal(each.ask(SCORES, nothing).values["induction"], first[0])
     assert len(named_actors()) == 2
     assert set(named_actors()) & set(names) == {min(names)}
+    for each in crews:
+        each.office.close()
 
 
 def named_actors() -> list[str]:
@@ -216,6 +219,27 @@ def joins(secret: str) -> bool:
     )
     assert not other.returncode or "Failed to connect to Ray cluster" in other.stderr
     return not other.returncode
+
+
+NO_NODE = RuntimeError("No node info found matching attributes: ''")
+
+
+@pytest.mark.parametrize(
+    ("error", "cause", "said"),
+    [
+        (ConnectionError("Failed to connect to it"), NO_NODE, r"^this machine is no node of it; "),
+        (ConnectionError("There is none."), None, r"^There is none\. One that asks for a token"),
+        (RuntimeError("Version mismatch:\nyours ..."), None, r"^Version mismatch:$"),
+    ],
+)
+def test_why_a_cluster_cannot_be_joined_is_said_truly(
+    error: Exception, cause: Exception | None, said: str
+) -> None:
+    def init(**options: object) -> None:
+        raise error from cause
+
+    with pytest.raises(ConnectionError, match=said):
+        _join(SimpleNamespace(init=init), "10.0.0.1:6379", {})
 
 
 @pytest.mark.skipif(installed, reason="Ray is installed")

@@ -38,8 +38,13 @@ LOOKS = "looks"
 # Seconds that a look may take: its answer is at hand, but Python may be busy.
 LONGEST_LOOK = 2.0
 _ROOT = Path(__file__).resolve().parents[3]
-# Read by Ray when it is imported: it tells nobody of its use, and waits for a busy machine.
-_SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_agent_register_timeout_ms": "120000"}
+# Read by Ray when it is imported: it tells nobody of its use, waits for a busy machine, and joins
+# nothing of itself, such as where it is still asked when this process has left.
+_SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_agent_register_timeout_ms": "120000",
+    "RAY_ENABLE_AUTO_CONNECT": "0",
+}
 # One attempt to reach a cluster that others have begun: Ray would try for ten minutes.
 _ELSEWHERE = {"RAY_gcs_server_port_wait_time_s": "1"}
 # It listens on loopback, and takes an address of loopback for what it is: left to itself Ray puts
@@ -227,18 +232,18 @@ def _join(ray: Any, address: str, options: dict[str, Any]) -> None:
     """
     try:
         ray.init(address=address, **options)
-    except ConnectionError as error:
-        raise ConnectionError(
-            f"{error}. One that asks for a token needs RAY_AUTH_MODE=token here, and the token in "
-            "RAY_AUTH_TOKEN or in the file that RAY_AUTH_TOKEN_PATH names"
-        ) from error
-    except RuntimeError as error:  # such as of another version
+    except (ConnectionError, RuntimeError) as error:
         said = str(error).partition("\n")[0].rstrip(".")
-        raise ConnectionError(
-            "this machine is no node of it; `ray start --address=... --num-cpus=0` makes it one"
-            if "No node info found" in said
-            else f"Ray says: {said}"
-        ) from error
+        if "No node info found" in str(error.__cause__):
+            said = (
+                "this machine is no node of it; `ray start --address=... --num-cpus=0` makes it one"
+            )
+        elif isinstance(error, ConnectionError):
+            said += (
+                ". One that asks for a token needs RAY_AUTH_MODE=token here, and the token in "
+                "RAY_AUTH_TOKEN or in the file that RAY_AUTH_TOKEN_PATH names"
+            )
+        raise ConnectionError(said) from error
 
 
 class Actor:
