@@ -9,8 +9,8 @@ BIN := $(VENV)/bin
 run: $(VENV)/.run
 	$(BIN)/streamlit run server.py --server.port $(PORT) --server.address $(ADDRESS)
 
-# Several processes behind one port, which share over a redis-server of their own. With ENGINE=process or
-# ENGINE=ray each has WORKERS for long work.
+# Several processes behind one port, which share over a redis-server of their own. With ENGINE=process each
+# has WORKERS for long work; with ENGINE=ray all share WORKERS that have the models.
 REPLICAS ?= 2
 ENGINE ?= none
 WORKERS ?= 1
@@ -87,13 +87,17 @@ $(VENV)/.test: requirements-dev.txt $(VENV)/.run
 	$(BIN)/pip install --quiet -c constraints.txt -r requirements-dev.txt
 	touch $@
 
-# What the image installs, by hashes, after a change of requirements.txt or requirements-cluster.txt.
+# What the image installs, by hashes, after a change of requirements; the second with Ray.
 lock: $(VENV)/.run
 	$(BIN)/pip install --quiet uv==0.13.9
-	{ echo "# What the image installs: every package by the hashes of its files. \`make lock\` writes it."; \
-	$(BIN)/uv pip compile requirements-cluster.txt -c constraints.txt --generate-hashes --universal \
-		--python-version 3.11 --no-emit-index-url --no-annotate --no-header --quiet; \
-	} > deploy/requirements.lock
+	for name in cluster ray; do \
+		file=deploy/requirements.lock; [ $$name = cluster ] || file=deploy/requirements-$$name.lock; \
+		{ echo "# What the image installs: every package by the hashes of its files. \`make lock\` writes it."; \
+		$(BIN)/uv pip compile requirements-cluster.txt requirements-$$name.txt -c constraints.txt \
+			--generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
+			--quiet; \
+		} > $$file || exit 1; \
+	done
 
 # The documentation as a site, in site/.
 docs: $(VENV)/.test

@@ -1,5 +1,7 @@
 """What workers are worth: long work and a page's questions here, by processes and by Ray's actors.
 
+Of Ray's actors twice: a process's own, and those that all share who have joined a cluster.
+
     python -m bench.cluster                # here, processes and, where it is installed, Ray
     python -m bench.cluster --model SmolLM2-135M-Instruct --windows 16 --heads 24
     python -m bench.cluster --only here process
@@ -40,8 +42,9 @@ from analysis.heads.corpus.batches import WindowBatch
 from analysis.models.info import ModelInfo
 from analysis.models.loading import HeadModel
 from app.compute.calls.by_name import questions
-from app.compute.workers.crew import Crew, Worker
+from app.compute.workers.crew import Crew
 from app.compute.workers.messages import packed
+from app.compute.workers.office import Office, OwnOffice, Taken, Wanted, Worker
 from app.compute.workers.pieces import Asked, Job, kinds, unnamed
 from app.compute.workers.process import WorkerProcess
 from bench.load import processor_time
@@ -120,14 +123,45 @@ def here(model: HeadModel, task: Task) -> list[Any]:
     return [work(*piece) for piece in task.pieces]
 
 
-def engines(only: list[str]) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """Names of engines, and what hires one worker of each."""
+class Seen:
+    """An office, and the workers that it has given out by now."""
+
+    def __init__(self, office: Office):
+        self._office, self.width = office, office.width
+        self.workers: dict[int, Any] = {}  # by number of the process
+
+    def take(self, wanted: Wanted) -> Taken | None:
+        """As the office."""
+        taken = self._office.take(wanted)
+        if taken is not None and taken.worker not in self.workers.values():
+            process = taken.worker.process  # type: ignore[attr-defined]
+            self.workers[process if isinstance(process, int) else process.pid] = taken.worker
+        return taken
+
+    def give_back(self, taken: Taken, has: str | None) -> None:
+        """As the office."""
+        self._office.give_back(taken, has)
+
+    def drop(self, number: str) -> None:
+        """As the office."""
+        self._office.drop(number)
+
+    def close(self) -> None:
+        """As the office."""
+        self._office.close()
+
+
+def engines(only: list[str]) -> Iterator[tuple[str, Callable[[int], Office]]]:
+    """Names of engines, and an office of so many workers of each."""
     if "process" in only:
-        yield "process", WorkerProcess
+        yield "process", lambda workers: OwnOffice(WorkerProcess, workers)
     if "ray" in only and find_spec("ray") is not None:
         from app.compute.workers.actors import OWN, RayCluster
 
-        yield "ray", RayCluster(OWN, 2).hire
+        # Shared ones stay when a process leaves: their cores are theirs until the end.
+        cluster = RayCluster(OWN, 5)
+        yield "ray", lambda workers: OwnOffice(cluster.hire, workers)
+        yield "shared", lambda workers: RayCluster(cluster.address, workers).office()
 
 
 def main(arguments: list[str]) -> int:
@@ -157,39 +191,25 @@ def main(arguments: list[str]) -> int:
         )
     print(f"memory   here     {memory(os.getpid())}")
     held = True
-    for name, hire in engines(chosen.only):
+    for name, office in engines(chosen.only):
         for workers in (1, 2):
-            held = compare(name, hire, workers, model.info, work, alone) and held
+            held = compare(name, Seen(office(workers)), model.info, work, alone) and held
     return 0 if held else 1
 
 
 def compare(
-    name: str,
-    hire: Callable[[], Any],
-    workers: int,
-    info: ModelInfo,
-    work: list[Task],
-    alone: dict[str, Alone],
+    name: str, office: Seen, info: ModelInfo, work: list[Task], alone: dict[str, Alone]
 ) -> bool:
     """Print what one engine takes; whether its numbers are those of this process."""
-    hired: list[Any] = []
-
-    def kept() -> Worker:
-        hired.append(hire())
-        worker: Worker = hired[-1]
-        return worker
-
-    crew = Crew(kept, workers)
+    crew, workers = Crew(office), office.width
     held = True
-    numbers: list[Any] = []
     try:
         since = time.perf_counter()
         run(crew, info, replace(work[0], pieces=work[0].pieces[: 2 * workers]))
         print(f"start    {name} {workers}  {time.perf_counter() - since:6.2f} s")
         for task in work:
             run(crew, info, replace(task, pieces=task.pieces[: 2 * workers]))
-            numbers = [each.process for each in hired]
-            numbers = [each if isinstance(each, int) else each.pid for each in numbers]
+            numbers = list(office.workers)
             since, used = time.perf_counter(), processor_time(*numbers, os.getpid())
             found = task.numbers(run(crew, info, task))
             seconds = time.perf_counter() - since
@@ -204,7 +224,8 @@ def compare(
                 f"{more:+.0f} ms a piece, off by {off:.1e}",
                 flush=True,
             )
-        print(f"message  {name} {workers}  {1000 * message(hired[0]):.2f} ms there and back")
+        milliseconds = 1000 * message(office.workers[numbers[0]])
+        print(f"message  {name} {workers}  {milliseconds:.2f} ms there and back")
         for number in numbers:
             print(f"memory   {name} {workers}  {memory(number)}")
         parts = [each.pid for each in psutil.Process().children(recursive=True)]
@@ -223,7 +244,7 @@ def run(crew: Crew, info: ModelInfo, task: Task) -> list[Any]:
             return list(found)
     asked = [Asked(task.work, info, piece, {}, ()) for piece in task.pieces]
     with ThreadPoolExecutor(crew.width if task.name == "mosaic" else 1) as pool:
-        return list(pool.map(lambda one: crew.ask(one, lambda: None), asked))
+        return list(pool.map(lambda one: crew.ask(one, lambda loading: None), asked))
 
 
 def message(worker: Worker) -> float:

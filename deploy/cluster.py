@@ -207,22 +207,36 @@ def _healthy(port: int) -> bool:
         return False
 
 
-def engine_of(name: str, workers: int) -> dict[str, str]:
-    """Variables of processes whose long work is done by workers: processes, or actors of Ray.
+@contextmanager
+def engine_of(name: str, workers: int) -> Iterator[dict[str, str]]:
+    """Variables of processes whose work is done by workers.
+
+    Args:
+        name: `process`: each has workers of its own, which are processes; `ray`: all share actors
+            of a Ray cluster, which ends with this; `none`: each works for itself.
+        workers: How many.
 
     Raises:
-        RuntimeError: This machine lacks Ray.
+        RuntimeError: This machine lacks Ray, or it does not start.
     """
-    if name == "none":
-        return {}
-    if name == "ray" and find_spec("ray") is None:
+    if name != "ray":
+        yield {"HEADSCOPE_WORKERS": str(workers)} if name == "process" else {}
+        return
+    if find_spec("ray") is None:
         raise RuntimeError(
             "This machine lacks requirements-ray.txt: `make cluster-tools` installs it."
         )
-    return {
-        "HEADSCOPE_WORKERS": str(workers),
-        **({"HEADSCOPE_RAY": "local"} if name == "ray" else {}),
-    }
+    from app.compute.workers.actors import OWN, RayCluster
+
+    try:
+        ray = RayCluster(OWN, workers)
+    except ConnectionError as error:
+        raise RuntimeError(f"Ray: {error}.") from error
+    try:
+        # Its secret stands in this process's own environment, which the others get.
+        yield {"HEADSCOPE_WORKERS": str(workers), "HEADSCOPE_RAY": ray.address}
+    finally:
+        ray.leave()
 
 
 def main(replicas: int, port: int, engine: str, workers: int) -> None:
@@ -231,7 +245,10 @@ def main(replicas: int, port: int, engine: str, workers: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
     try:
-        with cluster(replicas, port, engine_of(engine, workers)) as running:
+        with (
+            engine_of(engine, workers) as variables,
+            cluster(replicas, port, variables) as running,
+        ):
             print(f"{replicas} processes behind {running.address}", flush=True)
             ended.wait()
     except RuntimeError as error:

@@ -11,6 +11,7 @@ import analysis
 from app.compute.calls.by_name import questions
 from app.compute.server import Server
 from app.compute.workers.crew import Crew
+from app.compute.workers.office import OwnOffice
 from app.compute.workers.workshop import Workshop
 from app.config import Config
 
@@ -26,11 +27,11 @@ class Here:
         self._workshop = Workshop(load, questions())
 
     def ask(self, data: bytes) -> bytes:
-        """See `app.compute.workers.crew.Worker`."""
+        """See `app.compute.workers.office.Worker`."""
         return self._workshop.answer(data)
 
     def look(self, data: bytes) -> bytes:
-        """See `app.compute.workers.crew.Worker`."""
+        """See `app.compute.workers.office.Worker`."""
         return self._workshop.look(data)
 
     def close(self) -> None:
@@ -49,7 +50,7 @@ def models_elsewhere(width: int = 2) -> Iterator[tuple[Server, list[tuple[str, s
         raise AssertionError("weights were loaded where pages are drawn")
 
     server = Server(Config())
-    crew = server.engine = Crew(hire, width)
+    crew = server.engine = Crew(OwnOffice(hire, width))
     server.holds_models = False
     server.models.get = never  # type: ignore[method-assign]
     try:

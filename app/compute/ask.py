@@ -18,7 +18,7 @@ from app.compute.admission import Turn
 from app.compute.question import Logits, Question
 from app.compute.server import Server, current_server
 from app.compute.stored import MAX_UNPACKED, from_bytes, key_text, shipped_file, to_bytes
-from app.compute.visitor import Visitor
+from app.compute.visitor import Visitor, awaiting
 from app.compute.workers.pieces import Asked
 
 if TYPE_CHECKING:
@@ -94,9 +94,12 @@ def ask_at_once(
     """An answer that takes no time: it is not counted, not waited for in line, and not kept."""
     server = current_server()
     who = server.visitor()
-    found = _answering(server, question, info, who)(*arguments, **options)
-    who.comes_back()
-    return found
+    try:
+        found = _answering(server, question, info, who)(*arguments, **options)
+        who.comes_back()
+        return found
+    finally:
+        who.ends()
 
 
 def known(
@@ -150,7 +153,10 @@ def _answering(
         own = {name: value for name, value in options.items() if name not in WATCHING}
         asked = Asked(question.name, info, arguments, own, tuple(watching))
         who.steps_aside()  # a worker may be at something else, or load a model first
-        found: R = engine.ask(asked, who.check, _watch(**watching) if watching else None)
+        shows = options.get("progress") is not None
+        doing = "" if shows else _doing(info, _asked(*arguments, **own))
+        pause = awaiting(who, info.title, info.weight_bytes, doing)
+        found: R = engine.ask(asked, pause, _watch(**watching) if watching else None)
         return found
 
     return answer

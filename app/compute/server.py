@@ -26,7 +26,7 @@ from app.compute.rooms import Rooms
 from app.compute.shared_cache import SharedCache, nbytes
 from app.compute.stored import Results, open_folder
 from app.compute.sweeps import Sweeps
-from app.compute.visitor import Nobody, Visitor
+from app.compute.visitor import Nobody, Visitor, awaiting
 from app.config import Config, ConfigError, settings
 
 if TYPE_CHECKING:
@@ -122,15 +122,16 @@ class Server:
             return None
         # With the setting only: nothing of it is imported without.
         from app.compute.workers.crew import Crew
+        from app.compute.workers.office import OwnOffice
         from app.compute.workers.process import WorkerProcess
 
         if not ray:
-            return Crew(WorkerProcess, workers)
+            return Crew(OwnOffice(WorkerProcess, workers))
         from app.compute.workers.actors import RayCluster
 
         try:
             cluster = RayCluster(ray, workers)
-            return Crew(cluster.hire, workers, cluster.leave)
+            return Crew(cluster.office(), cluster.leave)
         except ImportError as error:
             raise ConfigError(
                 "ray is set, and the package for it is not installed: "
@@ -198,10 +199,14 @@ class Server:
         Raises:
             AnalysisError: As `LoadedModels.get`, or what loading raises.
         """
-        if self.engine is not None and not self.holds_models:
-            self.engine.meet(info, self.visitor().check)
-        else:
-            self.models.get(info, self.visitor())
+        who = self.visitor()
+        if self.engine is None or self.holds_models:
+            self.models.get(info, who)
+            return
+        try:
+            self.engine.meet(info, awaiting(who, info.title, info.weight_bytes))
+        finally:
+            who.ends()
 
     def _load(self, info: ModelInfo) -> HeadModel:
         import_all()

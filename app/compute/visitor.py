@@ -48,6 +48,32 @@ class Visitor(Protocol):
         """The answer is there, and what was going on goes on; may wait, and raise to leave."""
 
 
+def awaiting(who: Visitor, title: str, nbytes: int, doing: str = "") -> Callable[[bool], None]:
+    """What is called while `who` waits for a worker, with whether that loads a model first.
+
+    Args:
+        who: Whoever waits; told which of the two goes on.
+        title: Of the model.
+        nbytes: Of its weights.
+        doing: What is done when it is loaded, as `Visitor.starts` takes it; empty: nothing is told.
+    """
+    before = False
+
+    def pause(loading: bool) -> None:
+        nonlocal before
+        if loading != before:
+            before = loading
+            who.ends()
+            if doing and not loading:
+                who.starts(doing)
+        if loading:
+            who.loads(title, nbytes)
+        else:
+            who.check()
+
+    return pause
+
+
 class Nobody:
     """Work that no page waits for, such as a sweep in the background."""
 

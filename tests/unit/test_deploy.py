@@ -28,6 +28,8 @@ def instruction(name: str) -> list[str]:
 def test_the_image_holds_what_the_app_needs_and_nothing_that_is_not_there() -> None:
     ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
     copied = [path for line in instruction("COPY") for path in line.split()[:-1]]
+    (lock,) = instruction("ARG")
+    copied = [path.replace("${LOCK}", lock.removeprefix("LOCK=")) for path in copied]
     for path in copied:
         assert (ROOT / path).exists(), path
         assert path.split("/")[0] not in ignored
@@ -42,11 +44,18 @@ def pins(text: str) -> dict[str, str]:
     return {canonicalize_name(name): version for name, version in found}
 
 
-def test_it_installs_what_is_locked_by_hashes() -> None:
+@pytest.mark.parametrize(
+    ("name", "beside"),
+    [
+        ("requirements.lock", ["requirements-cluster.txt"]),
+        ("requirements-ray.lock", ["requirements-cluster.txt", "requirements-ray.txt"]),
+    ],
+)
+def test_it_installs_what_is_locked_by_hashes(name: str, beside: list[str]) -> None:
     (install,) = [line for line in instruction("RUN") if "pip install" in line]
-    assert "--require-hashes -r requirements.lock" in install
-    assert "deploy/requirements.lock ./" in instruction("COPY")
-    lock = (DEPLOY / "requirements.lock").read_text(encoding="utf-8")
+    assert "--require-hashes -r ${LOCK}" in install
+    assert "deploy/${LOCK} ./" in instruction("COPY")
+    lock = (DEPLOY / name).read_text(encoding="utf-8")
     entries = re.split(r"\n(?=[\w])", lock.split("\n", 1)[1].strip())
     for entry in entries:
         assert re.match(r"[\w.-]+==\S+.*?( \\\n    --hash=sha256:[0-9a-f]{64})+$", entry), entry
@@ -54,6 +63,10 @@ def test_it_installs_what_is_locked_by_hashes() -> None:
     assert len(locked) == len(entries)
     requirements = (ROOT / "requirements.txt").read_text(encoding="utf-8")
     assert len(pins(requirements)) == len(requirements.split())
+    for file in beside:
+        more = (ROOT / file).read_text(encoding="utf-8")
+        assert pins(more)
+        requirements += more
     assert pins(requirements).items() <= locked.items()
     tested = pins((ROOT / "constraints.txt").read_text(encoding="utf-8"))
     assert {name: tested[name] for name in locked.keys() & tested} == {
@@ -136,6 +149,36 @@ def test_containers_and_clusters_run_what_the_notes_say() -> None:
         ]
     )
     assert set(cookies) == {"headscope_replica"}
+
+
+def test_models_on_kuberay_are_reached_by_the_processes_and_by_nobody_else() -> None:
+    cluster, policy = yaml.safe_load_all((DEPLOY / "kuberay.yaml").read_text(encoding="utf-8"))
+    patch = yaml.safe_load((DEPLOY / "kuberay-replicas.yaml").read_text(encoding="utf-8"))
+    parts = list(yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text(encoding="utf-8")))
+    spec = cluster["spec"]
+    assert spec["rayVersion"] == pins((ROOT / "requirements-ray.txt").read_text())["ray"]
+    (workers,) = spec["workerGroupSpecs"]
+    groups = [spec["headGroupSpec"], workers]
+    assert [group["rayStartParams"]["num-cpus"] for group in groups] == ["0", "1"]
+    (app,) = patch["spec"]["template"]["spec"]["containers"]
+    deployed = parts[0]["spec"]["template"]["spec"]["containers"][0]
+    assert app["name"] == deployed["name"]
+    container = [group["template"]["spec"]["containers"][0] for group in groups]
+    env = {each["name"]: each.get("value", each.get("valueFrom")) for each in app["env"]}
+    assert int(env["HEADSCOPE_WORKERS"]) == workers["replicas"]
+    for each in container:
+        same = {one["name"]: one.get("value", one.get("valueFrom")) for one in each["env"]}
+        assert same.items() <= env.items()
+        assert same["RAY_AUTH_MODE"] == "token"
+        assert each["image"] == app["image"]
+    (command,) = (word for word in app["command"] if "ray start" in word)
+    assert f"--address={cluster['metadata']['name']}-head-svc:" in command
+    assert command.endswith(instruction("CMD")[0].replace('", "', " ").strip('[]"'))
+    inside = policy["spec"]["podSelector"]["matchExpressions"]
+    assert policy["spec"]["ingress"] == [{"from": [{"podSelector": {"matchExpressions": inside}}]}]
+    labels = {group["template"]["metadata"]["labels"]["app"] for group in groups}
+    labels.add(parts[0]["spec"]["template"]["metadata"]["labels"]["app"])
+    assert set(inside[0]["values"]) == labels
 
 
 @pytest.mark.skipif(not shutil.which("haproxy"), reason="needs haproxy: make cluster-tools")

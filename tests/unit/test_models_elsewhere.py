@@ -18,17 +18,19 @@ from analysis.models.catalog import find_model
 from analysis.models.files import fingerprint
 from analysis.models.info import ENCODER, Turn, load_elsewhere
 from app.compute import calls
+from app.compute.ask import ask
 from app.compute.calls.by_name import questions
+from app.compute.calls.heads import ATTENTION_PATTERNS
 from app.compute.question import Question
 from app.compute.server import Server
 from app.compute.texts import Text
 from app.compute.visitor import Nobody
 from app.compute.workers.crew import LOOK, Crew
-from app.compute.workers.line import PATIENT, Line, Piece
 from app.compute.workers.messages import packed, unpacked
+from app.compute.workers.office import PATIENT, OwnOffice, Taken, Wanted
 from app.compute.workers.pieces import Asked
 from app.compute.workers.serve import load
-from app.compute.workers.workshop import facts_of
+from app.compute.workers.workshop import Workshop, facts_of
 from app.config import Config
 from app.links.selection import Selection
 from app.links.subject import Subject
@@ -185,6 +187,59 @@ def test_what_fits_is_known_where_models_are_loaded(monkeypatch: pytest.MonkeyPa
         load(INFO.name)
 
 
+def test_a_refused_model_is_not_loaded_again_for_each_who_asks() -> None:
+    loaded: list[str] = []
+
+    def load(name: str) -> analysis.HeadModel:
+        loaded.append(name)
+        if name == OTHER.name:
+            raise AnalysisError("It is no good.")
+        return analysis.load_model(name, device="cpu")
+
+    shop = Workshop(load, questions())
+    for info, said in ((OTHER, "refused"), (INFO, "met"), (OTHER, "refused"), (INFO, "met")):
+        what, *rest = unpacked(shop.answer(packed("meet", info.name, fingerprint(info))))
+        assert what == said
+        if said == "refused":
+            assert rest == ["It is no good.", False]
+    assert loaded == [OTHER.name, INFO.name]
+
+
+def test_who_waits_is_told_when_a_worker_loads_a_model_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[str] = []
+
+    class Told(Nobody):
+        def loads(self, title: str, nbytes: int) -> None:
+            told.append(f"loads {title}")
+
+        def starts(self, what: str) -> None:
+            told.append(what)
+
+        def ends(self) -> None:
+            told.append("ends")
+
+    def slowly(function: Callable[..., Any]) -> Callable[..., Any]:
+        def slow(*arguments: Any, **options: Any) -> Any:
+            time.sleep(4 * LOOK)
+            return function(*arguments, **options)
+
+        return slow
+
+    patterns = questions()["attention_patterns"]
+    asked = Question(patterns.name, lambda: slowly(analysis.attention_patterns), logits="none")
+    monkeypatch.setitem(questions(), patterns.name, asked)
+    monkeypatch.setattr(analysis, "load_model", slowly(analysis.load_model))
+    tokens = analysis.tokenize(analysis.load_model(INFO.name, device="cpu"), PROMPT)
+    with models_elsewhere(1) as (server, _), server.used():
+        server.visitor = Told
+        ask(ATTENTION_PATTERNS, INFO, tokens, (0,))
+    loading, running = f"loads {INFO.title}", f"Running {INFO.title} on {tokens.length} tokens…"
+    assert told.count(loading) > 1
+    assert [each for each in told if each != loading] == [running, "ends", "ends", running, "ends"]
+
+
 def slow(model: object, seconds: float, progress: Callable[[int, int], None]) -> int:
     """Does nothing for a while, and tells of it after the first few looks."""
     time.sleep(4 * LOOK)
@@ -260,16 +315,94 @@ def test_a_model_is_asked_of_who_has_it() -> None:
         assert sorted(name for _, name in loaded) == sorted([INFO.name, OTHER.name])
 
 
-def test_a_piece_does_not_wait_for_ever_for_who_has_its_model() -> None:
-    line = Line(2)
-    line._idle.append(INFO.name)
-    mine, others = Piece(INFO, b"", first=True), Piece(OTHER, b"")
-    line.put(mine)
-    line.put(others)
-    assert line.next(OTHER.name) is others  # the first is left to who has its model
-    line.put(others)
-    mine.since -= 2 * PATIENT
-    assert line.next(OTHER.name) is mine
+class Hired:
+    """A worker that is only given out."""
+
+    def ask(self, data: bytes) -> bytes:
+        """Nobody asks."""
+        raise NotImplementedError
+
+    def look(self, data: bytes) -> None:
+        """It does not say."""
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+
+def taken_from(office: OwnOffice, model: str, **options: bool) -> Taken:
+    taken = office.take(Wanted(model, model, **options))
+    assert taken is not None
+    return taken
+
+
+def test_a_worker_is_given_to_who_wants_its_model_and_else_the_one_used_least_recently() -> None:
+    office = OwnOffice(Hired, 2)
+    one, other = taken_from(office, "one"), taken_from(office, "other")
+    office.give_back(one, "one")
+    office.give_back(other, "other")
+    assert taken_from(office, "other").worker is other.worker
+    third = taken_from(office, "third")
+    assert third.worker is one.worker
+    assert third.has == "one"
+
+
+def test_who_waits_for_a_model_takes_another_worker_after_a_while() -> None:
+    office = OwnOffice(Hired, 2)
+    one, other = taken_from(office, "one"), taken_from(office, "other")
+    office.give_back(other, "other")
+    begun = time.monotonic()
+    late = taken_from(office, "one")
+    assert time.monotonic() - begun >= PATIENT
+    assert (late.worker, late.has) == (other.worker, "other")
+    soon = threading.Timer(0.1, lambda: office.give_back(one, "one"))
+    soon.start()
+    assert taken_from(office, "one").worker is one.worker
+
+
+def test_first_come_those_of_pages_and_before_them_those_whose_worker_was_lost() -> None:
+    office = OwnOffice(Hired, 1)
+    at_work = taken_from(office, "at work")
+    order: list[str] = []
+
+    def wait(model: str, **options: bool) -> None:
+        taken = taken_from(office, model, **options)
+        order.append(model)
+        office.give_back(taken, None)
+
+    waiting: list[dict[str, Any]] = [
+        {"model": "piece"},
+        {"model": "page", "first": True},
+        {"model": "piece again", "again": True},
+        {"model": "page again", "first": True, "again": True},
+    ]
+    threads = [threading.Thread(target=wait, kwargs=each) for each in waiting]
+    for count, thread in enumerate(threads, 1):
+        thread.start()
+        while len(office) < count:
+            time.sleep(0.01)
+    office.give_back(at_work, None)
+    for thread in threads:
+        thread.join(30)
+    assert order == ["page again", "page", "piece again", "piece"]
+
+
+def test_of_two_workers_one_is_kept_free_of_what_is_long() -> None:
+    office = OwnOffice(Hired, 2)
+    first = taken_from(office, "first", long=True)
+    found: list[Taken | None] = []
+    other = threading.Thread(
+        target=lambda: found.append(office.take(Wanted("other", "other", long=True)))
+    )
+    other.start()
+    while not len(office):
+        time.sleep(0.01)
+    office.give_back(taken_from(office, "short"), "short")
+    assert not found
+    office.drop("other")
+    other.join(30)
+    assert found == [None]
+    office.give_back(first, "first")
+    taken_from(office, "other", long=True)
 
 
 def test_a_look_at_what_is_over_stops_nothing() -> None:

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import psutil
 import pytest
 import torch
@@ -21,7 +23,9 @@ from analysis.models.catalog import find_model, refresh
 from analysis.models.loading import HeadModel
 from app.compute import calls
 from app.compute.server import Server
+from app.compute.workers.actors import SPACE, Actor, RayCluster, _join
 from app.compute.workers.crew import AHEAD, Crew
+from app.compute.workers.office import OwnOffice, Wanted, Worker
 from app.compute.workers.pieces import Asked, Job, unnamed
 from app.config import Config, ConfigError
 from app.links.subject import Subject
@@ -33,6 +37,10 @@ LOOPBACK = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
 SCORES = Asked("mosaic_scores", find_model("attn-only-2l"), (), {}, ())
 # Numbers of the processes of the actors, in the order in which they were hired.
 hired: list[int] = []
+
+
+def nothing(*told: object) -> None:
+    """Goes on."""
 
 
 @pytest.fixture(scope="module")
@@ -54,14 +62,16 @@ def server() -> Iterator[Server]:
     server = Server(Config(workers=1, ray="local"))
     crew = server.engine
     assert isinstance(crew, Crew)
-    hire = crew._hire
+    assert isinstance(crew.office, OwnOffice)
+    hire = crew.office.hire
 
-    def told() -> object:
+    def told() -> Worker:
         actor = hire()
-        hired.append(actor.process)  # type: ignore[attr-defined]
+        assert isinstance(actor, Actor)
+        hired.append(actor.process)
         return actor
 
-    crew._hire = told  # type: ignore[assignment]
+    crew.office.hire = told
     yield server
     parts = [part for part in psutil.Process().children(recursive=True) if part not in already]
     crew.close()
@@ -87,7 +97,7 @@ def test_a_sweep_by_actors_is_that_of_this_process_also_where_one_is_killed(
     alone = [one.value for one in analysis.ablate_each(model, tokens, heads, scored_only=True)]
     job = Job("sweep", model.info, (unnamed(tokens), "zero", 0))
     before, found = len(hired), []
-    with closing(crew.map(job, [(head,) for head in heads], lambda: None)) as results:
+    with closing(crew.map(job, [(head,) for head in heads], nothing)) as results:
         for (one,) in results:
             found.append(one.value)
             if len(found) == 3:
@@ -102,10 +112,10 @@ def test_who_cancels_gives_the_actor_back(crew: Crew, model: HeadModel) -> None:
     job = Job("sweep", model.info, (unnamed(tokens), "zero", 0))
     heads = all_heads(model.info)
     left = iter([(head,) for head in heads])
-    with closing(crew.map(job, left, lambda: None)) as results:
+    with closing(crew.map(job, left, nothing)) as results:
         next(results)
     actors, asked = list(hired), len(heads) - len(list(left))
-    scores = crew.ask(SCORES, lambda: None)
+    scores = crew.ask(SCORES, nothing)
     assert scores.values["induction"].max() > 0.5
     assert hired == actors and psutil.pid_exists(hired[-1])
     assert asked <= AHEAD
@@ -139,7 +149,7 @@ def test_a_cluster_of_its_own_is_reached_by_this_machine_and_who_knows_its_secre
 ) -> None:
     import ray
 
-    crew.meet(model.info, lambda: None)
+    crew.meet(model.info, nothing)
     parts = psutil.Process().children(recursive=True)
     assert hired[-1] in {part.pid for part in parts}
     listening = {each for part in [psutil.Process(), *parts] for each in heard_at(part)}
@@ -149,6 +159,39 @@ def test_a_cluster_of_its_own_is_reached_by_this_machine_and_who_knows_its_secre
     assert sessions.parents[1].stat().st_mode & 0o077 == 0
     assert joins(os.environ["RAY_AUTH_TOKEN"])
     assert not joins("0" * 64)
+
+
+@with_ray
+def test_all_who_join_a_cluster_share_its_actors_and_a_desk_that_is_killed_is_opened_again(
+    crew: Crew, model: HeadModel
+) -> None:
+    import ray
+
+    assert isinstance(crew.office, OwnOffice)
+    taken = crew.office.take(Wanted("mine", model.info.name))
+    assert taken is not None
+    crew.office.give_back(taken, None)  # the cluster's only core
+    address = ray.get_runtime_context().gcs_address
+    crews = [Crew(RayCluster(address, 1).office()) for _ in range(2)]
+    first = [each.ask(SCORES, nothing).values["induction"] for each in crews]
+    np.testing.assert_array_equal(*first)
+    names = named_actors()
+    assert [name.split()[0] for name in sorted(names)] == ["desk", "worker"]
+    ray.kill(ray.get_actor(min(names), SPACE))
+    for each in crews:
+        np.testing.assert_array_equal(each.ask(SCORES, nothing).values["induction"], first[0])
+    assert len(named_actors()) == 2
+    assert set(named_actors()) & set(names) == {min(names)}
+    for each in crews:
+        each.office.close()
+
+
+def named_actors() -> list[str]:
+    """Names that are used in the cluster now."""
+    import ray
+
+    found = ray.util.list_named_actors(all_namespaces=True)
+    return [str(each["name"]) for each in found]
 
 
 def heard_at(part: psutil.Process) -> set[tuple[str, str]]:
@@ -176,6 +219,27 @@ def joins(secret: str) -> bool:
     )
     assert not other.returncode or "Failed to connect to Ray cluster" in other.stderr
     return not other.returncode
+
+
+NO_NODE = RuntimeError("No node info found matching attributes: ''")
+
+
+@pytest.mark.parametrize(
+    ("error", "cause", "said"),
+    [
+        (ConnectionError("Failed to connect to it"), NO_NODE, r"^this machine is no node of it; "),
+        (ConnectionError("There is none."), None, r"^There is none\. One that asks for a token"),
+        (RuntimeError("Version mismatch:\nyours ..."), None, r"^Version mismatch:$"),
+    ],
+)
+def test_why_a_cluster_cannot_be_joined_is_said_truly(
+    error: Exception, cause: Exception | None, said: str
+) -> None:
+    def init(**options: object) -> None:
+        raise error from cause
+
+    with pytest.raises(ConnectionError, match=said):
+        _join(SimpleNamespace(init=init), "10.0.0.1:6379", {})
 
 
 @pytest.mark.skipif(installed, reason="Ray is installed")

@@ -29,8 +29,9 @@ from app.compute import calls
 from app.compute.calls.corpus import _steps
 from app.compute.server import Server
 from app.compute.texts import Text
-from app.compute.workers.crew import TRIES, Crew, WorkerLost
+from app.compute.workers.crew import TRIES, Crew
 from app.compute.workers.messages import NotAMessage, packed, unpacked
+from app.compute.workers.office import OwnOffice, WorkerLost
 from app.compute.workers.pieces import Asked, Job, unnamed
 from app.compute.workers.process import WorkerProcess, read_message, write_message
 from app.config import MAX_WORKERS, WORKERS, Config, ConfigError, settings
@@ -57,7 +58,8 @@ def server() -> Iterator[Server]:
     hired.clear()
     server = Server(Config(workers=2))
     assert isinstance(server.engine, Crew)
-    server.engine._hire = hire
+    assert isinstance(server.engine.office, OwnOffice)
+    server.engine.office.hire = hire
     yield server
     server.engine.close()
     assert all(each.process.poll() is not None for each in hired)
@@ -71,7 +73,7 @@ def hire() -> WorkerProcess:
     return hired[-1]
 
 
-def nothing() -> None:
+def nothing(*told: object) -> None:
     """Goes on."""
 
 
@@ -182,7 +184,8 @@ def test_work_that_is_cancelled_gives_its_workers_back(server: Server, model: He
     with pytest.raises(Left):
         list(engine.map(job, pieces(), leave))
     assert len(asked) == 2 * engine.width
-    assert not len(engine._line)
+    assert isinstance(engine.office, OwnOffice)
+    assert not len(engine.office)
     (again,) = engine.map(job, [(heads[0],)], nothing)
     assert again[0].head == heads[0]
 
@@ -228,7 +231,7 @@ class Trap:
         pickle.dumps(Trap()),
         packed("done", 7),
         packed("done", 7.0),
-        packed("met", {}, None),
+        packed("met", {}, "far"),
         packed("begun"),
         packed("unknown"),
     ],
@@ -243,7 +246,7 @@ def test_over_a_piece_that_workers_end_or_rave_they_are_tried_so_often(
         hired.append(1)
         return Says(lambda data: said)
 
-    crew = Crew(hire, 1)
+    crew = Crew(OwnOffice(hire, 1))
     with pytest.raises(AnalysisError, match=f"{TRIES} workers in turn ended"):
         crew.ask(Asked("mosaic_scores", INFO, (), {}, ()), nothing)
     with pytest.raises(AnalysisError, match=f"{TRIES} workers in turn ended"):

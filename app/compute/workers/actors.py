@@ -14,12 +14,15 @@ import shutil
 import signal
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from app.compute.workers.crew import WorkerLost
+from app.compute.workers.desk import GROUPS, Desk, SharedOffice
+from app.compute.workers.office import Office, OwnOffice, WorkerLost
 from app.config import VARIABLE
 
 # An address that stands for a cluster of this process's own, on this machine.
@@ -28,11 +31,20 @@ OWN = "local"
 STORE = 256 * 2**20
 # Of the environment that workers get: which models are offered, and that nothing is fetched.
 _PASSED = (VARIABLE, "HF_HUB_OFFLINE")
+# Where actors have their names.
+SPACE = "headscope"
+# The calls of a worker that wait for no others.
+LOOKS = "looks"
 # Seconds that a look may take: its answer is at hand, but Python may be busy.
 LONGEST_LOOK = 2.0
 _ROOT = Path(__file__).resolve().parents[3]
-# Read by Ray when it is imported: it tells nobody of its use, and waits for a busy machine.
-_SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_agent_register_timeout_ms": "120000"}
+# Read by Ray when it is imported: it tells nobody of its use, waits for a busy machine, and joins
+# nothing of itself, such as where it is still asked when this process has left.
+_SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_agent_register_timeout_ms": "120000",
+    "RAY_ENABLE_AUTO_CONNECT": "0",
+}
 # One attempt to reach a cluster that others have begun: Ray would try for ten minutes.
 _ELSEWHERE = {"RAY_gcs_server_port_wait_time_s": "1"}
 # It listens on loopback, and takes an address of loopback for what it is: left to itself Ray puts
@@ -45,7 +57,7 @@ class RayCluster:
 
     Args:
         address: As `ray.init` takes it; `OWN` for one of its own.
-        workers: Cores of one of its own.
+        workers: How many: of this process, or of all together that have joined one cluster.
 
     Raises:
         ImportError: Ray is not installed.
@@ -64,7 +76,7 @@ class RayCluster:
         import ray  # not before its settings are there
 
         self._ray: Any = ray
-        self._folder = folder
+        self._folder, self._workers = folder, workers
         if ray.is_initialized():
             return
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
@@ -75,19 +87,68 @@ class RayCluster:
             else:
                 _join(ray, address, quiet)
 
+    @property
+    def address(self) -> str:
+        """Where others of this machine, or of its network, can join it."""
+        found: str = self._ray.get_runtime_context().gcs_address
+        return found
+
+    def office(self) -> Office:
+        """What gives out its workers: those of a cluster that was joined to all who have joined."""
+        if self._folder:
+            return OwnOffice(self.hire, self._workers)
+        return self.shared_office()
+
+    def shared_office(self) -> SharedOffice:
+        """The office of all who have joined this cluster with the same code and settings."""
+        ray, variables = self._ray, _variables()
+        # Whoever has other code, or other settings, has workers of their own.
+        same = sha256(repr((self._workers, variables, _code())).encode()).hexdigest()
+        options = {
+            **{"name": f"desk {same}", "namespace": SPACE, "get_if_exists": True},
+            **{"lifetime": "detached", "runtime_env": {"env_vars": variables}},
+        }
+
+        def open_desk() -> Any:
+            remote = ray.remote(num_cpus=0, concurrency_groups=GROUPS)(_Desk)
+            return remote.options(**options).remote(variables, self._workers)
+
+        def worker(name: str) -> Actor:
+            return Actor(ray, ray.get_actor(name, SPACE))
+
+        return SharedOffice(self._workers, open_desk, worker, ray.exceptions.RayError, ray.get)
+
     def hire(self) -> Actor:
-        """One more worker, wherever the cluster has a core for it."""
-        passed = {name: os.environ[name] for name in _PASSED if name in os.environ}
-        variables = {**passed, "PYTHONPATH": _path(str(_ROOT)), "OMP_NUM_THREADS": "1"}
-        # The second thread answers looks, while the first works.
-        remote: Any = self._ray.remote(num_cpus=1, max_concurrency=2)(_Actor)
-        return Actor(self._ray, remote.options(runtime_env={"env_vars": variables}).remote())
+        """One more worker of this process alone, wherever the cluster has a core for it."""
+        return Actor(self._ray, _actor(self._ray, _variables()).remote())
 
     def leave(self) -> None:
         """Leave the cluster, or end one of its own."""
         self._ray.shutdown()
         if self._folder:
             shutil.rmtree(Path(self._folder).parent, ignore_errors=True)
+
+
+def _variables() -> dict[str, str]:
+    """Of the environment of what runs in the cluster."""
+    passed = {name: os.environ[name] for name in _PASSED if name in os.environ}
+    return {**passed, "PYTHONPATH": _path(str(_ROOT)), "OMP_NUM_THREADS": "1"}
+
+
+def _actor(ray: Any, variables: dict[str, str], **options: str) -> Any:
+    """What makes a worker."""
+    # A second thread answers looks, while the first works: one thing at a time, whoever asks.
+    remote = ray.remote(num_cpus=1, concurrency_groups={LOOKS: 1})(_Actor)
+    return remote.options(runtime_env={"env_vars": variables}, **options)
+
+
+def _code() -> str:
+    """What stands for the code that workers run."""
+    whole = sha256()
+    for package in ("analysis", "app"):
+        for file in sorted((_ROOT / package).rglob("*.py")):
+            whole.update(file.read_bytes())
+    return whole.hexdigest()
 
 
 def _to_itself() -> dict[str, str]:
@@ -171,11 +232,18 @@ def _join(ray: Any, address: str, options: dict[str, Any]) -> None:
     """
     try:
         ray.init(address=address, **options)
-    except ConnectionError as error:
-        raise ConnectionError(
-            f"{error}. One that asks for a token needs RAY_AUTH_MODE=token here, and the token in "
-            "RAY_AUTH_TOKEN or in the file that RAY_AUTH_TOKEN_PATH names"
-        ) from error
+    except (ConnectionError, RuntimeError) as error:
+        said = str(error).partition("\n")[0].rstrip(".")
+        if "No node info found" in str(error.__cause__):
+            said = (
+                "this machine is no node of it; `ray start --address=... --num-cpus=0` makes it one"
+            )
+        elif isinstance(error, ConnectionError):
+            said += (
+                ". One that asks for a token needs RAY_AUTH_MODE=token here, and the token in "
+                "RAY_AUTH_TOKEN or in the file that RAY_AUTH_TOKEN_PATH names"
+            )
+        raise ConnectionError(said) from error
 
 
 class Actor:
@@ -185,7 +253,7 @@ class Actor:
         self._ray, self._actor = ray, actor
 
     def ask(self, data: bytes) -> bytes:
-        """See `app.compute.workers.crew.Worker`."""
+        """See `app.compute.workers.office.Worker`."""
         try:
             answer: bytes = self._ray.get(self._actor.answer.remote(data))
         except self._ray.exceptions.RayError as error:
@@ -193,9 +261,10 @@ class Actor:
         return answer
 
     def look(self, data: bytes) -> bytes:
-        """See `app.compute.workers.crew.Worker`."""
+        """See `app.compute.workers.office.Worker`."""
         try:
-            said: bytes = self._ray.get(self._actor.look.remote(data), timeout=LONGEST_LOOK)
+            call = self._actor.look.options(concurrency_group=LOOKS)
+            said: bytes = self._ray.get(call.remote(data), timeout=LONGEST_LOOK)
         except self._ray.exceptions.RayError as error:
             raise WorkerLost(type(error).__name__) from error
         return said
@@ -207,8 +276,22 @@ class Actor:
         return number
 
     def close(self) -> None:
-        """See `app.compute.workers.crew.Worker`."""
+        """See `app.compute.workers.office.Worker`."""
         self._ray.kill(self._actor)
+
+
+class _Desk(Desk):
+    """What runs in a cluster that several have joined."""
+
+    def __init__(self, variables: dict[str, str], workers: int):
+        import ray
+
+        def hire(name: str) -> Callable[[], None]:
+            worker = _actor(ray, variables, name=name, namespace=SPACE).remote()
+            return partial(ray.kill, worker)
+
+        mine = ray.get_runtime_context().current_actor
+        super().__init__(hire, workers, partial(ray.kill, mine))
 
 
 class _Actor:

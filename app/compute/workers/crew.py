@@ -7,7 +7,7 @@ import secrets
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from analysis.errors import AnalysisError
@@ -15,8 +15,8 @@ from analysis.models.catalog import learn
 from analysis.models.files import fingerprint
 from app.compute.imports import import_all
 from app.compute.refusals import TryAgain
-from app.compute.workers.line import Line, Piece
 from app.compute.workers.messages import NotAMessage, packed, unpacked
+from app.compute.workers.office import Office, Taken, Wanted, Worker, WorkerLost
 from app.compute.workers.pieces import Asked, Job, kinds
 
 if TYPE_CHECKING:
@@ -33,39 +33,52 @@ _LOST = (
     f"{TRIES} workers in turn ended while they worked on one piece of this. Try again in a minute; "
     "fewer sequences or a smaller model take less memory."
 )
+# Called every now and then while somebody waits, with whether a worker loads a model for it.
+Pause = Callable[[bool], None]
 # Told what is done, what there is to do, and what has been found by then if it tells that.
 Watch = Callable[[int, int, Any], None]
 
 
-class WorkerLost(Exception):
-    """A worker that has ended, or that says what makes no sense."""
+@dataclass(eq=False)
+class Piece:
+    """One piece of work, and what becomes of it.
 
+    Args:
+        info: The model that it is of.
+        data: The message that asks for it; empty where the model is all that is wanted.
+        begin: The message before it, to a worker that does not know the job it belongs to.
+        result: What a piece of a job comes out as; a question's answer is a tuple with it alone.
+        first: Whether it goes before pieces that are not: a page waits for it alone.
+        long: Whether it is watched, and then may take a while.
+    """
 
-class Worker(Protocol):
-    """One worker, wherever it is."""
+    info: ModelInfo
+    data: bytes
+    begin: bytes | None = None
+    result: type | None = None
+    first: bool = False
+    long: bool = False
+    number: str = field(default_factory=lambda: secrets.token_hex(8))
+    worker: Worker | None = None  # that is at it now
+    loading: bool = False  # its model, before it begins
+    lost: int = 0
+    value: Any = None
+    failure: Exception | None = None
+    dropped: bool = False  # nobody wants it any more
+    over: threading.Event = field(default_factory=threading.Event)
 
-    def ask(self, data: bytes) -> bytes:
-        """What it says to a message (`app.compute.workers.workshop`); waits for it.
-
-        Raises:
-            WorkerLost: It has ended.
-        """
-
-    def look(self, data: bytes) -> bytes | None:
-        """What it says to a look while another thread asks; None where it cannot say.
-
-        Raises:
-            WorkerLost: It has ended.
-        """
-
-    def close(self) -> None:
-        """End it."""
+    @property
+    def wanted(self) -> Wanted:
+        """What it needs a worker for."""
+        return Wanted(self.number, self.info.name, self.first, self.long, self.lost > 0)
 
 
 class Engine(Protocol):
     """What does pieces of work elsewhere. Without one they are done in this process."""
 
-    width: int  # pieces that are worked on at once
+    @property
+    def width(self) -> int:
+        """How many pieces are worked on at once."""
 
     @property
     def met(self) -> Mapping[str, float | None]:
@@ -85,20 +98,24 @@ class Engine(Protocol):
             AnalysisError: What a piece raises, or workers end over it.
         """
 
-    def ask(self, asked: Asked, pause: Callable[[], None], watch: Watch | None = None) -> Any:
+    def ask(self, asked: Asked, pause: Pause, watch: Watch | None = None) -> Any:
         """The answer to a question.
 
         Args:
             asked: The question, its model and what it is asked about.
-            pause: As in `map`.
+            pause: As in `map`, and told whether a worker loads the model first.
             watch: Told as it goes on, if the question tells that; what it raises ends the work.
 
         Raises:
             AnalysisError: As in `map`.
         """
 
-    def meet(self, info: ModelInfo, pause: Callable[[], None]) -> None:
+    def meet(self, info: ModelInfo, pause: Pause) -> None:
         """Have a worker load a model, and learn from it what it was found to be.
+
+        Args:
+            info: Which.
+            pause: As in `ask`.
 
         Raises:
             AnalysisError: As in `map`.
@@ -112,18 +129,18 @@ class Crew:
     """An engine of several workers, each of which is hired when it is first needed.
 
     Args:
-        hire: Makes one.
-        width: How many.
+        office: Gives them out.
         leave: Ends what they were hired from, when they have ended.
     """
 
-    def __init__(
-        self, hire: Callable[[], Worker], width: int, leave: Callable[[], None] = lambda: None
-    ):
-        self.width, self._hire, self._leave = width, hire, leave
+    def __init__(self, office: Office, leave: Callable[[], None] = lambda: None):
+        self.office, self._leave = office, leave
         self.met: dict[str, float | None] = {}
-        self._line = Line(width)
-        self._threads: list[threading.Thread] = []
+
+    @property
+    def width(self) -> int:
+        """See `Engine`."""
+        return self.office.width
 
     def map(
         self, job: Job, pieces: Iterable[tuple[Any, ...]], pause: Callable[[], None]
@@ -144,49 +161,42 @@ class Crew:
                 self._give_out(left, under_way, made)
                 if not under_way:
                     return
-                yield self._finish(under_way[0], pause)
+                yield self._finish(under_way[0], lambda loading: pause())
                 under_way.popleft()
         finally:
-            self._line.drop(under_way)
+            for piece in under_way:
+                self._drop(piece)
 
-    def ask(self, asked: Asked, pause: Callable[[], None], watch: Watch | None = None) -> Any:
+    def ask(self, asked: Asked, pause: Pause, watch: Watch | None = None) -> Any:
         """See `Engine.ask`."""
         import_all()
-        info, number = asked.info, secrets.token_hex(8) if watch else ""
+        info = asked.info
         told = asked.watched if watch else ()
         what = (info.name, fingerprint(info), asked.question, asked.arguments, asked.options, told)
-        return self._alone(info, packed("ask", number, *what), pause, watch, number)
+        piece = Piece(info, b"", first=True, long=watch is not None)
+        piece.data = packed("ask", piece.number, *what)
+        (answer,) = self._alone(piece, pause, watch)
+        return answer
 
-    def meet(self, info: ModelInfo, pause: Callable[[], None]) -> None:
+    def meet(self, info: ModelInfo, pause: Pause) -> None:
         """See `Engine.meet`."""
         import_all()
-        self._alone(info, packed("meet", info.name, fingerprint(info)), pause)
+        self._alone(Piece(info, b"", first=True), pause)
 
     def close(self) -> None:
         """End all workers; what they work on is lost."""
-        self._line.close()
-        for thread in self._threads:
-            thread.join(10)
+        self.office.close()
         self._leave()
 
-    def _alone(
-        self,
-        info: ModelInfo,
-        data: bytes,
-        pause: Callable[[], None],
-        watch: Watch | None = None,
-        number: str = "",
-    ) -> Any:
+    def _alone(self, piece: Piece, pause: Pause, watch: Watch | None = None) -> Any:
         """What a piece of its own comes out as, which goes before the pieces of jobs."""
-        piece = Piece(info, data, first=True, number=number)
-        self._put(piece)
+        self._begin(piece)
         try:
-            (value,) = self._finish(piece, pause, watch)
+            return self._finish(piece, pause, watch)
         finally:
-            self._line.drop([piece])
-            if (worker := piece.worker) is not None:
+            self._drop(piece)
+            if piece.long and (worker := piece.worker) is not None:
                 _look(worker, piece, stop=True)
-        return value
 
     def _give_out(
         self,
@@ -200,25 +210,25 @@ class Crew:
                 return
             piece = made(own)
             under_way.append(piece)
-            self._put(piece)
+            self._begin(piece)
 
-    def _put(self, piece: Piece) -> None:
-        self._line.put(piece)
-        with self._line.changed:
-            while len(self._threads) < self.width:
-                # A daemon: it must not keep a server from ending.
-                thread = threading.Thread(target=self._work, daemon=True, name="worker")
-                self._threads.append(thread)
-                thread.start()
+    def _begin(self, piece: Piece) -> None:
+        # A daemon: it must not keep a server from ending.
+        threading.Thread(target=self._see_to, args=(piece,), daemon=True, name="worker").start()
 
-    def _finish(self, piece: Piece, pause: Callable[[], None], watch: Watch | None = None) -> Any:
+    def _drop(self, piece: Piece) -> None:
+        """Take back what nobody has begun; what is being worked on is not waited for."""
+        piece.dropped = True
+        self.office.drop(piece.number)
+
+    def _finish(self, piece: Piece, pause: Pause, watch: Watch | None = None) -> Any:
         """Wait for a piece; what it comes out as."""
         told: tuple[int, int] | None = None
         # Also where it is done at once: who has left must not be given piece after piece.
-        pause()
-        while not self._line.is_done(piece, LOOK):
-            pause()
-            if watch is None or (worker := piece.worker) is None:
+        pause(False)
+        while not piece.over.wait(LOOK):
+            pause(piece.loading)
+            if watch is None or piece.loading or (worker := piece.worker) is None:
                 continue
             if (now := _look(worker, piece)) is not None and now[:2] != told:
                 told = now[:2]
@@ -227,22 +237,13 @@ class Crew:
             raise piece.failure
         return piece.value
 
-    def _work(self) -> None:
-        """One worker's days: it takes the next piece; if it is lost another takes its place."""
-        worker: Worker | None = None
-        has = ""
-        while (piece := self._line.next(has)) is not None:
+    def _see_to(self, piece: Piece) -> None:
+        """Have a piece done, by another worker where one is lost over it."""
+        while not piece.dropped and piece.value is None and piece.failure is None:
             try:
-                worker = worker or self._hire()
-                piece.worker = worker
-                _do(worker, piece)
-                has = piece.info.name
-                self._meet(worker, piece.info)
+                self._have_done(piece)
             except (WorkerLost, NotAMessage) as error:
                 _log.warning("a worker was lost (%s); its piece of work is done again", error)
-                if worker is not None:
-                    worker.close()
-                worker, has, piece.value = None, "", None
                 piece.lost += 1
                 if piece.lost == TRIES:
                     piece.failure = TryAgain(_LOST)
@@ -250,29 +251,49 @@ class Crew:
             except Exception as error:
                 _log.exception("a piece of work could not be asked for")
                 piece.failure = error
-            self._line.finished(piece)
-            if not piece.done and not piece.dropped:
-                self._line.put_back(piece)
-        if worker is not None:
-            worker.close()
+        piece.over.set()
 
-    def _meet(self, worker: Worker, info: ModelInfo) -> None:
-        """Learn once what a worker's model was found to be when it was loaded."""
-        mark = fingerprint(info)
-        if mark in self.met:
+    def _have_done(self, piece: Piece) -> None:
+        """Have a piece done by the next worker that is free; it is given back, or was lost."""
+        if (taken := self.office.take(piece.wanted)) is None:
             return
-        match unpacked(worker.ask(packed("met", info.name))):
+        has = None
+        try:
+            piece.worker = taken.worker
+            has = self._has_met(taken, piece)
+            if piece.failure is None:
+                _do(taken.worker, piece)
+        except BaseException:
+            has = None
+            raise
+        finally:
+            piece.worker, piece.loading = None, False
+            self.office.give_back(taken, has)
+
+    def _has_met(self, taken: Taken, piece: Piece) -> str:
+        """The model that a worker has when it was told which is wanted; learn once what it is."""
+        info = piece.info
+        mark = fingerprint(info)
+        if taken.has == info.name and mark in self.met:
+            return taken.has
+        piece.loading = taken.has != info.name
+        match unpacked(taken.worker.ask(packed("meet", info.name, mark))):
             case ("met", Mapping() as found, float() | None as checked):
-                learn(replace(info, **found))
-                self.met[mark] = checked
-            case ("unknown",):  # it was refused
-                return
-            case _:
-                raise WorkerLost("it said what answers nothing")
+                if mark not in self.met:
+                    learn(replace(info, **found))
+                    self.met[mark] = checked
+                piece.loading = False
+                return info.name
+            case said:
+                piece.failure = _refusal(said)
+                return taken.has
 
 
 def _do(worker: Worker, piece: Piece) -> None:
     """Have a piece worked out, by a worker that is told first what it belongs to if need be."""
+    if not piece.data:
+        piece.value = ()
+        return
     said = unpacked(worker.ask(piece.data))
     if said == ("unknown",) and piece.begin is not None:
         said = unpacked(worker.ask(piece.begin))
@@ -283,18 +304,27 @@ def _do(worker: Worker, piece: Piece) -> None:
             piece.value = value
         case ("answer", value) if piece.result is None:
             piece.value = (value,)
+        case _:
+            piece.failure = _refusal(said)
+
+
+def _refusal(said: tuple[Any, ...]) -> Exception:
+    """Why a worker does not do what it was asked.
+
+    Raises:
+        WorkerLost: It has said something else.
+    """
+    match said:
         case ("refused", str() as sentence, bool() as again):
-            piece.failure = TryAgain(sentence) if again else AnalysisError(sentence)
+            return TryAgain(sentence) if again else AnalysisError(sentence)
         case ("failed", str() as what):
-            piece.failure = RuntimeError(f"a worker failed with {what}")
+            return RuntimeError(f"a worker failed with {what}")
         case _:
             raise WorkerLost("it said what answers nothing")
 
 
 def _look(worker: Worker, piece: Piece, stop: bool = False) -> tuple[int, int, Any] | None:
     """How far a worker is with a piece that is watched, which it may be told to stop."""
-    if not piece.number:
-        return None
     try:
         said = worker.look(packed("look", piece.number, stop))
         match unpacked(said) if said is not None else ():

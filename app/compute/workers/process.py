@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from app.compute.stored import MAX_UNPACKED
-from app.compute.workers.crew import WorkerLost
+from app.compute.workers.office import WorkerLost
 
 _ROOT = Path(__file__).resolve().parents[3]
 _LENGTH = 8  # bytes that say how long a message is
@@ -35,7 +35,7 @@ class WorkerProcess:
         )
 
     def ask(self, data: bytes) -> bytes:
-        """See `app.compute.workers.crew.Worker`."""
+        """See `app.compute.workers.office.Worker`."""
         assert self.process.stdin and self.process.stdout
         try:
             write_message(self.process.stdin, data)
@@ -47,10 +47,10 @@ class WorkerProcess:
         return found
 
     def look(self, data: bytes) -> None:
-        """See `app.compute.workers.crew.Worker`; its one pipe is taken by who asks."""
+        """See `app.compute.workers.office.Worker`; its one pipe is taken by who asks."""
 
     def close(self) -> None:
-        """See `app.compute.workers.crew.Worker`."""
+        """See `app.compute.workers.office.Worker`."""
         self.process.kill()
         self.process.communicate()
 

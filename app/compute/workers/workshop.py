@@ -75,6 +75,9 @@ class Workshop:
         self._models: OrderedDict[str, HeadModel] = OrderedDict()
         # By number: the model's name, its fingerprint, and what works out a piece.
         self._jobs: OrderedDict[str, tuple[str, str, Callable[..., Any]]] = OrderedDict()
+        # By name, the fingerprint of a model that was refused, and why: it would be loaded again
+        # for each who asks, and others let go of for it.
+        self._refused: dict[str, tuple[str, str]] = {}
         self._watched = _Watched("")
         import_all()
 
@@ -84,10 +87,9 @@ class Workshop:
         ("begin", job, kind, model, fingerprint, shared) is answered by ("begun",), and
         ("piece", job, own) by ("done", result), or ("unknown",) where the job has to be begun
         first. ("ask", number, model, fingerprint, question, arguments, options, watched) is
-        answered by ("answer", what it is), and ("meet", model, fingerprint) by ("answer", None)
-        when the model is loaded. Each may be answered by ("refused", sentence, whether to try
-        again) or ("failed", what). ("met", model) is answered by ("met", what it was found to be,
-        how far it is from transformers), or ("unknown",) if it is not loaded.
+        answered by ("answer", what it is), and ("meet", model, fingerprint), when the model is
+        loaded, by ("met", what it was found to be, how far it is from transformers). Each may be
+        answered by ("refused", sentence, whether to try again) or ("failed", what).
         """
         try:
             what, *rest = unpacked(data)
@@ -150,13 +152,7 @@ class Workshop:
         return "answer", answer
 
     def _meet(self, name: str, mark: str) -> tuple[Any, ...]:
-        self._model(name, mark)
-        return "answer", None
-
-    def _met(self, name: str) -> tuple[Any, ...]:
-        if name not in self._models:
-            return ("unknown",)
-        model = self._models[name]
+        model = self._model(name, mark)
         return "met", facts_of(model.info), model.checked
 
     _said: ClassVar[Mapping[str, Callable[..., tuple[Any, ...]]]] = {
@@ -164,7 +160,6 @@ class Workshop:
         "piece": _piece,
         "ask": _ask,
         "meet": _meet,
-        "met": _met,
     }
 
     def _is_there(self, name: str, mark: str) -> bool:
@@ -183,12 +178,21 @@ class Workshop:
     def _model(self, name: str, mark: str) -> HeadModel:
         self._require(name, mark)
         if not self._is_there(name, mark):
+            refused, why = self._refused.get(name, ("", ""))
+            if refused == mark:
+                raise AnalysisError(why)
             self._models.pop(name, None)
             while len(self._models) >= self._most:
                 gone, _ = self._models.popitem(last=False)
                 # They hold the model.
                 for job in [key for key, (of, *_) in self._jobs.items() if of == gone]:
                     del self._jobs[job]
-            self._models[name] = self._load(name)
+            try:
+                self._models[name] = self._load(name)
+            except TryAgain:
+                raise
+            except AnalysisError as error:
+                self._refused[name] = mark, str(error)
+                raise
         self._models.move_to_end(name)
         return self._models[name]
