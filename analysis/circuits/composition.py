@@ -14,8 +14,9 @@ from analysis.circuits.embeddings import joined
 from analysis.circuits.weights import Part, Weights, circuit_weights
 from analysis.errors import AnalysisError
 from analysis.head import Head
-from analysis.models.capabilities import require_fixed_qk, require_two_layers, rotary_note
+from analysis.models.capabilities import require_fixed_qk, require_two_layers
 from analysis.models.loading import HeadModel
+from analysis.models.reasons import rotary_note
 
 Kind = Literal["Q", "K", "V"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

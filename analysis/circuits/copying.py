@@ -23,8 +23,9 @@ from analysis.circuits.ov_qk import query_key_weights, value_weights
 from analysis.circuits.weights import circuit_weights, unembed
 from analysis.errors import AnalysisError
 from analysis.head import Head, require_heads
-from analysis.models.capabilities import require_fixed_qk, rotary_note
+from analysis.models.capabilities import require_fixed_qk
 from analysis.models.loading import HeadModel
+from analysis.models.reasons import rotary_note
 
 Progress = Callable[[int, int], None]
 # One block of logits: 16 MiB of float32, small enough to be compared while it is still in cache.

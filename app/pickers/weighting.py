@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from analysis.definitions import WEIGHTINGS, Quantity, Weighting
 from analysis.head import Head
-from analysis.models.capabilities import scale_note
+from analysis.models.reasons import scale_note
 from app.compute import calls
 from app.figures.base import colour_limit
 from app.links.selection import Selection

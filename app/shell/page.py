@@ -7,9 +7,9 @@ from types import MappingProxyType
 import streamlit as st
 
 from analysis.errors import AnalysisError
-from analysis.models.capabilities import encoder_reason
 from analysis.models.catalog import available_models, find_model, list_models
 from analysis.models.info import ModelInfo
+from analysis.models.reasons import encoder_reason
 from app.glossary import linked
 from app.links.link import link_parameters, parse_link
 from app.links.pages import page_info

@@ -18,8 +18,9 @@ from analysis.logits.decomposition import k_composition, score_split
 from analysis.logits.lens import logit_lens
 from analysis.logits.sources import source_attribution
 from analysis.logits.weighted import weighted_patterns
-from analysis.models.capabilities import FROZEN_AFTER_HEADS, TURNED_OUT, allowances, scale_note
+from analysis.models.capabilities import allowances
 from analysis.models.config import read_info
+from analysis.models.reasons import FROZEN_AFTER_HEADS, TURNED_OUT, scale_note
 from analysis.neurons import neuron_activations
 from analysis.runs.forward import run
 from analysis.runs.inputs import repeated_tokens

@@ -10,7 +10,7 @@ import streamlit as st
 
 from analysis.definitions import ATTRIBUTION, LAYER_ATTRIBUTION, LENS
 from analysis.errors import AnalysisError
-from analysis.models.capabilities import scale_note
+from analysis.models.reasons import scale_note
 from app.components.progress import asked_for
 from app.compute import calls
 from app.figures import attribution as layer_figures

@@ -19,7 +19,7 @@ from analysis.definitions import (
 )
 from analysis.head import Head
 from analysis.kept import kept_property
-from analysis.models.capabilities import scale_note
+from analysis.models.reasons import scale_note
 from app.compute import calls
 from app.figures import base as figures
 from app.figures import heads as head_figures
