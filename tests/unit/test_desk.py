@@ -13,7 +13,7 @@ import pytest
 from analysis.models.catalog import find_model
 from app.compute.workers.crew import Crew
 from app.compute.workers.desk import Desk, SharedOffice
-from app.compute.workers.office import Taken, Wanted
+from app.compute.workers.office import Taken, Wanted, WorkerLost
 from app.compute.workers.pieces import Asked
 from tests.elsewhere import Here
 
@@ -192,6 +192,8 @@ def test_who_takes_leave_leaves_no_worker_at_work(offices: Offices) -> None:
     one.close()
     assert len(cluster.killed) == 1
     assert taken_from(offices(cluster), "other").has == ""
+    with pytest.raises(WorkerLost):
+        taken_from(one, "one")
 
 
 def test_a_desk_that_was_lost_is_opened_again(offices: Offices) -> None:

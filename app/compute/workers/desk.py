@@ -166,6 +166,8 @@ class SharedOffice:
 
     def take(self, wanted: Wanted) -> Taken | None:
         """See `app.compute.workers.office.Office`."""
+        if self._ended.is_set():
+            raise WorkerLost("this process has left")
         desk = self._found()
         try:
             call = desk.take.options(concurrency_group="waiting")
