@@ -33,7 +33,7 @@ PART_TOKENS = 2048
 # Options by which a computation tells what it does: they say nothing about its answer.
 WATCHING = ("progress", "told")
 # Part of every key: raise it when a definition in `analysis` changes what a number means.
-DEFINITION_VERSION = 2
+DEFINITION_VERSION = 3
 
 
 def ask(question: Question[P, R], info: ModelInfo, *arguments: P.args, **options: P.kwargs) -> R:
