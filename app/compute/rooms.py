@@ -338,8 +338,13 @@ class Rooms:
         """A room as another process has it, in place of an older one; whether it is newer."""
         with self._lock:
             known = self._room_by(room.code)
+            # Else one room would be forgotten by halves, and be in the way of all others.
+            if self._by_letters.get(room.letters, room.code) != room.code:
+                return False
+            if self._by_key.get(room.key, known) is not known:
+                return False
             if known is None:
-                if len(self._by_key) >= 2 * MAX_ROOMS or room.letters in self._by_letters:
+                if len(self._by_key) >= 2 * MAX_ROOMS:
                     return False
             elif room.age <= known.age:
                 return False

@@ -41,6 +41,8 @@ class Wire:
         import redis  # with the setting only
 
         self._failures = (redis.RedisError, OSError)
+        # It is there and says no: to a list where we keep a text, or for want of room.
+        self._refusal = redis.ResponseError
         self._redis = redis.Redis.from_url(
             url,
             socket_timeout=TIMEOUT,
@@ -51,7 +53,8 @@ class Wire:
         self._up = threading.Event()
         self._closed = threading.Event()
         self._epoch = b""
-        self._said = False  # that it does not answer
+        # What has been logged: that it does not answer, that it refuses.
+        self._said = self._refused = False
 
     @property
     def is_up(self) -> bool:
@@ -113,24 +116,30 @@ class Wire:
     def lease(self, key: str, seconds: float) -> bool | None:
         """Whether this process alone has `key` for so long, from now on or further; None: unknown.
 
-        It ends by itself where a process is killed.
+        It ends by itself where a process is killed. All take the same key for as long.
         """
 
         def taken() -> bool:
-            name, mine = PREFIX + key, self.name.encode()
-            if self._redis.set(name, mine, nx=True, px=int(seconds * 1000)):
+            name, mine, most = PREFIX + key, self.name.encode(), int(seconds * 1000)
+            if self._redis.set(name, mine, nx=True, px=most):
                 return True
-            return bool(
-                self._redis.get(name) == mine and self._redis.pexpire(name, int(seconds * 1000))
-            )
+            held = self._redis.getrange(name, 0, len(mine)) == mine
+            if held or 0 <= self._redis.pttl(name) <= most:
+                return bool(held and self._redis.pexpire(name, most))
+            # One that would not end in time was written by nobody of ours: all would wait for it.
+            self._redis.delete(name)
+            return bool(self._redis.set(name, mine, nx=True, px=most))
 
         return self._asked(taken)
 
-    def add(self, index: str, member: str) -> bool:
-        """Put a name at the end of an index, or move it there."""
-        return (
-            self._asked(lambda: self._redis.zadd(PREFIX + index, {member: time.time()})) is not None
-        )
+    def add(self, index: str, member: str, seconds: float) -> bool:
+        """Put a name at the end of an index, or move it there; the index ends after so long."""
+
+        def added() -> bool:
+            self._redis.zadd(PREFIX + index, {member: time.time()})
+            return bool(self._redis.pexpire(PREFIX + index, int(seconds * 1000)))
+
+        return bool(self._asked(added))
 
     def members(self, index: str, most: int) -> list[str]:
         """The names in an index, the latest first, at most so many."""
@@ -150,6 +159,11 @@ class Wire:
             return None
         try:
             return question()
+        except self._refusal as error:
+            if not self._refused:
+                self._refused = True
+                _log.warning("Redis refuses (%s): not all is shared", str(error)[:80])
+            return None
         except self._failures as error:
             self._lose(error)
             return None
@@ -179,18 +193,28 @@ class Wire:
                             continue
                         channel, data = message["channel"], message["data"]
                         if isinstance(data, bytes) and len(data) <= MAX_VALUE:
-                            heard[channel.decode().removeprefix(PREFIX)](data)
+                            self._take(heard[channel.decode().removeprefix(PREFIX)], data)
             except self._failures as error:
                 self._lose(error)
             except Exception:  # the thread is needed for what comes next
-                _log.exception("a message of another process could not be taken in")
+                _log.exception("what other processes share could not be taken in")
             self._closed.wait(AGAIN)
+
+    @staticmethod
+    def _take(take: Callable[[bytes], None], data: bytes) -> None:
+        try:
+            take(data)
+        except Exception:  # the next message may be a sound one
+            _log.exception("a message of another process could not be taken in")
 
     def _come_back(self) -> bool:
         """Whether Redis still holds what it held when it was last there: it may have begun anew."""
         name = PREFIX + _EPOCH
         self._redis.set(name, secrets.token_bytes(16), nx=True)
-        epoch = self._redis.get(name) or b""
-        kept = epoch == self._epoch
+        try:
+            epoch = self._redis.getrange(name, 0, 15)
+        except self._refusal:  # no mark of ours: as if all were new
+            epoch = b""
+        kept = bool(epoch) and epoch == self._epoch
         self._epoch = epoch
         return kept
