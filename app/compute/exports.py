@@ -134,9 +134,7 @@ class Exports:
     def _takes(self, who: tuple[str, str | None], size: int) -> bool:
         """Count so many bytes as kept, if there is room: of two at once the second one knows."""
         with self._lock:
-            here = sum(
-                kept for (_, where), kept in self._kept.items() if where and where == who[1]
-            )
+            here = sum(kept for (_, where), kept in self._kept.items() if where and where == who[1])
             if (
                 self._kept[who] + size > PER_VISITOR
                 or here + size > PER_ADDRESS

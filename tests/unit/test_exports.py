@@ -91,7 +91,10 @@ def test_small_files_are_counted_like_large_ones() -> None:
 
 def test_files_that_are_made_at_once_share_the_room() -> None:
     """Each found room for itself, and only then counted."""
-    many, go_on = Exports(Admission(512 * MB, 8, 100), lambda: None, patience=0.1), threading.Event()
+    many, go_on = (
+        Exports(Admission(512 * MB, 8, 100), lambda: None, patience=0.1),
+        threading.Event(),
+    )
     begun = threading.Semaphore(0)
 
     def make() -> bytes:

@@ -1,5 +1,7 @@
 """Rooms: who may move them, what bounds them, and when they close."""
 
+from dataclasses import replace
+
 import pytest
 
 from app.compute import room, rooms
@@ -346,3 +348,21 @@ def test_a_room_is_taken_over_unasked_only_where_its_tab_is_gone() -> None:
     third = all_rooms.take_over(first, Guest("once more"), if_left=True)
     assert second and third and third.code == code
     assert all_rooms.take_over(first, Guest("and again"), if_left=True) is None
+
+
+@pytest.mark.parametrize("same", ["letters", "key"])
+def test_a_room_from_elsewhere_takes_nothing_of_another(same: str) -> None:
+    """Of two with the same letters or key one closed, and no room could be looked at any more."""
+    now = [0.0]
+    known = Rooms(clock=lambda: now[0])
+    (one, key), (two, _) = (known.open("head", {}, Guest(name)) for name in ("a", "b"))
+    own = {code: known.copy(code) for code in (one, two)}
+    taken = getattr(own[one], same)
+    newer = replace(own[two], revision=9, at="elsewhere", **{same: taken})
+    other = replace(newer, code="C" * 16, **{"key" if same == "letters" else "letters": "BCDFG"})
+    assert not known.take_in(newer) and not known.take_in(other)
+    assert sorted(known.codes()) == sorted((one, two))
+    now[0] = room.LONGEST + 1
+    assert known.letters(key) == "" and known.codes() == []
+    code, _ = known.open("head", {}, Guest("c"))
+    assert known.codes() == [code]

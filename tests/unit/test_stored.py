@@ -177,6 +177,33 @@ def test_a_forged_entry_that_unpacks_to_all_of_the_memory_is_not_unpacked(
     tracemalloc.stop()
 
 
+def forged_file(tree: bytes, **arrays: np.ndarray) -> bytes:
+    """A small file with a valid checksum for the question `q`."""
+    file = io.BytesIO()
+    np.savez_compressed(file, tree=np.frombuffer(tree, np.uint8), **arrays)
+    return hashlib.sha256(b"q\0" + file.getvalue()).digest() + file.getvalue()
+
+
+def test_an_array_that_is_named_often_is_unpacked_once() -> None:
+    """A file of 65 kB stood for any number of copies of 64 MB."""
+    named = b'{"tuple": [' + b", ".join([b'{"array": "a0"}'] * 50) + b"]}"
+    data = forged_file(named, a0=np.zeros(2**20))
+    tracemalloc.start()
+    found = from_bytes("q", data)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(found) == 50 and peak < 4 * 8 * 2**20
+
+
+def test_what_a_result_is_put_together_by_is_bounded() -> None:
+    """47 kB stood for 24 MB of JSON, of which Python made 850 MB."""
+    count = stored.MAX_TREE // 10
+    tree = b'{"tuple":[' + b'{"plain":0},' * count + b'{"plain":0}]}'
+    assert from_bytes("q", forged_file(tree)) is None
+    assert to_bytes("q", (0,) * count) is None
+    assert from_bytes("q", forged_file(b'{"array": "a0"}', a0=np.array(["text"]))) is None
+
+
 @pytest.mark.parametrize("kind", ["fifo", "endless", "folder"])
 def test_what_lies_where_a_view_would_come_with_a_model_is_read_only_if_it_is_a_file(
     tmp_path: Path, kind: str
@@ -277,6 +304,37 @@ def test_what_somebody_puts_into_the_folder_is_not_unpickled(tmp_path: Path) -> 
         )
     assert ResultFolder(tmp_path, 2**24).get("q") in (None, b"")
     assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize("mode", [diskcache.core.MODE_BINARY, diskcache.core.MODE_TEXT])
+@pytest.mark.parametrize(
+    "named", ["../mine.txt", "{}/mine.txt", "fifo", "ab/cd/" + 28 * "0" + ".val"]
+)
+def test_an_entry_names_no_file_but_the_caches_own(tmp_path: Path, mode: int, named: str) -> None:
+    """What an entry named was read, waited for where it was a pipe, and deleted with the entry."""
+    mine, cache = tmp_path / "mine.txt", tmp_path / "cache"
+    mine.write_text("mine")
+    ResultFolder(cache, 2**24).keep("q", b"data")
+    (cache / "ab" / "cd").mkdir(parents=True)
+    (cache / "ab" / "cd" / (28 * "0" + ".val")).symlink_to("/dev/zero")
+    os.mkfifo(cache / "fifo")
+    with sqlite3.connect(cache / "cache.db") as database:
+        database.execute(
+            "UPDATE Cache SET mode = ?, value = NULL, filename = ?", (mode, named.format(tmp_path))
+        )
+    folder = ResultFolder(cache, 2**24)
+    assert folder.get("q") in (None, b"")
+    folder.keep("q", b"anew")
+    assert folder.get("q") == b"anew"
+    assert mine.read_text() == "mine" and (cache / "fifo").exists()
+
+
+def test_files_of_the_folder_are_read_and_go_with_their_entries(tmp_path: Path) -> None:
+    folder = ResultFolder(tmp_path, 2**24)
+    folder.keep("q", bytes(10**6))
+    assert folder.get("q") == bytes(10**6)
+    folder.keep("q", b"small")
+    assert folder.get("q") == b"small" and not list(tmp_path.rglob("*.val"))
 
 
 def test_what_the_folder_has_lost_is_computed_again(tmp_path: Path) -> None:
