@@ -29,6 +29,7 @@ import analysis
 from analysis.definitions import QUANTITIES, SCORE_NAMES
 from analysis.head import Head
 from analysis.models.files import opened
+from app.compute.kinds import require_kinds
 
 _log = logging.getLogger("headscope")
 # Bytes of a result: patterns take at most 256 MiB, and what goes with them less.
@@ -169,7 +170,10 @@ def _value(tree: Any, arrays: Mapping[str, np.ndarray], more: Mapping[str, type]
         if tree[kind] not in TYPES and tree[kind] not in more:
             raise TypeError(f"no result is a {tree[kind]}")
         inner = {name: _value(part, arrays, more) for name, part in tree["fields"].items()}
-        made = more.get(tree[kind]) or getattr(analysis, tree[kind])
+        if tree[kind] in more:
+            return more[tree[kind]](**inner)
+        made = getattr(analysis, tree[kind])
+        require_kinds(made, inner)
         return made(**inner)
     if kind == "mapping":
         return MappingProxyType({k: _value(part, arrays, more) for k, part in tree[kind].items()})

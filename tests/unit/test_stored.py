@@ -8,14 +8,17 @@ import sqlite3
 import threading
 import tracemalloc
 import zipfile
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import is_dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
+from typing import Literal
 
 import diskcache
 import numpy as np
 import pytest
+from jaxtyping import Float
 
 import analysis
 from analysis.head import Head
@@ -26,6 +29,7 @@ from analysis.runs.inputs import repeated_tokens
 from analysis.runs.predictions import next_token_stats
 from app.compute import shipped, stored
 from app.compute.ask import ask, key_of, remembered
+from app.compute.kinds import require_kinds
 from app.compute.question import Question
 from app.compute.server import Server
 from app.compute.stored import (
@@ -182,6 +186,59 @@ def forged_file(tree: bytes, **arrays: np.ndarray) -> bytes:
     file = io.BytesIO()
     np.savez_compressed(file, tree=np.frombuffer(tree, np.uint8), **arrays)
     return hashlib.sha256(b"q\0" + file.getvalue()).digest() + file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"values": np.zeros((2, 2))},  # a table for a list of heads' numbers
+        {"values": np.zeros(4, int)},
+        {"head": {"a": 1}},
+        {"head": ("L0H1",)},
+        {"head": None},
+        {"kind": "of no kind"},
+        {"value": "0.5"},
+        {"value": True},
+        {"labels": ("a", 1)},
+        {"two": (0.5,)},
+        {"named": MappingProxyType({"a": "b"})},
+    ],
+    ids=str,
+)
+def test_a_field_of_another_type_makes_no_result(
+    wrong: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A result of the right class with a text for its head ended the page that showed it.
+
+    By a class of its own: those of `analysis` are held to their types in tests, and only there.
+    """
+    monkeypatch.setattr(stored, "TYPES", stored.TYPES | {"_Result"})
+    monkeypatch.setattr(analysis, "_Result", _Result, raising=False)
+    right: dict[str, object] = {
+        **{"values": np.zeros(4), "head": Head(0, 1), "kind": "zero", "value": 1, "labels": ("a",)},
+        **{"two": (0.5, 1.5), "named": MappingProxyType({"a": 0.5}), "none": None},
+    }
+    alike(_Result(**right), from_bytes("q", kept("q", _Result(**right))))  # type: ignore[arg-type]
+    forged = kept("q", _Result(**(right | wrong)))  # type: ignore[arg-type]
+    assert from_bytes("q", forged) is None
+
+
+@dataclass
+class _Result:
+    values: Float[np.ndarray, " head"]
+    head: Head
+    kind: Literal["zero", "mean"]
+    value: float
+    labels: tuple[str, ...]
+    two: tuple[float, float]
+    named: Mapping[str, float]
+    none: Float[np.ndarray, "layer head"] | None
+
+
+def test_the_fields_of_every_result_are_looked_at() -> None:
+    for name in sorted(stored.TYPES):
+        with pytest.raises(TypeError, match="is something else"):
+            require_kinds(getattr(analysis, name), {"no such field": 3})
 
 
 def test_an_array_that_is_named_often_is_unpacked_once() -> None:
