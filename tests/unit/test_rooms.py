@@ -177,6 +177,16 @@ def test_a_session_has_one_room() -> None:
     assert all_rooms.show(second, "head", {})
 
 
+def test_a_session_that_takes_a_room_over_keeps_no_other() -> None:
+    rooms = Rooms()
+    one, key = rooms.open("head", {}, Guest("a"))
+    two, _ = rooms.open("head", {}, Guest("b"))
+    held = rooms.take_over(key, Guest("b"))
+    assert held and rooms.codes() == [one] and two != one
+    again = rooms.take_over(held.key, Guest("b"))
+    assert again and rooms.codes() == [one]
+
+
 def test_a_room_whose_presenter_has_gone_closes_after_a_while() -> None:
     clock, here = Clock(), [True]
     all_rooms = Rooms(per_address=1, clock=clock)
