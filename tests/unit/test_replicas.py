@@ -1,11 +1,13 @@
 """Several processes of one server share rooms, limits and what was used over a real Redis."""
 
 import json
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -359,6 +361,62 @@ def test_a_redis_that_hangs_holds_nobody_up(tmp_path: Path) -> None:
             subprocess.run(["kill", "-CONT", str(server.process.pid)], check=True)
         wait_for(lambda: process.wire.get(f"room:{code}"))
         process.kill()
+
+
+@contextmanager
+def dripping(port: int, slow: threading.Event) -> Iterator[int]:
+    """What passes all on to a port, and from `slow` on a byte of each answer now and then."""
+
+    def pass_on(source: socket.socket, to: socket.socket, drips: bool) -> None:
+        with suppress(OSError):
+            while data := source.recv(2**16):
+                while drips and slow.is_set() and data:
+                    to.sendall(data[:1])
+                    data = data[1:]
+                    time.sleep(0.2)
+                to.sendall(data)
+
+    def take() -> None:
+        with suppress(OSError):
+            while True:
+                line, there = door.accept()[0], socket.create_connection(("127.0.0.1", port))
+                for ends in ((line, there, False), (there, line, True)):
+                    threading.Thread(target=pass_on, args=ends, daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        threading.Thread(target=take, daemon=True).start()
+        yield door.getsockname()[1]
+
+
+def test_a_redis_that_answers_a_byte_at_a_time_is_waited_for_once(shared: Redis) -> None:
+    """No byte of it is late: the answer to one question took minutes."""
+    slow = threading.Event()
+    with dripping(shared.port, slow) as port:
+        wire = Wire(f"redis://127.0.0.1:{port}/0")
+        wire.listen({"test": print}, lambda kept: None)
+        assert wire.wait(30) and wire.put("large", bytes(10_000), 60.0)
+        slow.set()
+        began = time.monotonic()
+        assert wire.get("large") is None and not wire.is_up
+        assert time.monotonic() - began < 3
+        slow.clear()
+        wait_for(lambda: wire.get("large") == bytes(10_000))
+        wire.close()
+
+
+def test_keys_of_which_there_is_no_end_hold_nobody_up(
+    shared: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = redis.Redis.from_url(shared.url)
+    client.mset({f"{PREFIX}room:{number}": b"x" for number in range(5000)})
+    wire = Wire(shared.url)
+    wire.listen({"test": print}, lambda kept: None)
+    assert wire.wait(30) and len(wire.keys("room:", 400)) == 400
+    assert len(set(wire.keys("room:", 10_000))) == 5000
+    monkeypatch.setattr("app.compute.replicas.wire._SCAN", 0.0)
+    assert wire.keys("room:", 10_000) == [] and wire.is_up
+    wire.close()
+    client.flushall()
 
 
 def test_without_the_setting_nothing_of_redis_is_imported() -> None:

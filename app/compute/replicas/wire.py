@@ -23,6 +23,11 @@ MAX_VALUE = 16 * 2**20
 # Seconds until Redis has to answer, and between two tries to reach it.
 TIMEOUT, AGAIN = 1.0, 0.3
 _LOOK = 0.5  # seconds between two questions whether it is there
+# Seconds between two looks whether somebody waits for too long: where Redis sends a byte now and
+# then, no byte is late, and all of them are.
+_WATCH = 0.1
+# Seconds for going through the keys, of which somebody may have written any number.
+_SCAN = 0.5
 _EPOCH = "epoch"
 
 
@@ -53,6 +58,7 @@ class Wire:
         self._up = threading.Event()
         self._closed = threading.Event()
         self._epoch = b""
+        self._asking: set[object] = set()  # questions under way
         # What has been logged: that it does not answer, that it refuses.
         self._said = self._refused = False
 
@@ -74,6 +80,7 @@ class Wire:
         threading.Thread(
             target=self._listen, args=(heard, joined), daemon=True, name="redis"
         ).start()
+        threading.Thread(target=self._watch, daemon=True, name="redis-watch").start()
 
     def close(self) -> None:
         """Listen no more."""
@@ -105,11 +112,11 @@ class Wire:
 
         def found() -> list[str]:
             names: list[str] = []
-            for name in self._redis.scan_iter(f"{PREFIX}{begin}*", count=1000):
-                if len(names) >= most:
-                    break
-                names.append(name.decode("utf-8", "replace").removeprefix(PREFIX))
-            return names
+            at, until = -1, time.monotonic() + _SCAN
+            while at and len(names) < most and time.monotonic() < until:
+                at, some = self._redis.scan(max(at, 0), f"{PREFIX}{begin}*", count=1000)
+                names += [name.decode("utf-8", "replace").removeprefix(PREFIX) for name in some]
+            return names[:most]
 
         return self._asked(found) or []
 
@@ -157,6 +164,8 @@ class Wire:
     def _asked(self, question: Callable[[], T]) -> T | None:
         if not self._up.is_set():
             return None
+        mine = object()
+        self._asking.add(mine)
         try:
             return question()
         except self._refusal as error:
@@ -167,6 +176,24 @@ class Wire:
         except self._failures as error:
             self._lose(error)
             return None
+        except Exception:
+            if self._up.is_set():
+                raise
+            return None  # its line was cut while it was read
+        finally:
+            self._asking.remove(mine)
+
+    def _watch(self) -> None:
+        """Cut the line where a question takes too long.
+
+        By looks and not by the clock: where Python does nothing for a while, Redis is not late.
+        """
+        looks: dict[object, int] = {}
+        while not self._closed.wait(_WATCH):
+            looks = {each: looks.get(each, 0) + 1 for each in list(self._asking)}
+            if any(count * _WATCH > TIMEOUT for count in looks.values()):
+                self._lose(TimeoutError())
+                self._redis.connection_pool.disconnect()
 
     def _lose(self, error: BaseException) -> None:
         self._up.clear()
