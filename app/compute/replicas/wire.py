@@ -130,11 +130,15 @@ class Wire:
             name, mine, most = PREFIX + key, self.name.encode(), int(seconds * 1000)
             if self._redis.set(name, mine, nx=True, px=most):
                 return True
-            held = self._redis.getrange(name, 0, len(mine)) == mine
-            if held or 0 <= self._redis.pttl(name) <= most:
-                return bool(held and self._redis.pexpire(name, most))
+            if self._redis.getrange(name, 0, len(mine)) == mine:
+                return bool(self._redis.pexpire(name, most))
+            left = self._redis.pttl(name)
+            if 0 <= left <= most:
+                return False
             # One that would not end in time was written by nobody of ours: all would wait for it.
-            self._redis.delete(name)
+            # One of -2 is gone by now.
+            if left != -2:
+                self._redis.delete(name)
             return bool(self._redis.set(name, mine, nx=True, px=most))
 
         return self._asked(taken)
