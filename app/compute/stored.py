@@ -37,6 +37,8 @@ MAX_UNPACKED = 2**29
 # Bytes of the JSON that says how it is put together: what Python makes of it takes up to 35 times
 # as much. Without arrays the largest of ours has some 100 kB.
 MAX_TREE = 2**23
+# Seconds to wait for another process that opens the folder, which may have been stopped meanwhile.
+TURN = 10.0
 _DIGEST = 32  # bytes of the checksum in front
 _HEADER = 1024  # of an array in a file, rather too much
 _KINDS = "biufc"  # of numbers, as numpy names them
@@ -226,7 +228,7 @@ class ResultFolder:
         self._lock = threading.Lock()
         folder.mkdir(parents=True, exist_ok=True)
         # Of all processes, while one of them sets the folder aside or opens it.
-        self._turn = FileLock(folder / "turn.lock")
+        self._turn = FileLock(folder / "turn.lock", timeout=TURN)
         with self._turn:
             self._cache, self._file = self._opened()
 

@@ -18,6 +18,7 @@ from typing import Literal
 import diskcache
 import numpy as np
 import pytest
+from filelock import FileLock
 from jaxtyping import Float
 
 import analysis
@@ -346,6 +347,19 @@ def test_a_folder_that_is_not_ours_is_left_out_and_left_alone(tmp_path: Path) ->
     assert open_folder(str(tmp_path / "file"), 2**24) is None
     assert open_folder("", 2**24) is None
     assert (tmp_path / "file").read_text() == "x"
+
+
+def test_a_folder_that_somebody_keeps_locked_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server did not start as long as another process held the lock."""
+    monkeypatch.setattr(stored, "TURN", 0.1)
+    folder = ResultFolder(tmp_path, 2**24)
+    with FileLock(tmp_path / "turn.lock"):
+        assert open_folder(str(tmp_path), 2**24) is None
+        folder.keep("q", b"data")
+        assert folder.get("q") == b"data"
+    assert open_folder(str(tmp_path), 2**24) is not None
 
 
 def test_what_somebody_puts_into_the_folder_is_not_unpickled(tmp_path: Path) -> None:
