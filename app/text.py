@@ -18,6 +18,11 @@ _INVISIBLE = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"}
 _VISIBLE = {"\n": "↵", "\t": "⇥", "\r": "␍", " ": "·"}
 # How a formula begins; U+2212 is the minus sign of mathematics.
 _FORMULA = ("=", "+", "-", "@", "\u2212")
+# Letters, marks and symbols that show as nothing: fillers, the blank of braille, selectors.
+_BLANK = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\uffa0\ufe00-\ufe0f"
+    "\U000e0100-\U000e01ef]"
+)
 _PLOTLY = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "$": "&#36;"})
 _INERT = str.maketrans({"<": "<\u2060", "&": "&\u2060"})
 _SCRIPT = str.maketrans({c: f"\\u{ord(c):04x}" for c in "<>&'\u2028\u2029"})
@@ -110,7 +115,7 @@ def plain_cell(text: str) -> str:
 
     They may leave out what is invisible at its start, and read full-width signs as plain ones.
     """
-    seen = next((c for c in text if not c.isspace() and not _is_invisible(c)), "")
+    seen = next((c for c in _BLANK.sub("", text) if not c.isspace() and not _is_invisible(c)), "")
     begins = text[:1] in ("\t", "\r", "\n") or unicodedata.normalize("NFKC", seen)[:1] in _FORMULA
     return f"'{text}" if text and begins else text
 

@@ -6,13 +6,14 @@ Nothing here calls Streamlit, so nothing of it runs inside a lock or a shared co
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import analysis
 from analysis.head import Head
 from analysis.limits import LOGITS_AT_ONCE, MAX_BYTES, rows_at_once
-from analysis.models.files import fingerprint
+from analysis.models.files import fingerprint, opened
 from analysis.sets.rows import PromptSet
 from app.compute.admission import Turn
 from app.compute.question import Logits, Question
@@ -211,8 +212,8 @@ def _stored(server: Server, info: ModelInfo, question: str | None) -> Any:
         return None
     file = shipped_file(info.folder, question)
     # A file and no pipe or device: a folder of models may hold what never ends.
-    if file.is_file() and file.stat().st_size <= MAX_UNPACKED:
-        return from_bytes(question, file.read_bytes())
+    with suppress(OSError), opened(file, MAX_UNPACKED) as stream:
+        return from_bytes(question, stream.read(MAX_UNPACKED))
     found = (store.get(question) for store in server.stores)
     values = (from_bytes(question, data) for data in found if data is not None)
     return next((value for value in values if value is not None), None)

@@ -136,7 +136,10 @@ class Background(Generic[V]):
             AnalysisError: Too many are under way.
         """
         with self._lock:
-            job = self._jobs.get(key) or self._add(key, work, address)
+            job = self._jobs.get(key)
+            if job is None or job.state == "stopped":
+                self._check_share(address)
+            job = job or self._add(key, work)
             self._jobs.move_to_end(key)
             if job.state not in ("done", "failed"):
                 job.watchers[visitor] = time.monotonic(), address or visitor
@@ -158,7 +161,8 @@ class Background(Generic[V]):
                 if job.state == "failed":
                     job.state, job.failure = "stopped", None
 
-    def _add(self, key: Hashable, work: Work[V], address: str | None) -> _Job[V]:
+    def _check_share(self, address: str | None) -> None:
+        """Refuse one more job under way, a new one or one that goes on, to who has half of all."""
         active = [each for each in self._jobs.values() if each.state in ("waiting", "running")]
         own = sum(any(where == address for _, where in each.watchers.values()) for each in active)
         # The other half is for others.
@@ -167,6 +171,8 @@ class Background(Generic[V]):
                 f"{own} {self._what}s are under way for your network address. Cancel one, or try "
                 "again in a minute."
             )
+
+    def _add(self, key: Hashable, work: Work[V]) -> _Job[V]:
         if len(self._jobs) >= self._kept:
             idle = (name for name, old in self._jobs.items() if not old.snapshot().active)
             oldest = next(idle, None)

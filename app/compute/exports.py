@@ -72,18 +72,19 @@ class Exports:
             AnalysisError: It can never fit, or too much is kept or made already.
         """
         self._admission.check_fits(need)
-        with self._turn(taker, need), self._admission.admitted(need, taker):
-            file = _File(make())
         who = (taker.name or "", taker.address)
-        size = len(file)
-        with self._lock:
-            self._kept[who] += size
+        with self._turn(taker, need):
+            with self._admission.admitted(need, taker):
+                file = _File(make())
+            size = len(file)
+            with self._lock:
+                self._kept[who] += size
         file.gone = lambda: self._let_go(who, size)
         return file
 
     @property
     def kept(self) -> int:
-        """Bytes of all files that somebody holds."""
+        """Bytes of all files that somebody holds, those that are being made counted."""
         with self._lock:
             return self._kept.total()
 
@@ -95,8 +96,11 @@ class Exports:
 
     @contextmanager
     def _turn(self, taker: Taker, need: int) -> Iterator[None]:
+        """Room for a file while it is made; for a large one it is waited."""
         if need < LARGE:
-            yield
+            # At once or not at all; a page has dozens of them, and an address many pages.
+            with self._room(taker, need // 2, patience=0.0):
+                yield
             return
         address = taker.address or taker.name or ""
         with self._lock:
@@ -104,31 +108,38 @@ class Exports:
                 raise TryAgain(_BUSY)
             self._made[address] += 1
         try:
-            self._wait_for_room(taker, need)
-            yield
+            with self._room(taker, need // 2, self._patience):
+                yield
         finally:
             with self._lock:
                 self._made[address] -= 1
                 if not self._made[address]:
                     del self._made[address]
 
-    def _wait_for_room(self, taker: Taker, need: int) -> None:
-        until = time.monotonic() + self._patience
-        while not self._has_room(taker, need):
-            if time.monotonic() > until:
-                raise TryAgain(_BUSY)
+    @contextmanager
+    def _room(self, taker: Taker, size: int, patience: float) -> Iterator[None]:
+        who, until = (taker.name or "", taker.address), time.monotonic() + patience
+        while not self._takes(who, size):
             self._tidy()
+            if self._takes(who, size):
+                break
+            if time.monotonic() >= until:
+                raise TryAgain(_BUSY)
             time.sleep(LOOK)
+        try:
+            yield
+        finally:
+            self._let_go(who, size)
 
-    def _has_room(self, taker: Taker, need: int) -> bool:
-        size = need // 2
+    def _takes(self, who: tuple[str, str | None], size: int) -> bool:
+        """Count so many bytes as kept, if there is room: of two at once the second one knows."""
         with self._lock:
-            here = sum(
-                kept for (_, where), kept in self._kept.items() if where and where == taker.address
-            )
-            own = self._kept[(taker.name or "", taker.address)]
-            return (
-                own + size <= PER_VISITOR
-                and here + size <= PER_ADDRESS
-                and self._kept.total() + size <= IN_ALL
-            )
+            here = sum(kept for (_, where), kept in self._kept.items() if where and where == who[1])
+            if (
+                self._kept[who] + size > PER_VISITOR
+                or here + size > PER_ADDRESS
+                or self._kept.total() + size > IN_ALL
+            ):
+                return False
+            self._kept[who] += size
+            return True

@@ -85,12 +85,7 @@ class Rooms:
         with self._lock:
             now = self._clock()
             self._close_old(now)
-            for key in [
-                key
-                for key, room in self._by_key.items()
-                if not room.at and room.host.name == host.name
-            ]:
-                self._remove(key)
+            self._close_rooms_of(host)
             self._make_room(host, now)
             code, key = secrets.token_urlsafe(_CODE_BYTES), secrets.token_urlsafe(_KEY_BYTES)
             letters = self._free_letters()
@@ -275,6 +270,7 @@ class Rooms:
 
     def _hand_over(self, room: Room, host: Guest) -> Held:
         new = secrets.token_urlsafe(_KEY_BYTES)
+        self._close_rooms_of(host, but=room)
         self._discard(room)
         room.former, room.key, room.term = room.key, digest(new), room.term + 1
         room.host, room.there, room.at = host, self._clock(), ""
@@ -338,8 +334,13 @@ class Rooms:
         """A room as another process has it, in place of an older one; whether it is newer."""
         with self._lock:
             known = self._room_by(room.code)
+            # Else one room would be forgotten by halves, and be in the way of all others.
+            if self._by_letters.get(room.letters, room.code) != room.code:
+                return False
+            if self._by_key.get(room.key, known) is not known:
+                return False
             if known is None:
-                if len(self._by_key) >= 2 * MAX_ROOMS or room.letters in self._by_letters:
+                if len(self._by_key) >= 2 * MAX_ROOMS:
                     return False
             elif room.age <= known.age:
                 return False
@@ -444,6 +445,11 @@ class Rooms:
                 key=lambda key: (len(self._by_key[key].present(now)), self._by_key[key].used),
             )
         )
+
+    def _close_rooms_of(self, host: Guest, but: Room | None = None) -> None:
+        for key, room in list(self._by_key.items()):
+            if not room.at and room.host.name == host.name and room is not but:
+                self._remove(key)
 
     def _close_left(self, keys: Sequence[str], now: float) -> bool:
         """Close the one that was left by its presenter first, if any was."""

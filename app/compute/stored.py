@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import logging
+import re
 import shutil
 import sqlite3
 import threading
@@ -27,15 +28,26 @@ from filelock import FileLock
 import analysis
 from analysis.definitions import QUANTITIES, SCORE_NAMES
 from analysis.head import Head
+from analysis.models.files import opened
+from app.compute.kinds import require_kinds
 
 _log = logging.getLogger("headscope")
 # Bytes of a result: patterns take at most 256 MiB, and what goes with them less.
 MAX_UNPACKED = 2**29
+# Bytes of the JSON that says how it is put together: what Python makes of it takes up to 35 times
+# as much. Without arrays the largest of ours has some 100 kB.
+MAX_TREE = 2**23
+# Seconds to wait for another process that opens the folder, which may have been stopped meanwhile.
+TURN = 10.0
 _DIGEST = 32  # bytes of the checksum in front
+_HEADER = 1024  # of an array in a file, rather too much
+_KINDS = "biufc"  # of numbers, as numpy names them
 # The only classes that are made from a file.
 TYPES = frozenset({"Head", *(name for quantity in QUANTITIES for name in quantity.results)})
 # Part of what a store is asked: what was kept before there was a score does not hold it.
 _SCORES = hashlib.sha256(" ".join(SCORE_NAMES).encode()).hexdigest()[:16]
+# A file beside the table, as diskcache names it.
+_OWN_FILE = re.compile(r"[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{28}\.val")
 _NO_MORE: Mapping[str, type] = MappingProxyType({})
 
 
@@ -93,6 +105,8 @@ def to_bytes(
         tree = json.dumps(_tree(value, arrays, more))
     except _Unstorable:
         return None
+    if len(tree) > MAX_TREE:
+        return None
     file = io.BytesIO()
     save = np.savez_compressed if compressed else np.savez
     save(file, tree=np.frombuffer(tree.encode(), np.uint8), **arrays)  # type: ignore[arg-type]
@@ -109,8 +123,14 @@ def from_bytes(question: str, data: bytes, more: Mapping[str, type] = _NO_MORE) 
             # A few bytes of a file can stand for all of the memory.
             if sum(part.file_size for part in packed.infolist()) > MAX_UNPACKED:
                 return None
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            return _value(json.loads(arrays["tree"].tobytes()), arrays, more)
+            if packed.getinfo("tree.npy").file_size > MAX_TREE + _HEADER:
+                return None
+        with np.load(io.BytesIO(content), allow_pickle=False) as found:
+            # Each once: asked by name it would be unpacked as often as the tree names it.
+            arrays = {name: found[name] for name in found.files}
+        if any(array.dtype.kind not in _KINDS for array in arrays.values()):
+            return None
+        return _value(json.loads(arrays["tree"].tobytes()), arrays, more)
     # Anybody can compute the checksum of a file that zip, zlib, json or numpy stumbles over, each
     # with an exception of its own.
     except Exception:
@@ -124,7 +144,7 @@ def _digest(question: str, content: bytes) -> bytes:
 def _tree(value: Any, arrays: dict[str, np.ndarray], more: Mapping[str, type]) -> Any:
     """A value as JSON, with its arrays put aside by name."""
     if isinstance(value, np.ndarray):
-        if value.dtype.kind not in "biufc":
+        if value.dtype.kind not in _KINDS:
             raise _Unstorable
         name = f"a{len(arrays)}"
         arrays[name] = value
@@ -152,7 +172,10 @@ def _value(tree: Any, arrays: Mapping[str, np.ndarray], more: Mapping[str, type]
         if tree[kind] not in TYPES and tree[kind] not in more:
             raise TypeError(f"no result is a {tree[kind]}")
         inner = {name: _value(part, arrays, more) for name, part in tree["fields"].items()}
-        made = more.get(tree[kind]) or getattr(analysis, tree[kind])
+        if tree[kind] in more:
+            return more[tree[kind]](**inner)
+        made = getattr(analysis, tree[kind])
+        require_kinds(made, inner)
         return made(**inner)
     if kind == "mapping":
         return MappingProxyType({k: _value(part, arrays, more) for k, part in tree[kind].items()})
@@ -162,13 +185,30 @@ def _value(tree: Any, arrays: Mapping[str, np.ndarray], more: Mapping[str, type]
 
 
 class _BytesOnly(diskcache.Disk):
-    """Keeps bytes, and never unpickles what somebody has put into the folder."""
+    """Keeps bytes, and believes nothing of what somebody has put into the folder.
+
+    Nothing is unpickled, and the file that an entry names is read, and deleted with the entry, only
+    where it is one of the cache's own: else an entry could name any file of this machine.
+    """
 
     def fetch(self, mode: int, filename: str, value: Any, read: bool) -> Any:
-        """The bytes of an entry; nothing for one that would be made by running code."""
-        if mode not in (diskcache.core.MODE_RAW, diskcache.core.MODE_BINARY):
+        """The bytes of an entry; nothing for one that is not kept as ours are."""
+        if mode == diskcache.core.MODE_RAW:
+            return value
+        if mode != diskcache.core.MODE_BINARY or not _is_own(filename):
             return b""
-        return super().fetch(mode, filename, value, read)
+        # No pipe and nothing endless: a link may lead to either.
+        with opened(Path(self._directory) / filename, MAX_UNPACKED) as stream:
+            return stream.read(MAX_UNPACKED)
+
+    def remove(self, file_path: str) -> None:
+        """Delete the file of an entry that goes."""
+        if _is_own(file_path):
+            super().remove(file_path)
+
+
+def _is_own(filename: Any) -> bool:
+    return isinstance(filename, str) and _OWN_FILE.fullmatch(filename) is not None
 
 
 class ResultFolder:
@@ -188,7 +228,7 @@ class ResultFolder:
         self._lock = threading.Lock()
         folder.mkdir(parents=True, exist_ok=True)
         # Of all processes, while one of them sets the folder aside or opens it.
-        self._turn = FileLock(folder / "turn.lock")
+        self._turn = FileLock(folder / "turn.lock", timeout=TURN)
         with self._turn:
             self._cache, self._file = self._opened()
 

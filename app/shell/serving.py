@@ -29,9 +29,10 @@ def surroundings(server: Server) -> dict[str, Any]:
     return {
         "routes": room_routes(server.rooms),
         "middleware": [
+            # Around all others: what they refuse is an answer too.
+            Middleware(SecurityHeaders, origins=server.config.embed_origins),
             Middleware(HostCheck, names=answered_names(server.config.hosts)),
             Middleware(TabLimit),
-            Middleware(SecurityHeaders, origins=server.config.embed_origins),
             Middleware(UploadLimits),
             Middleware(UnknownPages),
             Middleware(LinkPreview, title=server.config.title),

@@ -82,7 +82,9 @@ def test_json_says_what_the_numbers_are():
     # Full-width, small and raised signs; the minus of mathematics.
     + ["\uff1d1+1", "\uff0b1", "\uff0d1", "\uff20a", "\ufe661", "\u207a1", "\u22121"]
     # What shows as nothing: a zero-width space, a byte order mark, controls of direction.
-    + ["\u200b=1", "\ufeff=1", "\u202e=1", "\u2066\u200d =1", "\x00=1", "\x1f\uff1d1"],
+    + ["\u200b=1", "\ufeff=1", "\u202e=1", "\u2066\u200d =1", "\x00=1", "\x1f\uff1d1"]
+    # Fillers, the blank of braille and selectors, which are letters, a symbol and marks.
+    + ["\u3164=1", "\uffa0+1", "\u2800=1", "\ufe0f@a", "\u115f\u034f=1", "\U000e0100=1"],
 )
 def test_no_cell_of_a_csv_file_is_a_formula(text):
     assert plain_cell(text) == f"'{text}"

@@ -78,6 +78,39 @@ def test_many_tabs_of_one_address_leave_room_for_another() -> None:
     downloads.press("other", "192.0.2.2", 99, 8 * MB)
 
 
+def test_small_files_are_counted_like_large_ones() -> None:
+    """A page has dozens of buttons: 200 files of 4 MB took 800 MB, and nothing was refused."""
+    downloads, refused = Downloads(), 0
+    for number in range(40):
+        try:
+            downloads.press("one", "192.0.2.1", number, 4 * MB - 1)
+        except TryAgain:
+            refused += 1
+    assert refused and 80 * MB < downloads.held <= exports.PER_VISITOR
+
+
+def test_files_that_are_made_at_once_share_the_room() -> None:
+    """Each found room for itself, and only then counted."""
+    many, go_on = (
+        Exports(Admission(512 * MB, 8, 100), lambda: None, patience=0.1),
+        threading.Event(),
+    )
+    begun = threading.Semaphore(0)
+
+    def make() -> bytes:
+        begun.release()
+        go_on.wait(10)
+        return bytes(60 * MB)
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(many.make, Taker("tab", "192.0.2.1"), 120 * MB, make)
+        assert begun.acquire(timeout=10)
+        with pytest.raises(TryAgain):
+            many.make(Taker("tab", "192.0.2.1"), 120 * MB, bytes)
+        go_on.set()
+        assert len(first.result(10)) == many.kept == 60 * MB
+
+
 def test_all_files_together_are_bounded_and_go_when_there_is_no_room() -> None:
     downloads = Downloads()
     downloads.exports._tidy = downloads.storage._files_by_id.clear

@@ -1,11 +1,13 @@
 """Several processes of one server share rooms, limits and what was used over a real Redis."""
 
 import json
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from app.compute.rate import RateLimit
 from app.compute.refusals import TryAgain
 from app.compute.replicas.beat import Beat
 from app.compute.replicas.replica import Replica
+from app.compute.replicas.results import SharedResults
 from app.compute.replicas.wire import PREFIX, Wire
 from app.compute.room import Here, Room
 from app.compute.rooms import Guest, RoomError, Rooms
@@ -223,20 +226,28 @@ def forged_rooms(code: str, record: dict[str, object]) -> list[object]:
         "code": ["../../../../etc", 3, None],
         "letters": ["AEIOU", "BCDF", 5],
         "key": ["short", "Z" * 64, None],
-        "host": [["x" * 101, None], ["a"], "ab", [3, None]],
-        "view": [["no page", {}], ["head", {"prompt": "x" * 120_001}], ["head", {"a": 3}], "head"],
+        "host": [["x" * 101, None], ["a"], "ab", [3, None], ["\ud800", None]],
+        "view": [
+            ["no page", {}],
+            ["head", {"prompt": "x" * 120_001}],
+            ["head", {"a": 3}],
+            "head",
+            [[], {}],
+        ],
         "pointed": ["\r\nSet-Cookie: a", "x", 3],
         "prepared": [[["head", {}]] * 201, [["head"]], {}],
         "polls": [[["q", ["a"] * 17]], [["q", [3]]], 3],
         "version": [0, -1, 1.5, "2", True, 2**60],
         "revision": [0, float("1e999"), None],
-        "opened": [float("nan"), -1, "now"],
+        "opened": [float("nan"), -1, "now", 10**400],
         "at": [None, "x" * 101],
     }
     return [{**record, name: value} for name, values in wrong.items() for value in values]
 
 
-def test_what_no_process_writes_is_not_taken_in(pair: list[Process], shared: Redis) -> None:
+def test_what_no_process_writes_is_not_taken_in(
+    pair: list[Process], shared: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
     client = redis.Redis.from_url(shared.url)
     code, key = pair[0].rooms.open("head", {"layer": "1"}, Guest("host"))
     wait_for(lambda: pair[1].rooms.letters(key))
@@ -254,6 +265,7 @@ def test_what_no_process_writes_is_not_taken_in(pair: list[Process], shared: Red
         {"process": "x", "rooms": {code: crowd}},
         {"process": "x" * 200, "rooms": {}},
         {"process": "x", "used": {"pages": {"192.0.2.1": float("inf")}}},
+        {"process": "x", "used": {"pages": {"192.0.2.1": 10**400}}},
         {"process": "x", "taken": {"computations": {"192.0.2.1": 10**9}}},
     ):
         client.publish(f"{PREFIX}beats", json.dumps({"rooms": {}, "used": {}, "taken": {}} | beat))
@@ -267,7 +279,50 @@ def test_what_no_process_writes_is_not_taken_in(pair: list[Process], shared: Red
     with processes(shared.url, 1) as (late,):
         wait_for(lambda: late.rooms.letters(key))
         assert "somebody" not in {copy(late.rooms, each).at for each in late.rooms.codes()}
+    assert "could not be taken in" not in caplog.text  # each was refused for what it is
     client.delete(*(f"{PREFIX}room:{count}" for count in range(len(forged))))
+
+
+def test_a_message_that_nobody_expected_ends_nothing(shared: Redis) -> None:
+    """Whatever it makes its reader raise: the line stays, and the next message is heard."""
+    heard: list[bytes] = []
+
+    def take(data: bytes) -> None:
+        heard.append(data)
+        if data == b"odd":
+            raise OverflowError
+
+    wire, client, joined = Wire(shared.url), redis.Redis.from_url(shared.url), []
+    wire.listen({"test": take}, joined.append)
+    assert wire.wait(30)
+    wait_for(lambda: joined)
+    for data in (b"odd", b"next"):
+        client.publish(f"{PREFIX}test", data)
+    wait_for(lambda: heard == [b"odd", b"next"])
+    assert len(joined) == 1
+    wire.close()
+
+
+def test_values_of_other_types_and_leases_without_an_end_stop_nothing(shared: Redis) -> None:
+    """A list under one key cut the line for all others; a lease that did not end was waited for."""
+    client = redis.Redis.from_url(shared.url)
+    for key in ("odd", "odd:lease", "epoch"):
+        client.delete(PREFIX + key)
+        client.lpush(PREFIX + key, "x")
+    client.set(f"{PREFIX}endless:lease", "somebody")
+    client.set(f"{PREFIX}long:lease", "somebody", ex=10**6)
+    client.set(f"{PREFIX}theirs:lease", "somebody", ex=5)
+    wire = Wire(shared.url)
+    wire.listen({"test": print}, lambda _: None)
+    assert wire.wait(30)
+    assert wire.get("odd") is None and wire.lease("odd:lease", 6.0) is None
+    assert not wire.add("odd", "member", 60.0) and wire.members("odd", 5) == []
+    assert wire.is_up and wire.put("sound", b"data", 60.0) and wire.get("sound") == b"data"
+    assert wire.lease("endless:lease", 6.0) and wire.lease("long:lease", 6.0)
+    assert wire.lease("theirs:lease", 6.0) is False
+    assert all(0 < client.pttl(f"{PREFIX}{name}:lease") <= 6000 for name in ("endless", "long"))
+    wire.close()
+    client.flushall()
 
 
 def test_a_beat_comes_back_as_it_was() -> None:
@@ -280,6 +335,8 @@ def test_keys_have_one_prefix_and_an_end(pair: list[Process], shared: Redis) -> 
     client = redis.Redis.from_url(shared.url)
     code, key = pair[0].rooms.open("head", {}, Guest("host"))
     wait_for(lambda: client.exists(f"{PREFIX}room:{code}"))
+    SharedResults(pair[0].wire).keep("q", b"data")
+    assert client.exists(f"{PREFIX}results")
     for name in client.keys("*"):
         assert name.startswith(PREFIX.encode())
         assert client.ttl(name) > 0 or name == PREFIX.encode() + b"epoch", name
@@ -304,6 +361,62 @@ def test_a_redis_that_hangs_holds_nobody_up(tmp_path: Path) -> None:
             subprocess.run(["kill", "-CONT", str(server.process.pid)], check=True)
         wait_for(lambda: process.wire.get(f"room:{code}"))
         process.kill()
+
+
+@contextmanager
+def dripping(port: int, slow: threading.Event) -> Iterator[int]:
+    """What passes all on to a port, and from `slow` on a byte of each answer now and then."""
+
+    def pass_on(source: socket.socket, to: socket.socket, drips: bool) -> None:
+        with suppress(OSError):
+            while data := source.recv(2**16):
+                while drips and slow.is_set() and data:
+                    to.sendall(data[:1])
+                    data = data[1:]
+                    time.sleep(0.2)
+                to.sendall(data)
+
+    def take() -> None:
+        with suppress(OSError):
+            while True:
+                line, there = door.accept()[0], socket.create_connection(("127.0.0.1", port))
+                for ends in ((line, there, False), (there, line, True)):
+                    threading.Thread(target=pass_on, args=ends, daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        threading.Thread(target=take, daemon=True).start()
+        yield door.getsockname()[1]
+
+
+def test_a_redis_that_answers_a_byte_at_a_time_is_waited_for_once(shared: Redis) -> None:
+    """No byte of it is late: the answer to one question took minutes."""
+    slow = threading.Event()
+    with dripping(shared.port, slow) as port:
+        wire = Wire(f"redis://127.0.0.1:{port}/0")
+        wire.listen({"test": print}, lambda kept: None)
+        assert wire.wait(30) and wire.put("large", bytes(10_000), 60.0)
+        slow.set()
+        began = time.monotonic()
+        assert wire.get("large") is None and not wire.is_up
+        assert time.monotonic() - began < 3
+        slow.clear()
+        wait_for(lambda: wire.get("large") == bytes(10_000))
+        wire.close()
+
+
+def test_keys_of_which_there_is_no_end_hold_nobody_up(
+    shared: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = redis.Redis.from_url(shared.url)
+    client.mset({f"{PREFIX}room:{number}": b"x" for number in range(5000)})
+    wire = Wire(shared.url)
+    wire.listen({"test": print}, lambda kept: None)
+    assert wire.wait(30) and len(wire.keys("room:", 400)) == 400
+    assert len(set(wire.keys("room:", 10_000))) == 5000
+    monkeypatch.setattr("app.compute.replicas.wire._SCAN", 0.0)
+    assert wire.keys("room:", 10_000) == [] and wire.is_up
+    wire.close()
+    client.flushall()
 
 
 def test_without_the_setting_nothing_of_redis_is_imported() -> None:

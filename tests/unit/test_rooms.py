@@ -1,5 +1,7 @@
 """Rooms: who may move them, what bounds them, and when they close."""
 
+from dataclasses import replace
+
 import pytest
 
 from app.compute import room, rooms
@@ -175,6 +177,16 @@ def test_a_session_has_one_room() -> None:
     assert all_rooms.show(second, "head", {})
 
 
+def test_a_session_that_takes_a_room_over_keeps_no_other() -> None:
+    rooms = Rooms()
+    one, key = rooms.open("head", {}, Guest("a"))
+    two, _ = rooms.open("head", {}, Guest("b"))
+    held = rooms.take_over(key, Guest("b"))
+    assert held and rooms.codes() == [one] and two != one
+    again = rooms.take_over(held.key, Guest("b"))
+    assert again and rooms.codes() == [one]
+
+
 def test_a_room_whose_presenter_has_gone_closes_after_a_while() -> None:
     clock, here = Clock(), [True]
     all_rooms = Rooms(per_address=1, clock=clock)
@@ -346,3 +358,21 @@ def test_a_room_is_taken_over_unasked_only_where_its_tab_is_gone() -> None:
     third = all_rooms.take_over(first, Guest("once more"), if_left=True)
     assert second and third and third.code == code
     assert all_rooms.take_over(first, Guest("and again"), if_left=True) is None
+
+
+@pytest.mark.parametrize("same", ["letters", "key"])
+def test_a_room_from_elsewhere_takes_nothing_of_another(same: str) -> None:
+    """Of two with the same letters or key one closed, and no room could be looked at any more."""
+    now = [0.0]
+    known = Rooms(clock=lambda: now[0])
+    (one, key), (two, _) = (known.open("head", {}, Guest(name)) for name in ("a", "b"))
+    own = {code: known.copy(code) for code in (one, two)}
+    taken = getattr(own[one], same)
+    newer = replace(own[two], revision=9, at="elsewhere", **{same: taken})
+    other = replace(newer, code="C" * 16, **{"key" if same == "letters" else "letters": "BCDFG"})
+    assert not known.take_in(newer) and not known.take_in(other)
+    assert sorted(known.codes()) == sorted((one, two))
+    now[0] = room.LONGEST + 1
+    assert known.letters(key) == "" and known.codes() == []
+    code, _ = known.open("head", {}, Guest("c"))
+    assert known.codes() == [code]

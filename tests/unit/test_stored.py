@@ -8,14 +8,18 @@ import sqlite3
 import threading
 import tracemalloc
 import zipfile
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import is_dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
+from typing import Literal
 
 import diskcache
 import numpy as np
 import pytest
+from filelock import FileLock
+from jaxtyping import Float
 
 import analysis
 from analysis.head import Head
@@ -26,6 +30,7 @@ from analysis.runs.inputs import repeated_tokens
 from analysis.runs.predictions import next_token_stats
 from app.compute import shipped, stored
 from app.compute.ask import ask, key_of, remembered
+from app.compute.kinds import require_kinds
 from app.compute.question import Question
 from app.compute.server import Server
 from app.compute.stored import (
@@ -177,6 +182,86 @@ def test_a_forged_entry_that_unpacks_to_all_of_the_memory_is_not_unpacked(
     tracemalloc.stop()
 
 
+def forged_file(tree: bytes, **arrays: np.ndarray) -> bytes:
+    """A small file with a valid checksum for the question `q`."""
+    file = io.BytesIO()
+    np.savez_compressed(file, tree=np.frombuffer(tree, np.uint8), **arrays)
+    return hashlib.sha256(b"q\0" + file.getvalue()).digest() + file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"values": np.zeros((2, 2))},  # a table for a list of heads' numbers
+        {"values": np.zeros(4, int)},
+        {"head": {"a": 1}},
+        {"head": ("L0H1",)},
+        {"head": None},
+        {"kind": "of no kind"},
+        {"value": "0.5"},
+        {"value": True},
+        {"labels": ("a", 1)},
+        {"two": (0.5,)},
+        {"named": MappingProxyType({"a": "b"})},
+    ],
+    ids=str,
+)
+def test_a_field_of_another_type_makes_no_result(
+    wrong: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A result of the right class with a text for its head ended the page that showed it.
+
+    By a class of its own: those of `analysis` are held to their types in tests, and only there.
+    """
+    monkeypatch.setattr(stored, "TYPES", stored.TYPES | {"_Result"})
+    monkeypatch.setattr(analysis, "_Result", _Result, raising=False)
+    right: dict[str, object] = {
+        **{"values": np.zeros(4), "head": Head(0, 1), "kind": "zero", "value": 1, "labels": ("a",)},
+        **{"two": (0.5, 1.5), "named": MappingProxyType({"a": 0.5}), "none": None},
+    }
+    alike(_Result(**right), from_bytes("q", kept("q", _Result(**right))))  # type: ignore[arg-type]
+    forged = kept("q", _Result(**(right | wrong)))  # type: ignore[arg-type]
+    assert from_bytes("q", forged) is None
+
+
+@dataclass
+class _Result:
+    values: Float[np.ndarray, " head"]
+    head: Head
+    kind: Literal["zero", "mean"]
+    value: float
+    labels: tuple[str, ...]
+    two: tuple[float, float]
+    named: Mapping[str, float]
+    none: Float[np.ndarray, "layer head"] | None
+
+
+def test_the_fields_of_every_result_are_looked_at() -> None:
+    for name in sorted(stored.TYPES):
+        with pytest.raises(TypeError, match="is something else"):
+            require_kinds(getattr(analysis, name), {"no such field": 3})
+
+
+def test_an_array_that_is_named_often_is_unpacked_once() -> None:
+    """A file of 65 kB stood for any number of copies of 64 MB."""
+    named = b'{"tuple": [' + b", ".join([b'{"array": "a0"}'] * 50) + b"]}"
+    data = forged_file(named, a0=np.zeros(2**20))
+    tracemalloc.start()
+    found = from_bytes("q", data)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(found) == 50 and peak < 4 * 8 * 2**20
+
+
+def test_what_a_result_is_put_together_by_is_bounded() -> None:
+    """47 kB stood for 24 MB of JSON, of which Python made 850 MB."""
+    count = stored.MAX_TREE // 10
+    tree = b'{"tuple":[' + b'{"plain":0},' * count + b'{"plain":0}]}'
+    assert from_bytes("q", forged_file(tree)) is None
+    assert to_bytes("q", (0,) * count) is None
+    assert from_bytes("q", forged_file(b'{"array": "a0"}', a0=np.array(["text"]))) is None
+
+
 @pytest.mark.parametrize("kind", ["fifo", "endless", "folder"])
 def test_what_lies_where_a_view_would_come_with_a_model_is_read_only_if_it_is_a_file(
     tmp_path: Path, kind: str
@@ -264,6 +349,19 @@ def test_a_folder_that_is_not_ours_is_left_out_and_left_alone(tmp_path: Path) ->
     assert (tmp_path / "file").read_text() == "x"
 
 
+def test_a_folder_that_somebody_keeps_locked_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server did not start as long as another process held the lock."""
+    monkeypatch.setattr(stored, "TURN", 0.1)
+    folder = ResultFolder(tmp_path, 2**24)
+    with FileLock(tmp_path / "turn.lock"):
+        assert open_folder(str(tmp_path), 2**24) is None
+        folder.keep("q", b"data")
+        assert folder.get("q") == b"data"
+    assert open_folder(str(tmp_path), 2**24) is not None
+
+
 def test_what_somebody_puts_into_the_folder_is_not_unpickled(tmp_path: Path) -> None:
     class Trap:
         def __reduce__(self) -> tuple[object, tuple[str]]:
@@ -277,6 +375,37 @@ def test_what_somebody_puts_into_the_folder_is_not_unpickled(tmp_path: Path) -> 
         )
     assert ResultFolder(tmp_path, 2**24).get("q") in (None, b"")
     assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize("mode", [diskcache.core.MODE_BINARY, diskcache.core.MODE_TEXT])
+@pytest.mark.parametrize(
+    "named", ["../mine.txt", "{}/mine.txt", "fifo", "ab/cd/" + 28 * "0" + ".val"]
+)
+def test_an_entry_names_no_file_but_the_caches_own(tmp_path: Path, mode: int, named: str) -> None:
+    """What an entry named was read, waited for where it was a pipe, and deleted with the entry."""
+    mine, cache = tmp_path / "mine.txt", tmp_path / "cache"
+    mine.write_text("mine")
+    ResultFolder(cache, 2**24).keep("q", b"data")
+    (cache / "ab" / "cd").mkdir(parents=True)
+    (cache / "ab" / "cd" / (28 * "0" + ".val")).symlink_to("/dev/zero")
+    os.mkfifo(cache / "fifo")
+    with sqlite3.connect(cache / "cache.db") as database:
+        database.execute(
+            "UPDATE Cache SET mode = ?, value = NULL, filename = ?", (mode, named.format(tmp_path))
+        )
+    folder = ResultFolder(cache, 2**24)
+    assert folder.get("q") in (None, b"")
+    folder.keep("q", b"anew")
+    assert folder.get("q") == b"anew"
+    assert mine.read_text() == "mine" and (cache / "fifo").exists()
+
+
+def test_files_of_the_folder_are_read_and_go_with_their_entries(tmp_path: Path) -> None:
+    folder = ResultFolder(tmp_path, 2**24)
+    folder.keep("q", bytes(10**6))
+    assert folder.get("q") == bytes(10**6)
+    folder.keep("q", b"small")
+    assert folder.get("q") == b"small" and not list(tmp_path.rglob("*.val"))
 
 
 def test_what_the_folder_has_lost_is_computed_again(tmp_path: Path) -> None:

@@ -358,3 +358,26 @@ def test_one_address_leaves_half_of_the_sweeps_to_others() -> None:
     other.watch("other", "192.0.2.2")
     work.let_go(80)
     until(lambda: other.look().state == "done")
+
+
+def test_sweeps_that_were_left_and_go_on_count_as_new_ones_do() -> None:
+    """Half at a time was begun and left; then all of them went on, and nobody else had a place."""
+    sweeps, work, refused = Sweeps(1, 8, LONG), Work(), 0
+    mine = [shared(sweeps, work, f"mine {number}") for number in range(8)]
+    for half in (mine[:4], mine[4:]):
+        for sweep in half:
+            sweep.watch("me", "192.0.2.1")
+        for sweep in half:
+            sweep.leave("me")
+        work.let_go(1)
+        until(lambda half=half: all(sweep.look().state == "stopped" for sweep in half))
+    for sweep in mine:
+        try:
+            sweep.watch("me", "192.0.2.1")
+        except TryAgain:
+            refused += 1
+    assert refused == 4
+    other = shared(sweeps, work, "other")
+    other.watch("other", "192.0.2.2")
+    work.let_go(80)
+    until(lambda: other.look().state == "done")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -45,6 +44,11 @@ def text(value: Any, most: int = MAX_NAME) -> str:
     """
     if not isinstance(value, str) or len(value) > most:
         raise Forged
+    try:
+        value.encode()
+    # Half a character, as JSON can hold one and no page: it would fail where it is shown.
+    except UnicodeEncodeError as error:
+        raise Forged from error
     return value
 
 
@@ -63,7 +67,8 @@ def number(value: Any, low: float, high: float) -> float:
     Raises:
         Forged: It is none.
     """
-    if type(value) not in (int, float) or not math.isfinite(value) or not low <= value <= high:
+    # Compared as it is: a whole number of hundreds of digits cannot be made a float.
+    if type(value) not in (int, float) or not low <= value <= high:
         raise Forged
     return float(value)
 

@@ -126,7 +126,7 @@ def _digest(value: Any) -> str:
 
 def _view(value: Any) -> View:
     page, values = _pair(value)
-    if page not in {each.name for each in PAGES}:
+    if checked.text(page) not in {each.name for each in PAGES}:
         raise Forged
     view = checked.mapping(values, _MAX_VALUES, lambda text: checked.text(text, MAX_VIEW))
     if sum(map(len, view.values())) > MAX_VIEW:

@@ -118,12 +118,13 @@ class Replica:
         for code in codes:
             room = self._rooms.copy(code)
             if room is None:
-                said = self._wire.drop(f"room:{code}") and self._wire.say(
-                    "rooms", checked.written({"closed": code, "process": self._wire.name})
-                )
+                gone = self._wire.drop(f"room:{code}")
+                closed = checked.written({"closed": code, "process": self._wire.name})
+                said = self._wire.say("rooms", closed) and gone
             else:
                 data = room_bytes(room, self._wire.name, self._rooms.now())
-                said = self._wire.put(f"room:{code}", data, _KEPT) and self._wire.say("rooms", data)
+                kept = self._wire.put(f"room:{code}", data, _KEPT)
+                said = self._wire.say("rooms", data) and kept
             if not said:  # when it is back
                 with self._lock:
                     self._changed.setdefault(code)

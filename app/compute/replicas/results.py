@@ -38,7 +38,9 @@ class SharedResults:
         key = _key(question)
         if len(data) > MAX_VALUE or not self._wire.put(key, data, KEPT):
             return
-        self._wire.add(_INDEX, f"{key} {len(data)}")
+        if not self._wire.add(_INDEX, f"{key} {len(data)}", KEPT):
+            self._wire.drop(key)  # nobody would count it
+            return
         with self._lock:
             self._kept += 1
             tidy = self._kept % _TIDY_EVERY == 1

@@ -23,6 +23,11 @@ MAX_VALUE = 16 * 2**20
 # Seconds until Redis has to answer, and between two tries to reach it.
 TIMEOUT, AGAIN = 1.0, 0.3
 _LOOK = 0.5  # seconds between two questions whether it is there
+# Seconds between two looks whether somebody waits for too long: where Redis sends a byte now and
+# then, no byte is late, and all of them are.
+_WATCH = 0.1
+# Seconds for going through the keys, of which somebody may have written any number.
+_SCAN = 0.5
 _EPOCH = "epoch"
 
 
@@ -41,6 +46,8 @@ class Wire:
         import redis  # with the setting only
 
         self._failures = (redis.RedisError, OSError)
+        # It is there and says no: to a list where we keep a text, or for want of room.
+        self._refusal = redis.ResponseError
         self._redis = redis.Redis.from_url(
             url,
             socket_timeout=TIMEOUT,
@@ -51,7 +58,9 @@ class Wire:
         self._up = threading.Event()
         self._closed = threading.Event()
         self._epoch = b""
-        self._said = False  # that it does not answer
+        self._asking: set[object] = set()  # questions under way
+        # What has been logged: that it does not answer, that it refuses.
+        self._said = self._refused = False
 
     @property
     def is_up(self) -> bool:
@@ -71,6 +80,7 @@ class Wire:
         threading.Thread(
             target=self._listen, args=(heard, joined), daemon=True, name="redis"
         ).start()
+        threading.Thread(target=self._watch, daemon=True, name="redis-watch").start()
 
     def close(self) -> None:
         """Listen no more."""
@@ -102,35 +112,45 @@ class Wire:
 
         def found() -> list[str]:
             names: list[str] = []
-            for name in self._redis.scan_iter(f"{PREFIX}{begin}*", count=1000):
-                if len(names) >= most:
-                    break
-                names.append(name.decode("utf-8", "replace").removeprefix(PREFIX))
-            return names
+            at, until = -1, time.monotonic() + _SCAN
+            while at and len(names) < most and time.monotonic() < until:
+                at, some = self._redis.scan(max(at, 0), f"{PREFIX}{begin}*", count=1000)
+                names += [name.decode("utf-8", "replace").removeprefix(PREFIX) for name in some]
+            return names[:most]
 
         return self._asked(found) or []
 
     def lease(self, key: str, seconds: float) -> bool | None:
         """Whether this process alone has `key` for so long, from now on or further; None: unknown.
 
-        It ends by itself where a process is killed.
+        It ends by itself where a process is killed. All take the same key for as long.
         """
 
         def taken() -> bool:
-            name, mine = PREFIX + key, self.name.encode()
-            if self._redis.set(name, mine, nx=True, px=int(seconds * 1000)):
+            name, mine, most = PREFIX + key, self.name.encode(), int(seconds * 1000)
+            if self._redis.set(name, mine, nx=True, px=most):
                 return True
-            return bool(
-                self._redis.get(name) == mine and self._redis.pexpire(name, int(seconds * 1000))
-            )
+            if self._redis.getrange(name, 0, len(mine)) == mine:
+                return bool(self._redis.pexpire(name, most))
+            left = self._redis.pttl(name)
+            if 0 <= left <= most:
+                return False
+            # One that would not end in time was written by nobody of ours: all would wait for it.
+            # One of -2 is gone by now.
+            if left != -2:
+                self._redis.delete(name)
+            return bool(self._redis.set(name, mine, nx=True, px=most))
 
         return self._asked(taken)
 
-    def add(self, index: str, member: str) -> bool:
-        """Put a name at the end of an index, or move it there."""
-        return (
-            self._asked(lambda: self._redis.zadd(PREFIX + index, {member: time.time()})) is not None
-        )
+    def add(self, index: str, member: str, seconds: float) -> bool:
+        """Put a name at the end of an index, or move it there; the index ends after so long."""
+
+        def added() -> bool:
+            self._redis.zadd(PREFIX + index, {member: time.time()})
+            return bool(self._redis.pexpire(PREFIX + index, int(seconds * 1000)))
+
+        return bool(self._asked(added))
 
     def members(self, index: str, most: int) -> list[str]:
         """The names in an index, the latest first, at most so many."""
@@ -148,11 +168,36 @@ class Wire:
     def _asked(self, question: Callable[[], T]) -> T | None:
         if not self._up.is_set():
             return None
+        mine = object()
+        self._asking.add(mine)
         try:
             return question()
+        except self._refusal as error:
+            if not self._refused:
+                self._refused = True
+                _log.warning("Redis refuses (%s): not all is shared", str(error)[:80])
+            return None
         except self._failures as error:
             self._lose(error)
             return None
+        except Exception:
+            if self._up.is_set():
+                raise
+            return None  # its line was cut while it was read
+        finally:
+            self._asking.remove(mine)
+
+    def _watch(self) -> None:
+        """Cut the line where a question takes too long.
+
+        By looks and not by the clock: where Python does nothing for a while, Redis is not late.
+        """
+        looks: dict[object, int] = {}
+        while not self._closed.wait(_WATCH):
+            looks = {each: looks.get(each, 0) + 1 for each in list(self._asking)}
+            if any(count * _WATCH > TIMEOUT for count in looks.values()):
+                self._lose(TimeoutError())
+                self._redis.connection_pool.disconnect()
 
     def _lose(self, error: BaseException) -> None:
         self._up.clear()
@@ -179,18 +224,28 @@ class Wire:
                             continue
                         channel, data = message["channel"], message["data"]
                         if isinstance(data, bytes) and len(data) <= MAX_VALUE:
-                            heard[channel.decode().removeprefix(PREFIX)](data)
+                            self._take(heard[channel.decode().removeprefix(PREFIX)], data)
             except self._failures as error:
                 self._lose(error)
             except Exception:  # the thread is needed for what comes next
-                _log.exception("a message of another process could not be taken in")
+                _log.exception("what other processes share could not be taken in")
             self._closed.wait(AGAIN)
+
+    @staticmethod
+    def _take(take: Callable[[bytes], None], data: bytes) -> None:
+        try:
+            take(data)
+        except Exception:  # the next message may be a sound one
+            _log.exception("a message of another process could not be taken in")
 
     def _come_back(self) -> bool:
         """Whether Redis still holds what it held when it was last there: it may have begun anew."""
         name = PREFIX + _EPOCH
         self._redis.set(name, secrets.token_bytes(16), nx=True)
-        epoch = self._redis.get(name) or b""
-        kept = epoch == self._epoch
+        try:
+            epoch = self._redis.getrange(name, 0, 15)
+        except self._refusal:  # no mark of ours: as if all were new
+            epoch = b""
+        kept = bool(epoch) and epoch == self._epoch
         self._epoch = epoch
         return kept
