@@ -1,10 +1,13 @@
 """Tiny model folders in Hugging Face's format, as people have them."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import AutoConfig, AutoModelForCausalLM
@@ -263,6 +266,16 @@ def save(
     if tokenizer_config is not None:
         (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer_config))
     return folder
+
+
+@contextmanager
+def offered(root: Path) -> Iterator[Path]:
+    """Let the models in a folder be those of the user."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HEADSCOPE_MODELS", str(root))
+        catalog.refresh()
+        yield root
+    catalog.refresh()
 
 
 def edit(folder: Path, **values: Any) -> None:

@@ -13,7 +13,6 @@ from analysis.errors import AnalysisError
 from analysis.head import Head
 from analysis.logits.attribution import logit_attribution
 from analysis.logits.lens import logit_lens
-from analysis.models import catalog
 from analysis.models.capabilities import why_not
 from analysis.models.check import TOLERANCE
 from analysis.models.loading import load_model
@@ -22,7 +21,7 @@ from analysis.runs.inputs import repeated_tokens
 from analysis.runs.patterns import attention_patterns
 from analysis.runs.predictions import next_token_stats
 from tests import model_folders as made
-from tests.model_folders import GEMMA3, GPT2, LLAMA, NEOX, OTHERS, edit, save
+from tests.model_folders import GEMMA3, GPT2, LLAMA, NEOX, OTHERS, edit, offered, save
 
 
 @pytest.fixture(scope="module")
@@ -31,11 +30,8 @@ def root(tmp_path_factory):
     root = tmp_path_factory.mktemp("architectures")
     for name, settings in OTHERS.items():
         save(root, name, settings)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HEADSCOPE_MODELS", str(root))
-        catalog.refresh()
+    with offered(root):
         yield root
-    catalog.refresh()
 
 
 @pytest.fixture(scope="module")

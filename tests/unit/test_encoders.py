@@ -20,7 +20,7 @@ from analysis.models.check import TOLERANCE
 from analysis.models.loading import HeadModel, load_model
 from app.notebook import show
 from tests.encoders import BERT, CAMEMBERT, PAIR, ROBERTA, TEXT, save, transformers_itself
-from tests.model_folders import edit, listed
+from tests.model_folders import edit, listed, offered
 
 KINDS = {"bert": (BERT, True), "bare": (BERT, False), "roberta": (ROBERTA, True)}
 
@@ -31,11 +31,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for name, (settings, head) in KINDS.items():
         save(root, name, settings, head)
     save(root, "camembert", CAMEMBERT)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HEADSCOPE_MODELS", str(root))
-        catalog.refresh()
+    with offered(root):
         yield root
-    catalog.refresh()
 
 
 @pytest.fixture(scope="module", params=KINDS)

@@ -13,10 +13,10 @@ import analysis
 from analysis.effects.patching import PATCH_KINDS, PatchKind, PromptPair
 from analysis.errors import AnalysisError
 from analysis.head import Head
-from analysis.models import catalog
 from analysis.models.loading import HeadModel, load_model
 from analysis.runs.suffix import runs_suffixes
 from tests.encoders import BERT, ROBERTA, WORDS, save, transformers_itself
+from tests.model_folders import offered
 
 CLEAN, CORRUPT = (f"the {x} sat on the [MASK] .\n---\nit was tired ." for x in ("cat", "dog"))
 ANSWER, FOIL = WORDS.index("mat"), WORDS.index("it")
@@ -29,11 +29,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for name, settings in (("bert", BERT), ("roberta", ROBERTA)):
         save(root, name, settings)
     save(root, "bare", BERT, head=False)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HEADSCOPE_MODELS", str(root))
-        catalog.refresh()
+    with offered(root):
         yield root
-    catalog.refresh()
 
 
 @pytest.fixture(scope="module", params=["bert", "roberta"])

@@ -7,11 +7,10 @@ import torch
 import analysis
 from analysis.errors import AnalysisError
 from analysis.head import Head
-from analysis.models import catalog
 from analysis.models.capabilities import allowances
 from analysis.models.loading import load_model
 from analysis.runs.inputs import as_tokens, repeated_tokens
-from tests.model_folders import LLAMA, ODD, OTHERS, V, save, transformers_itself
+from tests.model_folders import LLAMA, ODD, OTHERS, V, offered, save, transformers_itself
 
 HEAD = Head(2, 1)
 # Beside scores that depend on the distance, what each was found not to have.
@@ -36,11 +35,8 @@ def root(tmp_path_factory):
     root = tmp_path_factory.mktemp("odd")
     for name, settings in {**ODD, "granite": OTHERS["granite"]}.items():
         save(root, name, settings)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HEADSCOPE_MODELS", str(root))
-        catalog.refresh()
+    with offered(root):
         yield root
-    catalog.refresh()
 
 
 @pytest.fixture(scope="module")
