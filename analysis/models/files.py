@@ -12,6 +12,7 @@ import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -95,12 +96,12 @@ def read_json(file: Path) -> Any:
         ValueError: Not JSON, or one of those numbers.
         RecursionError: Nested too deeply.
     """
-
-    def refuse(name: str) -> Any:
-        raise ValueError(f"{file.name} holds {name}, which is no number")
-
     with opened(file, MOST_JSON) as stream:
-        return json.loads(stream.read(MOST_JSON), parse_constant=refuse)
+        return json.loads(stream.read(MOST_JSON), parse_constant=partial(_refuse, file.name))
+
+
+def _refuse(file: str, name: str) -> Any:
+    raise ValueError(f"{file} holds {name}, which is no number")
 
 
 def read_object(file: Path) -> dict[str, Any]:

@@ -41,17 +41,13 @@ def compared(
     A norm's scale is the one that the whole had, so that parts which sum to the whole still do.
     `kept` are activations at `points`.
     """
-
-    def normed(some: Tensor) -> Tensor:
-        if not norms_queries(bridge, layer):
-            return some
-        scale = kept[f"blocks.{layer}.attn.{side}_norm.hook_scale"][:, head]
-        norm = getattr(bridge.blocks[layer].attn, f"{side}_norm")
-        return weighted(norm, some / scale)
-
+    if not norms_queries(bridge, layer):
+        return turned(kept, layer, vectors, turn)
+    scale = kept[f"blocks.{layer}.attn.{side}_norm.hook_scale"][:, head]
+    norm = getattr(bridge.blocks[layer].attn, f"{side}_norm")
     if turn.norm_last:
-        return normed(turned(kept, layer, vectors, turn))
-    return turned(kept, layer, normed(vectors), turn)
+        return weighted(norm, turned(kept, layer, vectors, turn) / scale)
+    return turned(kept, layer, weighted(norm, vectors / scale), turn)
 
 
 def turned(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import partial
 from typing import Any
 
 import torch
@@ -97,23 +98,25 @@ def run_without_logits(
     last = f"blocks.{model.n_layers - 1}.hook_resid_post"
     until = until or (last if model.info.bidirectional else "unembed.hook_in")
 
-    def stop(stream: Tensor, hook: object) -> None:
-        if not torch.isfinite(stream.sum()) and not torch.isfinite(stream).all():
-            raise AnalysisError(
-                f"{model.name} was run on {ids.numel():,} tokens, and some of its activations are "
-                "not finite (NaN or infinite). Try other tokens, or choose another model."
-            )
-        raise _Done
-
     with model.lock, torch.inference_mode(), suppress(_Done):
         model.bridge.run_with_hooks(
             ids.to(model.bridge.cfg.device),
             return_type="logits",
-            fwd_hooks=[*hooks, *_captures(capture, kept), (until, stop)],
+            fwd_hooks=[*hooks, *_captures(capture, kept), (until, partial(_stop, model, ids))],
             **onward,
         )
     _require_fired(capture, kept)
     return kept
+
+
+def _stop(model: HeadModel, ids: Int[Tensor, "batch pos"], stream: Tensor, hook: object) -> None:
+    """A hook at which a run ends."""
+    if not torch.isfinite(stream.sum()) and not torch.isfinite(stream).all():
+        raise AnalysisError(
+            f"{model.name} was run on {ids.numel():,} tokens, and some of its activations are "
+            "not finite (NaN or infinite). Try other tokens, or choose another model."
+        )
+    raise _Done
 
 
 def _beside(
@@ -147,26 +150,21 @@ def _require_fitting(
 
 def _captures(names: Sequence[str], kept: dict[str, Tensor]) -> list[tuple[str, Hook]]:
     """Hooks that copy the activations at these points into `kept`."""
+    # The name goes along: `hook.name` differs between raw and compatibility mode.
+    return [(name, partial(_store, kept, name)) for name in names]
 
-    def keep(name: str) -> Hook:
-        # The name is closed over: `hook.name` differs between raw and compatibility mode.
-        def store(activation: Tensor, hook: object) -> None:
-            kept[name] = activation.detach().clone()
 
-        return store
-
-    return [(name, keep(name)) for name in names]
+def _store(kept: dict[str, Tensor], name: str, activation: Tensor, hook: object) -> None:
+    kept[name] = activation.detach().clone()
 
 
 def _only(positions: Int[Tensor, " entry"] | None) -> list[tuple[str, Hook]]:
     """A hook that lets the unembedding see these positions only."""
-    if positions is None:
-        return []
+    return [] if positions is None else [("unembed.hook_in", partial(_cut, positions))]
 
-    def cut(stream: Tensor, hook: object) -> Tensor:
-        return stream[:, positions.to(stream.device)]
 
-    return [("unembed.hook_in", cut)]
+def _cut(positions: Int[Tensor, " entry"], stream: Tensor, hook: object) -> Tensor:
+    return stream[:, positions.to(stream.device)]
 
 
 def _require_fired(names: Sequence[str], kept: dict[str, Tensor]) -> None:
@@ -203,24 +201,14 @@ def run_with_gradients(
         RuntimeError: A point that never fired, or that the metric does not depend on.
     """
     seen: dict[str, Tensor] = {}
-
-    def keep(name: str) -> Hook:
-        def store(activation: Tensor, hook: object) -> Tensor:
-            if not activation.requires_grad:  # the first: all that comes before is a constant
-                activation = activation.detach().clone().requires_grad_()
-            # A view of its own, so that the gradient is of what this point passes on.
-            seen[name] = activation.view_as(activation)
-            return seen[name]
-
-        return store
-
     if segments is None:
         require_decoder(model.info, "This analysis")
+    watches = [(name, partial(_watch, seen, name)) for name in points]
     with model.lock, torch.inference_mode(False), torch.enable_grad():
         logits = model.bridge.run_with_hooks(
             ids.to(model.bridge.cfg.device),
             return_type="logits",
-            fwd_hooks=[*((name, keep(name)) for name in points), *_only(positions)],
+            fwd_hooks=[*watches, *_only(positions)],
             **_beside(model, None, segments),
         )
         missing = set(points) - set(seen)
@@ -231,6 +219,15 @@ def run_with_gradients(
         gradients = torch.autograd.grad(value, [seen[name] for name in points])
     kept = {name: seen[name].detach().clone() for name in points}
     return value.detach(), kept, dict(zip(points, gradients, strict=True))
+
+
+def _watch(seen: dict[str, Tensor], name: str, activation: Tensor, hook: object) -> Tensor:
+    """A hook that keeps an activation in `seen`, from where gradients are taken."""
+    if not activation.requires_grad:  # the first: all that comes before is a constant
+        activation = activation.detach().clone().requires_grad_()
+    # A view of its own, so that the gradient is of what this point passes on.
+    seen[name] = activation.view_as(activation)
+    return seen[name]
 
 
 def norm_gradients(
@@ -267,17 +264,17 @@ def silence(heads: Iterable[Head]) -> list[tuple[str, Hook]]:
     by_layer: dict[int, list[int]] = {}
     for head in heads:
         by_layer.setdefault(head.layer, []).append(head.head)
+    return [
+        (f"blocks.{layer}.attn.hook_z", partial(_zero, silent))
+        for layer, silent in by_layer.items()
+    ]
 
-    def zero(silent: list[int]) -> Hook:
-        def edit(z: Float[Tensor, "batch pos head d_head"], hook: object) -> Tensor:
-            # On a clone: an edit in place would also reach whatever shares this memory.
-            edited = z.clone()
-            edited[:, :, silent] = 0
-            return edited
 
-        return edit
-
-    return [(f"blocks.{layer}.attn.hook_z", zero(silent)) for layer, silent in by_layer.items()]
+def _zero(silent: list[int], z: Float[Tensor, "batch pos head d_head"], hook: object) -> Tensor:
+    # On a clone: an edit in place would also reach whatever shares this memory.
+    edited = z.clone()
+    edited[:, :, silent] = 0
+    return edited
 
 
 def next_token_log_probs(

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -89,21 +90,18 @@ def record(
     last = f"blocks.{model.n_layers - 1}.hook_resid_post"
     names = [f"blocks.{layer}.hook_resid_pre" for layer in range(model.n_layers)]
 
-    def note(layer: int) -> Callable[..., None]:
-        def before(block: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            rest = {name: value for name, value in kwargs.items() if name != "hidden_states"}
-            received[layer] = (
-                tuple(_without_cache(value) for value in args[1:]),
-                {name: _without_cache(value) for name, value in rest.items()},
-            )
-
-        return before
+    def note(layer: int, block: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        rest = {name: value for name, value in kwargs.items() if name != "hidden_states"}
+        received[layer] = (
+            tuple(_without_cache(value) for value in args[1:]),
+            {name: _without_cache(value) for name, value in rest.items()},
+        )
 
     @contextmanager
     def noting() -> Iterator[None]:
         with ExitStack() as stack:
             for layer, block in enumerate(model.bridge.blocks):
-                handle = block.register_forward_pre_hook(note(layer), with_kwargs=True)
+                handle = block.register_forward_pre_hook(partial(note, layer), with_kwargs=True)
                 stack.callback(handle.remove)
             yield
 
@@ -386,18 +384,15 @@ def _hooks(edits: Sequence[tuple[slice, Edit]]) -> list[tuple[str, Hook]]:
     by_point: dict[str, list[tuple[slice, Edit]]] = {}
     for rows, edit in edits:
         by_point.setdefault(edit.name, []).append((rows, edit))
+    return [(name, partial(_edit_rows, edits)) for name, edits in by_point.items()]
 
-    def replace(edits: list[tuple[slice, Edit]]) -> Hook:
-        def edit_rows(activation: Tensor, hook: object) -> Tensor:
-            # On a clone: an edit in place would also reach whatever shares this memory.
-            edited = activation.clone()
-            for rows, edit in edits:
-                edited[(rows, *edit.index)] = edit.values.to(edited.device)
-            return edited
 
-        return edit_rows
-
-    return [(name, replace(edits)) for name, edits in by_point.items()]
+def _edit_rows(edits: list[tuple[slice, Edit]], activation: Tensor, hook: object) -> Tensor:
+    # On a clone: an edit in place would also reach whatever shares this memory.
+    edited = activation.clone()
+    for rows, edit in edits:
+        edited[(rows, *edit.index)] = edit.values.to(edited.device)
+    return edited
 
 
 def _unembed(
