@@ -1,15 +1,16 @@
 """One visitor against all others: what a second visitor waits for, and what memory is taken.
 
 Claim: while one network address works, reloads, uploads, exports and takes rooms as fast as it can,
-a second visitor's pages take at most three times as long as alone (or `LEAST`, where alone is less
-than a third of that), memory stays below 2 GB, and 50 other hosts can open rooms.
+a second visitor's pages take at most three times as long as alone (medians), memory stays below
+2 GB, and 50 other hosts can open rooms.
 
     python -m bench.attack [--baseline REV]
 
 Real websocket sessions (`bench.visitors`) with the public settings less their folder, at most three
 minutes. Everything runs on one machine, attackers included, and who they are is told as a proxy on
-it would. It cannot show what a network in front would have stopped, nor what many addresses can do.
-`--baseline` serves another commit.
+it would; the second visitor is a process of their own, and waits for the server alone and not for
+what Python does for the attackers. It cannot show what a network in front would have stopped, nor
+what many addresses can do. `--baseline` serves another commit.
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from http.client import HTTPConnection
 from itertools import count
+from multiprocessing import get_context
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
@@ -34,10 +37,10 @@ from bench.pages import checkout
 from bench.visitors import ROOT, Visitor, free_port, served, visit
 
 ATTACKER, SECOND = "192.0.2.1", "198.51.100.9"
-TIMES, LEAST, MAX_MEMORY = 3.0, 0.6, 2 * 2**30
+TIMES, MAX_MEMORY = 3.0, 2 * 2**30
 PAGES = ("tokens", "attention", "attribution")
 # Seconds of an attack before the second visitor looks, and visits meanwhile.
-HEAD_START, VISITS = 4.0, 6
+HEAD_START, VISITS = 4.0, 18
 TABS, RELOADING, ROOMS, HOSTS, NAMES = 20, 30, 53, 50, 300
 WORDS = ("the", "old", "house", "by", "a", "sea", "and", "her", "father", "told", "one", "girl")
 _numbers = count()
@@ -224,10 +227,14 @@ def main(baseline: str | None) -> int:
                 first.open(page)
         peak, before = Peak(process.pid), memory(process.pid)
 
-        def compared(what: str, look: Callable[[], list[float]], attack: Attack, tabs: int) -> None:
-            alone = look()
+        second = stack.enter_context(ProcessPoolExecutor(1, get_context("spawn")))
+
+        def compared(
+            what: str, look: Callable[[str], list[float]], attack: Attack, tabs: int
+        ) -> None:
+            alone = second.submit(look, address).result()
             with attacked(address, attack, tabs):
-                under = look()
+                under = second.submit(look, address).result()
             usual, slow = statistics.median(alone), statistics.median(under)
             ratio = slow / usual
             print(
@@ -235,11 +242,10 @@ def main(baseline: str | None) -> int:
                 f"{max(under):.2f} s)",
                 flush=True,
             )
-            limit = max(TIMES * usual, LEAST)
-            held[f"{what}: {ratio:.1f} times as long ({slow:.2f} s)"] = slow <= limit
+            held[f"{what}: {ratio:.1f} times as long ({slow:.2f} s)"] = ratio <= TIMES
 
-        compared(f"{TABS} tabs patch", lambda: new_pages(address), patches, TABS)
-        compared(f"{RELOADING} tabs reload", lambda: glossary(address), reloads, RELOADING)
+        compared(f"{TABS} tabs patch", new_pages, patches, TABS)
+        compared(f"{RELOADING} tabs reload", glossary, reloads, RELOADING)
         taken = fill_uploads(address)
         made, size = export_all(address)
         type_too_much(address)
