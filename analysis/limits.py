@@ -20,7 +20,8 @@ MAX_SEED = 2**32 - 1
 MAX_CORPUS_TOKENS = 200_000
 MAX_WRITTEN = 200  # tokens that a model writes on
 MAX_TEMPERATURE = 2.0
-# Of one core of 2023: measured on sweeps over the heads of SmolLM2.
+# Of one core of 2023: measured on sweeps over the heads of SmolLM2. Taken on a GPU too: what a page
+# begins with, and so what its link means, must not depend on the machine.
 OPERATIONS_A_SECOND = 1e11
 # An exact ablation of every head that nobody has asked for. On a core that other programs share it
 # takes twice as long (measured on SmolLM2), which is still below two minutes.

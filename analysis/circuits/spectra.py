@@ -20,6 +20,7 @@ from analysis.circuits.ranking import TokenRanking, rank_tokens
 from analysis.circuits.weights import circuit_weights, unembed
 from analysis.errors import AnalysisError
 from analysis.head import Head, require_heads
+from analysis.models.device import wait_for
 from analysis.models.loading import HeadModel
 
 
@@ -256,10 +257,13 @@ def time_factored(model: HeadModel, head: Head, rows: int = 64, repeats: int = 3
     embeddings, w_ov, output = weights.W_E[:rows], w_v @ w_o, w_o @ w_u
     seconds: dict[str, list[float]] = {"full": [], "factored": []}
     for _ in range(repeats):
+        wait_for(w_u.device)
         start = time.perf_counter()
         full = embeddings @ w_ov @ w_u
+        wait_for(w_u.device)
         between = time.perf_counter()
         factored = (embeddings @ w_v) @ output
+        wait_for(w_u.device)
         seconds["full"].append(between - start)
         seconds["factored"].append(time.perf_counter() - between)
     return FactoredTiming(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from analysis.errors import AnalysisError
+from analysis.models.device import device_memory
 from analysis.models.files import Stamp, stamp
 from analysis.models.info import ModelInfo, machine_memory
 from app.compute.admission import LOOK
@@ -25,16 +26,29 @@ from app.config import Config
 if TYPE_CHECKING:
     from analysis.models.loading import HeadModel
 
-# Of the main memory, for loaded models: as for `ModelInfo.fits`.
+# Of the memory of the GPU, or else of the main memory, for loaded models: as for `ModelInfo.fits`.
 SHARE_OF_MEMORY = 2 / 3
 _MB = 2**20
 # Seconds to wait for models that are being worked with, before a request is refused.
 PATIENCE = 20.0
 
 
-def most_weights(config: Config) -> int:
-    """Bytes of weights that one process may hold by its settings."""
-    return config.models_mb * _MB or int(machine_memory() * SHARE_OF_MEMORY)
+def most_weights(config: Config, on_gpu: bool = True) -> int:
+    """Bytes of weights that one process may hold by its settings.
+
+    Args:
+        config: The settings.
+        on_gpu: Whether it takes a GPU if there is one.
+    """
+    memory = (device_memory() if on_gpu else None) or machine_memory()
+    return config.models_mb * _MB or int(memory * SHARE_OF_MEMORY)
+
+
+def most_beside(config: Config) -> int:
+    """Bytes that computations may take beside weights: on a GPU no more than these leave of it."""
+    asked = config.memory_mb * _MB
+    memory = device_memory()
+    return asked if memory is None else max(_MB, min(asked, memory - most_weights(config)))
 
 
 def require_allowed(info: ModelInfo, limit: int) -> None:

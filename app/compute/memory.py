@@ -1,9 +1,11 @@
-"""What the C library keeps of the memory that the server has used."""
+"""What the C library and PyTorch keep of the memory that the server has used."""
 
 import ctypes
 import gc
 import sys
 from typing import Any
+
+from analysis.models.device import release_kept
 
 # Number of that setting in glibc's malloc.h.
 M_ARENA_MAX = -8
@@ -24,6 +26,7 @@ def bound_arenas() -> None:
 def return_memory() -> None:
     """Give what is no longer used back to the system, which an allocator does not do by itself."""
     gc.collect()
+    release_kept()
     if trim := _glibc("malloc_trim"):
         trim(0)
 

@@ -18,7 +18,7 @@ from app.compute.background import Background
 from app.compute.downloads import Downloads
 from app.compute.exports import Exports
 from app.compute.imports import import_all
-from app.compute.loaded_models import LoadedModels, most_weights
+from app.compute.loaded_models import LoadedModels, most_beside, most_weights
 from app.compute.one_by_one import OneByOne
 from app.compute.rate import RateLimit
 from app.compute.refusals import memory_errors_said
@@ -64,9 +64,9 @@ class Server:
         self.config = config
         # Says, in the thread that calls it, who asks.
         self.visitor: Callable[[], Visitor] = Nobody
-        self.admission = Admission(
-            config.memory_mb * _MB, config.computations_at_once, config.max_waiting
-        )
+        # What workers of a cluster have is theirs to know.
+        beside = config.memory_mb * _MB if config.ray else most_beside(config)
+        self.admission = Admission(beside, config.computations_at_once, config.max_waiting)
         # Pages, of which Python draws one at a time: more at once only wait for each other. One
         # that waits for something else soon no longer counts.
         self.drawing = Admission(0, DRAWN_AT_ONCE, MAX_DRAWN, longest=LONGEST_TURN)
@@ -84,7 +84,7 @@ class Server:
         self.stores: list[Results] = [self.folder] if self.folder else []
         self.models = LoadedModels(
             config.models_in_memory,
-            most_weights(config),
+            most_weights(config, on_gpu=not config.ray),
             load=self._load,
         )
         self.sweeps = Sweeps(MAX_SWEEPS_AT_ONCE, MAX_SWEEPS)

@@ -14,7 +14,7 @@ import shutil
 import signal
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from hashlib import sha256
@@ -120,7 +120,7 @@ class RayCluster:
 
     def hire(self) -> Actor:
         """One more worker of this process alone, wherever the cluster has a core for it."""
-        return Actor(self._ray, _actor(self._ray, _variables()).remote())
+        return Actor(self._ray, _actor(self._ray, _variables(), self._workers).remote())
 
     def leave(self) -> None:
         """Leave the cluster, or end one of its own."""
@@ -135,10 +135,22 @@ def _variables() -> dict[str, str]:
     return {**passed, "PYTHONPATH": _path(str(_ROOT)), "OMP_NUM_THREADS": "1"}
 
 
-def _actor(ray: Any, variables: dict[str, str], **options: str) -> Any:
-    """What makes a worker."""
+def gpus_each(resources: Mapping[str, float], workers: int) -> int:
+    """GPUs of each of so many workers: one, if the cluster has one for each, else none.
+
+    Ray hides all from who asks for none; several on one would each take the memory of it.
+    """
+    return int(resources.get("GPU", 0) >= workers)
+
+
+def _actor(ray: Any, variables: dict[str, str], workers: int, **options: str) -> Any:
+    """What makes one of so many workers."""
     # A second thread answers looks, while the first works: one thing at a time, whoever asks.
-    remote = ray.remote(num_cpus=1, concurrency_groups={LOOKS: 1})(_Actor)
+    remote = ray.remote(
+        num_cpus=1,
+        num_gpus=gpus_each(ray.cluster_resources(), workers),
+        concurrency_groups={LOOKS: 1},
+    )(_Actor)
     return remote.options(runtime_env={"env_vars": variables}, **options)
 
 
@@ -287,7 +299,7 @@ class _Desk(Desk):
         import ray
 
         def hire(name: str) -> Callable[[], None]:
-            worker = _actor(ray, variables, name=name, namespace=SPACE).remote()
+            worker = _actor(ray, variables, workers, name=name, namespace=SPACE).remote()
             return partial(ray.kill, worker)
 
         mine = ray.get_runtime_context().current_actor
