@@ -182,7 +182,7 @@ def test_what_fits_is_known_where_models_are_loaded(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("analysis.models.info._elsewhere", False)  # as it is again afterwards
     load_elsewhere()
     assert INFO.fits
-    monkeypatch.setattr("app.compute.workers.serve.most_weights", lambda config: 2**20)
+    monkeypatch.setattr("app.compute.workers.serve.most_weights", lambda config, on_gpu: 2**20)
     with pytest.raises(AnalysisError, match="loaded models may take 1 MB on this server"):
         load(INFO.name)
 
@@ -384,6 +384,32 @@ def test_first_come_those_of_pages_and_before_them_those_whose_worker_was_lost()
     for thread in threads:
         thread.join(30)
     assert order == ["page again", "page", "piece again", "piece"]
+
+
+def test_what_is_dropped_before_the_office_hears_of_it_is_not_begun() -> None:
+    returned = threading.Event()
+    given: list[str | None] = []
+
+    class Late(OwnOffice):
+        def take(self, wanted: Wanted) -> Taken | None:
+            assert left.wait(30)
+            return super().take(wanted)
+
+        def give_back(self, taken: Taken, has: str | None) -> None:
+            super().give_back(taken, has)
+            given.append(has)
+            returned.set()
+
+    def leave(loading: bool) -> None:
+        raise InterruptedError
+
+    left = threading.Event()
+    crew = Crew(Late(Hired, 1))
+    with pytest.raises(InterruptedError):
+        crew.meet(INFO, leave)
+    left.set()
+    assert returned.wait(30)
+    assert given == [""]  # one that had been asked would count as lost: it cannot answer
 
 
 def test_of_two_workers_one_is_kept_free_of_what_is_long() -> None:

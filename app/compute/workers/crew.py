@@ -257,6 +257,9 @@ class Crew:
         """Have a piece done by the next worker that is free; it is given back, or was lost."""
         if (taken := self.office.take(piece.wanted)) is None:
             return
+        if piece.dropped:  # before the office had heard of it
+            self.office.give_back(taken, taken.has)
+            return
         has = None
         try:
             piece.worker = taken.worker
