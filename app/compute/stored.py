@@ -16,7 +16,6 @@ import sqlite3
 import threading
 import zipfile
 from collections.abc import Hashable, Mapping
-from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -25,11 +24,10 @@ import diskcache
 import numpy as np
 from filelock import FileLock
 
-import analysis
-from analysis.definitions import QUANTITIES, SCORE_NAMES
+from analysis.definitions import SCORE_NAMES
 from analysis.head import Head
 from analysis.models.files import opened
-from app.compute.kinds import require_kinds
+from app.compute.trees import NUMBERS, Given, Unstorable, tree_of, value_of
 
 _log = logging.getLogger("headscope")
 # Bytes of a result: patterns take at most 256 MiB, and what goes with them less.
@@ -41,9 +39,6 @@ MAX_TREE = 2**23
 TURN = 10.0
 _DIGEST = 32  # bytes of the checksum in front
 _HEADER = 1024  # of an array in a file, rather too much
-_KINDS = "biufc"  # of numbers, as numpy names them
-# The only classes that are made from a file.
-TYPES = frozenset({"Head", *(name for quantity in QUANTITIES for name in quantity.results)})
 # Part of what a store is asked: what was kept before there was a score does not hold it.
 _SCORES = hashlib.sha256(" ".join(SCORE_NAMES).encode()).hexdigest()[:16]
 # A file beside the table, as diskcache names it.
@@ -61,15 +56,11 @@ class Results(Protocol):
         """Keep it, as far as there is room."""
 
 
-class _Unstorable(TypeError):
-    """A value of a type that is not kept."""
-
-
 def key_text(key: Hashable) -> str | None:
     """A key as text, different for different keys; None if that cannot be said of it."""
     try:
         return _key_text(key)
-    except _Unstorable:
+    except Unstorable:
         return None
 
 
@@ -81,7 +72,7 @@ def _key_text(part: Any) -> str:
     # What prints itself in full and unlike anything else.
     if part is None or type(part) in (str, bytes, int, float, bool):
         return repr(part)
-    raise _Unstorable
+    raise Unstorable
 
 
 def asked_of(question: str) -> str:
@@ -102,8 +93,8 @@ def to_bytes(
     """
     arrays: dict[str, np.ndarray] = {}
     try:
-        tree = json.dumps(_tree(value, arrays, more))
-    except _Unstorable:
+        tree = json.dumps(tree_of(value, arrays, more))
+    except Unstorable:
         return None
     if len(tree) > MAX_TREE:
         return None
@@ -127,10 +118,10 @@ def from_bytes(question: str, data: bytes, more: Mapping[str, type] = _NO_MORE) 
                 return None
         with np.load(io.BytesIO(content), allow_pickle=False) as found:
             # Each once: asked by name it would be unpacked as often as the tree names it.
-            arrays = {name: found[name] for name in found.files}
-        if any(array.dtype.kind not in _KINDS for array in arrays.values()):
+            arrays = Given({name: found[name] for name in found.files})
+        if any(array.dtype.kind not in NUMBERS for array in arrays.values()):
             return None
-        return _value(json.loads(arrays["tree"].tobytes()), arrays, more)
+        return value_of(json.loads(arrays["tree"].tobytes()), arrays, more)
     # Anybody can compute the checksum of a file that zip, zlib, json or numpy stumbles over, each
     # with an exception of its own.
     except Exception:
@@ -139,49 +130,6 @@ def from_bytes(question: str, data: bytes, more: Mapping[str, type] = _NO_MORE) 
 
 def _digest(question: str, content: bytes) -> bytes:
     return hashlib.sha256(question.encode() + b"\0" + content).digest()
-
-
-def _tree(value: Any, arrays: dict[str, np.ndarray], more: Mapping[str, type]) -> Any:
-    """A value as JSON, with its arrays put aside by name."""
-    if isinstance(value, np.ndarray):
-        if value.dtype.kind not in _KINDS:
-            raise _Unstorable
-        name = f"a{len(arrays)}"
-        arrays[name] = value
-        return {"array": name}
-    name = type(value).__name__
-    if is_dataclass(value) and (name in TYPES or more.get(name) is type(value)):
-        inner = {f.name: _tree(getattr(value, f.name), arrays, more) for f in fields(value)}
-        return {"type": name, "fields": inner}
-    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
-        return {"mapping": {key: _tree(inner, arrays, more) for key, inner in value.items()}}
-    if isinstance(value, tuple):
-        return {"tuple": [_tree(inner, arrays, more) for inner in value]}
-    if value is None or type(value) in (str, int, float, bool):
-        return {"plain": value}
-    raise _Unstorable
-
-
-def _value(tree: Any, arrays: Mapping[str, np.ndarray], more: Mapping[str, type]) -> Any:
-    (kind,) = set(tree) - {"fields"}
-    if kind == "array":
-        array = arrays[tree[kind]]
-        array.setflags(write=False)
-        return array
-    if kind == "type":
-        if tree[kind] not in TYPES and tree[kind] not in more:
-            raise TypeError(f"no result is a {tree[kind]}")
-        inner = {name: _value(part, arrays, more) for name, part in tree["fields"].items()}
-        if tree[kind] in more:
-            return more[tree[kind]](**inner)
-        made = getattr(analysis, tree[kind])
-        require_kinds(made, inner)
-        return made(**inner)
-    if kind == "mapping":
-        return MappingProxyType({k: _value(part, arrays, more) for k, part in tree[kind].items()})
-    if kind == "tuple":
-        return tuple(_value(part, arrays, more) for part in tree[kind])
-    return tree["plain"]
 
 
 class _BytesOnly(diskcache.Disk):

@@ -28,7 +28,7 @@ from analysis.models.info import ModelInfo
 from analysis.models.loading import HeadModel
 from analysis.runs.inputs import repeated_tokens
 from analysis.runs.predictions import next_token_stats
-from app.compute import shipped, stored
+from app.compute import shipped, stored, trees
 from app.compute.ask import ask, key_of, remembered
 from app.compute.kinds import require_kinds
 from app.compute.question import Question
@@ -213,7 +213,7 @@ def test_a_field_of_another_type_makes_no_result(
 
     By a class of its own: those of `analysis` are held to their types in tests, and only there.
     """
-    monkeypatch.setattr(stored, "TYPES", stored.TYPES | {"_Result"})
+    monkeypatch.setattr(trees, "TYPES", trees.TYPES | {"_Result"})
     monkeypatch.setattr(analysis, "_Result", _Result, raising=False)
     right: dict[str, object] = {
         **{"values": np.zeros(4), "head": Head(0, 1), "kind": "zero", "value": 1, "labels": ("a",)},
@@ -237,7 +237,7 @@ class _Result:
 
 
 def test_the_fields_of_every_result_are_looked_at() -> None:
-    for name in sorted(stored.TYPES):
+    for name in sorted(trees.TYPES):
         with pytest.raises(TypeError, match="is something else"):
             require_kinds(getattr(analysis, name), {"no such field": 3})
 
@@ -258,8 +258,80 @@ def test_what_a_result_is_put_together_by_is_bounded() -> None:
     count = stored.MAX_TREE // 10
     tree = b'{"tuple":[' + b'{"plain":0},' * count + b'{"plain":0}]}'
     assert from_bytes("q", forged_file(tree)) is None
-    assert to_bytes("q", (0,) * count) is None
+    assert to_bytes("q", (0, None) * count) is None
     assert from_bytes("q", forged_file(b'{"array": "a0"}', a0=np.array(["text"]))) is None
+
+
+def edges(count: int) -> analysis.EdgeAttribution:
+    """So many edges, of as many kinds as there are."""
+    found = tuple(
+        analysis.Edge(Head(n % 7, n % 5), analysis.Reader(n % 9, n % 3, "qkv"[n % 3], 2), n / 7)
+        for n in range(count)
+    )
+    return analysis.EdgeAttribution(found, 1.5, "mean", 3)
+
+
+@pytest.mark.parametrize("count", [1, trees.MANY - 1, trees.MANY, 100_000])
+def test_many_objects_are_kept_as_a_few_arrays(count: int) -> None:
+    """SmolLM2 has 105,000 edges, which were 20 MB of JSON."""
+    whole = edges(count)
+    data = to_bytes("q", whole)
+    assert data is not None
+    assert len(data) < 20 * count + 5_000
+    found = from_bytes("q", data)
+    assert type(found) is analysis.EdgeAttribution
+    assert found.edges == whole.edges
+    assert type(found.edges[0].writer.layer) is int
+    assert (found.clean_loss, found.method, found.seed) == (1.5, "mean", 3)
+
+
+LONG = trees.MANY + 1
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ("a",) * LONG,
+        (2**70,) * LONG,
+        (True,) * LONG,
+        (float("nan"), *(0.5,) * LONG),
+        (1, *(0.5,) * LONG),
+        ((1, 2),) * LONG,
+        (None,) * LONG,
+    ],
+)
+def test_long_rows_of_values_come_back_as_they_were(values: tuple[object, ...]) -> None:
+    data = to_bytes("q", values)
+    assert data is not None
+    found = from_bytes("q", data)
+    assert repr(found) == repr(values)
+
+
+@pytest.mark.parametrize(
+    ("tree", "column"),
+    [
+        (b'{"numbers": "a0"}', np.zeros((2, 2))),
+        (b'{"numbers": "a0"}', np.zeros(2, np.float32)),
+        (b'{"numbers": "a0"}', np.zeros(trees.MAX_MANY + 1)),
+        (
+            b'{"tuple": [' + b'{"numbers": "a0"}, ' * 2 + b'{"numbers": "a0"}]}',
+            np.zeros(trees.MAX_MANY // 2),
+        ),
+        (b'{"texts": ["a", 3]}', np.zeros(1)),
+        (b'{"many": "Head", "fields": {"layer": {"numbers": "a0"}}}', np.zeros(2, np.int64)),
+        (
+            b'{"many": "Head", "fields": {"layer": {"numbers": "a0"}, "head": {"tuple": []}}}',
+            np.zeros(2, np.int64),
+        ),
+        (
+            b'{"many": "Head", "fields": {"layer": {"numbers": "a0"}, "head": {"numbers": "a0"}}}',
+            np.zeros(2),
+        ),
+        (b'{"many": "PosixPath", "fields": {}}', np.zeros(1)),
+    ],
+)
+def test_columns_that_are_none_are_not_read(tree: bytes, column: np.ndarray) -> None:
+    assert from_bytes("q", forged_file(tree, a0=column)) is None
 
 
 @pytest.mark.parametrize("kind", ["fifo", "endless", "folder"])
@@ -502,7 +574,7 @@ def test_every_result_is_kept_but_for_those_with_a_reason() -> None:
         "Windows",  # a question
     }
     results = {name for name in analysis.__all__ if is_dataclass(getattr(analysis, name))}
-    assert set(stored.TYPES) == results - not_kept
+    assert set(trees.TYPES) == results - not_kept
 
 
 def test_results_of_every_shape_come_back_as_they_were(attention_only: HeadModel) -> None:
