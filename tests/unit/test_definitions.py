@@ -19,7 +19,7 @@ from analysis.definitions import (
 )
 from analysis.definitions.score import Score
 from analysis.runs.results import HeadScores
-from app.compute import stored
+from app.compute import trees
 from app.frame import snippets
 
 TEXTS = ("name", "meaning", "formula", "unit", "source", "function")
@@ -51,7 +51,7 @@ def test_a_registration_is_complete(quantity: Quantity) -> None:
     assert callable(getattr(analysis, quantity.function))
     for result in quantity.results:
         assert is_dataclass(getattr(analysis, result))
-        assert result in stored.TYPES
+        assert result in trees.TYPES
 
 
 @EACH
