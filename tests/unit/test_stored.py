@@ -273,7 +273,7 @@ def edges(count: int) -> analysis.EdgeAttribution:
 
 @pytest.mark.parametrize("count", [1, trees.MANY - 1, trees.MANY, 100_000])
 def test_many_objects_are_kept_as_a_few_arrays(count: int) -> None:
-    """SmolLM2 has 105,000 edges, which were 20 MB of JSON."""
+    """SmolLM2 has 59,000 edges, which were 17 MB of JSON."""
     whole = edges(count)
     data = to_bytes("q", whole)
     assert data is not None
