@@ -130,7 +130,7 @@ class Seen:
         self._office, self.width = office, office.width
         self.workers: dict[int, Any] = {}  # by number of the process
 
-    def take(self, wanted: Wanted) -> Taken | None:
+    def take(self, wanted: Wanted) -> Taken[Worker] | None:
         """As the office."""
         taken = self._office.take(wanted)
         if taken is not None and taken.worker not in self.workers.values():
@@ -138,9 +138,9 @@ class Seen:
             self.workers[process if isinstance(process, int) else process.pid] = taken.worker
         return taken
 
-    def give_back(self, taken: Taken, has: str | None) -> None:
+    def give_back(self, number: int, has: str | None) -> None:
         """As the office."""
-        self._office.give_back(taken, has)
+        self._office.give_back(number, has)
 
     def drop(self, number: str) -> None:
         """As the office."""

@@ -35,10 +35,9 @@ def tree_of(value: Any, arrays: dict[str, np.ndarray], more: Mapping[str, type])
         name = f"a{len(arrays)}"
         arrays[name] = value
         return {"array": name}
-    name = type(value).__name__
-    if is_dataclass(value) and (name in TYPES or more.get(name) is type(value)):
+    if _is_known(type(value), more):
         inner = {f.name: tree_of(getattr(value, f.name), arrays, more) for f in fields(value)}
-        return {"type": name, "fields": inner}
+        return {"type": type(value).__name__, "fields": inner}
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
         return {"mapping": {key: tree_of(inner, arrays, more) for key, inner in value.items()}}
     if isinstance(value, tuple):
@@ -48,6 +47,12 @@ def tree_of(value: Any, arrays: dict[str, np.ndarray], more: Mapping[str, type])
     if value is None or type(value) in (str, int, float, bool):
         return {"plain": value}
     raise Unstorable
+
+
+def _is_known(made: type, more: Mapping[str, type]) -> bool:
+    """Whether `value_of` makes a class again."""
+    name = made.__name__
+    return is_dataclass(made) and (name in TYPES or more.get(name) is made)
 
 
 def _columns(
@@ -66,9 +71,7 @@ def _columns(
         except OverflowError:
             return None
         return {"numbers": tree_of(numbers, arrays, more)["array"]}
-    if not is_dataclass(one) or not (
-        one.__name__ in TYPES or more.get(one.__name__) is one  # as for one of them
-    ):
+    if not _is_known(one, more):
         return None
     inner = {
         field.name: tree_of(tuple(getattr(value, field.name) for value in values), arrays, more)

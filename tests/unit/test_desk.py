@@ -163,7 +163,7 @@ def test_one_waits_for_what_another_has_taken_unless_it_drops_that(offices: Offi
     assert not found
     other.drop("dropped")
     until(lambda: found == [None])
-    one.give_back(taken, "one")
+    one.give_back(taken.number, "one")
     until(lambda: len(found) == 2)
     assert found[1] is not None
     assert (found[1].worker, found[1].has) == (taken.worker, "one")
@@ -180,7 +180,7 @@ def test_a_process_that_is_not_heard_from_loses_its_worker_which_may_be_at_work(
     assert late.worker is not lost.worker
     assert len(cluster.killed) == 1
     # It was not dead after all: what it gives back is no longer its own.
-    silent.give_back(lost, "one")
+    silent.give_back(lost.number, "one")
     time.sleep(0.1)
     assert len(cluster.workers) == 1
 
@@ -227,6 +227,6 @@ class Forgetful(dict[str, Here]):
 def test_a_desk_ends_when_nobody_is_left() -> None:
     cluster = Cluster(1, silent=0.2, nobody=0.4)
     office = cluster.office()
-    office.give_back(taken_from(office, "one"), "one")
+    office.give_back(taken_from(office, "one").number, "one")
     office.close()
     assert cluster.ended.wait(30)

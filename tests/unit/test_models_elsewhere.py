@@ -338,8 +338,8 @@ def taken_from(office: OwnOffice, model: str, **options: bool) -> Taken:
 def test_a_worker_is_given_to_who_wants_its_model_and_else_the_one_used_least_recently() -> None:
     office = OwnOffice(Hired, 2)
     one, other = taken_from(office, "one"), taken_from(office, "other")
-    office.give_back(one, "one")
-    office.give_back(other, "other")
+    office.give_back(one.number, "one")
+    office.give_back(other.number, "other")
     assert taken_from(office, "other").worker is other.worker
     third = taken_from(office, "third")
     assert third.worker is one.worker
@@ -349,12 +349,12 @@ def test_a_worker_is_given_to_who_wants_its_model_and_else_the_one_used_least_re
 def test_who_waits_for_a_model_takes_another_worker_after_a_while() -> None:
     office = OwnOffice(Hired, 2)
     one, other = taken_from(office, "one"), taken_from(office, "other")
-    office.give_back(other, "other")
+    office.give_back(other.number, "other")
     begun = time.monotonic()
     late = taken_from(office, "one")
     assert time.monotonic() - begun >= PATIENT
     assert (late.worker, late.has) == (other.worker, "other")
-    soon = threading.Timer(0.1, lambda: office.give_back(one, "one"))
+    soon = threading.Timer(0.1, lambda: office.give_back(one.number, "one"))
     soon.start()
     assert taken_from(office, "one").worker is one.worker
 
@@ -367,7 +367,7 @@ def test_first_come_those_of_pages_and_before_them_those_whose_worker_was_lost()
     def wait(model: str, **options: bool) -> None:
         taken = taken_from(office, model, **options)
         order.append(model)
-        office.give_back(taken, None)
+        office.give_back(taken.number, None)
 
     waiting: list[dict[str, Any]] = [
         {"model": "piece"},
@@ -380,7 +380,7 @@ def test_first_come_those_of_pages_and_before_them_those_whose_worker_was_lost()
         thread.start()
         while len(office) < count:
             time.sleep(0.01)
-    office.give_back(at_work, None)
+    office.give_back(at_work.number, None)
     for thread in threads:
         thread.join(30)
     assert order == ["page again", "page", "piece again", "piece"]
@@ -395,8 +395,8 @@ def test_what_is_dropped_before_the_office_hears_of_it_is_not_begun() -> None:
             assert left.wait(30)
             return super().take(wanted)
 
-        def give_back(self, taken: Taken, has: str | None) -> None:
-            super().give_back(taken, has)
+        def give_back(self, number: int, has: str | None) -> None:
+            super().give_back(number, has)
             given.append(has)
             returned.set()
 
@@ -422,12 +422,12 @@ def test_of_two_workers_one_is_kept_free_of_what_is_long() -> None:
     other.start()
     while not len(office):
         time.sleep(0.01)
-    office.give_back(taken_from(office, "short"), "short")
+    office.give_back(taken_from(office, "short").number, "short")
     assert not found
     office.drop("other")
     other.join(30)
     assert found == [None]
-    office.give_back(first, "first")
+    office.give_back(first.number, "first")
     taken_from(office, "other", long=True)
 
 

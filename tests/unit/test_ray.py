@@ -170,7 +170,7 @@ def test_all_who_join_a_cluster_share_its_actors_and_a_desk_that_is_killed_is_op
     assert isinstance(crew.office, OwnOffice)
     taken = crew.office.take(Wanted("mine", model.info.name))
     assert taken is not None
-    crew.office.give_back(taken, None)  # the cluster's only core
+    crew.office.give_back(taken.number, None)  # the cluster's only core
     address = ray.get_runtime_context().gcs_address
     crews = [Crew(RayCluster(address, 1).office()) for _ in range(2)]
     first = [each.ask(SCORES, nothing).values["induction"] for each in crews]

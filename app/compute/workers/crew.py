@@ -258,7 +258,7 @@ class Crew:
         if (taken := self.office.take(piece.wanted)) is None:
             return
         if piece.dropped:  # before the office had heard of it
-            self.office.give_back(taken, taken.has)
+            self.office.give_back(taken.number, taken.has)
             return
         has = None
         try:
@@ -271,9 +271,9 @@ class Crew:
             raise
         finally:
             piece.worker, piece.loading = None, False
-            self.office.give_back(taken, has)
+            self.office.give_back(taken.number, has)
 
-    def _has_met(self, taken: Taken, piece: Piece) -> str:
+    def _has_met(self, taken: Taken[Worker], piece: Piece) -> str:
         """The model that a worker has when it was told which is wanted; learn once what it is."""
         info = piece.info
         mark = fingerprint(info)

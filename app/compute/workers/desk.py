@@ -27,19 +27,11 @@ WAITING = 256
 GROUPS = {"waiting": WAITING}
 
 
-class Named:
-    """A worker as the office knows it: by its name, and how to end it."""
+class _Named:
+    """A worker as the desk knows it: by its name, and how to end it. Who takes it asks it."""
 
     def __init__(self, name: str, close: Callable[[], None]):
         self.name, self.close = name, close
-
-    def ask(self, data: bytes) -> bytes:
-        """Who takes it asks it."""
-        raise NotImplementedError
-
-    def look(self, data: bytes) -> None:
-        """Who takes it looks."""
-        raise NotImplementedError
 
 
 class Desk:
@@ -61,16 +53,16 @@ class Desk:
         silent: float = SILENT,
         nobody: float = NOBODY,
     ):
-        def named() -> Named:
+        def named() -> _Named:
             name = f"worker {secrets.token_hex(8)}"
-            return Named(name, hire(name))
+            return _Named(name, hire(name))
 
         self._office, self._end = OwnOffice(named, width), end
         self._silent, self._nobody = silent, nobody
         self._lock = threading.Lock()
         self._heard: dict[str, float] = {}  # by process, when
         self._waiting: dict[str, str] = {}  # by number of what waits, whose it is
-        self._taken: dict[int, tuple[str, Taken]] = {}  # by number, whose
+        self._taken: dict[int, str] = {}  # by number of a worker that is taken, likewise
         self._last = time.monotonic()
         threading.Thread(target=self._watch, daemon=True, name="desk").start()
 
@@ -87,17 +79,15 @@ class Desk:
                 del self._waiting[asked.number]
         if taken is None:
             return None
-        assert isinstance(taken.worker, Named)
         with self._lock:
-            self._taken[taken.number] = who, taken
+            self._taken[taken.number] = who
         return taken.number, taken.worker.name, taken.has
 
     def give_back(self, number: int, has: str | None) -> None:
-        """See `app.compute.workers.office.Office`; of one that was taken away nothing is known."""
+        """See `app.compute.workers.office.Office`."""
         with self._lock:
-            _, taken = self._taken.pop(number, ("", None))
-        if taken is not None:
-            self._office.give_back(taken, has)
+            self._taken.pop(number, None)
+        self._office.give_back(number, has)
 
     def drop(self, number: str) -> None:
         """See `app.compute.workers.office.Office`."""
@@ -112,7 +102,7 @@ class Desk:
         """A process needs no worker any more."""
         with self._lock:
             self._heard.pop(who, None)
-            taken = [number for number, (whose, _) in self._taken.items() if whose == who]
+            taken = [number for number, whose in self._taken.items() if whose == who]
             waiting = [number for number, whose in self._waiting.items() if whose == who]
         for each in waiting:
             self.drop(each)
@@ -126,7 +116,7 @@ class Desk:
             now = time.monotonic()
             with self._lock:
                 # Also who was taken for gone, and has been given what they had asked for before.
-                owners = {*self._waiting.values(), *(who for who, _ in self._taken.values())}
+                owners = {*self._waiting.values(), *self._taken.values()}
                 heard = dict.fromkeys(owners, 0.0) | self._heard
             for who, at in heard.items():
                 if now - at > self._silent:
@@ -164,7 +154,7 @@ class SharedOffice:
         # By name: a desk hands the same few out again and again.
         self._known: dict[str, Worker] = {}
 
-    def take(self, wanted: Wanted) -> Taken | None:
+    def take(self, wanted: Wanted) -> Taken[Worker] | None:
         """See `app.compute.workers.office.Office`."""
         if self._ended.is_set():
             raise WorkerLost("this process has left")
@@ -181,12 +171,12 @@ class SharedOffice:
         try:
             return Taken(number, self._named(name), has)
         except ValueError as error:
-            self._tell("give_back", number, None)
+            self.give_back(number, None)
             raise WorkerLost("it has ended by now") from error
 
-    def give_back(self, taken: Taken, has: str | None) -> None:
+    def give_back(self, number: int, has: str | None) -> None:
         """See `app.compute.workers.office.Office`."""
-        self._tell("give_back", taken.number, has)
+        self._tell("give_back", number, has)
 
     def drop(self, number: str) -> None:
         """See `app.compute.workers.office.Office`."""

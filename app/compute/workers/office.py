@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 # Seconds that a piece waits at most for a worker that has its model already.
 PATIENT = 1.0
@@ -16,8 +16,15 @@ class WorkerLost(Exception):
     """A worker that has ended, or that says what makes no sense."""
 
 
-class Worker(Protocol):
-    """One worker, wherever it is."""
+class Ends(Protocol):
+    """What an office has to know of a worker."""
+
+    def close(self) -> None:
+        """End it."""
+
+
+class Worker(Ends, Protocol):
+    """One worker, wherever it is, as it is asked."""
 
     def ask(self, data: bytes) -> bytes:
         """What it says to a message (`app.compute.workers.workshop`); waits for it.
@@ -33,8 +40,9 @@ class Worker(Protocol):
             WorkerLost: It has ended.
         """
 
-    def close(self) -> None:
-        """End it."""
+
+W = TypeVar("W", bound=Ends)
+W_co = TypeVar("W_co", bound=Ends, covariant=True)
 
 
 @dataclass(frozen=True)
@@ -57,11 +65,11 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Taken:
+class Taken(Generic[W_co]):
     """A worker that has been given to one piece; `has` is the model that it has, or empty."""
 
     number: int
-    worker: Worker
+    worker: W_co
     has: str
 
 
@@ -70,15 +78,15 @@ class Office(Protocol):
 
     width: int  # workers
 
-    def take(self, wanted: Wanted) -> Taken | None:
+    def take(self, wanted: Wanted) -> Taken[Worker] | None:
         """Wait for a worker; None where the piece was dropped meanwhile.
 
         Raises:
             WorkerLost: There are no workers any more, or none can be had.
         """
 
-    def give_back(self, taken: Taken, has: str | None) -> None:
-        """A worker is free again, and has this model now; None: it was lost."""
+    def give_back(self, number: int, has: str | None) -> None:
+        """The worker of `Taken.number` is free, and has this model now; None: it was lost."""
 
     def drop(self, number: str) -> None:
         """A piece that waits needs no worker any more."""
@@ -88,10 +96,10 @@ class Office(Protocol):
 
 
 @dataclass(eq=False)
-class _Seat:
+class _Seat(Generic[W]):
     """The place of one worker, which is hired when it is first needed."""
 
-    worker: Worker | None = None
+    worker: W | None = None
     has: str = ""
     since: float = 0.0  # when it was last given back
     of: Wanted | None = None  # whom it has been given to
@@ -104,7 +112,7 @@ class _Waiting:
     dropped: bool = False
 
 
-class OwnOffice:
+class OwnOffice(Generic[W]):
     """The office of workers that nobody else has.
 
     A worker keeps one model: a piece goes to one that has its model, or else to one that has none,
@@ -115,22 +123,20 @@ class OwnOffice:
         width: How many there may be.
     """
 
-    def __init__(self, hire: Callable[[], Worker], width: int):
+    def __init__(self, hire: Callable[[], W], width: int):
         self.width, self.hire = width, hire
         self._changed = threading.Condition()
-        self._seats = [_Seat() for _ in range(width)]
+        self._seats: list[_Seat[W]] = [_Seat() for _ in range(width)]
         self._waiting: list[_Waiting] = []  # in the order in which they are served
-        self._taken: dict[int, _Seat] = {}
+        self._taken: dict[int, _Seat[W]] = {}
         self._count = 0
         self._closed = False
 
-    def take(self, wanted: Wanted) -> Taken | None:
+    def take(self, wanted: Wanted) -> Taken[W] | None:
         """See `Office.take`."""
         waiting = _Waiting(wanted)
         with self._changed:
-            self._waiting.append(waiting)
-            if wanted.again:
-                self._waiting.insert(0, self._waiting.pop())
+            self._waiting.insert(0 if wanted.again else len(self._waiting), waiting)
             self._waiting.sort(key=lambda each: not each.wanted.first)  # stable
             try:
                 while (seat := self._seat_for(waiting)) is None:
@@ -149,13 +155,20 @@ class OwnOffice:
         try:
             seat.worker = seat.worker or self.hire()
         except BaseException:
-            self._give_back(number, None)
+            self.give_back(number, None)
             raise
         return Taken(number, seat.worker, seat.has)
 
-    def give_back(self, taken: Taken, has: str | None) -> None:
-        """See `Office.give_back`."""
-        self._give_back(taken.number, has)
+    def give_back(self, number: int, has: str | None) -> None:
+        """See `Office.give_back`; of one that was taken away nothing is known."""
+        with self._changed:
+            if (seat := self._taken.pop(number, None)) is None:
+                return
+            if (has is None or self._closed) and seat.worker is not None:
+                seat.worker.close()
+                seat.worker = None
+            seat.of, seat.has, seat.since = None, has or "", time.monotonic()
+            self._changed.notify_all()
 
     def drop(self, number: str) -> None:
         """See `Office.drop`."""
@@ -179,17 +192,7 @@ class OwnOffice:
         with self._changed:
             return sum(not each.dropped for each in self._waiting)
 
-    def _give_back(self, number: int, has: str | None) -> None:
-        with self._changed:
-            if (seat := self._taken.pop(number, None)) is None:
-                return  # it was taken back
-            if (has is None or self._closed) and seat.worker is not None:
-                seat.worker.close()
-                seat.worker = None
-            seat.of, seat.has, seat.since = None, has or "", time.monotonic()
-            self._changed.notify_all()
-
-    def _seat_for(self, mine: _Waiting) -> _Seat | None:
+    def _seat_for(self, mine: _Waiting) -> _Seat[W] | None:
         """The worker that one piece is to take now, when all before it have taken theirs."""
         if self._closed:
             return None
@@ -206,7 +209,7 @@ class OwnOffice:
                 long += each.wanted.long
         return None
 
-    def _best(self, waiting: _Waiting, free: list[_Seat]) -> _Seat | None:
+    def _best(self, waiting: _Waiting, free: list[_Seat[W]]) -> _Seat[W] | None:
         name = waiting.wanted.model
         for has in (name, ""):
             if there := [seat for seat in free if seat.has == has]:
