@@ -41,6 +41,8 @@ class Call:
 
         def run() -> None:
             try:
+                if self._actor.ended:
+                    raise Gone
                 found = self._what(*arguments)
             except Exception as error:
                 out.set_exception(error)
@@ -204,6 +206,21 @@ def test_a_desk_that_was_lost_is_opened_again(offices: Offices) -> None:
     cluster.workers.clear()
     assert crew.ask(TEXTS, nothing) == before
     assert len(cluster.desks) == 2
+
+
+def test_what_a_lost_desk_gave_out_is_no_other_s_at_the_next(offices: Offices) -> None:
+    cluster = Cluster(1)
+    one, other = offices(cluster), offices(cluster)
+    before = taken_from(one, "one")
+    cluster.desks[0].ended = True
+    with pytest.raises(WorkerLost):
+        taken_from(one, "one")
+    taken_from(other, "other")
+    one._found()
+    one.give_back(before.number, None)
+    time.sleep(0.1)
+    assert len(cluster.desks) == 2
+    assert cluster.killed == []
 
 
 def test_a_worker_that_is_known_no_more_is_given_back_and_another_hired(offices: Offices) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -129,7 +130,6 @@ class OwnOffice(Generic[W]):
         self._seats: list[_Seat[W]] = [_Seat() for _ in range(width)]
         self._waiting: list[_Waiting] = []  # in the order in which they are served
         self._taken: dict[int, _Seat[W]] = {}
-        self._count = 0
         self._closed = False
 
     def take(self, wanted: Wanted) -> Taken[W] | None:
@@ -145,8 +145,9 @@ class OwnOffice(Generic[W]):
                     if waiting.dropped:
                         return None
                     self._changed.wait(PATIENT)
-                self._count += 1
-                number, seat.of = self._count, wanted
+                # Not counted: who gives back what an office before this one gave out, as of a desk
+                # that was lost, must not give back what another has taken by now.
+                number, seat.of = secrets.randbits(62), wanted
                 self._taken[number] = seat
             finally:
                 self._waiting.remove(waiting)
